@@ -1,0 +1,260 @@
+"""What an expert would look at before training on a cohort: files in, findings out.
+
+Errors are what ``load_scan`` and ``read_cohort`` refuse, so nothing passes here and fails in training. Warnings are
+what deserves a look: it may be right, and often is not.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mandseg.cohort import Case, Cohort, examine_manifest
+from mandseg.progress import for_each
+from mandseg.scan import examine
+from mandseg.volume import Geometry, Volume
+
+MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
+BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
+AIR_HU = -200.0  # every CT of a head goes below: air in the airway and around it
+COPY_DICE = 0.999  # two drawings by two people never agree so well
+FACES = {
+    "R": ("left", "right"),
+    "L": ("right", "left"),
+    "A": ("posterior", "anterior"),
+    "P": ("anterior", "posterior"),
+    "S": ("inferior", "superior"),
+    "I": ("superior", "inferior"),
+}
+"""Where an axis begins and ends, by the direction it runs to."""
+
+Box = tuple[slice, slice, slice]
+Severity = Literal["error", "warning"]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is wrong (error) or deserves a look (warning)."""
+
+    case_id: str
+    severity: Severity
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.severity}: {self.line}"
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A label that is not empty, cut out to the box it fills."""
+
+    mask: Mask  # (X, Y, Z) of the box
+    box: Box
+    grid: Geometry
+    """The whole label's grid."""
+
+    @property
+    def n_voxels(self) -> int:
+        """How many voxels are set."""
+        return int(np.count_nonzero(self.mask))
+
+    @property
+    def volume_ml(self) -> float:
+        """The volume drawn, in ml."""
+        return self.n_voxels * self.grid.voxel_ml
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What was measured of one case; None where there is nothing to measure."""
+
+    case: Case
+    shape: tuple[int, ...] | None = None
+    spacing_mm: tuple[float, float, float] | None = None
+    hu_min: float | None = None
+    hu_max: float | None = None
+    reference_ml: float | None = None
+    noisy_ml: float | None = None
+    noisy_dice: float | None = None
+    image_hash: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """A whole cohort, looked at."""
+
+    cohort: Cohort
+    inspections: tuple[Inspection, ...]
+    findings: tuple[Finding, ...]
+    """All of them: of the manifest, of each case and between cases."""
+
+    @property
+    def errors(self) -> list[Finding]:
+        """What has to be mended before training."""
+        return [finding for finding in self.findings if finding.severity == "error"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What deserves a look."""
+        return [finding for finding in self.findings if finding.severity == "warning"]
+
+
+def check_cohort(path: Path, workers: int | None = None) -> Checkup:
+    """Look at the manifest, at every file and across the cases.
+
+    Args:
+        path: manifest.csv, or the folder that holds it.
+        workers: Processes to read the files with; default by the number of cases.
+
+    Raises:
+        UserError: There is no manifest to look at.
+    """
+    cohort, violations = examine_manifest(path)
+    findings = [Finding(violation.case_id, "error", str(violation)) for violation in violations]
+    present = [_without_missing_files(case) for case in cohort.cases]
+    inspections = tuple(for_each(inspect_case, present, "Checking", workers))
+    findings += [finding for inspection in inspections for finding in inspection.findings]
+    return Checkup(cohort, inspections, tuple(findings + duplicates(inspections)))
+
+
+def check_case(case: Case) -> list[Finding]:
+    """List what is wrong with a case's files and what deserves a look."""
+    return list(inspect_case(case).findings)
+
+
+def inspect_case(case: Case) -> Inspection:
+    """Read a case's files, measure them and judge them."""
+    volumes, problems = examine(case)
+    errors = [Finding(case.case_id, "error", line) for line in problems]
+    image, grid = volumes.get("image"), next((volume.geometry for volume in volumes.values()), None)
+    drawings = {name: drawing(volumes[name]) for name in ("reference", "noisy") if name in volumes}
+    warnings = _image_warnings(image) if image else []
+    for name, label in drawings.items():
+        warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
+    reference, noisy = drawings.get("reference"), drawings.get("noisy")
+    dice = agreement(reference, noisy) if reference and noisy and reference.grid.shape == noisy.grid.shape else None
+    if dice is not None and dice >= COPY_DICE:
+        warnings.append(f"reference and noisy label are the same drawing, Dice {dice:.4f}")
+    return Inspection(
+        case=case,
+        shape=grid.shape if grid else None,
+        spacing_mm=grid.spacing_mm if grid else None,
+        hu_min=float(np.min(image.array)) if image else None,
+        hu_max=float(np.max(image.array)) if image else None,
+        reference_ml=reference.volume_ml if reference else None,
+        noisy_ml=noisy.volume_ml if noisy else None,
+        noisy_dice=dice,
+        image_hash=content_hash(image) if image else "",
+        findings=(*errors, *(Finding(case.case_id, "warning", f"case {case.case_id}: {text}") for text in warnings)),
+    )
+
+
+def duplicates(inspections: Sequence[Inspection]) -> list[Finding]:
+    """Find images with the same content: an error across subjects (one patient, two names), else a warning."""
+    first: dict[str, Case] = {}
+    findings = []
+    for inspection in inspections:
+        case = inspection.case
+        other = first.setdefault(inspection.image_hash, case) if inspection.image_hash else case
+        if other is not case:
+            same = other.subject_id == case.subject_id
+            text = f"case {case.case_id}: its image has the same content as that of case {other.case_id}"
+            names = f"subjects {case.subject_id} and {other.subject_id}, splits {case.split} and {other.split}"
+            findings.append(Finding(case.case_id, "warning" if same else "error", f"{text}; {names}"))
+    return findings
+
+
+def content_hash(image: Volume) -> str:
+    """Hash an image's values and shape, whatever its dtype and file format; 32 hexadecimal digits."""
+    digest = hashlib.blake2b(repr(image.array.shape).encode(), digest_size=16)
+    for z in range(image.array.shape[2]):  # a slice at a time: no float copy of the whole
+        digest.update(np.ascontiguousarray(image.array[:, :, z], dtype=np.float32).tobytes())
+    return digest.hexdigest()
+
+
+def _without_missing_files(case: Case) -> Case:
+    """Drop paths that lead nowhere; the manifest's own check has listed them."""
+    image, reference, noisy = (p if p and p.is_file() else None for p in (case.image, case.reference, case.noisy))
+    return replace(case, image=image, reference=reference, noisy=noisy)
+
+
+def _image_warnings(image: Volume) -> list[str]:
+    low, high = float(np.min(image.array)), float(np.max(image.array))
+    if low > AIR_HU:
+        return [f"image values from {low:g} to {high:g}, none below {AIR_HU:g}: not HU?"]
+    return [f"image values from {low:g} to {high:g}, no bone in it?"] if high < BONE_HU else []
+
+
+def _label_warnings(label: Drawing, image: Volume | None) -> list[str]:
+    low, high = MANDIBLE_ML
+    texts = []
+    if not low <= label.volume_ml <= high:
+        texts.append(f"has {label.volume_ml:.1f} ml, mandibles have {low:g} to {high:g} ml")
+    if faces := faces_touched(label):
+        texts.append(f"touches the border of the volume ({', '.join(faces)}): cut off?")
+    if len(sizes := piece_sizes(label.mask)) > 1:
+        texts.append(f"has {len(sizes)} disconnected pieces of {_some(sizes)} voxels")
+    if image is not None and image.array.shape == label.grid.shape:
+        median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
+        if median < BONE_HU:
+            texts.append(f"lies on {median:.0f} HU (median), bone is above {BONE_HU:g}: off the mandible, or not HU?")
+    return texts
+
+
+def drawing(label: Volume) -> Drawing | None:
+    """Cut a label out to the smallest box that holds it; None if it is empty."""
+    mask: Mask = label.array != 0
+    box = [slice(None), slice(None), slice(None)]
+    for axis in (2, 1, 0):  # the last axis first: it is the slow one in memory, and every cut makes the next quicker
+        along = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        if not along.size:
+            return None
+        cut = [slice(None), slice(None), slice(None)]
+        box[axis] = cut[axis] = slice(int(along[0]), int(along[-1]) + 1)
+        mask = mask[cut[0], cut[1], cut[2]]
+    return Drawing(mask, (box[0], box[1], box[2]), label.geometry)
+
+
+def agreement(first: Drawing, second: Drawing) -> float:
+    """Dice of two drawings on the same grid."""
+    pairs = list(zip(first.box, second.box, strict=True))
+    overlap = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
+    if any(s.start >= s.stop for s in overlap):
+        return 0.0
+
+    def inside(label: Drawing) -> Mask:
+        return label.mask[
+            tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(overlap, label.box, strict=True))
+        ]
+
+    return 2 * int(np.count_nonzero(inside(first) & inside(second))) / (first.n_voxels + second.n_voxels)
+
+
+def piece_sizes(mask: Mask) -> list[int]:
+    """Count the voxels of each piece of a mask, largest first; voxels that share a corner belong together."""
+    from scipy import ndimage
+
+    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
+    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+
+
+def faces_touched(label: Drawing) -> list[str]:
+    """Name the faces of the volume that a drawing reaches, as the patient's directions, e.g. ``superior``."""
+    import nibabel as nib
+
+    faces = []
+    for axis, code in enumerate(nib.orientations.aff2axcodes(label.grid.affine)):
+        low, high = FACES[code]
+        faces += [low] if label.box[axis].start == 0 else []
+        faces += [high] if label.box[axis].stop == label.grid.shape[axis] else []
+    return faces
+
+
+def _some(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")

@@ -1,0 +1,140 @@
+"""A checkup in: a table for the terminal, or a CSV file with everything that was measured, out."""
+
+import csv
+import io
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mandseg.check import Checkup, Finding, Inspection
+from mandseg.files import write_text
+
+CSV_COLUMNS = (
+    *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),
+    *("hu_min", "hu_max", "reference_ml", "noisy_ml", "noisy_dice", "image_hash", "errors", "warnings"),
+)
+
+
+def print_checkup(checkup: Checkup, console: Console) -> None:
+    """Print a short line for each case, every finding, and what the cohort is like as a whole."""
+    console.print(_table(checkup))
+    for finding in [*checkup.errors, *checkup.warnings]:
+        style = "red" if finding.severity == "error" else "yellow"
+        console.print(f"[{style}]{finding.severity}[/]: {escape(finding.line)}", highlight=False, soft_wrap=True)
+    for line in summary(checkup):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def summary(checkup: Checkup) -> list[str]:
+    """Say in a few lines how many cases there are, on which grids, how large, and how far the noisy labels are off."""
+    cases, inspections = checkup.cohort.cases, checkup.inspections
+    splits = ", ".join(f"{n} {name or '(no split)'}" for name, n in Counter(case.split for case in cases).items())
+    lines = [f"{len(cases)} cases of {len({case.subject_id for case in cases})} subjects: {splits}"]
+    if spacings := [i.spacing_mm for i in inspections if i.spacing_mm]:
+        axes = zip("xyz", np.array(spacings).T, strict=True)
+        lines.append("voxel edges: " + "; ".join(f"{axis} {_range(edges)} mm" for axis, edges in axes))
+    for name, volumes_ml in (
+        ("reference", [i.reference_ml for i in inspections if i.reference_ml is not None]),
+        ("noisy", [i.noisy_ml for i in inspections if i.noisy_ml is not None]),
+    ):
+        if volumes_ml:
+            lines.append(f"{name} labels: {len(volumes_ml)} of {len(cases)} cases, {_range(volumes_ml)} ml")
+    if dices := [i.noisy_dice for i in inspections if i.noisy_dice is not None]:
+        lines.append(f"Dice of noisy to reference: {_range(dices)}{_by_annotator(inspections)}")
+    lines.append(f"{_count(len(checkup.errors), 'error')}, {_count(len(checkup.warnings), 'warning')}")
+    return lines
+
+
+def write_checkup(path: Path, checkup: Checkup) -> None:
+    """Write one row a case as CSV, whole or not at all."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    findings = _by_case(checkup)
+    for inspection in checkup.inspections:
+        writer.writerow(_csv_row(inspection, findings[inspection.case.case_id]))
+    write_text(path, text.getvalue())
+
+
+def _table(checkup: Checkup) -> Table:
+    table = Table(title=f"Cohort {checkup.cohort.name}", title_justify="left")
+    table.add_column("case", no_wrap=True)
+    for name in ("split", "shape", "spacing (mm)", "HU", "reference (ml)", "noisy (ml)", "noisy Dice", "found"):
+        table.add_column(name, justify="left" if name in ("split", "found") else "right")
+    findings = _by_case(checkup)
+    for i in checkup.inspections:
+        table.add_row(
+            escape(i.case.case_id),
+            i.case.split,
+            " x ".join(map(str, i.shape or ())),
+            " x ".join(f"{mm:.3g}" for mm in i.spacing_mm or ()),
+            "" if i.hu_min is None else f"{i.hu_min:.0f} to {i.hu_max:.0f}",
+            "" if i.reference_ml is None else f"{i.reference_ml:.1f}",
+            "" if i.noisy_ml is None else f"{i.noisy_ml:.1f}",
+            "" if i.noisy_dice is None else f"{i.noisy_dice:.3f}",
+            _counts(findings[i.case.case_id]),
+        )
+    return table
+
+
+def _counts(findings: list[Finding]) -> str:
+    numbers = [
+        ("red", len(_lines(findings, "error")), "error"),
+        ("yellow", len(_lines(findings, "warning")), "warning"),
+    ]
+    return ", ".join(f"[{colour}]{_count(n, noun)}[/]" for colour, n, noun in numbers if n) or "[green]ok[/]"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _by_case(checkup: Checkup) -> dict[str, list[Finding]]:
+    found: dict[str, list[Finding]] = defaultdict(list)
+    for finding in checkup.findings:
+        found[finding.case_id].append(finding)
+    return found
+
+
+def _lines(findings: list[Finding], severity: str) -> list[str]:
+    return [finding.line for finding in findings if finding.severity == severity]
+
+
+def _csv_row(inspection: Inspection, findings: list[Finding]) -> dict[str, object]:
+    case, spacing_mm = inspection.case, inspection.spacing_mm or ("", "", "")
+    return {
+        "case_id": case.case_id,
+        "subject_id": case.subject_id,
+        "split": case.split,
+        "annotator": case.annotator,
+        "shape": "x".join(map(str, inspection.shape or ())),
+        **dict(zip(("spacing_x_mm", "spacing_y_mm", "spacing_z_mm"), spacing_mm, strict=True)),
+        **{name: getattr(inspection, name) for name in ("hu_min", "hu_max", "image_hash")},
+        **{name: _rounded(getattr(inspection, name)) for name in ("reference_ml", "noisy_ml", "noisy_dice")},
+        "errors": "; ".join(_lines(findings, "error")),
+        "warnings": "; ".join(_lines(findings, "warning")),
+    }
+
+
+def _by_annotator(inspections: tuple[Inspection, ...]) -> str:
+    dices: dict[str, list[float]] = defaultdict(list)
+    for inspection in inspections:
+        if inspection.noisy_dice is not None and inspection.case.annotator:
+            dices[inspection.case.annotator].append(inspection.noisy_dice)
+    if len(dices) < 2:
+        return ""
+    return "; mean by annotator: " + ", ".join(f"{name} {np.mean(dices[name]):.3f}" for name in sorted(dices))
+
+
+def _range(values: npt.ArrayLike) -> str:
+    low, middle, high = np.quantile(np.asarray(values, dtype=float), [0, 0.5, 1])
+    return f"{low:.3g} to {high:.3g} (median {middle:.3g})"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

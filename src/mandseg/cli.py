@@ -1,0 +1,133 @@
+"""The command line: ``mandseg prepare | check | train | status | report``.
+
+Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
+"""
+
+import sys
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandseg import __version__
+from mandseg.cli_prepare import prepare
+from mandseg.errors import UserError
+
+BAD_INPUT = 2  # exit code
+WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
+
+app = typer.Typer(
+    name="mandseg",
+    help="How much annotation noise can a mandible segmentation network bear?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.add_typer(prepare, name="prepare")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what the user can mend is shown as plain lines with exit code 2, no traceback.
+
+    Args:
+        arguments: What follows ``mandseg``; by default those of this process.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
+    try:
+        app(arguments, prog_name="mandseg")
+    except UserError as error:
+        if debug:
+            raise
+        for line in str(error).splitlines():
+            print(f"mandseg: {line}", file=sys.stderr)
+        raise SystemExit(BAD_INPUT) from None
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"mandseg {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
+    ] = False,
+) -> None:
+    """How much annotation noise can a mandible segmentation network bear?"""
+
+
+@app.command()
+def check(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv.")],
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all that was measured to this CSV file.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the files.")] = None,
+) -> None:
+    """Look at a cohort as an expert would: grids, label values, HU, pieces, duplicates, leaks between splits.
+
+    Exit code 2 on errors (training would refuse the cohort), 0 with warnings (worth a look).
+
+    Example: [bold]mandseg check cohorts/openkbp --csv openkbp-check.csv[/bold]
+    """
+    from rich.console import Console
+
+    from mandseg.check import check_cohort
+    from mandseg.check_table import print_checkup, write_checkup
+
+    checkup = check_cohort(cohort, workers)
+    if csv is not None:
+        write_checkup(csv, checkup)
+    console = Console()
+    print_checkup(checkup, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    if checkup.errors:
+        raise typer.Exit(BAD_INPUT)
+
+
+@app.command(
+    add_help_option=False,
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "allow_interspersed_args": False},
+)
+def train(context: typer.Context) -> None:
+    """Train and evaluate; the same as [bold]python -m mandseg.train[/bold], all arguments are Hydra's.
+
+    Example: [bold]mandseg train -m noise_ratio=0,0.2,0.5,1.0[/bold]
+    """
+    import mandseg.train
+
+    sys.argv = ["mandseg train", *context.args]
+    mandseg.train.main()
+
+
+@app.command()
+def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
+    """List a study's runs: done, running, failed with the reason, missing; exit code 0 if all are done.
+
+    Example: [bold]mandseg status outputs/openkbp[/bold]
+    """
+    import mandseg.study
+
+    raise typer.Exit(mandseg.study.status(study))
+
+
+@app.command()
+def report(
+    study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
+) -> None:
+    """Write the study's report: a page with curves, tables and pictures, and the same as CSV.
+
+    Example: [bold]mandseg report outputs/openkbp[/bold]
+    """
+    import mandseg.report
+
+    print(mandseg.report.write_report(study, out))
+
+
+if __name__ == "__main__":
+    main()

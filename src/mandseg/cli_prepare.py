@@ -1,0 +1,158 @@
+"""The commands ``mandseg prepare ...``: one a source, each writes a cohort folder with its manifest."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mandseg.errors import UserError
+
+if TYPE_CHECKING:
+    from mandseg.importers import Imported
+
+prepare = typer.Typer(
+    help="Write a cohort folder (manifest.csv and what it needs) from your data, a public set or a phantom.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Dest = Annotated[Path, typer.Argument(help="The cohort folder to write; must not exist.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the cohort that is there already.")]
+
+
+@prepare.command()
+def phantom(
+    dest: Dest,
+    population: Annotated[str, typer.Option(help="clinic, maxillofacial or geriatric.")] = "clinic",
+    n_train: Annotated[int, typer.Option("--train", min=0, help="Training cases.")] = 24,
+    n_val: Annotated[int, typer.Option("--val", min=0, help="Validation cases.")] = 4,
+    n_test: Annotated[int, typer.Option("--test", min=0, help="Test cases.")] = 8,
+    noisy: Annotated[bool, typer.Option(help="Add twelve annotators' rough contours as noisy labels.")] = True,
+    seed: Annotated[int, typer.Option(help="Same seed, same cohort.")] = 0,
+) -> None:
+    """Draw procedural head-and-neck CTs with a mandible: no data needed.
+
+    Example: [bold]mandseg prepare phantom cohorts/clinic[/bold]
+
+    Example: [bold]mandseg prepare phantom cohorts/old --population geriatric --train 0 --val 0 --test 20[/bold]
+    """
+    from mandseg.importers import Imported
+    from mandseg.noise import PlanningPanel
+    from mandseg.phantom.cohorts import write_phantom_cohort
+    from mandseg.phantom.population import POPULATIONS
+
+    known = {known.name: known for known in POPULATIONS}
+    if population not in known:
+        raise UserError(f"population {population!r}: expected one of {', '.join(known)}")
+    panel = PlanningPanel(seed=seed) if noisy else None
+    _show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
+
+
+@prepare.command()
+def openkbp(
+    source: Annotated[Path, typer.Argument(help="The repository's folder, or its provided-data.")],
+    dest: Dest,
+    hu_offset: Annotated[float, typer.Option(help="Stored value of 0 HU.")] = 1000.0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Convert OpenKBP (github ababier/open-kbp) to HU and NIfTI; its own split, grouped by field of view.
+
+    Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/openkbp[/bold]
+    """
+    from mandseg.importers.openkbp import import_openkbp
+
+    _show(import_openkbp(source, dest, hu_offset, overwrite))
+
+
+@prepare.command("deepmind-tcia")
+def deepmind_tcia(
+    source: Annotated[Path, typer.Argument(help="The repository's folder, or its nrrds.")],
+    dest: Dest,
+    reference: Annotated[str, typer.Option(help="Whose contour is the reference.")] = "oncologist",
+    noisy: Annotated[str, typer.Option(help="Whose contour is the noisy label.")] = "radiographer",
+    split: Annotated[str, typer.Option(help="The split all cases go into: train, val or test.")] = "test",
+    overwrite: Overwrite = False,
+) -> None:
+    """Point at DeepMind's TCIA set, every mandible drawn twice; the files stay where they are.
+
+    Works with the contours alone; to train or segment, CT_IMAGE.nrrd must be there too (Git LFS).
+
+    Example: [bold]mandseg prepare deepmind-tcia ~/tcia-ct-scan-dataset cohorts/deepmind[/bold]
+
+    Example: [bold]mandseg prepare deepmind-tcia SOURCE DEST --reference radiographer --noisy oncologist[/bold]
+    """
+    from mandseg.importers.deepmind_tcia import import_deepmind_tcia
+
+    _show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite))
+
+
+@prepare.command()
+def folder(
+    source: Annotated[Path, typer.Argument(help="A folder, or a CSV file with one row a case.")],
+    dest: Dest,
+    csv: Annotated[Path | None, typer.Option("--csv", help="The CSV file; default: the one in the folder.")] = None,
+    case_id: Annotated[str | None, typer.Option(help="Column with the case's name.")] = None,
+    subject_id: Annotated[str | None, typer.Option(help="Column with the patient.")] = None,
+    split: Annotated[str | None, typer.Option(help="Column with train, val or test.")] = None,
+    image: Annotated[str | None, typer.Option(help="Column or pattern of the CTs.")] = None,
+    reference: Annotated[str | None, typer.Option(help="Column or pattern of the reference labels.")] = None,
+    noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Column with who drew the noisy label.")] = None,
+    label_values: Annotated[
+        str | None, typer.Option(help="Values that are mandible, merged into one mask, e.g. 21,22.")
+    ] = None,
+    hu_offset: Annotated[
+        float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, where images are not in HU.")
+    ] = None,
+    fractions: Annotated[
+        str, typer.Option(help="Shares of train, val, test, if the source has no splits.")
+    ] = "0.7,0.1,0.2",
+    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by subject.")] = 0,
+    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    overwrite: Overwrite = False,
+) -> None:
+    """Point at your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
+
+    Files stay where they are unless they have to change (--hu-offset, --label-values).
+    Columns are guessed where they are not said; further columns are kept as grouping variables.
+
+    Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
+
+    Example: [bold]mandseg prepare folder pddca cohort --image {case}/img.nrrd --reference {case}/*/Mandible.nrrd[/bold]
+
+    Example: [bold]mandseg prepare folder data cohort --reference {case}/label.nii.gz --label-values 21,22[/bold]
+    """
+    from mandseg.importers.folder import Conversion, Layout, Splitting, import_folder
+
+    names = {
+        "case_id": case_id,
+        "subject_id": subject_id,
+        "split": split,
+        "image": image,
+        "reference": reference,
+        "noisy": noisy,
+        "annotator": annotator,
+    }
+    layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
+    values = tuple(int(value) for value in _numbers("--label-values", label_values or ""))
+    splitting = Splitting(_numbers("--fractions", fractions), split_seed, all_in)
+    _show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(f"{option} {text!r}: expected numbers with commas between") from None
+
+
+def _show(result: "Imported") -> None:
+    """Say what was written, what was assumed and what was left out."""
+    for line in [*result.notes, *result.skipped]:
+        print(line, file=sys.stderr)
+    counts: dict[str, int] = {}
+    for case in result.cohort.cases:
+        counts[case.split] = counts.get(case.split, 0) + 1
+    splits = ", ".join(f"{n} {split}" for split, n in counts.items())
+    print(f"{result.cohort.root}: {len(result.cohort.cases)} cases ({splits}), {len(result.skipped)} skipped")

@@ -1,0 +1,67 @@
+"""A run is its condition: what of a config determines the result, and the folder name that follows from it."""
+
+import hashlib
+import json
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.plan import check_ratio
+
+# What decides where, how fast and how loudly a run goes, but not what comes out of it.
+NOT_CONDITION = frozenset(
+    {"hydra", "study", "trainer", "tracking", "eval", "evaluation", "output_dir", "cache_dir", "num_workers", "debug"}
+)
+CACHE_KEYS = frozenset({"cache_dir"})  # inside groups: a folder, not a setting
+
+
+def condition(cfg: DictConfig) -> dict[str, Any]:
+    """The columns by which runs of a study are told apart.
+
+    Raises:
+        UserError: The noise ratio is outside [0, 1].
+    """
+    check_ratio(cfg.noise_ratio)
+    return {
+        "noise_ratio": float(cfg.noise_ratio),
+        "seed": int(cfg.seed),
+        "data": cfg.data.name,
+        "noise": cfg.noise.name,
+        "model": cfg.model.name,
+        "method": cfg.method.name,
+        "config_hash": config_hash(cfg),
+    }
+
+
+def config_hash(cfg: DictConfig) -> str:
+    """Eight hex digits of everything that determines the trained network; 0 and 0.0 are the same number."""
+    settings = {}
+    for key in sorted(str(k) for k in cfg):
+        if key not in NOT_CONDITION:
+            node = cfg[key]
+            settings[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    text = json.dumps(_plain(settings), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def run_name(cfg: DictConfig) -> str:
+    """The run folder's name: readable first, the hash to be sure."""
+    c = condition(cfg)
+    ratio = f"{c['noise_ratio']:.6f}".rstrip("0").rstrip(".")
+    return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
+
+
+def register_resolver() -> None:
+    """Let configs say ``${run_name:}``."""
+    OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers as floats, and no cache folders, so that equal settings are equal text."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items() if k not in CACHE_KEYS}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    return value

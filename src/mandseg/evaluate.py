@@ -1,0 +1,133 @@
+"""One trained network on every data set: predictions on the images' own grids, scores per case, worst-case pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+
+from mandseg.cohort import Case
+from mandseg.data import HuWindow
+from mandseg.inference import SlidingWindow, predict_case
+from mandseg.metrics import score
+from mandseg.overlay import draw_overlay
+from mandseg.preprocess import PreparedCase
+from mandseg.progress import for_each
+from mandseg.scan import Scan, load_scan
+from mandseg.sources import EvaluationSets
+from mandseg.volume import Volume, read_volume, to_canonical, write_volume
+
+Mask = npt.NDArray[np.bool_]
+PreparedCases = Mapping[Path | None, PreparedCase]  # by image file
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """How a network is applied and scored.
+
+    Args:
+        network: Maps (B, 1, X, Y, Z) to logits; in evaluation mode.
+        sliding_window: How a volume is covered.
+        window: HU to network input.
+        keep_largest: Keep the largest connected piece of a prediction only.
+        device: Where the network is.
+        predictions: The folder that the masks are written to, as NIfTI files.
+    """
+
+    network: torch.nn.Module
+    sliding_window: SlidingWindow
+    window: HuWindow
+    keep_largest: bool
+    device: torch.device
+    predictions: Path
+
+    def score_case(self, prepared: PreparedCase) -> dict[str, Any]:
+        """Segment one case, write the mask and score it against the reference, on the image file's own grid."""
+        start = perf_counter()
+        prediction = predict_case(
+            self.network, prepared, self.sliding_window, self.window, self.keep_largest, self.device
+        )
+        seconds = perf_counter() - start
+        scan = load_scan(prepared.case)
+        write_volume(self.file(prepared), Volume(prediction, scan.image.affine))
+        return score(prediction, reference_mask(scan), scan.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
+
+    def draw(self, prepared: PreparedCase, file: Path, title: str) -> None:
+        """Picture a scored case in three planes with the contours of reference and prediction."""
+        scan = load_scan(prepared.case)
+        image = to_canonical(scan.image)
+        reference = to_canonical(Volume(reference_mask(scan), scan.image.affine)).array
+        prediction = to_canonical(read_volume(self.file(prepared))).array
+        draw_overlay(image.array, reference > 0, prediction > 0, image.geometry.spacing_mm, file, title)
+
+    def file(self, prepared: PreparedCase) -> Path:
+        """Where a case's prediction lies: cases of two cohorts may have one name, their cache entries have not."""
+        return self.predictions / f"{prepared.case.case_id}-{prepared.folder.name[:6]}.nii.gz"
+
+
+def evaluate(
+    evaluator: Evaluator, sets: EvaluationSets, prepared: PreparedCases, columns: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Score every case once and list it under each data set it belongs to.
+
+    Args:
+        evaluator: The network and how to apply it.
+        sets: Data sets by name.
+        prepared: The prepared case of each image.
+        columns: Columns that all rows share: the run and its condition.
+
+    Returns:
+        One row for each data set and case: the table that cases.csv holds.
+    """
+    scored = for_each(evaluator.score_case, list(prepared.values()), "Testing", workers=1)
+    scores = dict(zip(prepared, scored, strict=True))
+    return pd.DataFrame(
+        {**columns, "dataset": name, **describe(case), **scores[case.image]}
+        for name, cases in sets.items()
+        for case in cases
+    )
+
+
+def describe(case: Case) -> dict[str, str]:
+    """A case's identifying and grouping columns in cases.csv."""
+    groups = {"annotator": case.annotator, **case.groups}
+    return {
+        "case_id": case.case_id,
+        "subject_id": case.subject_id,
+        "split": case.split,
+        **{f"group_{name}": value for name, value in groups.items() if value},
+    }
+
+
+def draw_examples(
+    evaluator: Evaluator, table: pd.DataFrame, sets: EvaluationSets, prepared: PreparedCases, folder: Path
+) -> list[Path]:
+    """Picture the worst and the median case of each data set, by Dice: overlays/<dataset>--<case_id>.png."""
+    files = []
+    for name, cases in sets.items():
+        ranked = table[table["dataset"] == name].sort_values(["dice", "case_id"])
+        by_id = {case.case_id: case for case in cases}
+        for label, position in (("worst", 0), ("median", len(ranked) // 2)):
+            row = ranked.iloc[position]
+            file = folder / f"{name}--{row['case_id']}.png"
+            title = f"{name}: {label} case {row['case_id']}, Dice {row['dice']:.3f}"
+            evaluator.draw(prepared[by_id[row["case_id"]].image], file, title)
+            files.append(file)
+    return files
+
+
+def reference_mask(scan: Scan) -> Mask:
+    """The reference label, which every tested case has (mandseg.sources refuses others)."""
+    if scan.reference is None:
+        raise ValueError(f"case {scan.case.case_id} has no reference")
+    return np.asarray(scan.reference.array, dtype=np.bool_)
+
+
+def unique_cases(sets: EvaluationSets) -> Sequence[Case]:
+    """Every image of the data sets once."""
+    return list({case.image: case for cases in sets.values() for case in cases}.values())

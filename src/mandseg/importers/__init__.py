@@ -1,0 +1,85 @@
+"""One module a source: each turns what a provider hands out into a cohort folder with its manifest."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from mandseg.cohort import MANIFEST, Case, Cohort, read_cohort, write_cohort
+from mandseg.errors import UserError
+from mandseg.files import folder_appearing_whole
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of an import."""
+
+    cohort: Cohort
+    skipped: tuple[str, ...] = ()
+    """Cases left out, one line each with the reason."""
+    notes: tuple[str, ...] = ()
+    """What was assumed, measured or looked odd, one line each."""
+
+
+@contextmanager
+def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Path]:
+    """Make a folder that becomes ``dest`` when the block ends well; until then nothing of that name appears.
+
+    It is a sibling of ``dest``, so that relative paths written in it stay right.
+
+    Raises:
+        UserError: ``source`` is not there, ``dest`` is there and may not be replaced.
+    """
+    refuse_destination(source, dest, overwrite)
+    with folder_appearing_whole(dest.resolve()) as part:
+        yield part
+
+
+def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
+    """Refuse to write where something would be lost: only a cohort may be replaced, and never the source's home."""
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
+    if not dest.exists():
+        return
+    if not overwrite:
+        raise UserError(f"{dest}: exists already; --overwrite replaces it")
+    if not (dest / MANIFEST).is_file():
+        raise UserError(f"{dest}: holds no {MANIFEST}, so it is not a cohort and is not replaced")
+    if source.resolve().is_relative_to(dest.resolve()):
+        raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
+
+
+def finish(
+    part: Path, dest: Path, cases: Sequence[Case], skipped: Sequence[str] = (), notes: Sequence[str] = ()
+) -> None:
+    """Write the manifest and import.txt, the record of what was skipped and noted, into the growing folder.
+
+    Raises:
+        UserError: There is no case, a case breaks the manifest's contract or lies in the folder to be replaced.
+    """
+    if not cases:
+        raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
+    replaced = dest.resolve()
+    for case in cases:
+        for path in (case.image, case.reference, case.noisy):
+            if path is not None and path.resolve().is_relative_to(replaced):
+                raise UserError(f"case {case.case_id}: {path} lies in {dest}, which would be replaced")
+    write_cohort(part, cases)
+    (part / "import.txt").write_text("".join(f"{line}\n" for line in [*notes, *skipped]), encoding="utf-8")
+
+
+def imported(dest: Path, skipped: Sequence[str] = (), notes: Sequence[str] = ()) -> Imported:
+    """Read the finished cohort back from its final place."""
+    return Imported(read_cohort(dest), tuple(skipped), tuple(notes))
+
+
+def plain_name(name: str) -> str:
+    """Reduce a file's or column's name to what providers agree on: no suffix, case, ``-``, ``_``, blank or dot.
+
+    >>> plain_name("CT_Image.nrrd"), plain_name("left-Parotid.nii.gz")
+    ('ctimage', 'leftparotid')
+    """
+    stem = name.lower()
+    for suffix in (".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".seg", ".csv"):
+        stem = stem.removesuffix(suffix)
+    return "".join(letter for letter in stem if letter.isalnum())

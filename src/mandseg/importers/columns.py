@@ -1,0 +1,103 @@
+"""A table of cases in, drafts of cases out: which of its columns mean what, said by the user or guessed."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from mandseg.cohort import COLUMNS, Case
+from mandseg.errors import UserError
+from mandseg.importers import plain_name
+from mandseg.table import Row, read_table
+
+GUESSES: dict[str, tuple[str, ...]] = {
+    "case_id": ("caseid", "case", "id", "name", "scanid", "scan", "patientid", "patient", "subjectid", "subject"),
+    "subject_id": ("subjectid", "subject", "patientid", "patient", "person"),
+    "split": ("split", "set", "subset", "partition"),
+    "image": ("image", "ct", "img", "volume", "imagepath", "ctpath"),
+    "reference": ("reference", "mandible", "label", "mask", "segmentation", "seg", "groundtruth", "gt"),
+    "noisy": ("noisy", "noisylabel", "rough", "roughlabel"),
+    "annotator": ("annotator", "reader", "rater", "observer", "dosimetrist"),
+}
+"""Names to look for, best first, as ``plain_name`` writes them."""
+
+SPLIT_NAMES = {
+    **dict.fromkeys(("train", "training", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "ts"), "test"),
+}
+
+
+def read_drafts(path: Path, said: Mapping[str, str]) -> list[Case]:
+    """Read a CSV file with one row a case; paths in it are relative to it, further columns become groups.
+
+    Args:
+        path: The CSV file.
+        said: The user's names for some of our columns, e.g. ``{"reference": "mandible"}``.
+
+    Returns:
+        Cases as the table states them; ``split`` is empty where there is no such column.
+
+    Raises:
+        UserError: A column that was said is not there, a needed one cannot be guessed, an unknown split.
+    """
+    header, rows = read_table(path)
+    columns = choose_columns(path, header, said)
+    further = [name for name in header if name and name not in columns.values() and name not in COLUMNS]
+    drafts = [_draft(row, columns, further, path.parent) for row in rows]
+    known = set(SPLIT_NAMES.values())
+    problems = [
+        f"{path}: case {draft.case_id}: {columns['split']} is {draft.split!r}, expected one of {', '.join(SPLIT_NAMES)}"
+        for draft in drafts
+        if "split" in columns and draft.split not in known
+    ]
+    if problems:
+        raise UserError(problems)
+    return drafts
+
+
+def choose_columns(path: Path, header: list[str], said: Mapping[str, str]) -> dict[str, str]:
+    """Match our columns to the table's: what the user said, else the first guess that is there."""
+    problems = [
+        f"{path}: no column {name!r} (said to be the {ours}), the file has: {', '.join(header)}"
+        for ours, name in said.items()
+        if name not in header
+    ]
+    if problems:
+        raise UserError(problems)
+    plain = {plain_name(name): name for name in reversed(header)}
+    columns = dict(said)
+    for ours, guesses in GUESSES.items():
+        found = next((plain[guess] for guess in guesses if guess in plain), None)
+        if found and ours not in columns and not _is_taken(found, ours, columns):
+            columns[ours] = found
+    if "case_id" not in columns or not {"reference", "noisy"} & columns.keys():
+        lacking = "--case-id" if "case_id" not in columns else "--reference"
+        raise UserError(f"{path}: give {lacking}, it cannot be guessed from the columns: {', '.join(header)}")
+    return columns
+
+
+def normal_split(name: str) -> str:
+    """Give train, val or test for the names other people use; anything else unchanged."""
+    return SPLIT_NAMES.get(plain_name(name), name)
+
+
+def _is_taken(found: str, ours: str, columns: Mapping[str, str]) -> bool:
+    """One column may be both case and subject, but no other two things at once."""
+    return any(found == name and {ours, other} != {"case_id", "subject_id"} for other, name in columns.items())
+
+
+def _draft(row: Row, columns: Mapping[str, str], further: list[str], root: Path) -> Case:
+    cells = {ours: row[theirs] for ours, theirs in columns.items()}
+
+    def path(column: str) -> Path | None:
+        return root / cells[column] if cells.get(column) else None
+
+    return Case(
+        case_id=cells["case_id"],
+        subject_id=cells.get("subject_id", "") or cells["case_id"],
+        split=normal_split(cells.get("split", "")),
+        image=path("image"),
+        reference=path("reference"),
+        noisy=path("noisy"),
+        annotator=cells.get("annotator", ""),
+        groups={name: row[name] for name in further},
+    )

@@ -1,0 +1,183 @@
+"""OpenKBP in its own layout: folders of sparse voxel lists in, a cohort of NIfTI files in HU out.
+
+Babier et al., Med Phys 48:5549 (2021). Each patient is a folder of CSV files ``index,value``; the index is into a
+flattened 128 x 128 x 128 array whose axes run [posterior, left, inferior].
+
+The offset. The data set stores HU + 1000: over 150 patients the peak of fat is stored as 903 (-97 HU) and that of soft
+tissue as 1037 (+37 HU), and scanners that stop at 3071 HU, the top of 12 bits, stop here at 4071. An offset of 1024
+would put fat at -121 and muscle at +13. 0 is stored where nothing is known: outside the body, or blanked above and
+below the planned region; it becomes air.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mandseg.cohort import Case
+from mandseg.errors import UserError
+from mandseg.importers import Imported, finish, imported, new_cohort_folder, plain_name
+from mandseg.importers.hounsfield import from_stored, histogram, peaks_note
+from mandseg.progress import for_each
+from mandseg.volume import Affine, Volume, write_volume
+
+SHAPE = (128, 128, 128)
+HU_OFFSET = 1000.0
+FOLDERS = {"train-pats": "train", "valid-pats": "val", "validation-pats": "val", "test-pats": "test"}
+"""The README says valid-pats, the repository's tree validation-pats."""
+PROTOCOLS_MM = {"fov500": 500.0, "fov600": 600.0}
+PROTOCOL_TOLERANCE = 0.02  # of the field of view: 490-510 and 588-612 mm; the next ones found are 480, 515, 580, 618
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient's folder and the official split it lies in."""
+
+    folder: Path
+    split: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one patient: a case, or why there is none."""
+
+    case: Case | None
+    histogram: npt.NDArray[np.int64] | None = None
+    skipped: str = ""
+    problem: str = ""
+
+
+def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overwrite: bool = False) -> Imported:
+    """Convert every patient who has a mandible, keeping the official split.
+
+    Args:
+        source: The repository's folder, or its provided-data.
+        dest: The cohort folder to write; grouping column ``protocol`` (fov500, fov600 or other).
+        hu_offset: Stored value of 0 HU.
+        overwrite: Replace a cohort that is there already.
+
+    Raises:
+        UserError: Nothing that looks like OpenKBP, damaged files, ``dest`` exists.
+    """
+    with new_cohort_folder(source, dest, overwrite) as part:
+        convert = partial(_convert, dest=part, hu_offset=hu_offset)
+        outcomes = list(for_each(convert, find_patients(source), "OpenKBP"))
+        if problems := [outcome.problem for outcome in outcomes if outcome.problem]:
+            raise UserError(problems)
+        skipped = [outcome.skipped for outcome in outcomes if outcome.skipped]
+        counts = [outcome.histogram for outcome in outcomes if outcome.histogram is not None]
+        notes = [peaks_note(np.sum(counts, axis=0), hu_offset)] if counts else []
+        finish(part, dest, [outcome.case for outcome in outcomes if outcome.case], skipped, notes)
+    return imported(dest, skipped, notes)
+
+
+def find_patients(source: Path) -> list[Patient]:
+    """List the patients' folders in train, validation and test, by number.
+
+    Raises:
+        UserError: There are none, or a patient is in two of the folders.
+    """
+    root = source / "provided-data" if (source / "provided-data").is_dir() else source
+    found: dict[str, Patient] = {}
+    problems = []
+    for name, split in FOLDERS.items():
+        for folder in sorted((root / name).glob("pt_*"), key=_number):
+            if other := found.get(folder.name):
+                problems.append(f"case {folder.name}: in {name} and in {other.folder.parent.name}, expected in one")
+            found[folder.name] = Patient(folder, split)
+    if not found:
+        problems.append(f"{root}: no pt_* folder in any of {', '.join(FOLDERS)}; is this OpenKBP's provided-data?")
+    if problems:
+        raise UserError(problems)
+    return list(found.values())
+
+
+def read_image(folder: Path) -> npt.NDArray[np.float32]:
+    """Read a patient's ct.csv: stored values (128, 128, 128) on RAS+ axes, 0 where nothing is stored."""
+    table = _read_csv(folder / "ct.csv", columns=(0, 1))
+    return _on_ras_axes(folder / "ct.csv", table[:, 0], table[:, 1])
+
+
+def read_mask(path: Path) -> npt.NDArray[np.bool_]:
+    """Read a structure's CSV, whose value column is empty: a mask (128, 128, 128) on RAS+ axes."""
+    table = _read_csv(path, columns=(0,))
+    return _on_ras_axes(path, table[:, 0], np.ones(len(table))) > 0
+
+
+def read_affine(folder: Path) -> Affine:
+    """Make the affine to RAS+ mm from voxel_dimensions.csv; the data set keeps no origin: the grid's centre is at 0."""
+    path = folder / "voxel_dimensions.csv"
+    spacing_mm = _read_numbers(path, skiprows=0, usecols=(0,))[:, 0]
+    if spacing_mm.shape != (3,) or not (spacing_mm > 0).all():
+        raise UserError(f"{path}: {spacing_mm.tolist()}, expected three voxel edges in mm")
+    affine = np.diag([*spacing_mm, 1.0])
+    affine[:3, 3] = -spacing_mm * (np.array(SHAPE) - 1) / 2
+    return affine
+
+
+def protocol(spacing_x_mm: float) -> str:
+    """Name the in-plane field of view: fov500 or fov600 within 2 %, otherwise other."""
+    field_mm = spacing_x_mm * SHAPE[0]
+    for name, nominal_mm in PROTOCOLS_MM.items():
+        if abs(field_mm - nominal_mm) <= PROTOCOL_TOLERANCE * nominal_mm:
+            return name
+    return "other"
+
+
+def _convert(patient: Patient, dest: Path, hu_offset: float) -> Outcome:
+    name = patient.folder.name
+    mandibles = [path for path in patient.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
+    if not mandibles:
+        return Outcome(None, skipped=f"case {name} skipped: no Mandible.csv in {patient.folder.parent.name}")
+    try:
+        mask = read_mask(mandibles[0])
+        if not mask.any():
+            return Outcome(None, skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
+        affine = read_affine(patient.folder)
+        hu = from_stored(read_image(patient.folder), hu_offset)
+    except UserError as error:
+        return Outcome(None, problem=f"case {name}: {error}")
+    image, reference = dest / f"images/{name}.nii.gz", dest / f"labels/{name}.nii.gz"
+    write_volume(image, Volume(hu, affine))
+    write_volume(reference, Volume(mask, affine))
+    groups = {"protocol": protocol(affine[0, 0])}
+    return Outcome(Case(name, name, patient.split, image, reference, groups=groups), histogram(hu))
+
+
+def _on_ras_axes(
+    path: Path, indices: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """Fill a dense array from voxel lists and turn its axes [P+, L+, I+] into [R+, A+, S+]."""
+    size = int(np.prod(SHAPE))
+    if indices.size and (indices.min() < 0 or indices.max() >= size):
+        raise UserError(f"{path}: voxel index {indices.min():.0f} to {indices.max():.0f}, expected 0 to {size - 1}")
+    dense = np.zeros(size, np.float32)
+    dense[indices.astype(np.int64)] = values
+    return np.ascontiguousarray(dense.reshape(SHAPE).transpose(1, 0, 2)[::-1, ::-1, ::-1])
+
+
+def _read_csv(path: Path, columns: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    return _read_numbers(path, skiprows=1, usecols=columns)
+
+
+def _read_numbers(path: Path, skiprows: int, usecols: tuple[int, ...]) -> npt.NDArray[np.float64]:
+    """Read the numbers of a CSV file; (0, columns) if it has none."""
+    if not path.is_file():
+        raise UserError(f"{path.name}: no such file in {path.parent}")
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")[skiprows:]
+        if not any(line.strip() for line in lines):
+            return np.empty((0, len(usecols)))
+        table = np.loadtxt(lines, delimiter=",", usecols=usecols, ndmin=2)
+    except ValueError as error:
+        raise UserError(f"{path}: not a table of numbers ({error})") from error
+    if not np.isfinite(table).all():
+        raise UserError(f"{path}: {np.count_nonzero(~np.isfinite(table))} values are NaN or infinite")
+    return table
+
+
+def _number(folder: Path) -> tuple[int, str]:
+    digits = "".join(letter for letter in folder.name if letter.isdigit())
+    return int(digits or 0), folder.name

@@ -1,0 +1,114 @@
+"""File name patterns in, drafts of cases out: ``{case}/img.nrrd`` finds every case's image."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from mandseg.cohort import Case
+from mandseg.errors import UserError
+from mandseg.importers.columns import normal_split
+from mandseg.volume import is_image_file
+
+Found = dict[str, tuple[Path, dict[str, str]]]  # case -> its file and the other fields of the pattern
+
+FIELD = re.compile(r"\{(\w+)\}|(\*)")
+
+
+def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
+    """Find the cases whose files match the patterns, joined by their ``{case}``.
+
+    Fields: ``{case}`` (needed), ``{subject}``, ``{split}``, ``{annotator}``; any other becomes a group. ``*`` stands
+    for any part of a name. Upper and lower case are the same.
+
+    Args:
+        source: The folder the patterns are relative to.
+        patterns: For some of ``image``, ``reference``, ``noisy``.
+
+    Returns:
+        One draft for each case that any pattern finds; ``split`` is empty where no pattern has ``{split}``.
+
+    Raises:
+        UserError: A pattern without ``{case}``, one that finds nothing, two files for one case.
+    """
+    files = _image_files(source)
+    found = {name: match_files(source, files, pattern) for name, pattern in patterns.items()}
+    cases = sorted({case for matches in found.values() for case in matches}, key=_natural)
+    return [_draft(case, found) for case in cases]
+
+
+def match_files(source: Path, files: Iterable[str], pattern: str) -> Found:
+    """Match relative POSIX paths against one pattern."""
+    regex = re.compile(to_regex(pattern), re.IGNORECASE)
+    found: Found = {}
+    problems = []
+    for name in files:
+        if not (match := regex.fullmatch(name)):
+            continue
+        fields = match.groupdict()
+        case = fields.pop("case")
+        if case in found:
+            problems.append(
+                f"case {case}: {pattern} finds {found[case][0].relative_to(source)} and {name}, expected one"
+            )
+        found[case] = (source / name, fields)
+    if not found:
+        problems.append(f"{source}: no file matches {pattern}")
+    if problems:
+        raise UserError(problems)
+    return found
+
+
+def to_regex(pattern: str) -> str:
+    r"""Translate a pattern; a field that comes twice must have the same text both times.
+
+    >>> to_regex("{case}/{case}_*.nrrd")
+    '(?P<case>[^/]+)/(?P=case)_[^/]*\\.nrrd'
+    """
+    if "{case}" not in pattern:
+        raise UserError(f"pattern {pattern!r}: has no {{case}}, e.g. '{{case}}/img.nrrd'")
+    parts, end, seen = [], 0, set()
+    for match in FIELD.finditer(pattern):
+        parts.append(re.escape(pattern[end : match.start()]))
+        end = match.end()
+        name = match[1]
+        if not name:
+            parts.append("[^/]*")
+        elif not name.isidentifier():
+            raise UserError(f"pattern {pattern!r}: {{{name}}} is not a name")
+        else:
+            parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
+            seen.add(name)
+    return "".join([*parts, re.escape(pattern[end:])])
+
+
+def _image_files(source: Path) -> list[str]:
+    """List the image files below a folder as relative POSIX paths, sorted; links to folders are followed."""
+    names = []
+    for folder, _, files in os.walk(source, followlinks=True):
+        names += [(Path(folder) / name).relative_to(source).as_posix() for name in files if is_image_file(Path(name))]
+    return sorted(names)
+
+
+def _draft(case: str, found: Mapping[str, Found]) -> Case:
+    files: dict[str, Path] = {}
+    fields: dict[str, str] = {}
+    for name, matches in found.items():
+        if case in matches:
+            files[name], more = matches[case]
+            fields = more | fields
+    return Case(
+        case_id=case,
+        subject_id=fields.pop("subject", case),
+        split=normal_split(fields.pop("split", "")),
+        image=files.get("image"),
+        reference=files.get("reference"),
+        noisy=files.get("noisy"),
+        annotator=fields.pop("annotator", ""),
+        groups=fields,
+    )
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort case_2 before case_10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

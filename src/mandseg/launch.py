@@ -1,0 +1,104 @@
+"""Hydra callback round a launch: the grid is checked and listed before its first job, and told how it ended."""
+
+import csv
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from mandseg.claim import read_record
+from mandseg.condition import condition, run_name
+from mandseg.errors import UserError, print_problems
+from mandseg.files import write_text
+
+GRID = "grid.csv"
+COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
+
+
+class Launch(Callback):
+    """Before: expand the grid, refuse what is wrong with any cell, list it. After: the table and the exit code."""
+
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """List a single run as a grid of one."""
+        self._start(config, [list(config.hydra.overrides.task)])
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """List every cell of the grid."""
+        self._start(config, expand(config))
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Print how the study stands; exit with 2 or 1 if a run of this launch failed."""
+        from mandseg.study import status
+
+        study = study_folder(config)
+        status(study)
+        if code := exit_code(study, self.runs):
+            sys.exit(code)
+
+    def _start(self, config: DictConfig, cells: Sequence[Sequence[str]]) -> None:
+        loader = GlobalHydra.instance().config_loader()
+        try:
+            composed = [loader.load_sweep_config(config, list(cell)) for cell in cells]
+            rows = [grid_row(cfg, cell) for cfg, cell in zip(composed, cells, strict=True)]
+            add_to_grid(study_folder(config), rows)
+        except UserError as error:
+            # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
+            print_problems(error)
+            sys.exit(2)
+        self.runs = [row["run"] for row in rows]
+
+
+def expand(config: DictConfig) -> list[list[str]]:
+    """The overrides of each cell of a grid; none where another sweeper than Hydra's own decides as it goes."""
+    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return []
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    overrides = parser.parse_overrides(params + list(config.hydra.overrides.task))
+    return [cell for batch in BasicSweeper.split_arguments(overrides, None) for cell in batch]
+
+
+def grid_row(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+    """One row of grid.csv."""
+    columns = {"run": run_name(cfg), **condition(cfg), "overrides": " ".join(overrides)}
+    return {name: str(columns[name]) for name in COLUMNS}
+
+
+def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Add expected runs to the study's grid.csv, each once."""
+    study.mkdir(parents=True, exist_ok=True)
+    with FileLock(study / f"{GRID}.lock"):
+        file = study / GRID
+        known = list(csv.DictReader(file.open())) if file.exists() else []
+        listed = {row["run"] for row in known}
+        new = [row for row in rows if row["run"] not in listed]
+        if new:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*known, *{row["run"]: row for row in new}.values()])
+            write_text(file, text.getvalue())
+
+
+def study_folder(config: DictConfig) -> Path:
+    """<output_dir>/<study>."""
+    return Path(config.output_dir) / config.study
+
+
+def exit_code(study: Path, runs: Sequence[str]) -> int:
+    """0 if every run is done, 2 if one was refused for wrong input, 1 if one failed or is not done otherwise."""
+    records = [read_record(study / run) for run in runs]
+    if any(record.get("wrong_input") for record in records):
+        return 2
+    return int(any(record.get("state") != "done" for record in records))

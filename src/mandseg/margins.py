@@ -1,0 +1,67 @@
+"""The scores that are compared, and the loss of each that counts as no loss."""
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One score of a case: its column, name, unit, direction (None: neither end is better) and possible values."""
+
+    column: str
+    label: str
+    unit: str
+    better: Literal["higher", "lower"] | None
+    lowest: float
+    highest: float
+    decimals: int
+
+    def worsening(self, difference: float) -> float:
+        """A difference turned so that positive means worse."""
+        return -difference if self.better == "higher" else difference
+
+
+METRICS = (
+    Metric("dice", "Dice", "", "higher", 0.0, 1.0, 3),
+    Metric("hd95_mm", "HD95", "mm", "lower", 0.0, np.inf, 2),
+    Metric("assd_mm", "ASSD", "mm", "lower", 0.0, np.inf, 2),
+    Metric("nsd_1mm", "Surface Dice at 1 mm", "", "higher", 0.0, 1.0, 3),
+    Metric("nsd_2mm", "Surface Dice at 2 mm", "", "higher", 0.0, 1.0, 3),
+    Metric("volume_error_ml", "Volume error", "ml", None, -np.inf, np.inf, 2),
+)
+
+
+@dataclass(frozen=True)
+class Margins:
+    """The loss that counts as no loss, per metric, in its unit: what changing the expert who contours would cost.
+
+    - Dice 0.02: three annotators of one set reached 0.986, 0.985 and 0.969, best and last 0.017 apart (Oktay 2020,
+      PMC7705593).
+    - ASSD 0.3 mm: median (1.1) and best (0.8) of 14 radiation oncologists (van der Veen 2021,
+      doi 10.1186/s13014-020-01677-2).
+    - HD95 1 mm: about half of what lies between their median (3.4) and best (1.5); a network's own HD95 is a few mm.
+    - Surface Dice 0.02: no published number is at hand; the margin of Dice is used.
+    """
+
+    dice: float | None = 0.02
+    hd95_mm: float | None = 1.0
+    assd_mm: float | None = 0.3
+    nsd_1mm: float | None = 0.02
+    nsd_2mm: float | None = 0.02
+    volume_error_ml: float | None = None
+
+    def of(self, metric: Metric) -> float | None:
+        """The margin of one metric, None where none is stated."""
+        return asdict(self).get(metric.column)
+
+
+MARGINS = Margins()
+MARGIN_SOURCES = {
+    "dice": "three annotators' mandible Dice lies 0.017 apart (Oktay 2020)",
+    "hd95_mm": "about half of the 1.9 mm between the median and the best of 14 oncologists (van der Veen 2021)",
+    "assd_mm": "the 0.3 mm between the median and the best of 14 oncologists (van der Veen 2021)",
+    "nsd_1mm": "as for Dice; no published figure at hand",
+    "nsd_2mm": "as for Dice; no published figure at hand",
+}

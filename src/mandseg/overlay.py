@@ -1,0 +1,181 @@
+"""Pictures of one case: three planes of the CT with the contours of reference and prediction, as a small PNG file.
+
+Arrays lie on RAS+ axes. The planes are shown as radiologists look at them: the patient's right on the left of the axial
+and coronal plane, anterior on top of the axial and on the left of the sagittal plane, superior on top of the others.
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
+from scipy.spatial.distance import cdist
+
+from mandseg.errors import UserError
+from mandseg.files import appearing_whole
+from mandseg.metrics import Mask, bounding_box
+
+REFERENCE_COLOUR = "#56B4E9"  # Okabe and Ito's sky blue and vermilion: two hues for every eye,
+PREDICTION_COLOUR = "#D55E00"  # and two strokes, solid and dashed, for grey print
+BONE_WINDOW_HU = (-500.0, 1300.0)  # level 400, width 1800
+MARGIN_MM = 20.0  # shown around the contours
+LEAST_VIEW_MM = 120.0
+LARGEST_FILE = 60_000  # bytes: a sweep makes thousands
+RESOLUTIONS_DPI = (100, 80, 60, 40)
+
+
+class Plane(NamedTuple):
+    """A way to cut the volume: the axis cut, and the letters at the left, right, top and bottom of the picture."""
+
+    name: str
+    axis: int
+    letters: str
+
+
+PLANES = (Plane("axial", 2, "RLAP"), Plane("coronal", 1, "RLSI"), Plane("sagittal", 0, "APSI"))
+
+
+def draw_overlay(
+    image_hu: npt.NDArray[np.generic],
+    reference: Mask,
+    prediction: Mask,
+    spacing_mm: Sequence[float],
+    path: Path,
+    title: str,
+) -> None:
+    """Write the picture of one case as a PNG file of at most ``LARGEST_FILE`` bytes, whole or not at all.
+
+    Args:
+        image_hu: CT, (X, Y, Z) on RAS+ axes, HU.
+        reference: Mask on the same grid, bool; drawn solid and blue.
+        prediction: Mask on the same grid, bool; drawn dashed and red.
+        spacing_mm: Voxel edge lengths along the three axes.
+        path: The PNG file.
+        title: One line above the planes; nothing is added to it.
+
+    Raises:
+        UserError: The three arrays differ in shape.
+    """
+    figure = overlay_figure(image_hu, reference, prediction, spacing_mm, title)
+    for dpi in RESOLUTIONS_DPI:
+        content = _png(figure, dpi)
+        if len(content) <= LARGEST_FILE:
+            break
+    with appearing_whole(path) as file:
+        file.write(content)
+
+
+def overlay_figure(
+    image_hu: npt.NDArray[np.generic], reference: Mask, prediction: Mask, spacing_mm: Sequence[float], title: str
+) -> Figure:
+    """Draw the axial, coronal and sagittal plane through the reference's centre (see ``centre``), side by side."""
+    for name, mask in (("reference", reference), ("prediction", prediction)):
+        if mask.shape != image_hu.shape:
+            raise UserError(f"shape {mask.shape} of the {name} differs from {image_hu.shape} of the image")
+    figure = Figure(figsize=(9.0, 3.5), facecolor="white", layout="constrained")
+    figure.suptitle(title, fontsize=9)
+    cut, view = centre(reference, prediction), _view(reference, prediction, spacing_mm)
+    for plane, ax in zip(PLANES, figure.subplots(1, 3), strict=True):
+        draw_plane(ax, image_hu, reference, prediction, spacing_mm, plane, cut[plane.axis], view)
+    lines = [
+        Line2D([], [], color=REFERENCE_COLOUR, linestyle="solid"),
+        Line2D([], [], color=PREDICTION_COLOUR, linestyle="dashed"),
+    ]
+    figure.legend(lines, ["reference", "prediction"], loc="outside lower center", ncols=2, fontsize=8, frameon=False)
+    return figure
+
+
+def draw_plane(
+    ax: Axes,
+    image_hu: npt.NDArray[np.generic],
+    reference: Mask,
+    prediction: Mask,
+    spacing_mm: Sequence[float],
+    plane: Plane,
+    index: int,
+    view: tuple[slice, slice, slice] = (slice(None), slice(None), slice(None)),
+) -> None:
+    """Draw one plane of a volume, at ``index`` along the axis it cuts and within ``view``, on given axes."""
+    across, up = (axis for axis in range(3) if axis != plane.axis)
+    window = tuple(index if axis == plane.axis else view[axis] for axis in range(3))
+    low, high = BONE_WINDOW_HU
+    aspect = spacing_mm[up] / spacing_mm[across]
+    shown = _upright(np.asarray(image_hu[window], dtype=np.float32))
+    ax.imshow(shown, cmap="gray", vmin=low, vmax=high, aspect=aspect, interpolation="bilinear")
+    _draw_contour(ax, _upright(reference[window]), REFERENCE_COLOUR, "solid")
+    _draw_contour(ax, _upright(prediction[window]), PREDICTION_COLOUR, "dashed")
+    ax.set(title=plane.name, xticks=[], yticks=[], xlim=(-0.5, shown.shape[1] - 0.5), ylim=(shown.shape[0] - 0.5, -0.5))
+    ax.title.set_fontsize(8)
+    places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.95, "center"), (0.5, 0.05, "center"))
+    for letter, (x, y, align) in zip(plane.letters, places, strict=True):
+        ax.text(x, y, letter, transform=ax.transAxes, color="white", fontsize=7, ha=align, va="center")
+
+
+def centre(reference: Mask, prediction: Mask) -> tuple[int, int, int]:
+    """Find the voxel at the reference's centre of mass; the prediction's, then the grid's, where a mask is empty."""
+    for mask in (reference, prediction):
+        if mask.any():
+            x, y, z = (round(float(np.mean(where))) for where in np.nonzero(mask))
+            return x, y, z
+    x, y, z = (n // 2 for n in reference.shape)
+    return x, y, z
+
+
+def _draw_contour(ax: Axes, cut: npt.NDArray[np.generic], colour: str, stroke: Literal["solid", "dashed"]) -> None:
+    closed = np.pad(cut, 1).astype(np.float32)  # a contour that leaves the view is closed along its edge
+    if closed.any():
+        rows, columns = (np.arange(-1, n - 1) for n in closed.shape)
+        ax.contour(columns, rows, closed, levels=[0.5], linewidths=1.4, colors=colour, linestyles=stroke)
+
+
+def _view(reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
+    """Choose what to show: all contours and a margin, and no less than makes the anatomy recognisable."""
+    box = bounding_box(reference, prediction)
+    if box is None:
+        return slice(None), slice(None), slice(None)
+    x, y, z = (_widened(s, n, mm) for s, n, mm in zip(box, reference.shape, spacing_mm, strict=True))
+    return x, y, z
+
+
+def _widened(extent: slice, size: int, spacing_mm: float) -> slice:
+    half_mm = max((extent.stop - extent.start) * spacing_mm / 2 + MARGIN_MM, LEAST_VIEW_MM / 2)
+    middle, half = (extent.start + extent.stop) / 2, half_mm / spacing_mm
+    return slice(max(0, int(middle - half)), min(size, int(np.ceil(middle + half))))
+
+
+def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """Turn a plane (across, up) of a RAS+ volume into picture rows and columns: R or A left, A or S on top."""
+    return plane.T[::-1, ::-1]
+
+
+def _png(figure: Figure, dpi: int) -> bytes:
+    """Render as a PNG with a palette: half the size of full colour, and the pictures hold little but grey anyway."""
+    raw = io.BytesIO()
+    figure.savefig(raw, format="rgba", dpi=dpi)
+    rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)
+    used, where = np.unique(rgba[..., :3].astype(np.int64) @ (1 << 16, 1 << 8, 1), return_inverse=True)
+    palette = _palette()
+    nearest = cdist(np.stack([used >> 16, used >> 8 & 255, used & 255], axis=1), palette).argmin(axis=1)
+    picture = Image.fromarray(nearest.astype(np.uint8)[where].reshape(rgba.shape[:2]))
+    picture = picture.convert("P")
+    picture.putpalette(palette.ravel().tolist())
+    content = io.BytesIO()
+    picture.save(content, format="png", optimize=True)
+    return content.getvalue()
+
+
+def _palette() -> npt.NDArray[np.int64]:
+    """Hold 96 greys, and the two colours blended in eight steps with six greys, as at the edge of a drawn line."""
+    greys = np.linspace(0, 255, 96)[:, None] * np.ones(3)
+    colours = 255 * np.array([to_rgb(REFERENCE_COLOUR), to_rgb(PREDICTION_COLOUR)])[:, None, None]  # (2, 1, 1, 3)
+    share = np.linspace(1 / 8, 1, 8)[None, :, None, None]
+    blends = share * colours + (1 - share) * np.linspace(0, 255, 6)[None, None, :, None]  # (2, 8, 6, 3)
+    return np.asarray(np.rint(np.concatenate([greys, blends.reshape(-1, 3)])), dtype=np.int64)

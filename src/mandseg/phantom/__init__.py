@@ -1,0 +1,21 @@
+"""The procedural phantom: head-and-neck CT with a known mandible, the default data of the project.
+
+A seed goes in, a CT in HU and its reference mandible come out; cohorts of them are written as folders with a manifest.
+"""
+
+from mandseg.phantom.case import phantom_case
+from mandseg.phantom.cohorts import DEFAULT_SIZES, Sizes, phantom_cohorts, write_phantom_cohort
+from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, POPULATIONS, Population
+
+__all__ = [
+    "CLINIC",
+    "DEFAULT_SIZES",
+    "GERIATRIC",
+    "MAXILLOFACIAL",
+    "POPULATIONS",
+    "Population",
+    "Sizes",
+    "phantom_case",
+    "phantom_cohorts",
+    "write_phantom_cohort",
+]

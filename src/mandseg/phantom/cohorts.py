@@ -1,0 +1,239 @@
+"""Phantom cohorts on disk: folders with a manifest, written whole or not at all, made once for any number of jobs."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from rich.console import Console
+from rich.progress import Progress
+
+import mandseg.noise
+import mandseg.volume
+from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
+from mandseg.errors import UserError
+from mandseg.noise import PlanningPanel
+from mandseg.phantom.case import phantom_case
+from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
+from mandseg.volume import Volume, from_canonical, to_canonical, write_volume
+
+CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Number of cases in each split; ``recorded`` says whether an annotator's noisy label comes with each case."""
+
+    n_train: int
+    n_val: int
+    n_test: int
+    recorded: bool = False
+
+
+DEFAULT_SIZES: dict[Population, Sizes] = {
+    CLINIC: Sizes(24, 4, 8, recorded=True),
+    MAXILLOFACIAL: Sizes(0, 0, 8),
+    GERIATRIC: Sizes(0, 0, 8),
+}
+
+
+def phantom_cohorts(
+    cache_dir: Path,
+    sizes: Mapping[Population, Sizes] | None = None,
+    seed: int = 0,
+    processes: int | None = None,
+) -> dict[str, Path]:
+    """Make the phantom cohorts on first use, once, however many jobs ask at the same time.
+
+    Args:
+        cache_dir: Where they are kept, in a folder named by a hash of everything that defines them, this code included.
+        sizes: Cases per split of each population; by default 36 of the clinic and 8 of each external population.
+        seed: Seed of subjects and annotators.
+        processes: How many cases are made at once; by default one per core.
+
+    Returns:
+        Population name to its cohort folder.
+    """
+    sizes = dict(DEFAULT_SIZES if sizes is None else sizes)
+    root = cache_dir / f"phantom-{_fingerprint(sizes, seed)}"
+    folders = {population.name: root / population.name for population in sizes}
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache_dir / f".{root.name}.lock"):
+        for population, size in sizes.items():
+            if not folders[population.name].is_dir():
+                noise = PlanningPanel(seed=seed) if size.recorded else None
+                write_phantom_cohort(
+                    folders[population.name],
+                    population,
+                    size.n_train,
+                    size.n_val,
+                    size.n_test,
+                    seed,
+                    noise,
+                    processes,
+                )
+    return folders
+
+
+def write_phantom_cohort(
+    dest: Path,
+    population: Population,
+    n_train: int,
+    n_val: int,
+    n_test: int,
+    seed: int,
+    noise: PlanningPanel | None = None,
+    processes: int | None = None,
+) -> Cohort:
+    """Write images, labels and manifest.csv of one cohort; the folder appears whole or not at all.
+
+    Args:
+        dest: The cohort's folder; must not exist.
+        population: What the cases have in common.
+        n_train: Cases for training.
+        n_val: Cases for validation.
+        n_test: Cases for testing.
+        seed: Same seed, same cohort, whatever the number of processes.
+        noise: Panel whose annotators contour each case roughly (columns ``noisy`` and ``annotator``); None: references
+            only.
+        processes: How many cases are made at once; by default one per core.
+
+    Raises:
+        UserError: The folder exists already, or no case was asked for.
+    """
+    drafts = _drafts(population, (n_train, n_val, n_test), seed, noise)
+    if dest.exists():
+        raise UserError(f"{dest}: exists already; remove it or choose another folder")
+    with _folder_appearing_whole(dest) as root:
+        _draw_all(root, drafts, processes or os.cpu_count() or 1)
+        write_cohort(root, [_case(root, draft) for draft in drafts])
+    return read_cohort(dest)
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """All that a process needs to make one case."""
+
+    case_id: str
+    split: str
+    population: Population
+    seed: int
+    annotator: str
+    noise: PlanningPanel | None
+
+
+def _drafts(
+    population: Population, counts: tuple[int, int, int], seed: int, noise: PlanningPanel | None
+) -> list[_Draft]:
+    """List the cases; annotators are dealt in shuffled rounds over the cohort, so that each has a like share."""
+    if min(counts) < 0 or sum(counts) == 0:
+        raise UserError(
+            f"phantom cohort {population.name}: {counts} cases in {', '.join(SPLITS)}, expected at least one"
+        )
+    splits = [split for split, n in zip(SPLITS, counts, strict=True) for _ in range(n)]
+    rng = np.random.default_rng([seed, *population.name.encode()])
+    first = seed * CASES_PER_SEED
+    annotators: list[int] = []
+    while noise and len(annotators) < len(splits):
+        annotators += [int(i) for i in rng.permutation(noise.size)]
+    return [
+        _Draft(
+            case_id=f"{population.name}_{i:03d}",
+            split=split,
+            population=population,
+            seed=_case_seed(population, first + i),
+            annotator=f"dosimetrist_{1 + annotators[i]:02d}" if noise else "",
+            noise=noise,
+        )
+        for i, split in enumerate(splits)
+    ]
+
+
+def _case_seed(population: Population, number: int) -> int:
+    """Another subject for each number and for each population's name."""
+    digest = hashlib.sha256(f"{population.name}/{number}".encode()).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def _case(root: Path, draft: _Draft) -> Case:
+    return Case(
+        case_id=draft.case_id,
+        subject_id=draft.case_id,
+        split=draft.split,
+        image=root / "images" / f"{draft.case_id}.nii.gz",
+        reference=root / "references" / f"{draft.case_id}.nii.gz",
+        noisy=root / "noisy" / f"{draft.case_id}.nii.gz" if draft.noise else None,
+        annotator=draft.annotator,
+        groups={"population": draft.population.name},
+    )
+
+
+def _draw_all(root: Path, drafts: Sequence[_Draft], processes: int) -> None:
+    """Make the cases, several at once, with a progress bar on stderr."""
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task(f"phantom cohort {drafts[0].population.name}", total=len(drafts))
+        if processes == 1:
+            for draft in drafts:
+                _draw(root, draft)
+                progress.advance(bar)
+            return
+        with ProcessPoolExecutor(min(processes, len(drafts)), mp_context=get_context("spawn")) as pool:
+            try:
+                for done in as_completed([pool.submit(_draw, root, draft) for draft in drafts]):
+                    done.result()
+                    progress.advance(bar)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+
+
+def _draw(root: Path, draft: _Draft) -> None:
+    ct, reference = phantom_case(draft.population, draft.seed)
+    case = _case(root, draft)
+    if case.image is None or case.reference is None:
+        raise ValueError(f"case {draft.case_id}: a phantom has an image and a reference")
+    write_volume(case.image, ct)
+    write_volume(case.reference, reference)
+    if draft.noise and case.noisy:
+        write_volume(case.noisy, _contoured(case, reference, draft.noise))
+
+
+def _contoured(case: Case, reference: Volume, noise: PlanningPanel) -> Volume:
+    canonical = to_canonical(reference)
+    drawn = noise.draw(case, canonical.array.astype(np.bool_), None, canonical.geometry.spacing_mm)
+    return Volume(from_canonical(drawn.astype(np.uint8), reference.geometry), reference.affine)
+
+
+@contextmanager
+def _folder_appearing_whole(dest: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``dest`` that takes its name only when the block ends without an error."""
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        temporary.rename(dest)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _fingerprint(sizes: Mapping[Population, Sizes], seed: int) -> str:
+    """Twelve hex digits of everything that defines the cohorts: arguments and code."""
+    arguments = [(asdict(population), asdict(size)) for population, size in sizes.items()]
+    return hashlib.sha256(f"{_code_digest()}{arguments}{seed}{CASES_PER_SEED}".encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources += [Path(str(module.__file__)) for module in (mandseg.noise, mandseg.volume)]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()

@@ -1,0 +1,84 @@
+"""The noise plan: which training cases carry the noisy label at a ratio and a seed. Nested, stratified, hashed."""
+
+import csv
+import hashlib
+import io
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.errors import UserError
+from mandseg.files import write_text
+
+
+@dataclass(frozen=True)
+class NoisePlan:
+    """The training cases, in manifest order, with who drew their noisy label and which label they carry."""
+
+    ratio: float
+    seed: int
+    annotators: Mapping[str, str]  # case_id -> annotator
+    noisy: frozenset[str]  # case_ids
+
+    def to_csv(self) -> str:
+        """The plan as text: case_id, annotator, label (noisy or reference)."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["case_id", "annotator", "label"])
+        for case_id, annotator in self.annotators.items():
+            writer.writerow([case_id, annotator, "noisy" if case_id in self.noisy else "reference"])
+        return text.getvalue()
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the plan: two runs with the same one trained on the same labels."""
+        return hashlib.sha256(self.to_csv().encode()).hexdigest()[:12]
+
+    def write(self, path: Path) -> None:
+        """Write noise_plan.csv, whole or not at all."""
+        write_text(path, self.to_csv())
+
+
+def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> NoisePlan:
+    """Choose ``round(ratio * n)`` of the n training cases to carry the noisy label.
+
+    For one seed the cases at a ratio are among those at every larger ratio, and each annotator has a share of the
+    noisy cases near their share of all cases.
+
+    Args:
+        annotators: case_id -> annotator, for every training case.
+        ratio: Share of noisy cases, in [0, 1].
+        seed: Seed of the draw.
+
+    Raises:
+        UserError: The ratio is outside [0, 1].
+    """
+    check_ratio(ratio)
+    order = noisy_order(annotators, seed)
+    return NoisePlan(ratio, seed, dict(annotators), frozenset(order[: round(ratio * len(order))]))
+
+
+def check_ratio(ratio: float) -> None:
+    """Refuse a noise ratio outside [0, 1]."""
+    if not 0 <= ratio <= 1:
+        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number between 0 and 1")
+
+
+def noisy_order(annotators: Mapping[str, str], seed: int) -> Sequence[str]:
+    """Order the cases so that every prefix is spread over the annotators as all cases are.
+
+    Each annotator's cases are shuffled and spaced evenly over (0, 1) from a random start; all are sorted by that.
+    """
+    rng = np.random.default_rng([seed, 0x6E6F6973])  # a stream of its own, apart from the training seed's
+    by_annotator: dict[str, list[str]] = defaultdict(list)
+    for case_id in sorted(annotators):
+        by_annotator[annotators[case_id]].append(case_id)
+    position: dict[str, float] = {}
+    for annotator in sorted(by_annotator):
+        cases = rng.permutation(by_annotator[annotator])
+        start = rng.uniform()
+        position.update({str(case_id): (k + start) / len(cases) for k, case_id in enumerate(cases)})
+    return sorted(position, key=lambda case_id: (position[case_id], case_id))

@@ -1,0 +1,46 @@
+"""The same work for every case, with a progress bar on a terminal, spread over processes when there are many."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+POOL_FROM = 16  # items; below, starting processes takes longer than the work
+
+
+def for_each(
+    function: Callable[[Item], Result], items: Sequence[Item], title: str, workers: int | None = None
+) -> Iterator[Result]:
+    """Yield ``function(item)`` for every item, in their order.
+
+    Args:
+        function: A module-level function or a partial of one, so that it can travel to another process.
+        items: What to work on.
+        title: Shown left of the bar.
+        workers: Processes; 1 works in this one. Default: one a core when there are many items, otherwise 1.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    workers = workers if workers is not None else default_workers(len(items))
+    console = Console(stderr=True)
+    results = map(function, items) if workers == 1 else _in_processes(function, items, workers)
+    yield from track(results, title, total=len(items), console=console, disable=not console.is_terminal)
+
+
+def default_workers(n_items: int) -> int:
+    """Decide on the number of processes for so many items: one a core this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return 1 if n_items < POOL_FROM else min(cores, n_items)
+
+
+def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))  # fork and the bar's thread do not mix
+    try:
+        yield from pool.map(function, items)
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,137 @@
+"""The story of one run, top to bottom: a config in, cases.csv in the run folder out. Only here is ``cfg`` taken apart."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.claim import Claim, start_facts
+from mandseg.cohort import Case
+from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
+from mandseg.evaluate import Evaluator, draw_examples, evaluate, unique_cases
+from mandseg.files import write_text
+from mandseg.plan import NoisePlan, plan_noise
+from mandseg.precision import choose_precision, device_kind, device_name
+from mandseg.preprocess import PreparedCase, prepare_cases
+from mandseg.segmenter import Segmenter
+from mandseg.sources import EvaluationSets, with_external
+from mandseg.tracking import Tracker, tracked
+from mandseg.training import BEST, LAST, fit, load_weights, steps_per_epoch
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """The prepared cases of a run, the noise plan of its training cases, and the data sets to test on."""
+
+    training: Sequence[PreparedCase]
+    validation: Sequence[PreparedCase]
+    testing: dict[Path | None, PreparedCase]
+    plan: NoisePlan
+    sets: EvaluationSets
+
+
+def run(cfg: DictConfig, claim: Claim) -> None:
+    """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
+
+    Raises:
+        UserError: Something is wrong with the input.
+    """
+    write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    claim.update(**start_facts(), steps=cfg.steps)
+    with claim.phase("prepare"):
+        prepared = prepare(cfg)
+        prepared.plan.write(claim.folder / "noise_plan.csv")
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    segmenter = build_segmenter(cfg)
+    precision = claim.record.get("precision") or choose_precision(
+        cfg.trainer.precision, cfg.trainer.accelerator, segmenter.network, cfg.patches.patch_size, Path(cfg.cache_dir)
+    )
+    claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
+    settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
+    with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings) as tracker:
+        with claim.phase("train"):
+            data = build_data(cfg, prepared)
+            fit(segmenter, data, settings["trainer"], precision, claim.folder / "checkpoints", tracker.loggers)
+        with claim.phase("evaluate"):
+            test(cfg, claim, segmenter, prepared, tracker)
+
+
+def prepare(cfg: DictConfig) -> PreparedRun:
+    """Find or make the cohorts and the preprocessed cases, and draw the noise plan."""
+    sources = with_external(instantiate(cfg.data.source), cfg.eval, cfg.evaluation.shared_subjects)
+    preprocessing, noise = instantiate(cfg.preprocessing, _convert_="all"), instantiate(cfg.noise.source)
+    cache = Path(cfg.cache_dir) / "cases"
+
+    def clean(cases: Sequence[Case]) -> list[PreparedCase]:
+        return prepare_cases(cases, preprocessing, cache)
+
+    training = prepare_cases(sources.training.split("train"), preprocessing, cache, noise)
+    plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
+    testing = {p.case.image: p for p in clean(unique_cases(sources.evaluation))}
+    return PreparedRun(training, clean(sources.training.split("val")), testing, plan, sources.evaluation)
+
+
+def build_segmenter(cfg: DictConfig) -> Segmenter:
+    """The network with its loss, optimiser and schedule; its weights follow from the seed."""
+    return Segmenter(
+        network=instantiate(cfg.model.network, _convert_="all"),
+        loss=instantiate(cfg.method.loss),
+        optimizer=instantiate(cfg.optimizer),
+        sliding_window=instantiate(cfg.sliding_window, _convert_="all"),
+        steps=cfg.steps,
+        seed=cfg.seed,
+        **cfg.segmenter,
+    )
+
+
+def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
+    """Training patches by step and whole validation volumes."""
+    window = instantiate(cfg.hu_window)
+    patches = instantiate(cfg.patches, _convert_="all")
+    return PatchDataModule(
+        PatchDataset(prepared.training, prepared.plan, cfg.seed, window=window, **patches),
+        ValidationDataset(prepared.validation, window),
+        cfg.batch_size,
+        steps_per_epoch(cfg.steps, cfg.validations),
+        cfg.num_workers,
+    )
+
+
+def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: PreparedRun, tracker: Tracker) -> None:
+    """Score the trained network on every data set and write cases.csv, the last file of a run."""
+    checkpoint = {"last": LAST, "best": BEST}[cfg.evaluation.checkpoint]
+    load_weights(segmenter, claim.folder / "checkpoints" / checkpoint)
+    device = torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
+    with predictions_folder(claim.folder, cfg.evaluation.save_predictions) as predictions:
+        evaluator = Evaluator(
+            segmenter.to(device).eval(),
+            instantiate(cfg.sliding_window, _convert_="all"),
+            instantiate(cfg.hu_window),
+            cfg.evaluation.keep_largest,
+            device,
+            predictions,
+        )
+        columns = {"run": claim.folder.name, **claim.record["condition"]}
+        cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
+        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
+    tracker.log_overlays(cfg.steps, pictures)
+    tracker.log_results(cases)
+    write_text(claim.folder / "cases.csv", cases.to_csv(index=False))
+
+
+@contextmanager
+def predictions_folder(run_folder: Path, keep: bool) -> Iterator[Path]:
+    """Where predicted masks go: a folder of the run, or one that is gone after the evaluation."""
+    if keep:
+        yield run_folder / "predictions"
+        return
+    with TemporaryDirectory(prefix=".predictions-", dir=run_folder) as folder:
+        yield Path(folder)

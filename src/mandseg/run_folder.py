@@ -1,0 +1,131 @@
+"""One run folder, read and checked: its state, its record, its cases; what is wrong comes back as one line of words."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock, Timeout
+
+CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
+OUTCOMES = ("scored", "missed", "spurious", "both_empty")
+SCORES = ["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm", "volume_error_ml"]
+NUMBERS = ["noise_ratio", "seed", *SCORES, "reference_ml", "prediction_ml", "seconds"]
+KEYS = ["run", "noise_ratio", "seed", "dataset", "case_id", "outcome"]
+PHASES = ("prepare", "train", "evaluate")
+
+
+def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
+    """A CSV file with identifiers kept as text and scores as numbers, or one line that says why it cannot be read."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        return f"{file.name} is missing"
+    except (OSError, ValueError) as error:
+        return f"{file.name} cannot be read: {one_line(error)}"
+    absent = [column for column in required if column not in table]
+    if absent:
+        return f"{file.name} lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
+    for column in set(NUMBERS) & set(table.columns):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    return table
+
+
+def read_state(folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """State, reason and run.json of one run folder."""
+    record = _read_record(folder / "run.json")
+    if isinstance(record, str):
+        return "failed", record, {}
+    if record.get("state") == "done":
+        return "done", "", record
+    if record.get("state") == "failed":
+        return "failed", one_line(record.get("error") or "no reason was recorded"), record
+    if _is_locked(folder / "run.lock"):
+        return "running", "", record
+    if record:
+        return "missing", f"interrupted (started {record.get('started', '?')} on {record.get('host', '?')})", record
+    return "missing", "stopped before it wrote run.json" if folder.is_dir() else "not started", {}
+
+
+def _read_record(file: Path) -> dict[str, Any] | str:
+    """run.json, empty where there is none, or one line that says what is wrong with it."""
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        return f"run.json cannot be read: {one_line(error)}"
+    if not isinstance(record, dict) or not isinstance(record.get("condition"), dict):
+        return "run.json holds no condition"
+    if absent := [key for key in CONDITION if key not in record["condition"]]:
+        return f"run.json: the condition lacks {', '.join(absent)}"
+    if record.get("state") not in ("running", "done", "failed"):
+        return f"run.json: unknown state {record.get('state')!r}"
+    return record
+
+
+def _is_locked(file: Path) -> bool:
+    """Whether a live run holds the lock: asked for and given back at once; assumed where asking is not permitted."""
+    if not file.exists():
+        return False
+    try:
+        with FileLock(file, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> pd.DataFrame | str:
+    """The checked cases.csv of one run, or one line that says why it cannot be used."""
+    cases = read_table(folder / "cases.csv", [*KEYS, *SCORES])
+    if isinstance(cases, str):
+        return cases
+    if cases.empty:
+        return "cases.csv holds no case"
+    if strange := sorted(set(cases.outcome) - set(OUTCOMES)):
+        return f"cases.csv: unknown outcome {strange[0]!r}"
+    if (twice := cases.duplicated(["dataset", "case_id"])).any():
+        return (
+            f"cases.csv: case {cases.case_id[twice].iloc[0]} of data set {cases.dataset[twice].iloc[0]} is there twice"
+        )
+    for key in ("noise_ratio", "seed"):
+        if not (cases[key] == float(condition[key])).all():
+            return f"cases.csv: {key} {cases[key].iloc[0]} differs from run.json's {condition[key]}"
+    cases = cases.replace([float("inf"), float("-inf")], float("nan")).assign(run=folder.name)
+    holes = {score: int(cases[score].isna().sum()) for score in SCORES}
+    of_all = f"of {len(cases)} values of"
+    problems += [f"run {folder.name}: {n} {of_all} {score} left out, no number" for score, n in holes.items() if n]
+    return cases
+
+
+def cost(record: dict[str, Any]) -> dict[str, Any]:
+    """Steps, device and seconds of one run, None where run.json does not say."""
+    seconds = record.get("seconds") or {}
+    facts = {key: record.get(key) for key in ("steps", "device", "precision", "started", "ended", "host")}
+    return facts | {f"{phase}_s": seconds.get(phase) for phase in PHASES}
+
+
+def noisy_share(folder: Path) -> dict[str, int | None]:
+    """How many training cases the plan gave a noisy label, of how many; None without a readable plan."""
+    plan = read_table(folder / "noise_plan.csv", ["case_id", "label"])
+    if isinstance(plan, str):
+        return {"n_noisy": None, "n_training": None}
+    return {"n_noisy": int((plan.label == "noisy").sum()), "n_training": len(plan)}
+
+
+def read_curve(folder: Path, condition: Mapping[Any, Any], problems: list[str]) -> pd.DataFrame:
+    """The learning curve of one run as numbers, empty where there is none."""
+    if not (folder / "learning_curve.csv").exists():
+        return pd.DataFrame()
+    curve = read_table(folder / "learning_curve.csv", ["step"])
+    if isinstance(curve, str):
+        problems.append(f"run {folder.name}: {curve}")
+        return pd.DataFrame()
+    numbers: pd.DataFrame = curve.apply(pd.to_numeric, errors="coerce").dropna(subset=["step"])
+    return numbers.assign(run=folder.name, noise_ratio=condition["noise_ratio"], seed=condition["seed"])
+
+
+def one_line(message: object) -> str:
+    """A message without line breaks."""
+    return " ".join(str(message).split())

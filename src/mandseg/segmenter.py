@@ -1,0 +1,107 @@
+"""The LightningModule: one network with one output channel, its loss, its optimiser, validation on whole volumes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from torch import nn
+
+from mandseg.inference import SlidingWindow
+
+
+class Segmenter(L.LightningModule):
+    """Segment the mandible: ``network`` maps (B, 1, X, Y, Z) in [-1, 1] to logits of the same shape.
+
+    Args:
+        network: Any network of one input and one output channel.
+        loss: ``loss(logits, label) -> scalar``, both (B, 1, X, Y, Z).
+        optimizer: Makes the optimiser from the parameters.
+        sliding_window: How whole volumes are predicted.
+        steps: Length of the training.
+        warmup_steps: Steps over which the learning rate rises linearly from zero.
+        final_lr_share: The learning rate at the end, as a share of the highest.
+        foreground_prior: Share of foreground voxels the untrained network predicts: the last layer's bias starts at
+            its log-odds (Lin et al. 2017, arXiv 1708.02002), else a short run spends itself on one number.
+        seed: With the step it determines dropout, so that a resumed run sees the same.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        sliding_window: SlidingWindow,
+        steps: int,
+        warmup_steps: int,
+        final_lr_share: float,
+        foreground_prior: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.loss = loss
+        self.optimizer = optimizer
+        self.sliding_window = sliding_window
+        self.steps, self.warmup_steps, self.final_lr_share = steps, warmup_steps, final_lr_share
+        self.seed = seed
+        self.val_dice: list[float] = []
+        set_output_prior(network, foreground_prior)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Return logits (B, 1, X, Y, Z) of patches of that shape."""
+        logits: torch.Tensor = self.network(image.contiguous(memory_format=torch.channels_last_3d))
+        return logits
+
+    def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
+        """One step on a batch of patches."""
+        torch.manual_seed(hash((self.seed, self.global_step)) % 2**63)  # hash of ints is the same in every process
+        loss = self.loss(self(batch["image"]), batch["label"])
+        self.log("train_loss", loss, on_step=True, batch_size=len(batch["image"]), prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: dict[str, Any], _: int) -> None:
+        """Dice of one whole volume against the reference."""
+        logits = self.sliding_window(self, batch["image"])
+        self.val_dice.append(soft_free_dice(logits > 0, batch["label"] > 0.5))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean over the validation cases."""
+        self.log("val_dice", float(np.mean(self.val_dice)), prog_bar=True, sync_dist=True)
+        self.val_dice.clear()
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """The optimiser, with the learning rate changing by step: linear warm-up, then half a cosine."""
+        optimizer = self.optimizer(self.parameters())
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.lr_share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def lr_share(self, step: int) -> float:
+        """The learning rate at a step, as a share of the highest."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        progress = min((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1), 1.0)
+        return self.final_lr_share + (1 - self.final_lr_share) * 0.5 * (1 + float(np.cos(np.pi * progress)))
+
+
+def set_output_prior(network: nn.Module, foreground_prior: float) -> None:
+    """Set the bias of the last layer of one output channel to the log-odds of the prior.
+
+    Raises:
+        ValueError: The network has no convolution with one output channel and a bias.
+    """
+    last = [
+        m
+        for m in network.modules()
+        if isinstance(m, nn.Conv3d | nn.ConvTranspose3d) and m.out_channels == 1 and m.bias is not None
+    ]
+    if not last or last[-1].bias is None:
+        raise ValueError(f"{type(network).__name__} has no last convolution with one output channel and a bias")
+    nn.init.constant_(last[-1].bias, float(np.log(foreground_prior / (1 - foreground_prior))))
+
+
+def soft_free_dice(prediction: torch.Tensor, reference: torch.Tensor) -> float:
+    """Dice of two boolean tensors; 1 where both are empty."""
+    total = int(prediction.sum() + reference.sum())
+    return 2 * int((prediction & reference).sum()) / total if total else 1.0

@@ -1,0 +1,203 @@
+"""Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mandseg.errors import UserError
+from mandseg.run_folder import (
+    CONDITION,
+    KEYS,
+    SCORES,
+    cost,
+    noisy_share,
+    read_cases,
+    read_curve,
+    read_state,
+    read_table,
+)
+
+STATES = ("done", "running", "failed", "missing")
+ARM = ["data", "noise", "model", "method", "variant"]
+"""Columns that say what is compared at several noise ratios; ratio and seed vary within an arm."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the run folders of a study hold.
+
+    Attributes:
+        path: The study folder.
+        ledger: One row per expected run: ``run``, the condition, ``overrides``, ``variant``, ``state``, ``reason``,
+            ``steps``, ``device``, ``precision``, ``started``, ``ended``, ``host``, ``prepare_s``, ``train_s``,
+            ``evaluate_s``, ``n_noisy``, ``n_training``.
+        cases: The rows of every done run's cases.csv: one per run, data set and case.
+        learning_curves: ``run, noise_ratio, seed, step, ...`` of every run that has a curve, done or not.
+        records: run.json of every run that has a readable one.
+        problems: One line for each thing that was found wrong and left out or assumed.
+    """
+
+    path: Path
+    ledger: pd.DataFrame
+    cases: pd.DataFrame
+    learning_curves: pd.DataFrame
+    records: dict[str, dict[str, Any]]
+    problems: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The study's name: its folder's."""
+        return self.path.resolve().name
+
+    def counts(self) -> dict[str, int]:
+        """Number of runs by state, ``expected`` first."""
+        return {"expected": len(self.ledger)} | {state: int((self.ledger.state == state).sum()) for state in STATES}
+
+
+def open_study(path: Path) -> Study:
+    """Read every run folder of a study; a run that cannot be used is kept in the ledger with its reason.
+
+    Raises:
+        UserError: The folder is missing, holds no run, or its grid.csv cannot be read.
+    """
+    problems: list[str] = []
+    grid = _read_grid(path, problems)
+    runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
+    ledger = _with_variant(pd.DataFrame([run.row for run in runs]), problems)
+    cases = _pool([run.cases for run in runs], ledger)
+    problems += _incomplete_runs(cases)
+    records = {str(run.row["run"]): run.record for run in runs if run.record}
+    return Study(path, ledger, cases, _concat([run.curve for run in runs]), records, tuple(problems))
+
+
+@dataclass(frozen=True)
+class _Run:
+    row: dict[Hashable, Any]  # of the ledger
+    record: dict[str, Any]
+    cases: pd.DataFrame
+    curve: pd.DataFrame
+
+
+def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) -> _Run:
+    state, reason, record = read_state(folder)
+    condition = {key: record["condition"][key] for key in CONDITION if record}
+    cases = pd.DataFrame()
+    if state == "done":
+        checked = read_cases(folder, condition, problems)
+        if isinstance(checked, str):
+            state, reason = "failed", checked
+        else:
+            cases = checked
+    row = expected | condition | {"state": state, "reason": reason} | cost(record) | noisy_share(folder)
+    return _Run(row, record, cases, read_curve(folder, row, problems))
+
+
+def status(path: Path, console: Console | None = None) -> int:
+    """Print what a study has and lacks, with the reason of each run that is not done.
+
+    Returns:
+        0 if every expected run is done, else 1.
+    """
+    study, console = open_study(path), console or Console()
+    counts = study.counts()
+    table = Table(title=f"Study {study.name}", title_justify="left")
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*(str(count) for count in counts.values()))
+    console.print(table)
+    _print_open_runs(study.ledger[study.ledger.state != "done"], console)
+    for problem in study.problems:
+        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    return 0 if counts["done"] == counts["expected"] else 1
+
+
+def _print_open_runs(runs: pd.DataFrame, console: Console) -> None:
+    if runs.empty:
+        return
+    table = Table("run", "state", "reason", title="Not done", title_justify="left")
+    for row in runs.itertuples():
+        table.add_row(str(row.run), str(row.state), escape(str(row.reason)))
+    console.print(table)
+
+
+def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
+    """The expected runs: those of grid.csv, then run folders that grid.csv does not list."""
+    if not path.is_dir():
+        raise UserError(f"study {path}: no such folder")
+    columns = ["run", *CONDITION, "overrides"]
+    found = sorted(file.parent.name for file in path.glob("*/run.json"))
+    if (path / "grid.csv").exists():
+        grid = read_table(path / "grid.csv", columns)
+        if isinstance(grid, str):
+            raise UserError(f"study {path}: {grid}")
+        grid = grid.drop_duplicates("run", ignore_index=True)
+    else:
+        problems.append("grid.csv is missing: only runs that left a folder are counted")
+        grid = pd.DataFrame(columns=columns)
+    strays = [run for run in found if run not in set(grid.run)]
+    if not len(grid) and not strays:
+        raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
+    if len(grid) and strays:
+        problems.append(f"not listed in grid.csv, counted all the same: {', '.join(strays)}")
+    extra = [{"run": run, "overrides": ""} for run in strays]
+    rows: list[dict[Any, Any]] = [*grid.to_dict("records"), *extra]
+    return pd.DataFrame(rows, columns=columns).fillna("")
+
+
+def _with_variant(ledger: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
+    """Tell runs of the same condition apart by their other overrides; ``variant`` is empty where none is twice."""
+    for key in ("noise_ratio", "seed"):
+        ledger[key] = pd.to_numeric(ledger[key], errors="coerce")
+    clash = ledger.duplicated(CONDITION, keep=False) & ledger.noise_ratio.notna()
+    twice = (
+        ledger.merge(ledger.loc[clash, CONDITION[2:]].drop_duplicates(), how="left", indicator=True)._merge == "both"
+    )
+    ledger["variant"] = ledger.overrides.map(_other_overrides).where(twice.to_numpy(), "")
+    for _, runs in ledger[clash].groupby([*CONDITION, "variant"]):
+        if len(runs) > 1:
+            problems.append(f"the same condition was run more than once, the first is used: {', '.join(runs.run)}")
+    return ledger
+
+
+def _other_overrides(overrides: object) -> str:
+    """The overrides that the columns of the condition do not show."""
+    words = overrides.split() if isinstance(overrides, str) else []
+    return " ".join(word for word in words if word.split("=")[0].lstrip("+~") not in CONDITION)
+
+
+def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
+    """All rows of the done runs with the condition of the ledger; one run per arm, ratio and seed."""
+    pooled = _concat(tables)
+    if pooled.empty:
+        return pd.DataFrame(columns=[*KEYS, *CONDITION[2:], "variant", "subject_id", *SCORES])
+    done = ledger[ledger.state == "done"].drop_duplicates([*CONDITION, "variant"])
+    kept = pooled.drop(columns=CONDITION, errors="ignore")
+    cases: pd.DataFrame = kept.merge(done[["run", *CONDITION, "variant"]], on="run", how="inner", sort=False)
+    if "subject_id" not in cases:
+        cases["subject_id"] = cases.case_id
+    cases["subject_id"] = cases.subject_id.where(cases.subject_id.fillna("") != "", cases.case_id)
+    return cases
+
+
+def _incomplete_runs(cases: pd.DataFrame) -> list[str]:
+    """One line for each run that lacks cases which other runs of the same arm have."""
+    lines = []
+    for (*_, dataset), rows in cases.groupby([*ARM, "dataset"], sort=False):
+        expected = rows.case_id.nunique()
+        scored = rows.groupby("run").case_id.nunique()
+        lines += [
+            f"run {run}: {n} of the {expected} cases of data set {dataset}"
+            for run, n in scored[scored < expected].items()
+        ]
+    return lines
+
+
+def _concat(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    full = [table for table in tables if not table.empty]
+    return pd.concat(full, ignore_index=True) if full else pd.DataFrame()

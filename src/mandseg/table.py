@@ -1,0 +1,45 @@
+"""CSV as spreadsheets write it: comma or semicolon, with or without a byte order mark, every cell as text."""
+
+import csv
+import io
+from collections import Counter
+from pathlib import Path
+
+from mandseg.errors import UserError
+
+Row = dict[str, str]
+
+
+def read_table(path: Path) -> tuple[list[str], list[Row]]:
+    """Read a CSV file with a header line; rows without any text are dropped.
+
+    Returns:
+        The column names and one dictionary a row, every cell stripped of surrounding blanks.
+
+    Raises:
+        UserError: The file is not UTF-8, names a column twice or has a row with more cells than the header.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error}); save the spreadsheet as 'CSV UTF-8'") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text), delimiter=_delimiter(text))]
+    lines = [line for line in lines if any(line)]
+    header, body = (lines[0], lines[1:]) if lines else ([], [])
+    problems = [f"column {name!r} is there {n} times" for name, n in Counter(header).items() if n > 1 and name]
+    problems += [
+        f"row {number} ({line[0]}) has {len(line)} cells, the header {len(header)}"
+        for number, line in enumerate(body, start=1)
+        if any(line[len(header) :])
+    ]
+    if problems:
+        raise UserError([f"{path}: {problem}" for problem in problems])
+    return header, [dict(zip(header, line + [""] * len(header), strict=False)) for line in body]
+
+
+def _delimiter(text: str) -> str:
+    """Comma, or the semicolon that spreadsheets write in half of Europe."""
+    first = text.lstrip().split("\n", 1)[0]
+    return ";" if first.count(";") > first.count(",") else ","

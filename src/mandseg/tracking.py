@@ -1,0 +1,171 @@
+"""What a run shows while it trains: its learning curve on disk, always, and a mirror of it on Weights & Biases.
+
+Settings and numbers flow in, nothing flows back: no result depends on W&B, and whatever fails there costs a run seconds
+and a line in its log. docs/tracking.md says what is sent.
+"""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from mandseg.errors import UserError
+from mandseg.mirror import MODES, Mirror, open_mirror, resolve_mode
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from lightning.pytorch.loggers.logger import Logger
+
+LONGEST_TAG = 64  # characters, W&B's limit
+LISTED_FOLDERS = 3  # a sync command names so many; more are found by a pattern
+
+
+@dataclass(frozen=True)
+class TrackingSettings:
+    """What to send to Weights & Biases, and how long to wait for it (the group conf/tracking).
+
+    Args:
+        mode: ``auto``, ``online``, ``offline`` or ``disabled``; ``auto`` is WANDB_MODE if set, else online when a key
+            is configured, else offline.
+        project: W&B project.
+        entity: W&B user or team; None for the key's default.
+        case_table: Whether to send the scores per case, which name the cases.
+        overlays: Whether to send pictures of validation cases, which show patients.
+        init_timeout_s: How long to wait for the server at the start of a run.
+        finish_timeout_s: How long to wait for uploads at the end of a run.
+    """
+
+    mode: str
+    project: str
+    entity: str | None
+    case_table: bool
+    overlays: bool
+    init_timeout_s: float
+    finish_timeout_s: float
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("auto", *MODES):
+            raise UserError(f"tracking.mode={self.mode}: expected one of {', '.join(('auto', *MODES))}")
+
+
+class Tracker:
+    """What training reports to: Lightning's loggers, and the pictures and final results of the mirror."""
+
+    def __init__(self, loggers: "Sequence[Logger]", mirror: Mirror | None = None) -> None:
+        self.loggers = list(loggers)
+        self._mirror = mirror
+
+    def log_overlays(self, step: int, paths: Sequence[Path]) -> None:
+        """Show pictures at a step, each under its file's stem, so that one panel follows one case over the training."""
+        mirror = self._mirror
+        if mirror is not None and mirror.settings.overlays and paths:
+            mirror.attempt("log the overlays", lambda: mirror.log_pictures(step, paths))
+
+    def log_results(self, cases: "pd.DataFrame") -> None:
+        """Show the final scores: per data set the mean of every metric and the counts of outcomes, and the table.
+
+        Args:
+            cases: One row per data set and case: ``dataset``, ``case_id``, ``outcome``, and numbers.
+        """
+        mirror = self._mirror
+        if mirror is None:
+            return
+        mirror.attempt("send the summary", lambda: mirror.run.summary.update(summary(cases)))
+        if mirror.settings.case_table:
+            mirror.attempt("send the case table", lambda: mirror.log_table("cases", cases))
+
+
+@contextmanager
+def tracked(
+    settings: TrackingSettings,
+    run_folder: Path,
+    study: str,
+    name: str,
+    condition: Mapping[str, Any],
+    config: Mapping[str, Any],
+) -> Iterator[Tracker]:
+    """Track the run that the block trains; on W&B it is finished when the block ends, as failed when it raised.
+
+    Only rank 0 writes; the others get a tracker, too.
+
+    Args:
+        settings: The group conf/tracking.
+        run_folder: Gets ``learning_curve.csv``, ``wandb_id`` and the folder ``wandb/``.
+        study: Name of the study: the group on W&B.
+        name: Name of the run.
+        condition: What tells this run from the study's others: tags, and keys of the config on W&B.
+        config: All settings; absolute paths are shortened to their last two parts before they are sent.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from mandseg.learning_curve import LearningCurve
+
+    loggers: list[Logger] = [LearningCurve(run_folder / "learning_curve.csv")]
+    mode = resolve_mode(settings.mode) if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"
+    mirror = open_mirror(settings, mode, run_folder, _described(study, name, condition, config))
+    if mirror is None:
+        yield Tracker(loggers)
+        return
+    from mandseg.mirror_logger import MirrorLogger
+
+    try:
+        yield Tracker([*loggers, MirrorLogger(mirror)], mirror)
+    except BaseException:
+        mirror.finish(exit_code=1)
+        raise
+    mirror.finish(exit_code=0)
+
+
+def sync_hint(study_folder: Path) -> str | None:
+    """Give the shell command that sends a study's offline runs to W&B; None if there is nothing to send."""
+    records = study_folder.rglob("wandb/offline-run-*/run-*.wandb")
+    folders = sorted({r.parent for r in records if not r.with_name(r.name + ".synced").exists()})
+    if not folders:
+        return None
+    if len(folders) <= LISTED_FOLDERS:
+        return " ".join(["wandb sync", *(shlex.quote(str(folder)) for folder in folders)])
+    return f"find {shlex.quote(str(study_folder))} -type d -name 'offline-run-*' -exec wandb sync {{}} +"
+
+
+def summary(cases: "pd.DataFrame") -> dict[str, float]:
+    """Average every numeric column per data set, over all its cases, and count cases and outcomes.
+
+    Returns:
+        ``<dataset>/<column>``, ``<dataset>/cases``, ``<dataset>/missed`` and ``<dataset>/spurious``.
+    """
+    values: dict[str, float] = {}
+    for dataset, rows in cases.groupby("dataset", sort=False):
+        means = rows.select_dtypes("number").mean()
+        values |= {f"{dataset}/{column}": float(mean) for column, mean in means.items()}
+        values[f"{dataset}/cases"] = len(rows)
+        for outcome in ("missed", "spurious"):
+            values[f"{dataset}/{outcome}"] = int((rows["outcome"] == outcome).sum())
+    return values
+
+
+def without_folders(value: Any) -> Any:
+    """Shorten each absolute path in nested settings to ``.../parent/name``: folders may bear a user's name."""
+    if isinstance(value, Mapping):
+        return {str(key): without_folders(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(item) for item in value]
+    if isinstance(value, str | Path):
+        return _without_folders(str(value))
+    return value
+
+
+def _without_folders(text: str) -> str:
+    for path in (PurePosixPath(text), PureWindowsPath(text)):
+        if path.is_absolute() or text.startswith("~"):
+            return "/".join(("...", *path.parts[1:][-2:]))
+    return text
+
+
+def _described(
+    study: str, name: str, condition: Mapping[str, Any], config: Mapping[str, Any]
+) -> dict[str, str | list[str] | dict[str, Any]]:
+    told = without_folders(condition)
+    tags = [f"{key}={value}"[:LONGEST_TAG] for key, value in told.items()]
+    return {"group": study, "name": name, "tags": tags, "config": {**without_folders(config), **told}}

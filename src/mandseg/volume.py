@@ -1,0 +1,225 @@
+"""Image files in, arrays with a geometry out, and back: every affine maps voxel indices to RAS+ millimetres."""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+
+from mandseg.errors import UserError
+from mandseg.files import appearing_whole
+
+NIFTI_SUFFIXES = (".nii", ".nii.gz")
+ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
+SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+
+Array = npt.NDArray[np.generic]
+Affine = npt.NDArray[np.float64]  # (4, 4)
+
+SPACING_TOLERANCE_MM = 1e-3  # what float32 headers and three printed decimals round away
+DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
+ORIGIN_TOLERANCE_VOXELS = 0.01
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+NARROWER = {"bool": np.uint8, "int64": np.int32, "uint64": np.uint32, "float64": np.float32, "float16": np.float32}
+"""What NIfTI readers do not know, or would waste half a file on, and what is written in its place."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A voxel grid: its shape and its affine from voxel index to RAS+ mm."""
+
+    shape: tuple[int, ...]
+    affine: Affine
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Edge lengths of a voxel, in mm, along the array's axes."""
+        x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(x), float(y), float(z)
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel, in ml."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+    @property
+    def diagonal_mm(self) -> float:
+        """Length of the grid's space diagonal, in mm: no two of its points lie farther apart."""
+        return float(np.linalg.norm(np.array(self.shape) * self.spacing_mm))
+
+    def disagreement(self, other: "Geometry") -> str | None:
+        """Say in words how ``other`` lies differently, with both values; None if the grids agree."""
+        spacing, other_spacing = self.spacing_mm, other.spacing_mm
+        if self.shape != other.shape:
+            return f"shape {self.shape} differs from {other.shape}"
+        if not np.allclose(spacing, other_spacing, rtol=0, atol=SPACING_TOLERANCE_MM):
+            return f"spacing {show_mm(spacing)} differs from {show_mm(other_spacing)}"
+        direction, other_direction = self.affine[:3, :3] / spacing, other.affine[:3, :3] / other_spacing
+        if not np.allclose(direction, other_direction, rtol=0, atol=DIRECTION_TOLERANCE):
+            return f"direction {_show(direction)} differs from {_show(other_direction)}"
+        origin, other_origin = self.affine[:3, 3], other.affine[:3, 3]
+        if not np.allclose(origin, other_origin, rtol=0, atol=ORIGIN_TOLERANCE_VOXELS * max(spacing)):
+            return f"origin {show_mm(origin)} differs from {show_mm(other_origin)}"
+        return None
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A 3D array on its grid."""
+
+    array: Array  # (X, Y, Z)
+    affine: Affine
+
+    @property
+    def geometry(self) -> Geometry:
+        """The grid the array lies on."""
+        return Geometry(self.array.shape, self.affine)
+
+
+def show_mm(values: npt.ArrayLike) -> str:
+    """Print numbers as a short tuple with the unit, for messages."""
+    return _show(values) + " mm"
+
+
+def is_image_file(path: Path) -> bool:
+    """Tell by its name whether this is a format that ``read_volume`` reads."""
+    return path.name.lower().endswith(SUFFIXES)
+
+
+def read_geometry(path: Path) -> Geometry:
+    """Read a file's grid from its header alone.
+
+    Raises:
+        UserError: The file is missing, unreadable, not 3D or of an unknown format.
+    """
+    return _nifti_geometry(path, _load_nifti(path)) if _is_nifti(path) else _read_itk_geometry(path)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read NIfTI (nibabel) or NRRD and MetaImage (SimpleITK), scaled to the stored physical values.
+
+    Returns:
+        The array in file order (X, Y, Z), with the stored dtype where the file does not scale its values.
+
+    Raises:
+        UserError: The file is missing, truncated, not 3D or of an unknown format.
+    """
+    return _read_nifti(path) if _is_nifti(path) else _read_itk(path)
+
+
+def write_volume(path: Path, volume: Volume) -> None:
+    """Write a NIfTI file (.nii or .nii.gz) whole or not at all: the same bytes for the same volume, no free text."""
+    if not path.name.endswith(NIFTI_SUFFIXES):
+        raise UserError(f"{path}: volumes are written as {' or '.join(NIFTI_SUFFIXES)}")
+    array = volume.array.astype(NARROWER.get(volume.array.dtype.name, volume.array.dtype), copy=False)
+    image = nib.Nifti1Image(array, volume.affine)
+    image.set_sform(volume.affine, code="scanner")
+    image.set_qform(volume.affine, code="scanner")  # both: ITK and FSL prefer different ones
+    image.header.set_xyzt_units("mm")
+    with appearing_whole(path) as file:
+        if path.name.endswith(".gz"):
+            with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
+                packed.write(image.to_bytes())
+        else:
+            file.write(image.to_bytes())
+
+
+def to_canonical(volume: Volume) -> Volume:
+    """Reorder and flip axes (no interpolation) so that x runs to the patient's right, y to anterior, z to superior."""
+    orientation = nib.orientations.io_orientation(volume.affine)
+    array = nib.orientations.apply_orientation(volume.array, orientation)
+    affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.array.shape)
+    return Volume(np.asarray(array), np.asarray(affine, dtype=np.float64))
+
+
+def from_canonical(array: Array, original: Geometry) -> Array:
+    """Undo ``to_canonical``: bring an array on RAS+ axes back to the axis order of ``original``."""
+    to_ras = nib.orientations.io_orientation(original.affine)
+    canonical = nib.orientations.axcodes2ornt("RAS")
+    back = nib.orientations.ornt_transform(canonical, to_ras)
+    return np.asarray(nib.orientations.apply_orientation(array, back))
+
+
+def _show(values: npt.ArrayLike) -> str:
+    return "(" + ", ".join(f"{v:.5g}" for v in np.ravel(values)) + ")"
+
+
+def _is_nifti(path: Path) -> bool:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if not is_image_file(path):
+        raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
+def _load_nifti(path: Path) -> nib.Nifti1Image:
+    try:
+        return nib.load(path)
+    except Exception as error:  # nibabel passes on whatever zlib, gzip or struct raise on a broken header
+        raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
+
+
+def _nifti_geometry(path: Path, image: nib.Nifti1Image) -> Geometry:
+    return _checked(path, tuple(image.shape), np.asarray(image.affine, dtype=np.float64))
+
+
+def _read_nifti(path: Path) -> Volume:
+    image = _load_nifti(path)
+    geometry = _nifti_geometry(path, image)
+    if image.get_data_dtype().fields:
+        raise UserError(f"{path}: colour image ({image.get_data_dtype()}), expected one number a voxel")
+    try:
+        array = np.asarray(image.dataobj)
+    except Exception as error:  # zlib, gzip, OSError, EOFError, ValueError: whatever a broken file provokes
+        raise UserError(f"{path}: cannot be read to its end, the file is damaged ({error})") from error
+    return Volume(array.reshape(geometry.shape), geometry.affine)
+
+
+def _checked(path: Path, shape: tuple[int, ...], affine: Affine) -> Geometry:
+    """Refuse what is not a 3D grid; trailing axes of length 1 are dropped."""
+    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
+        raise UserError(f"{path}: shape {shape}, expected a 3D volume")
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        raise UserError(f"{path}: the header's affine {_show(affine[:3])} does not place the voxels in space")
+    return Geometry(tuple(int(n) for n in shape[:3]), affine)
+
+
+def _itk_affine(spacing: npt.ArrayLike, direction: npt.ArrayLike, origin: npt.ArrayLike) -> Affine:
+    affine = np.eye(4)
+    affine[:3, :3] = np.reshape(direction, (3, 3)) * np.asarray(spacing)
+    affine[:3, 3] = np.asarray(origin)
+    return np.asarray(LPS_TO_RAS @ affine, dtype=np.float64)
+
+
+def _read_itk_geometry(path: Path) -> Geometry:
+    import SimpleITK as sitk
+
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        reader.ReadImageInformation()
+    except RuntimeError as error:
+        raise UserError(f"{path}: not a readable image ({_last_line(error)})") from error
+    size = tuple(reader.GetSize())
+    if len(size) != 3 or reader.GetNumberOfComponents() != 1:
+        raise UserError(
+            f"{path}: shape {size} with {reader.GetNumberOfComponents()} numbers a voxel, expected a 3D volume with 1"
+        )
+    return _checked(path, size, _itk_affine(reader.GetSpacing(), reader.GetDirection(), reader.GetOrigin()))
+
+
+def _read_itk(path: Path) -> Volume:
+    import SimpleITK as sitk
+
+    geometry = _read_itk_geometry(path)
+    try:
+        image = sitk.ReadImage(str(path))
+    except RuntimeError as error:
+        raise UserError(f"{path}: cannot be read to its end, the file is damaged ({_last_line(error)})") from error
+    return Volume(np.asarray(sitk.GetArrayFromImage(image)).T, geometry.affine)
+
+
+def _last_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1]

@@ -1,0 +1,281 @@
+"""Intervals, tests and verdicts against hand-derived numbers, scipy and statsmodels, and by simulation."""
+
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from mandseg.bootstrap import Resampling, crossed_interval, degrees_of_freedom, mean_over_cases
+from mandseg.findings import headline, number, p_value, sentences
+from mandseg.margins import METRICS, Margins
+from mandseg.statistics import Analysis, Difference, Mean, analyse, as_table, holm, signed_rank
+from study_fixture import case_row
+
+DICE = METRICS[0]
+QUICK = Resampling(n_resamples=400)
+
+
+def table(dice: dict[tuple[float, int], list[float | None]], dataset: str = "test") -> pd.DataFrame:
+    """Cases of (ratio, seed) -> Dice of case 0, 1, ...; None where a case is missing."""
+    rows = [
+        case_row(ratio, seed, dataset, f"c{k:02d}", value)
+        for (ratio, seed), values in dice.items()
+        for k, value in enumerate(values)
+        if value is not None
+    ]
+    return pd.DataFrame(rows)
+
+
+def difference(analysis: Analysis, ratio: float, metric: str = "dice") -> Difference:
+    return next(row for row in analysis.differences if (row.noise_ratio, row.metric) == (ratio, metric))
+
+
+def numbers(rows: tuple[Mean, ...] | tuple[Difference, ...]) -> list[float]:
+    values = [getattr(row, field.name) for row in rows for field in fields(row)]
+    return [value for value in values if isinstance(value, float)]
+
+
+def test_mean_counts_every_case_once_however_many_seeds_it_has():
+    scores = np.array([[0.8, 0.6], [1.0, np.nan]])  # case means 0.9 and 0.6
+    assert mean_over_cases(scores) == pytest.approx(0.75)
+
+
+def test_interval_of_one_seed_is_the_t_interval_of_its_cases():
+    rng = np.random.default_rng(1)
+    scores = rng.normal(0.8, 0.1, (1, 200))
+    interval = crossed_interval(scores, np.arange(200), Resampling(20_000))
+    low, high = stats.t.interval(0.95, 199, scores.mean(), stats.sem(scores[0]))
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.0005)
+
+
+def test_interval_of_equal_seed_effects_widens_with_the_spread_between_seeds():
+    cases = np.linspace(0.7, 0.9, 40)
+    calm, wild = (cases + spread * np.array([[-1.0], [0.0], [1.0]]) for spread in (0.001, 0.05))
+    narrow, wide = (crossed_interval(scores, np.arange(40), QUICK) for scores in (calm, wild))
+    assert narrow is not None
+    assert wide is not None
+    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
+
+
+def test_degrees_of_freedom_are_those_of_the_level_that_varies():
+    rng = np.random.default_rng(2)
+    seeds, cases = rng.normal(0, 1, (3, 1)), rng.normal(0, 1, (1, 50))
+    assert degrees_of_freedom(seeds + 0 * cases, 50) == pytest.approx(2)
+    assert degrees_of_freedom(cases + 0 * seeds, 50) == pytest.approx(49)
+
+
+def test_cases_of_one_subject_are_drawn_together():
+    scores = np.repeat(np.random.default_rng(3).normal(0, 1, (1, 20)), 2, axis=1)  # every subject has two equal scans
+    apart = crossed_interval(scores, np.arange(40), Resampling(4000))
+    together = crossed_interval(scores, np.arange(40) // 2, Resampling(4000))
+    assert apart is not None
+    assert together is not None
+    assert (together.high - together.low) / (apart.high - apart.low) == pytest.approx(np.sqrt(2), rel=0.1)
+
+
+def test_same_seed_gives_the_same_interval_and_another_seed_another():
+    scores = np.random.default_rng(4).normal(0, 1, (3, 12))
+    first, again, other = (crossed_interval(scores, np.arange(12), Resampling(300, seed=seed)) for seed in (5, 5, 6))
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("seed_spread", "case_spread", "n_seeds", "n_cases"),
+    [(0.0, 1.0, 3, 20), (1.0, 0.3, 3, 20), (0.3, 1.0, 5, 20), (0.3, 1.0, 1, 20)],
+    ids=["cases vary", "seeds vary", "both vary", "one seed, judged for itself"],
+)
+def test_interval_covers_the_truth_about_as_often_as_it_says(seed_spread, case_spread, n_seeds, n_cases):
+    rng = np.random.default_rng(7)
+    trials, hits = 200, 0
+    for trial in range(trials):
+        seeds = rng.normal(0, seed_spread, (n_seeds, 1))
+        scores = seeds + rng.normal(0, case_spread, (1, n_cases)) + rng.normal(0, 0.3, (n_seeds, n_cases))
+        truth = seeds.mean() if n_seeds == 1 else 0.0
+        interval = crossed_interval(scores, np.arange(n_cases), Resampling(200, seed=trial % 4))
+        assert interval is not None
+        hits += interval.low <= truth <= interval.high
+    assert 0.90 <= hits / trials <= 0.995  # 95 % +- 3 standard errors of 200 trials, a little room for skew above
+
+
+def test_no_difference_is_called_inferior_or_significant_about_as_rarely_as_it_says():
+    rng = np.random.default_rng(8)
+    wrong, significant, trials = 0, 0, 300
+    for _ in range(trials):
+        differences = rng.normal(-0.02, 0.02, (3, 20))  # exactly at the margin: neither verdict is right
+        interval = crossed_interval(differences, np.arange(20), Resampling(200))
+        assert interval is not None
+        wrong += interval.low > -0.02
+        significant += signed_rank(rng.normal(0, 0.02, 20))[0] <= 0.05
+    assert wrong / trials <= 0.05  # nominal 2.5 %
+    assert significant / trials <= 0.09  # nominal 5 %
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=3, max_size=30).filter(any))
+def test_signed_rank_agrees_with_scipy_on_ties_and_zeros(values):
+    differences = np.array(values)
+    p, effect, _ = signed_rank(differences)
+    moved = differences[differences != 0]
+    assert p == pytest.approx(stats.wilcoxon(moved).pvalue)
+    ranks = stats.rankdata(abs(moved))
+    assert effect == pytest.approx((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
+
+
+def test_signed_rank_of_three_risen_cases_is_a_quarter_and_says_so():
+    p, effect, words = signed_rank(np.array([0.1, 0.2, 0.3]))
+    assert p == pytest.approx(2 * 0.5**3)
+    assert effect == 1.0
+    assert words == ("3 differing cases: p cannot fall below 0.25",)
+
+
+def test_rank_biserial_by_hand():
+    assert signed_rank(np.array([1.0, -2.0, 3.0]))[1] == pytest.approx((1 - 2 + 3) / 6)
+
+
+def test_all_zero_differences_are_said_in_words():
+    assert signed_rank(np.zeros(5)) == (1.0, 0.0, ("all differences are zero",))
+
+
+def test_rounding_noise_makes_no_tie_a_difference():
+    assert signed_rank(np.array([0.3 - 0.1 - 0.2, 0.0])) == (1.0, 0.0, ("all differences are zero",))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_holm_agrees_with_statsmodels(p_values):
+    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
+
+
+def test_difference_pairs_the_same_seed_and_case():
+    clean, noisy = [0.9, 0.8, 0.7, 0.6], [0.8, 0.7, 0.6, 0.5]
+    analysis = analyse(table({(0.0, 0): clean, (0.0, 1): noisy, (0.5, 0): noisy, (0.5, 1): clean}), resampling=QUICK)
+    row = difference(analysis, 0.5)
+    assert row.difference == pytest.approx(0.0)
+    assert (row.n_cases, row.n_seeds) == (4, 2)
+    assert row.notes[-1] == "all differences are zero"
+
+
+def test_known_loss_gets_its_verdicts():
+    rng = np.random.default_rng(9)
+    level = 0.85 + rng.normal(0, 0.03, 20)
+    loss = {0.0: 0.0, 0.2: 0.002, 0.5: 0.02, 1.0: 0.1}
+    dice = {
+        (ratio, seed): list(level - lost + rng.normal(0, 0.004, 20))
+        for ratio, lost in loss.items()
+        for seed in range(3)
+    }
+    analysis = analyse(table(dice), resampling=QUICK)
+    assert [row.verdict for row in analysis.differences_of("test", "dice")] == [
+        "non-inferior",
+        "inconclusive",
+        "inferior",
+    ]
+    assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
+    assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
+    dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
+    assert (dice_tolerance.tolerated, dice_tolerance.stopped_at) == (0.2, 0.5)
+    assert (
+        headline(analysis)
+        == "Up to a noise ratio of 0.2, mean Dice stays within 0.02 of training on clean labels on test."
+    )
+
+
+def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    worse = [value - 0.2 for value in steady]
+    analysis = analyse(table({(0.0, 0): steady, (0.2, 0): worse, (0.5, 0): steady}), resampling=QUICK)
+    tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
+    assert (tolerance.tolerated, tolerance.stopped_at, tolerance.verdict_there) == (None, 0.2, "inferior")
+    assert headline(analysis).startswith("Already at the smallest tested noise ratio, 0.2,")
+
+
+def test_margin_is_the_one_that_is_given():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    lower = [value - 0.05 + 0.001 * k for k, value in enumerate(steady)]
+    cases = table({(0.0, 0): steady, (0.5, 0): lower})
+    strict, lenient = (analyse(cases, Margins(dice=margin), QUICK) for margin in (0.02, 0.1))
+    assert difference(strict, 0.5).verdict == "inferior"
+    assert difference(lenient, 0.5).verdict == "non-inferior"
+
+
+def test_worse_is_upwards_for_distances():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    analysis = analyse(table({(0.0, 0): [d - 0.1 for d in steady], (0.5, 0): steady}), resampling=QUICK)
+    row = difference(analysis, 0.5, "hd95_mm")
+    assert row.difference == pytest.approx(-3.0)
+    assert row.verdict == "non-inferior"
+
+
+def test_missed_cases_stay_in_the_mean_and_are_counted():
+    rows = [case_row(0.0, 0, "test", f"c{k}", 0.8, "missed" if k == 0 else "scored") for k in range(4)]
+    mean = analyse(pd.DataFrame(rows), resampling=QUICK).means[0]
+    assert mean.mean == pytest.approx(0.6)
+    assert (mean.n_missed, mean.n_predictions) == (1, 4)
+
+
+def test_missing_cells_are_left_out_in_pairs_and_said():
+    full = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+    holed = [None, 0.7, 0.6, 0.5, 0.4, 0.3]
+    analysis = analyse(table({(0.0, 0): full, (0.0, 1): full, (0.5, 0): holed, (0.5, 1): full}), resampling=QUICK)
+    row = difference(analysis, 0.5)
+    # case means of the pairs: 0 (seed 1 only), then five times (-0.1 + 0) / 2
+    assert row.difference == pytest.approx(5 * -0.05 / 6)
+    assert "1 of 12 case-seed pairs are missing" in row.notes
+
+
+def test_seed_without_a_partner_is_left_out_and_said():
+    cases = {(0.0, 0): [0.9, 0.8, 0.7], (0.0, 1): [0.5, 0.5, 0.5], (0.2, 0): [0.8, 0.7, 0.6]}
+    row = difference(analyse(table(cases), resampling=QUICK), 0.2)
+    assert row.difference == pytest.approx(-0.1)
+    assert row.notes[0] == "left out, not run at both ratios: seed 1"
+    assert "one seed: the interval does not cover the variation between trainings" in row.notes
+
+
+def test_ratios_without_a_common_seed_are_not_compared():
+    row = difference(analyse(table({(0.0, 0): [0.9, 0.8], (0.2, 1): [0.9, 0.8]}), resampling=QUICK), 0.2)
+    assert row.verdict == "not comparable"
+    assert row.difference is None
+    assert row.notes == ("no seed was run at both ratios: nothing can be paired",)
+
+
+AWKWARD = {
+    "one case": {(0.0, 0): [0.9], (0.5, 0): [0.8]},
+    "two cases, one seed": {(0.0, 0): [0.9, 0.8], (0.5, 0): [0.8, 0.8]},
+    "three cases": {(r, s): [0.9, 0.8, 0.7] for r in (0.0, 0.5) for s in (0, 1)},
+    "all the same": {(r, s): [0.9] * 6 for r in (0.0, 0.5) for s in (0, 1)},
+    "one ratio": {(0.5, 0): [0.9, 0.8, 0.7]},
+    "no ratio 0": {(0.2, 0): [0.9, 0.8, 0.7], (0.5, 0): [0.9, 0.8, 0.7]},
+    "no common seed": {(0.0, 0): [0.9, 0.8], (0.5, 1): [0.9, 0.8]},
+    "no common case": {(0.0, 0): [0.9, None], (0.5, 0): [None, 0.8]},
+    "a checkerboard": {(0.0, 0): [0.9, None], (0.0, 1): [None, 0.8], (0.5, 0): [None, 0.7], (0.5, 1): [0.8, None]},
+}
+
+
+@pytest.mark.parametrize("dice", AWKWARD.values(), ids=AWKWARD)
+def test_awkward_tables_give_words_and_never_nan(dice):
+    analysis = analyse(table(dice), resampling=QUICK)
+    assert np.isfinite(numbers(analysis.means)).all()
+    assert np.isfinite(numbers(analysis.differences)).all()
+    for row in analysis.differences:
+        assert row.p is not None or row.notes
+        assert row.low is not None or row.notes
+    words = [headline(analysis), *sentences(analysis)]
+    text = " ".join(
+        [*words, as_table(analysis.means, Mean).to_csv(), as_table(analysis.differences, Difference).to_csv()]
+    )
+    assert "nan" not in text.lower()
+    assert len(words) > 1
+
+
+def test_numbers_are_printed_without_negative_zero_and_with_a_true_minus():
+    assert number(-0.0004, 3, signed=True) == "0.000"
+    assert number(-0.0126, 3, signed=True) == "−0.013"
+    assert number(None, 3) == "–"
+    assert [p_value(p) for p in (0.0001, 0.0123, 0.5)] == ["< 0.001", "0.012", "0.50"]

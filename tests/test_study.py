@@ -1,0 +1,205 @@
+"""The ledger keeps every run with its state and reason, and the table holds what the done runs scored."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from rich.console import Console
+
+from mandseg.errors import UserError
+from mandseg.study import open_study, status
+from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return write_study(tmp_path / "demo", loss={0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), datasets={"test": 0.9}, n_cases=3)
+
+
+def run_of(study: Path, ratio: float = 0.5, seed: int = 1) -> Path:
+    return study / run_name(ratio, seed)
+
+
+def state_of(study: Path, run: Path) -> tuple[str, str]:
+    ledger = open_study(study).ledger.set_index("run")
+    return str(ledger.state[run.name]), str(ledger.reason[run.name])
+
+
+def edit_record(run: Path, **changes: object) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | changes))
+
+
+def printed_status(study: Path) -> tuple[int, str]:
+    console = Console(file=io.StringIO(), width=200)
+    code = status(study, console)
+    return code, console.file.getvalue()
+
+
+def test_done_runs_become_one_table_with_a_row_per_run_data_set_and_case(study):
+    opened = open_study(study)
+    assert opened.counts() == {"expected": 4, "done": 4, "running": 0, "failed": 0, "missing": 0}
+    assert len(opened.cases) == 2 * 2 * 3
+    assert not opened.cases.duplicated(["run", "dataset", "case_id"]).any()
+    assert opened.problems == ()
+
+
+def test_ledger_tells_noisy_labels_and_cost(study):
+    row = open_study(study).ledger.set_index("run").loc[run_name(0.5, 1)]
+    assert (row.n_noisy, row.n_training) == (5, 10)
+    assert (row.prepare_s, row.train_s, row.evaluate_s, row.steps) == (1.5, 41.0, 6.0, 400)
+
+
+def test_status_is_zero_when_all_is_done_and_one_when_not(study):
+    assert printed_status(study)[0] == 0
+    add_to_grid(study, 1.0, 0)
+    code, text = printed_status(study)
+    assert code == 1
+    assert "ratio1-seed0" in text
+    assert "not started" in text
+
+
+def test_failed_run_is_shown_with_its_reason(study):
+    edit_record(run_of(study), state="failed", error="loss is [nan]\nat step 7")
+    assert state_of(study, run_of(study)) == ("failed", "loss is [nan] at step 7")
+    assert "loss is [nan] at step 7" in printed_status(study)[1]
+
+
+def test_run_with_a_held_lock_is_running_and_with_a_free_one_interrupted(study):
+    run = run_of(study)
+    edit_record(run, state="running", ended=None)
+    with FileLock(run / "run.lock"):
+        assert state_of(study, run) == ("running", "")
+    state, reason = state_of(study, run)
+    assert state == "missing"
+    assert reason.startswith("interrupted")
+
+
+def test_run_that_holds_its_lock_but_has_not_written_its_record_is_running(study):
+    add_to_grid(study, 1.0, 0)
+    run = run_of(study, 1.0, 0)
+    run.mkdir()
+    with FileLock(run / "run.lock"):
+        assert state_of(study, run)[0] == "running"
+    assert state_of(study, run) == ("missing", "stopped before it wrote run.json")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("run.json", '{"state": "do', "run.json cannot be read"),
+        ("run.json", "[]", "run.json holds no condition"),
+        ("run.json", '{"state": "done", "condition": {"seed": 1}}', "run.json: the condition lacks noise_ratio, data"),
+        ("cases.csv", "", "cases.csv cannot be read: No columns to parse from file"),
+        ("cases.csv", "run,dataset\n", "cases.csv lacks the columns noise_ratio"),
+        ("cases.csv", b"\xff\xfe\x00", "cases.csv cannot be read"),
+        ("cases.csv", 'run,"dataset\nx', "cases.csv"),
+        ("cases.csv", None, "cases.csv is missing"),
+    ],
+)
+def test_half_written_file_is_one_line_and_the_run_failed(study, name, content, reason):
+    file = run_of(study) / name
+    file.unlink() if content is None else file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    state, line = state_of(study, run_of(study))
+    assert state == "failed"
+    assert line.startswith(reason)
+    assert "\n" not in line
+    assert printed_status(study)[0] == 1
+
+
+def test_cases_cut_in_the_middle_of_a_row_leave_the_run_out(study):
+    file = run_of(study) / "cases.csv"
+    file.write_text(file.read_text()[:-180])
+    state, _ = state_of(study, run_of(study))
+    problems = open_study(study).problems
+    assert state == "failed" or any(run_of(study).name in line for line in problems)
+
+
+def test_cases_of_another_condition_are_refused(study):
+    shutil.copy(run_of(study, 0.0, 1) / "cases.csv", run_of(study) / "cases.csv")
+    assert state_of(study, run_of(study)) == ("failed", "cases.csv: noise_ratio 0.0 differs from run.json's 0.5")
+
+
+def test_case_that_is_there_twice_is_refused(study):
+    rows = [case_row(1.0, 0, "test", "a", 0.9), case_row(1.0, 0, "test", "a", 0.8)]
+    assert state_of(study, write_run(study, 1.0, 0, rows)) == (
+        "failed",
+        "cases.csv: case a of data set test is there twice",
+    )
+
+
+def test_value_that_is_no_number_is_left_out_and_said(study):
+    rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.9) for k in range(3)]
+    rows[1]["hd95_mm"] = "inf"
+    write_run(study, 1.0, 0, rows)
+    opened = open_study(study)
+    assert opened.problems == ("run ratio1-seed0: 1 of 3 values of hd95_mm left out, no number",)
+    assert opened.cases.hd95_mm.isna().sum() == 1
+
+
+def test_run_that_lacks_cases_of_the_others_is_said(study):
+    write_run(study, 1.0, 0, [case_row(1.0, 0, "test", "test_000", 0.9)])
+    assert open_study(study).problems == ("run ratio1-seed0: 1 of the 3 cases of data set test",)
+
+
+def test_folder_that_the_grid_does_not_list_is_counted_all_the_same(study):
+    grid = study / "grid.csv"
+    grid.write_text("".join(grid.read_text().splitlines(keepends=True)[:-1]))
+    opened = open_study(study)
+    assert opened.counts()["done"] == 4
+    assert opened.problems == (f"not listed in grid.csv, counted all the same: {run_name(0.5, 1)}",)
+
+
+def test_study_without_a_grid_counts_what_it_finds(study):
+    (study / "grid.csv").unlink()
+    opened = open_study(study)
+    assert opened.counts()["expected"] == 4
+    assert opened.problems == ("grid.csv is missing: only runs that left a folder are counted",)
+
+
+def test_identifiers_stay_text(study):
+    write_run(study, 1.0, 0, [case_row(1.0, 0, "NA", "007", 0.9)])
+    cases = open_study(study).cases
+    assert ("NA", "007") in set(zip(cases.dataset, cases.case_id, strict=True))
+
+
+def test_same_condition_with_other_settings_becomes_another_arm(study):
+    twin = study / "wide-ratio0.5-seed1"
+    shutil.copytree(run_of(study), twin)
+    edit_record(twin, run=twin.name)
+    (twin / "cases.csv").write_text((twin / "cases.csv").read_text().replace(run_of(study).name, twin.name))
+    row = f"{twin.name},0.5,1,phantom,planning,unet,supervised,noise_ratio=0.5 seed=1 model.width=64\n"
+    (study / "grid.csv").write_text((study / "grid.csv").read_text() + row)
+    ledger = open_study(study).ledger.set_index("run")
+    assert ledger.variant[twin.name] == "model.width=64"
+    assert ledger.variant[run_of(study).name] == ""
+    assert open_study(study).problems == ()
+
+
+def test_same_condition_twice_is_used_once_and_said(study):
+    twin = study / "again"
+    shutil.copytree(run_of(study), twin)
+    opened = open_study(study)
+    assert len(opened.cases) == 12
+    assert (
+        opened.problems[-1]
+        == f"the same condition was run more than once, the first is used: {run_name(0.5, 1)}, again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [
+        (lambda folder: None, "no such folder"),
+        (lambda folder: folder.mkdir(), "holds no run"),
+        (lambda folder: (folder.mkdir(), (folder / "grid.csv").write_text("run,seed\n")), "grid.csv lacks the columns"),
+    ],
+    ids=["no folder", "empty folder", "broken grid"],
+)
+def test_what_is_no_study_is_a_user_error(tmp_path, prepare, message):
+    prepare(tmp_path / "study")
+    with pytest.raises(UserError, match=message):
+        open_study(tmp_path / "study")
