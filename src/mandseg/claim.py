@@ -17,11 +17,14 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mandseg.errors import UserError
 from mandseg.files import write_text
 
 RECORD, LOCK = "run.json", "run.lock"
 PACKAGES = ("mandseg", "torch", "lightning", "monai", "torchio", "numpy", "hydra-core")
+
+
+class BusyError(Exception):
+    """Another live process owns the run folder."""
 
 
 @dataclass
@@ -58,7 +61,7 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     """Own a run folder while the block runs.
 
     Raises:
-        UserError: Another live process owns it.
+        BusyError: Another live process owns it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK, timeout=0)
@@ -67,7 +70,7 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     except Timeout as error:
         owner = read_record(folder)
         where = f"process {owner.get('pid')} on {owner.get('host')}"
-        raise UserError(f"run {folder.name}: {where} is working on it") from error
+        raise BusyError(f"{folder.name}: {where} is working on it") from error
     try:
         claim = Claim(folder, read_record(folder))
         claim.record |= {"run": folder.name, "study": study, "condition": dict(condition)}

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.errors import UserError
 from mandseg.plan import check_ratio
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
@@ -19,9 +20,11 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1].
+        UserError: The noise ratio is outside [0, 1], or the seed is not a whole number.
     """
     check_ratio(cfg.noise_ratio)
+    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
+        raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),

@@ -20,3 +20,20 @@ def print_problems(error: UserError) -> None:
     """Print each problem as a line on standard error."""
     for problem in error.problems:
         print(f"mandseg: {problem}", file=sys.stderr)
+
+
+def user_error_behind(error: BaseException | None) -> UserError | None:
+    """Find the user error that an exception was raised from, as Hydra's are when it makes an object; None if none."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def one_line(error: BaseException) -> str:
+    """Put an error of a library and what caused it on one line, without the lines that repeat the config's path."""
+    texts = [str(error).strip() or type(error).__name__]
+    if error.__cause__ is not None:
+        texts.append(str(error.__cause__).strip())
+    lines = [line.strip().rstrip(".:") for text in texts for line in text.splitlines()]
+    lines = [line for line in lines if line and not line.startswith(("full_key", "object_type", "Config search", "provider="))]
+    return "; ".join(dict.fromkeys(lines))

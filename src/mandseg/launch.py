@@ -11,12 +11,14 @@ from filelock import FileLock
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.claim import read_record
 from mandseg.condition import condition, run_name
-from mandseg.errors import UserError, print_problems
+from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.files import write_text
 
 GRID = "grid.csv"
@@ -52,9 +54,9 @@ class Launch(Callback):
             composed = [loader.load_sweep_config(config, list(cell)) for cell in cells]
             rows = [grid_row(cfg, cell) for cfg, cell in zip(composed, cells, strict=True)]
             add_to_grid(study_folder(config), rows)
-        except UserError as error:
+        except (UserError, HydraException, OmegaConfBaseException) as error:
             # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
-            print_problems(error)
+            print_problems(user_error_behind(error) or UserError(one_line(error)))
             sys.exit(2)
         self.runs = [row["run"] for row in rows]
 
@@ -97,8 +99,8 @@ def study_folder(config: DictConfig) -> Path:
 
 
 def exit_code(study: Path, runs: Sequence[str]) -> int:
-    """0 if every run is done, 2 if one was refused for wrong input, 1 if one failed or is not done otherwise."""
+    """0 if no run failed, 2 if one was refused for wrong input, 1 if one failed otherwise."""
     records = [read_record(study / run) for run in runs]
-    if any(record.get("wrong_input") for record in records):
+    if any(record.get("state") == "failed" and record.get("wrong_input") for record in records):
         return 2
-    return int(any(record.get("state") != "done" for record in records))
+    return int(any(record.get("state") == "failed" for record in records))

@@ -63,8 +63,8 @@ def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> NoiseP
 
 def check_ratio(ratio: float) -> None:
     """Refuse a noise ratio outside [0, 1]."""
-    if not 0 <= ratio <= 1:
-        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number between 0 and 1")
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
+        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number from 0 to 1")
 
 
 def noisy_order(annotators: Mapping[str, str], seed: int) -> Sequence[str]:

@@ -11,77 +11,73 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.claim import Claim, claimed, now
+from mandseg.claim import BusyError, Claim, claimed, now
 from mandseg.condition import condition, register_resolver
-from mandseg.config_folder import config_folder
-from mandseg.errors import UserError, print_problems
+from mandseg.config_folder import config_folder, sweeps_folder
+from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 
 log = logging.getLogger(__name__)
 
-DONE, FAILED, WRONG_INPUT, BUSY = "done", "failed", "wrong input", "busy"
-EXIT_CODES = {DONE: 0, FAILED: 1, WRONG_INPUT: 2, BUSY: 1}
+WRONG_INPUT = 2  # exit code
+EXIT_CODES = {"done": 0, "busy": 0, "failed": 1, "wrong input": WRONG_INPUT}
 
 
 def main() -> None:
-    """Run one condition, or with ``-m`` a grid of them; 0: all done, 1: a run failed, 2: wrong input."""
+    """Run one condition, or with ``-m`` a grid of them; exit code 0: all done, 1: a run failed, 2: wrong input."""
     register_resolver()
-    # Hydra wants a plus sign for keys that no config file names; the names of data sets are the user's own.
+    # Hydra wants plus signs for keys that no config file names, and the names of data sets are the user's own.
     sys.argv[1:] = [f"++{word}" if word.startswith("eval.") else word for word in sys.argv[1:]]
+    if not {"--config-dir", "-cd"} & set(sys.argv):
+        sys.argv[1:1] = ["--config-dir", str(sweeps_folder())]
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message can be made one line here
+    states: list[str] = []
     try:
-        states = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(_job)()
-    except SystemExit as stop:
-        # Hydra ends with 1 when a config cannot be composed: an unknown key, a choice that does not exist.
-        sys.exit(2 if stop.code == 1 and not _started else stop.code)
-    del states
-    sys.exit(_exit_code())
-
-
-_started: list[str] = []
-
-
-def _exit_code() -> int:
-    return max((EXIT_CODES[state] for state in _started), default=0)
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(
+            lambda cfg: states.append(_job(cfg))
+        )()
+    except (HydraException, OmegaConfBaseException) as error:
+        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        sys.exit(WRONG_INPUT)
+    sys.exit(max((EXIT_CODES[state] for state in states), default=0))
 
 
 def _job(cfg: DictConfig) -> str:
     """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    state = _run_once(cfg, folder)
-    _started.append(state)
-    return state
-
-
-def _run_once(cfg: DictConfig, folder: Path) -> str:
     try:
         with claimed(folder, cfg.study, condition(cfg)) as claim:
             if claim.is_done:
-                log.info("%s: done already", folder.name)
-                return DONE
-            return _run_recorded(cfg, claim)
-    except UserError as error:
-        print_problems(error)
-        return BUSY
+                log.info("%s: done already, nothing to do", folder.name)
+                return "done"
+            return _run(cfg, claim)
+    except BusyError as error:
+        log.info("%s; left to it", error)
+        return "busy"
 
 
-def _run_recorded(cfg: DictConfig, claim: Claim) -> str:
+def _run(cfg: DictConfig, claim: Claim) -> str:
     from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
 
     try:
         run(cfg, claim)
-    except UserError as error:
-        print_problems(error)
-        claim.update(state="failed", wrong_input=True, error=" | ".join(error.problems), ended=now())
-        return WRONG_INPUT
     except Exception as error:
-        log.error("%s", traceback.format_exc())
-        claim.update(state="failed", wrong_input=False, error=f"{type(error).__name__}: {error}", ended=now())
-        return FAILED
+        if cfg.debug:
+            raise
+        wrong = user_error_behind(error)
+        if wrong is None:
+            log.error("%s failed\n%s", claim.folder.name, traceback.format_exc())
+            claim.update(state="failed", wrong_input=False, error=one_line(error), ended=now())
+            return "failed"
+        print_problems(wrong)
+        claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
+        return "wrong input"
     claim.update(state="done", wrong_input=False, ended=now())
-    return DONE
+    return "done"
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HYDRA_FULL_ERROR", "0")
     main()

@@ -1,7 +1,9 @@
 """The training of one run: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
 import ctypes
+import logging
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,13 @@ from mandseg.errors import UserError
 from mandseg.segmenter import Segmenter
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+HUSHED = (
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
+    "The number of training batches .* is smaller than the logging interval",
+    "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
+    "The `srun` command is available on your system but is not used",
+    "Checkpoint directory .* exists and is not empty",  # a resumed run
+)
 
 
 def fit(
@@ -43,6 +52,7 @@ def fit(
         UserError: The fit ended before its last step, by a signal.
     """
     tune_allocator()
+    hush_libraries()
     trainer: L.Trainer = instantiate(
         {**trainer_settings, "precision": precision, "_partial_": True}
     )(
@@ -105,3 +115,10 @@ def tune_allocator() -> None:
     mallopt(mmap_max, 0)
     mallopt(trim_threshold, 2**31 - 1)
     mallopt(top_pad, 64 * 2**20)
+
+
+def hush_libraries() -> None:
+    """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in HUSHED:
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,59 @@
+"""A tiny world on disk: cohorts of 24-voxel CTs with a block of bone as the mandible."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mandseg.cohort import Case
+from mandseg.volume import Volume, write_volume
+
+SPACING_MM = 4.0  # a voxel has 0.064 ml
+BONE = (slice(8, 17), slice(8, 17), slice(8, 17))  # 729 voxels, 46.656 ml: within the range of mandibles
+
+
+@pytest.fixture
+def affine() -> np.ndarray:
+    """RAS+, 4 mm, origin at (-48, -48, -48) mm."""
+    affine = np.diag([SPACING_MM, SPACING_MM, SPACING_MM, 1.0])
+    affine[:3, 3] = -48
+    return affine
+
+
+@pytest.fixture
+def ct() -> np.ndarray:
+    """Air, a box of soft tissue in it and a block of bone in that; int16 HU, (24, 24, 24)."""
+    hu = np.full((24, 24, 24), -1000, np.int16)
+    hu[4:20, 4:20, 4:20] = 40
+    hu[BONE] = 1000
+    return hu
+
+
+@pytest.fixture
+def bone() -> np.ndarray:
+    """Where the block of bone is."""
+    mask = np.zeros((24, 24, 24), bool)
+    mask[BONE] = True
+    return mask
+
+
+@pytest.fixture
+def make_case(tmp_path: Path, ct: np.ndarray, bone: np.ndarray, affine: np.ndarray) -> Callable[..., Case]:
+    """Write a case's files below tmp_path/cohort; every case gets a CT of its own by one odd voxel.
+
+    ``image``, ``reference`` and ``noisy`` replace what is written: an array, or a Volume for another grid.
+    """
+    root = tmp_path / "cohort"
+
+    def make(case_id: str = "a", split: str = "train", subject_id: str = "", **files: np.ndarray | Volume) -> Case:
+        own = ct.copy()
+        own[0, 0, 0] += len(list(root.glob("*_image.nii.gz")))
+        paths = {}
+        for name, array in ({"image": own, "reference": bone} | files).items():
+            volume = array if isinstance(array, Volume) else Volume(array, affine)
+            paths[name] = root / f"{case_id}_{name}.nii.gz"
+            write_volume(paths[name], volume)
+        return Case(case_id, subject_id or case_id, split, paths["image"], paths["reference"], paths.get("noisy"))
+
+    return make

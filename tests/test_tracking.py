@@ -1,0 +1,374 @@
+"""Tracking mirrors a run on W&B, asks nothing, says little, and never fails or delays it: with the real client."""
+
+import json
+import logging
+import os
+import pty
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import wandb
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from PIL import Image
+
+from mandseg.errors import UserError
+from mandseg.mirror import resolve_mode
+from mandseg.tracking import TrackingSettings, summary, sync_hint, tracked, without_folders
+from wandb_server import wandb_server
+
+CONF = Path(__file__).parents[1] / "conf"
+CASES = pd.DataFrame(
+    {
+        "dataset": ["test", "test", "external"],
+        "case_id": ["case_a", "case_b", "case_c"],
+        "outcome": ["scored", "missed", "scored"],
+        "dice": [0.8, 0.0, 0.9],
+        "hd95_mm": [2.0, 300.0, 1.0],
+    }
+)
+
+
+@pytest.fixture(autouse=True)
+def clean_client(monkeypatch, tmp_path):
+    """A user without key and settings, and a client that has forgotten the test before."""
+    for name in [n for n in os.environ if n.startswith("WANDB_")] + ["NETRC"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    wandb.teardown()
+    yield
+    wandb.teardown()
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with wandb_server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+        yield server
+
+
+def chosen(**changes):
+    defaults = {"mode": "auto", "project": "mandseg", "entity": None, "case_table": True, "overlays": True}
+    return TrackingSettings(**{**defaults, "init_timeout_s": 3.0, "finish_timeout_s": 8.0, **changes})
+
+
+def train(run_folder, settings=None, fails=False, during=lambda: None):
+    """What a training does with its tracker."""
+    run_folder.mkdir(parents=True, exist_ok=True)
+    picture = run_folder / "case_a.png"
+    Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
+    condition = {"noise_ratio": 0.2, "seed": 1}
+    config = {"model": {"channels": [8, 16]}, "data": {"manifest": "/home/miller/cohort/manifest.csv"}}
+    with tracked(settings or chosen(), run_folder, "a-study", run_folder.name, condition, config) as tracker:
+        for step in (10, 20):
+            for logger in tracker.loggers:
+                logger.log_metrics({"train_loss": 1 / step}, step)
+        during()
+        tracker.log_overlays(20, [picture])
+        if fails:
+            raise RuntimeError("out of memory")
+        tracker.log_results(CASES)
+
+
+def records(run_folder):
+    """What an offline run holds, by kind, as W&B's own reader prints it."""
+    (path,) = run_folder.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, list] = {}
+    for record in map(json.loads, printed.splitlines()):
+        found.setdefault(record["type"], []).append(record[record["type"]])
+    return found, printed
+
+
+def test_two_jobs_in_turn_are_two_runs_with_their_own_exit_codes(tmp_path, capfd):
+    train(tmp_path / "first")
+    with pytest.raises(RuntimeError, match="out of memory"):
+        train(tmp_path / "second", fails=True)
+    first, second = records(tmp_path / "first")[0], records(tmp_path / "second")[0]
+    assert first["run"][0]["run_id"] != second["run"][0]["run_id"]
+    assert [r["exit"][0].get("exit_code", 0) for r in (first, second)] == [0, 1]
+    assert capfd.readouterr().err == ""  # no banner, no prompt
+
+
+def test_an_offline_run_holds_condition_curve_picture_summary_and_table(tmp_path):
+    train(tmp_path / "run")
+    found, printed = records(tmp_path / "run")
+    run = found["run"][0]
+    assert (run["run_group"], run["job_type"], run["display_name"]) == ("a-study", "train", "run")
+    assert run["tags"] == ["noise_ratio=0.2", "seed=1"]
+    config = run["config"]["update"]
+    assert (config["noise_ratio"], config["seed"], config["model"]) == (0.2, 1, {"channels": [8, 16]})
+    history = [h["item"] for h in found["history"]]
+    assert [(h["trainer/global_step"], h["train_loss"]) for h in history[:2]] == [(10, 0.1), (20, 0.05)]
+    assert history[2]["overlays/case_a._type"] == "image-file"
+    last = {key: value for s in found["summary"] for key, value in s["update"].items()}
+    assert last["test/dice"] == pytest.approx(0.4)
+    assert (last["test/missed"], last["test/cases"], last["external/missed"]) == (1, 2, 0)
+    (table,) = (tmp_path / "run").glob("wandb/*/files/media/table/*.json")
+    assert json.loads(table.read_text())["data"][1] == ["test", "case_b", "missed", 0.0, 300.0]
+    assert str(tmp_path) not in printed
+    assert "miller" not in printed
+    assert socket.gethostname() not in (run["host"], run.get("program"))
+
+
+def test_case_table_and_overlays_can_be_withheld(tmp_path):
+    train(tmp_path / "run", chosen(case_table=False, overlays=False))
+    found, printed = records(tmp_path / "run")
+    assert "case_b" not in printed
+    assert "image-file" not in printed
+    assert any("test/dice" in s["update"] for s in found["summary"])
+
+
+def test_a_resumed_run_keeps_its_id_and_its_curve(tmp_path):
+    with pytest.raises(RuntimeError):
+        train(tmp_path / "run", fails=True)
+    first = (tmp_path / "run" / "wandb_id").read_text()
+    train(tmp_path / "run")
+    ids = {p.stem for p in (tmp_path / "run").glob("wandb/offline-run-*/run-*.wandb")}
+    assert ids == {f"run-{first.strip()}"}
+    assert (tmp_path / "run" / "learning_curve.csv").read_text() == "step,train_loss\n10,0.1\n20,0.05\n"
+
+
+def test_an_online_run_arrives_whole_and_discreetly(tmp_path, server):
+    train(tmp_path / "run")
+    (run_id,) = server.runs
+    assert run_id == (tmp_path / "run" / "wandb_id").read_text().strip()
+    run, stream = server.runs[run_id], server.streams[run_id]
+    assert (run["groupName"], run["jobType"], run["tags"]) == ("a-study", "train", ["noise_ratio=0.2", "seed=1"])
+    assert [row.get("train_loss") for row in stream["history"][:2]] == [0.1, 0.05]
+    assert stream["exitcode"] == 0
+    assert json.loads(server.files["wandb-summary.json"])["external/dice"] == 0.9
+    assert any(name.startswith("media/images/overlays/case_a") for name in server.files)
+    (table,) = (content for name, content in server.files.items() if name.startswith("media/table/cases"))
+    assert json.loads(table)["columns"] == list(CASES.columns)
+    sent = "\n".join(f"{path} {body}" for path, body in server.bodies)
+    assert str(tmp_path) not in sent
+    assert "miller" not in sent
+    assert f'"{socket.gethostname()}"' not in sent
+
+
+@pytest.mark.parametrize("behaviour", ["hangs", "fails"])
+def test_a_server_that_does_not_answer_costs_seconds_and_a_line(tmp_path, server, caplog, behaviour):
+    server.behaviour = behaviour
+    started = time.monotonic()
+    train(tmp_path / "run", chosen(init_timeout_s=1.0))
+    assert time.monotonic() - started < 20
+    assert (tmp_path / "run" / "learning_curve.csv").read_text() == "step,train_loss\n10,0.1\n20,0.05\n"
+    assert [r.getMessage().partition(" (")[0] for r in caplog.records if r.levelno >= logging.WARNING] == [
+        "W&B could not be reached"
+    ]
+    assert len(records(tmp_path / "run")[0]["history"]) >= 2  # kept offline, to be sent later
+
+
+def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, server, caplog):
+    def die():
+        server.behaviour = "hangs"
+
+    started = time.monotonic()
+    train(tmp_path / "run", chosen(finish_timeout_s=1.0), during=die)
+    assert time.monotonic() - started < 20
+    (warning,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert warning.startswith("W&B could not finish the run")
+    assert f"wandb sync {tmp_path}/run/wandb/run-" in warning
+
+
+def test_a_failing_client_stops_the_mirror_and_not_the_training(tmp_path, caplog):
+    def break_the_client():
+        wandb.teardown()
+
+    train(tmp_path / "run", during=break_the_client)
+    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+
+
+def test_a_failed_online_run_says_so(tmp_path, server):
+    with pytest.raises(RuntimeError):
+        train(tmp_path / "run", fails=True)
+    (stream,) = server.streams.values()
+    assert stream["exitcode"] == 1
+
+
+def test_a_key_that_is_no_key_leaves_the_run_offline(tmp_path, server, monkeypatch):
+    monkeypatch.setenv("WANDB_API_KEY", "not a key")
+    train(tmp_path / "run")
+    assert server.runs == {}
+    assert len(records(tmp_path / "run")[0]["history"]) >= 2
+
+
+def test_the_hint_sends_an_offline_study(tmp_path, server, monkeypatch):
+    train(tmp_path / "study one" / "run", chosen(mode="offline"))
+    hint = sync_hint(tmp_path / "study one")
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    subprocess.run(hint, shell=True, check=True, env=environment, capture_output=True, timeout=60)
+    (run_id,) = server.runs
+    assert server.streams[run_id]["exitcode"] == 0
+    assert sync_hint(tmp_path / "study one") is None
+
+
+def test_the_hint_for_many_runs_is_one_command_that_finds_them(tmp_path):
+    for number in range(5):
+        folder = tmp_path / f"run{number}" / "wandb" / f"offline-run-{number}"
+        folder.mkdir(parents=True)
+        (folder / f"run-{number}.wandb").touch()
+    hint = sync_hint(tmp_path)
+    (tmp_path / "wandb").write_text('#!/bin/sh\nshift\nprintf "%s\\n" "$@"\n')
+    (tmp_path / "wandb").chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    sent = subprocess.run(hint, shell=True, check=True, env=environment, capture_output=True, text=True).stdout
+    assert sorted(Path(line).name for line in sent.split()) == [f"offline-run-{n}" for n in range(5)]
+
+
+def test_nothing_to_send_gives_no_hint(tmp_path):
+    assert sync_hint(tmp_path) is None
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from mandseg.tracking import TrackingSettings, tracked
+settings = TrackingSettings(sys.argv[1], "mandseg", None, True, True, 3.0, 8.0)
+with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}) as tracker:
+    for logger in tracker.loggers:
+        logger.log_metrics({"train_loss": 1.0}, 10)
+print("wandb" in sys.modules, len(tracker.loggers))
+"""
+
+
+def test_nothing_of_wandb_is_imported_when_tracking_is_off(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, "disabled", str(tmp_path / "run")]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == ["False", "1"]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["learning_curve.csv"]
+
+
+def test_no_key_on_a_terminal_records_offline_and_asks_nothing(tmp_path):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", SCRIPT, "auto", str(tmp_path / "run")]
+    subprocess.run(command, check=True, stdin=theirs, stdout=theirs, stderr=theirs, timeout=120)
+    assert os.read(ours, 10_000).decode().split() == ["True", "2"]
+    for end in (ours, theirs):
+        os.close(end)
+
+
+@pytest.mark.parametrize(
+    ("mode", "wandb_mode", "key", "expected"),
+    [
+        ("auto", None, None, "offline"),
+        ("auto", None, "k" * 40, "online"),
+        ("auto", "", "k" * 40, "online"),
+        ("auto", "offline", "k" * 40, "offline"),
+        ("auto", "dryrun", "k" * 40, "offline"),
+        ("auto", "disabled", "k" * 40, "disabled"),
+        ("auto", "online", None, "offline"),
+        ("online", "offline", "k" * 40, "online"),
+        ("online", None, None, "offline"),
+        ("offline", "online", "k" * 40, "offline"),
+        ("disabled", "online", "k" * 40, "disabled"),
+    ],
+)
+def test_a_run_is_online_only_with_a_key(monkeypatch, mode, wandb_mode, key, expected):
+    for name, value in (("WANDB_MODE", wandb_mode), ("WANDB_API_KEY", key)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert resolve_mode(mode) == expected
+
+
+@pytest.mark.parametrize(("machine", "expected"), [("api.wandb.ai", "online"), ("wandb.hospital.example", "offline")])
+def test_a_key_in_netrc_counts_for_its_own_server(monkeypatch, tmp_path, machine, expected):
+    (tmp_path / "netrc").write_text(f"machine {machine} login user password {'k' * 40}\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert resolve_mode("auto") == expected
+
+
+def test_a_broken_netrc_is_named_and_means_no_key(monkeypatch, tmp_path, caplog):
+    (tmp_path / "netrc").write_text("machine\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert resolve_mode("auto") == "offline"
+    assert str(tmp_path / "netrc") in caplog.text
+
+
+def test_an_unknown_mode_is_refused_with_the_known_ones(monkeypatch):
+    with pytest.raises(UserError, match=r"tracking.mode=onlin: expected one of auto, online, offline, disabled"):
+        chosen(mode="onlin")
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
+        resolve_mode("auto")
+
+
+def test_only_rank_zero_opens_a_run(tmp_path, monkeypatch):
+    monkeypatch.setattr("lightning.pytorch.utilities.rank_zero_only.rank", 1)
+    train(tmp_path / "run")
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["case_a.png"]
+
+
+class OneWeight(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+
+    def training_step(self, batch, batch_index):
+        loss = (self.weight * batch).square().mean()
+        self.log("train_loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
+@pytest.mark.filterwarnings("ignore:.*Checkpoint directory:UserWarning")
+def test_lightning_trains_into_both_records_alike(tmp_path):
+    with tracked(chosen(), tmp_path, "study", "run", {"seed": 1}, {}) as tracker:
+        trainer = pl.Trainer(
+            max_steps=4,
+            accelerator="cpu",
+            logger=tracker.loggers,
+            log_every_n_steps=2,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(OneWeight(), torch.utils.data.DataLoader(torch.ones(8, 1)))
+    curve = pd.read_csv(tmp_path / "learning_curve.csv")
+    mirrored = [h["item"] for h in records(tmp_path)[0]["history"]]
+    assert [h["trainer/global_step"] for h in mirrored] == curve["step"].tolist()
+    assert [h["train_loss"] for h in mirrored] == pytest.approx(curve["train_loss"].tolist())
+    assert curve["train_loss"].is_monotonic_decreasing
+
+
+def test_the_summary_averages_over_all_cases_and_counts_the_missed():
+    values = summary(CASES)
+    assert (values["test/dice"], values["test/hd95_mm"]) == pytest.approx((0.4, 151.0))
+    assert (values["test/cases"], values["test/missed"], values["test/spurious"]) == (2, 1, 0)
+    assert (values["external/cases"], values["external/missed"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("/home/miller/cohort/manifest.csv", ".../cohort/manifest.csv"),
+        (Path("/data"), ".../data"),
+        ("~/cohort/manifest.csv", ".../cohort/manifest.csv"),
+        (r"C:\Users\miller\cohort\manifest.csv", ".../cohort/manifest.csv"),
+        ("outputs/study", "outputs/study"),
+        ({"eval": ["/a/b/c", 3, None]}, {"eval": [".../b/c", 3, None]}),
+    ],
+)
+def test_absolute_paths_lose_their_folders(value, sent):
+    assert without_folders(value) == sent
+
+
+@pytest.mark.parametrize(("name", "mode"), [("wandb", "auto"), ("none", "disabled")])
+def test_the_config_group_makes_settings(name, mode):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        settings = instantiate(compose(f"tracking/{name}").tracking)
+    assert (settings.mode, settings.project, settings.entity) == (mode, "mandseg", None)
