@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from mandseg.cohort import MANIFEST, Case, Violation, examine_manifest, read_cohort, refuse_shared_subjects, write_cohort
+from mandseg.cohort import (
+    MANIFEST,
+    Case,
+    Violation,
+    examine_manifest,
+    read_cohort,
+    refuse_shared_subjects,
+    write_cohort,
+)
 from mandseg.errors import UserError
 
 HEADER = "case_id,subject_id,split,image,reference,noisy,annotator\n"
@@ -113,7 +121,7 @@ def test_a_bad_cohort_is_not_written(files: Path) -> None:
     case = Case("a", "s1", "train", files / "a.nii", files / "b.nii")
     with pytest.raises(UserError, match=r"^case a: listed 2 times, expected once$"):
         write_cohort(files / "cohort", [case, case])
-    assert not (files / "cohort").exists()
+    assert not (files / "cohort" / MANIFEST).exists()
 
 
 def test_an_empty_split_names_those_there_are(files: Path) -> None:

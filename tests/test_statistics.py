@@ -5,8 +5,6 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
@@ -48,10 +46,10 @@ def test_mean_counts_every_case_once_however_many_seeds_it_has():
 def test_interval_of_one_seed_is_the_t_interval_of_its_cases():
     rng = np.random.default_rng(1)
     scores = rng.normal(0.8, 0.1, (1, 200))
-    interval = crossed_interval(scores, np.arange(200), Resampling(20_000))
+    interval = crossed_interval(scores, np.arange(200), Resampling(8_000))
     low, high = stats.t.interval(0.95, 199, scores.mean(), stats.sem(scores[0]))
     assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.0005)
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
 
 
 def test_interval_of_equal_seed_effects_widens_with_the_spread_between_seeds():
@@ -117,10 +115,10 @@ def test_no_difference_is_called_inferior_or_significant_about_as_rarely_as_it_s
     assert significant / trials <= 0.09  # nominal 5 %
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.lists(st.floats(-1, 1).map(lambda x: round(x, 3)), min_size=3, max_size=30).filter(any))
-def test_signed_rank_agrees_with_scipy_on_ties_and_zeros(values):
-    differences = np.array(values)
+@pytest.mark.parametrize("n_cases", [3, 8, 20, 60])
+@pytest.mark.parametrize("decimals", [1, 6], ids=["ties and zeros", "no ties"])
+def test_signed_rank_agrees_with_scipy(n_cases, decimals):
+    differences = np.round(np.random.default_rng(n_cases).normal(0.1, 0.3, n_cases), decimals)
     p, effect, _ = signed_rank(differences)
     moved = differences[differences != 0]
     assert p == pytest.approx(stats.wilcoxon(moved).pvalue)
@@ -147,9 +145,9 @@ def test_rounding_noise_makes_no_tie_a_difference():
     assert signed_rank(np.array([0.3 - 0.1 - 0.2, 0.0])) == (1.0, 0.0, ("all differences are zero",))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_holm_agrees_with_statsmodels(p_values):
+@pytest.mark.parametrize("n_ratios", [1, 2, 3, 9])
+def test_holm_agrees_with_statsmodels(n_ratios):
+    p_values = list(np.round(np.random.default_rng(n_ratios).uniform(0, 0.2, n_ratios), 2))
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 

@@ -105,8 +105,9 @@ def write_cohort(root: Path, cases: Sequence[Case]) -> Cohort:
     """Write manifest.csv (whole or not at all), with paths relative to ``root``, unless it would break the contract.
 
     Raises:
-        UserError: One line for each violation; nothing is written.
+        UserError: One line for each violation; no manifest is written.
     """
+    root.mkdir(parents=True, exist_ok=True)
     group_names = list(dict.fromkeys(name for case in cases for name in case.groups))
     rows = [_row(case, root, group_names) for case in cases]
     if violations := _violations(rows, root):

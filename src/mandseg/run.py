@@ -23,7 +23,7 @@ from mandseg.preprocess import PreparedCase, prepare_cases
 from mandseg.segmenter import Segmenter
 from mandseg.sources import EvaluationSets, with_external
 from mandseg.tracking import Tracker, tracked
-from mandseg.training import BEST, LAST, fit, load_weights, steps_per_epoch
+from mandseg.training import BEST, LAST, fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,16 @@ def run(cfg: DictConfig, claim: Claim) -> None:
     """
     write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     claim.update(**start_facts(), steps=cfg.steps)
+    tune_allocator()
+    hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
         prepared.plan.write(claim.folder / "noise_plan.csv")
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     segmenter = build_segmenter(cfg)
+    batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     precision = claim.record.get("precision") or choose_precision(
-        cfg.trainer.precision, cfg.trainer.accelerator, segmenter.network, cfg.patches.patch_size, Path(cfg.cache_dir)
+        cfg.trainer.precision, cfg.trainer.accelerator, segmenter.network, batch_shape, Path(cfg.cache_dir)
     )
     claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))

@@ -51,8 +51,6 @@ def fit(
     Raises:
         UserError: The fit ended before its last step, by a signal.
     """
-    tune_allocator()
-    hush_libraries()
     trainer: L.Trainer = instantiate(
         {**trainer_settings, "precision": precision, "_partial_": True}
     )(
