@@ -101,7 +101,7 @@ def test_damaged_openkbp_files_are_refused_and_nothing_is_left(
 def test_a_patient_in_both_validation_folders_is_refused(tmp_path: Path) -> None:
     write_patient(tmp_path / "valid-pats" / "pt_201", [1])
     write_patient(tmp_path / "validation-pats" / "pt_201", [1])
-    with pytest.raises(UserError, match="^case pt_201: in validation-pats and in valid-pats, expected in one$"):
+    with pytest.raises(UserError, match=r"^case pt_201: in validation-pats and in valid-pats, expected in one$"):
         import_openkbp(tmp_path, tmp_path / "cohort")
 
 
@@ -114,8 +114,10 @@ def test_a_folder_that_is_not_openkbp_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spacing_mm", "name"),
-    [(3.898, "fov500"), (3.938, "fov500"), (3.75, "other"), (4.023, "other")]
-    + [(4.609, "fov600"), (4.75, "fov600"), (4.531, "other"), (4.828, "other"), (2.734, "other")],
+    [
+        *[(3.898, "fov500"), (3.938, "fov500"), (3.75, "other"), (4.023, "other"), (2.734, "other")],
+        *[(4.609, "fov600"), (4.75, "fov600"), (4.531, "other"), (4.828, "other")],
+    ],
 )
 def test_protocol_is_the_field_of_view_within_two_percent(spacing_mm: float, name: str) -> None:
     assert protocol(spacing_mm) == name

@@ -191,7 +191,9 @@ def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
     analysis = analyse(table({(0.0, 0): steady, (0.2, 0): worse, (0.5, 0): steady}), resampling=QUICK)
     tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (tolerance.tolerated, tolerance.stopped_at, tolerance.verdict_there) == (None, 0.2, "inferior")
-    assert headline(analysis).startswith("Already at the smallest tested noise ratio, 0.2,")
+    assert headline(analysis).startswith(
+        "As far as one seed can tell: already at the smallest tested noise ratio, 0.2,"
+    )
 
 
 def test_margin_is_the_one_that_is_given():

@@ -169,7 +169,6 @@ def test_identifiers_stay_text(study):
 def test_same_condition_with_other_settings_becomes_another_arm(study):
     twin = study / "wide-ratio0.5-seed1"
     shutil.copytree(run_of(study), twin)
-    edit_record(twin, run=twin.name)
     (twin / "cases.csv").write_text((twin / "cases.csv").read_text().replace(run_of(study).name, twin.name))
     row = f"{twin.name},0.5,1,phantom,planning,unet,supervised,noise_ratio=0.5 seed=1 model.width=64\n"
     (study / "grid.csv").write_text((study / "grid.csv").read_text() + row)

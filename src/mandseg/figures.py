@@ -194,7 +194,8 @@ def _for_page(svg: str) -> str:
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor").replace("fill: #ffffff", "fill: none")
     head, body = svg.split(">", 1)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
-    return f"{head}>{re.sub('<metadata>.*?</metadata>', '', body, flags=re.S)}"
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
+    return f"{head}>" + re.sub(r'<g id="[^"]*"', "<g", body)
 
 
 def _points(

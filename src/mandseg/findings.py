@@ -45,7 +45,9 @@ def headline(analysis: Analysis) -> str:
     rows = [row for row in analysis.tolerances if row.metric == DICE.column]
     if not rows:
         return "No margin is stated for Dice: no tolerated noise ratio can be given."
-    return _tolerance_sentence(rows, ratios[1], ratios[-1])
+    sentence = _tolerance_sentence(rows, ratios[1], ratios[-1])
+    one_seed = all(row.n_seeds <= 1 for row in analysis.differences)
+    return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
 
 
 def _tolerance_sentence(rows: Sequence[Tolerance], first: float, last: float) -> str:

@@ -158,6 +158,7 @@ def _start(settings: "TrackingSettings", mode: Mode, run_folder: Path, described
     import wandb
 
     options = _client_settings(settings)
+    logging.getLogger("wandb").propagate = False  # the client's diary belongs to its debug.log, not to the run's log
     wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
     run = wandb.init(
         project=settings.project,

@@ -145,9 +145,9 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
         raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
     if len(grid) and strays:
         problems.append(f"not listed in grid.csv, counted all the same: {', '.join(strays)}")
-    extra = [{"run": run, "overrides": ""} for run in strays]
+    extra = [dict.fromkeys(columns, "") | {"run": run} for run in strays]
     rows: list[dict[Any, Any]] = [*grid.to_dict("records"), *extra]
-    return pd.DataFrame(rows, columns=columns).fillna("")
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _with_variant(ledger: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
