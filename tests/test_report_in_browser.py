@@ -99,3 +99,11 @@ def test_page_prints(report, tmp_path):
     browse(report, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
     assert paper.read_bytes().startswith(b"%PDF")
     assert 4 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 20
+
+
+def test_page_turns_dark_where_the_reader_wants_it_dark(report, tmp_path):
+    picture = tmp_path / "page.png"
+    browse(report, "--blink-settings=preferredColorScheme=0", "--window-size=1000,1500", f"--screenshot={picture}")
+    grey = np.asarray(Image.open(picture).convert("L"))
+    assert (grey < 60).mean() > 0.8
+    assert (grey > 180).any()

@@ -91,6 +91,10 @@ def records(run_folder):
     return found, printed
 
 
+def warnings_of(caplog):
+    return [r.getMessage() for r in caplog.records if r.name.startswith("mandseg") and r.levelno >= logging.WARNING]
+
+
 def test_two_jobs_in_turn_are_two_runs_with_their_own_exit_codes(tmp_path, capfd):
     train(tmp_path / "first")
     with pytest.raises(RuntimeError, match="out of memory"):
@@ -115,7 +119,7 @@ def test_an_offline_run_holds_condition_curve_picture_summary_and_table(tmp_path
     last = {key: value for s in found["summary"] for key, value in s["update"].items()}
     assert last["test/dice"] == pytest.approx(0.4)
     assert (last["test/missed"], last["test/cases"], last["external/missed"]) == (1, 2, 0)
-    (table,) = (tmp_path / "run").glob("wandb/*/files/media/table/*.json")
+    (table,) = (tmp_path / "run").glob("wandb/offline-run-*/files/media/table/*.json")
     assert json.loads(table.read_text())["data"][1] == ["test", "case_b", "missed", 0.0, 300.0]
     assert str(tmp_path) not in printed
     assert "miller" not in printed
@@ -165,9 +169,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_a_line(tmp_path, server
     train(tmp_path / "run", chosen(init_timeout_s=1.0))
     assert time.monotonic() - started < 20
     assert (tmp_path / "run" / "learning_curve.csv").read_text() == "step,train_loss\n10,0.1\n20,0.05\n"
-    assert [r.getMessage().partition(" (")[0] for r in caplog.records if r.levelno >= logging.WARNING] == [
-        "W&B could not be reached"
-    ]
+    assert [line.partition(" (")[0] for line in warnings_of(caplog)] == ["W&B could not be reached"]
     assert len(records(tmp_path / "run")[0]["history"]) >= 2  # kept offline, to be sent later
 
 
@@ -178,7 +180,7 @@ def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, se
     started = time.monotonic()
     train(tmp_path / "run", chosen(finish_timeout_s=1.0), during=die)
     assert time.monotonic() - started < 20
-    (warning,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    (warning,) = warnings_of(caplog)
     assert warning.startswith("W&B could not finish the run")
     assert f"wandb sync {tmp_path}/run/wandb/run-" in warning
 
@@ -188,7 +190,7 @@ def test_a_failing_client_stops_the_mirror_and_not_the_training(tmp_path, caplog
         wandb.teardown()
 
     train(tmp_path / "run", during=break_the_client)
-    assert len([r for r in caplog.records if r.levelno >= logging.WARNING]) == 1
+    assert len(warnings_of(caplog)) == 1
 
 
 def test_a_failed_online_run_says_so(tmp_path, server):

@@ -13,7 +13,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mandseg.errors import UserError
 from mandseg.plan import NoisePlan
-from mandseg.preprocess import AIR_HU, Hu, PreparedCase
+from mandseg.prepared import PreparedCase
+from mandseg.preprocess import AIR_HU, Hu
 
 Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
 
@@ -96,16 +97,16 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         place, offset = rng.uniform(size=3), rng.uniform(-1, 1, size=3) * self.jitter_share * self.patch_size
         if wants_foreground and len(foreground):
             centre = np.unravel_index(foreground[int(place[0] * len(foreground))], shape)
-            return np.rint(np.array(centre) + offset - self.patch_size / 2).astype(np.int64)
+            return np.asarray(np.rint(np.array(centre) + offset - self.patch_size / 2), dtype=np.int64)
         span = np.maximum(shape - self.patch_size, 0)
         centred = np.minimum(shape - self.patch_size, 0) // 2
-        return np.rint(place * span).astype(np.int64) + centred
+        return np.asarray(np.rint(place * span) + centred, dtype=np.int64)
 
     def _foreground(self, number: int) -> npt.NDArray[np.int64]:
         if number not in self._centres:
             case = self.cases[number]
             label = case.noisy if case.noisy is not None else case.reference
-            self._centres[number] = np.flatnonzero(label)
+            self._centres[number] = np.flatnonzero(label) if label is not None else np.empty(0, np.int64)
         return self._centres[number]
 
 

@@ -35,5 +35,9 @@ def one_line(error: BaseException) -> str:
     if error.__cause__ is not None:
         texts.append(str(error.__cause__).strip())
     lines = [line.strip().rstrip(".:") for text in texts for line in text.splitlines()]
-    lines = [line for line in lines if line and not line.startswith(("full_key", "object_type", "Config search", "provider="))]
+    lines = [
+        line
+        for line in lines
+        if line and not line.startswith(("full_key", "object_type", "Config search", "provider="))
+    ]
     return "; ".join(dict.fromkeys(lines))

@@ -16,7 +16,7 @@ from mandseg.data import HuWindow
 from mandseg.inference import SlidingWindow, predict_case
 from mandseg.metrics import score
 from mandseg.overlay import draw_overlay
-from mandseg.preprocess import PreparedCase
+from mandseg.prepared import PreparedCase
 from mandseg.progress import for_each
 from mandseg.scan import Scan, load_scan
 from mandseg.sources import EvaluationSets
@@ -63,7 +63,9 @@ class Evaluator:
         image = to_canonical(scan.image)
         reference = to_canonical(Volume(reference_mask(scan), scan.image.affine)).array
         prediction = to_canonical(read_volume(self.file(prepared))).array
-        draw_overlay(image.array, reference > 0, prediction > 0, image.geometry.spacing_mm, file, title)
+        draw_overlay(
+            image.array, reference.astype(np.bool_), prediction.astype(np.bool_), image.geometry.spacing_mm, file, title
+        )
 
     def file(self, prepared: PreparedCase) -> Path:
         """Where a case's prediction lies: cases of two cohorts may have one name, their cache entries have not."""

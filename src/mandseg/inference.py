@@ -9,7 +9,8 @@ import torch
 from scipy import ndimage
 
 from mandseg.data import HuWindow
-from mandseg.preprocess import PreparedCase, back_to_original
+from mandseg.prepared import PreparedCase
+from mandseg.preprocess import back_to_original
 from mandseg.volume import Volume
 
 

@@ -95,7 +95,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
 def study_folder(config: DictConfig) -> Path:
     """<output_dir>/<study>."""
-    return Path(config.output_dir) / config.study
+    return Path(str(config.output_dir)) / str(config.study)
 
 
 def exit_code(study: Path, runs: Sequence[str]) -> int:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
+PUBLIC_HOST = "api.wandb.ai"  # keys are filed under it, whatever address the client calls its default
 STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
 
 
@@ -139,10 +140,11 @@ def _key_is_configured() -> bool:
     import wandb
 
     known = wandb.setup(settings=wandb.Settings(silent=True)).settings
-    host = urlsplit(os.environ.get("WANDB_BASE_URL") or known.base_url).netloc
+    url = os.environ.get("WANDB_BASE_URL") or known.base_url
+    hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
     given = os.environ.get("NETRC")
     paths = [Path(given)] if given else [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]
-    return bool(known.api_key) or any(_netrc_holds_a_key(path, host) for path in paths)
+    return bool(known.api_key) or any(_netrc_holds_a_key(path, host) for path in paths for host in hosts)
 
 
 def _netrc_holds_a_key(path: Path, host: str) -> bool:
@@ -158,7 +160,6 @@ def _start(settings: "TrackingSettings", mode: Mode, run_folder: Path, described
     import wandb
 
     options = _client_settings(settings)
-    logging.getLogger("wandb").propagate = False  # the client's diary belongs to its debug.log, not to the run's log
     wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
     run = wandb.init(
         project=settings.project,

@@ -19,7 +19,7 @@ Field = npt.NDArray[np.float32]  # (X, Y, Z)
 Spacing = tuple[float, float, float]
 
 CROP_MARGIN_MM = 10.0
-FINE_MM = 1.25  # distances are taken on a grid at least this fine
+FINE_MM = 1.6  # distances are taken on a grid at least this fine
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
 ANTERIOR_SHARE = 0.6  # of the mandible's depth: where teeth stand, from the chin backwards
 
@@ -107,7 +107,8 @@ class PlanningContour:
             return distance_mm
         z0, z1 = drawn[upper - 1], drawn[upper]
         weight = ((np.arange(n_slices) - z0) / (z1 - z0)).astype(np.float32)
-        return distance_mm[:, :, z0] * (1 - weight) + distance_mm[:, :, z1] * weight
+        interpolated: Field = distance_mm[:, :, z0] * (1 - weight) + distance_mm[:, :, z1] * weight
+        return interpolated
 
 
 @dataclass(frozen=True)
@@ -196,22 +197,23 @@ def signed_distance_mm(mask: Mask, spacing_mm: Spacing) -> Field:
     Taken on a finer grid through the voxel centres, on which the mask is interpolated linearly, so that a boundary
     moves by less than a voxel of a coarse scan.
     """
-    factors = [max(1, int(np.ceil(s / FINE_MM))) for s in spacing_mm]
+    # odd factors: no point of the finer grid lies halfway between two voxels, where the mask would be undecided
+    factors = [2 * int(np.ceil((s / FINE_MM - 1) / 2)) + 1 if s > FINE_MM else 1 for s in spacing_mm]
     fine = mask.astype(np.float32)
     for axis, factor in enumerate(factors):
         fine = _refine(fine, factor, axis)
     fine_spacing = [s / f for s, f in zip(spacing_mm, factors, strict=True)]
     inside = fine >= 0.5
     half = 0.5 * min(fine_spacing)
-    outer = ndimage.distance_transform_edt(~inside, sampling=fine_spacing) if inside.any() else np.full(fine.shape, np.inf)
+    outer = (
+        ndimage.distance_transform_edt(~inside, sampling=fine_spacing) if inside.any() else np.full(fine.shape, np.inf)
+    )
     inner = ndimage.distance_transform_edt(inside, sampling=fine_spacing)
     distance = np.where(inside, half - inner, outer - half)
     return np.asarray(distance[tuple(slice(None, None, f) for f in factors)], dtype=np.float32)
 
 
-def smooth_field(
-    shape: tuple[int, ...], spacing_mm: Spacing, correlation_mm: float, rng: np.random.Generator
-) -> Field:
+def smooth_field(shape: tuple[int, ...], spacing_mm: Spacing, correlation_mm: float, rng: np.random.Generator) -> Field:
     """Draw a Gaussian random field with mean 0, standard deviation 1 and a correlation length in mm."""
     sigma = [correlation_mm / 2 / s for s in spacing_mm]
     field = ndimage.gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma, mode="wrap", truncate=3)
@@ -227,11 +229,14 @@ def _refine(values: Field, factor: int, axis: int) -> Field:
     position = np.arange((n - 1) * factor + 1) / factor
     low = np.minimum(position.astype(int), n - 2)
     weight = np.expand_dims((position - low).astype(np.float32), [a for a in range(3) if a != axis])
-    return np.take(values, low, axis) * (1 - weight) + np.take(values, low + 1, axis) * weight
+    refined: Field = np.take(values, low, axis) * (1 - weight) + np.take(values, low + 1, axis) * weight
+    return refined
 
 
 def _window(mask: Mask, spacing_mm: Spacing) -> tuple[slice, ...]:
     """The mask's bounding box with a margin, inside the grid."""
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     margins = [int(np.ceil(CROP_MARGIN_MM / s)) for s in spacing_mm]
-    return tuple(slice(max(b.start - m, 0), min(b.stop + m, n)) for b, m, n in zip(box, margins, mask.shape, strict=True))
+    return tuple(
+        slice(max(b.start - m, 0), min(b.stop + m, n)) for b, m, n in zip(box, margins, mask.shape, strict=True)
+    )

@@ -18,9 +18,7 @@ LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
 STEPS = 3
 
 
-def choose_precision(
-    wanted: str, accelerator: str, network: nn.Module, batch_shape: Sequence[int], cache: Path
-) -> str:
+def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_shape: Sequence[int], cache: Path) -> str:
     """Lightning's name of the arithmetic to use.
 
     Args:
@@ -34,7 +32,9 @@ def choose_precision(
         return wanted
     if device_kind(accelerator) != "cpu":
         return BF16 if torch.cuda.is_bf16_supported() else FP32
-    key = "|".join([_processor(), torch.__version__, str(torch.get_num_threads()), str(network), str(tuple(batch_shape))])
+    key = "|".join(
+        [_processor(), torch.__version__, str(torch.get_num_threads()), str(network), str(tuple(batch_shape))]
+    )
     file = cache / "precision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not file.exists():
         fp32_s, bf16_s = (step_seconds(network, batch_shape, bf16=bf16) for bf16 in (False, True))

@@ -1,4 +1,4 @@
-"""The story of one run, top to bottom: a config in, cases.csv in the run folder out. Only here is ``cfg`` taken apart."""
+"""The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ from mandseg.evaluate import Evaluator, draw_examples, evaluate, unique_cases
 from mandseg.files import write_text
 from mandseg.plan import NoisePlan, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
-from mandseg.preprocess import PreparedCase, prepare_cases
+from mandseg.prepared import PreparedCase, prepare_cases
 from mandseg.segmenter import Segmenter
 from mandseg.sources import EvaluationSets, with_external
 from mandseg.tracking import Tracker, tracked

@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
 from mandseg.inference import SlidingWindow
@@ -40,7 +41,7 @@ class Segmenter(L.LightningModule):
         seed: int,
     ) -> None:
         super().__init__()
-        self.network = network.to(memory_format=torch.channels_last_3d)
+        self.network: nn.Module = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.loss = loss
         self.optimizer = optimizer
         self.sliding_window = sliding_window
@@ -71,7 +72,7 @@ class Segmenter(L.LightningModule):
         self.log("val_dice", float(np.mean(self.val_dice)), prog_bar=True, sync_dist=True)
         self.val_dice.clear()
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """The optimiser, with the learning rate changing by step: linear warm-up, then half a cosine."""
         optimizer = self.optimizer(self.parameters())
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self.lr_share)

@@ -51,9 +51,7 @@ def fit(
     Raises:
         UserError: The fit ended before its last step, by a signal.
     """
-    trainer: L.Trainer = instantiate(
-        {**trainer_settings, "precision": precision, "_partial_": True}
-    )(
+    trainer: L.Trainer = instantiate({**trainer_settings, "precision": precision, "_partial_": True})(
         max_steps=segmenter.steps,
         max_epochs=-1,
         num_sanity_val_steps=0,
@@ -73,7 +71,7 @@ def fit(
 
 def checkpoint_callbacks(folder: Path) -> list[Callback]:
     """Two files: the last validation's weights, to resume from, and those with the highest validation Dice."""
-    common = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
+    common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     return [
         ModelCheckpoint(**common, filename="best", monitor="val_dice", mode="max", save_weights_only=True),
         ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1),

@@ -1,0 +1,209 @@
+"""The cache of prepared cases, on disk: once for each case and setting, shared by all jobs, memory-mapped.
+
+An entry is a folder named by the hash of everything that defines it (file contents, settings), so that a changed
+file or setting makes a new entry. Entries appear whole or not at all; a lock keeps two jobs from making the same one.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from mandseg.cohort import Case
+from mandseg.errors import UserError
+from mandseg.files import write_text
+from mandseg.noise import PlanningPanel, Recorded
+from mandseg.preprocess import Hu, Label, Preprocessing
+from mandseg.progress import for_each
+from mandseg.scan import Scan, load_scan
+from mandseg.volume import Geometry, Volume, to_canonical
+
+FORMAT = 4  # part of every key: raise it when the meaning of an entry changes
+
+NoiseSource = Recorded | PlanningPanel
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case in the cache; arrays are memory-mapped when first asked for."""
+
+    case: Case
+    annotator: str
+    folder: Path
+    noisy_file: Path | None
+
+    @cached_property
+    def image(self) -> Hu:
+        """HU, (X, Y, Z), int16, RAS+ axes, body crop."""
+        return np.asarray(np.load(self.folder / "image.npy", mmap_mode="r"))
+
+    @cached_property
+    def reference(self) -> Label | None:
+        """The reference label on the image's grid; None if the case has none."""
+        file = self.folder / "reference.npy"
+        return np.asarray(np.load(file, mmap_mode="r")) if file.exists() else None
+
+    @cached_property
+    def noisy(self) -> Label | None:
+        """The noisy label, recorded or simulated, on the image's grid; None if there is none."""
+        return None if self.noisy_file is None else np.asarray(np.load(self.noisy_file, mmap_mode="r"))
+
+    @cached_property
+    def grid(self) -> Geometry:
+        """The preprocessed grid."""
+        return _geometry(json.loads((self.folder / "grid.json").read_text())["grid"])
+
+    @cached_property
+    def original(self) -> Geometry:
+        """The image file's own grid, in the file's axis order."""
+        return _geometry(json.loads((self.folder / "grid.json").read_text())["original"])
+
+
+def prepare_cases(
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    cache: Path,
+    noise: NoiseSource | None = None,
+    workers: int | None = None,
+) -> list[PreparedCase]:
+    """Make or find the cache entry of each case, with a progress bar where there is work to do.
+
+    Args:
+        cases: Cases with an image.
+        preprocessing: The settings.
+        cache: The cache folder, made if missing; several jobs may share it.
+        noise: Where noisy labels come from; None where none are wanted (validation, test).
+        workers: Processes to use; by default one for each core when there are many cases.
+
+    Raises:
+        UserError: The lines of every case that cannot be used.
+    """
+    cache.mkdir(parents=True, exist_ok=True)
+    ready = all(_is_prepared(case, preprocessing, cache, noise) for case in cases)
+    one = partial(_prepare_or_problems, preprocessing=preprocessing, cache=cache, noise=noise)
+    results = list(for_each(one, cases, "Preparing cases", workers=1 if ready else workers))
+    if problems := [line for result in results if isinstance(result, list) for line in result]:
+        raise UserError(problems)
+    return [result for result in results if isinstance(result, PreparedCase)]
+
+
+def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> PreparedCase:
+    """Make or find the cache entry of one case."""
+    folder = cache / _entry_key(case, preprocessing, cache)
+    noisy_file = _noisy_file(case, folder, noise)
+    if not (folder / "grid.json").exists() or (noisy_file is not None and not noisy_file.exists()):
+        with FileLock(cache / f"{folder.name}.lock"):
+            _make_entry(case, folder, noisy_file, preprocessing, noise)
+    return PreparedCase(case, noise.annotator(case) if noise else case.annotator, folder, noisy_file)
+
+
+def _make_entry(
+    case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: NoiseSource | None
+) -> None:
+    """Write what is missing of an entry; the caller holds its lock."""
+    scan = load_scan(case)
+    if not (folder / "grid.json").exists():
+        _write_folder(folder, scan, preprocessing)
+    if noise is not None and noisy_file is not None and not noisy_file.exists():
+        grid = _geometry(json.loads((folder / "grid.json").read_text())["grid"])
+        _save_array(noisy_file, preprocessing.label(_draw(scan, noise), grid))
+
+
+def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
+    image = preprocessing.image(scan)
+    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
+    try:
+        np.save(part / "image.npy", image.array)
+        if scan.reference is not None:
+            np.save(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
+        grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
+        (part / "grid.json").write_text(json.dumps(grids))
+        shutil.rmtree(folder, ignore_errors=True)
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _draw(scan: Scan, noise: NoiseSource) -> Volume:
+    reference = None if scan.reference is None else to_canonical(scan.reference)
+    recorded = None if scan.noisy is None else to_canonical(scan.noisy)
+    grid = to_canonical(scan.image).geometry
+    drawn = noise.draw(
+        scan.case,
+        None if reference is None else np.asarray(reference.array, dtype=np.bool_),
+        None if recorded is None else np.asarray(recorded.array, dtype=np.bool_),
+        grid.spacing_mm,
+    )
+    return Volume(drawn, grid.affine)
+
+
+def _save_array(path: Path, array: Label) -> None:
+    part = path.with_name(f".part-{os.getpid()}-{path.name}")
+    try:
+        np.save(part, array)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _noisy_file(case: Case, folder: Path, noise: NoiseSource | None) -> Path | None:
+    """Where a case's noisy label lies; None where it has none or none is wanted."""
+    if noise is None or not noise.available(case):
+        return None
+    words = repr((noise, noise.annotator(case), case.case_id if isinstance(noise, PlanningPanel) else ""))
+    return folder / f"noisy-{hashlib.sha256(words.encode()).hexdigest()[:16]}.npy"
+
+
+def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> bool:
+    folder = cache / _entry_key(case, preprocessing, cache)
+    noisy_file = _noisy_file(case, folder, noise)
+    return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())
+
+
+def _entry_key(case: Case, preprocessing: Preprocessing, cache: Path) -> str:
+    contents = [_content_digest(path, cache) for path in (case.image, case.reference, case.noisy)]
+    text = json.dumps([FORMAT, contents, asdict(preprocessing)])
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _content_digest(path: Path | None, cache: Path) -> str:
+    """Hash a file's content, remembered by path, size and time of change so that a job need not read it again."""
+    if path is None:
+        return ""
+    try:
+        stat = path.stat()
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    name = hashlib.sha256(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:24]
+    memo = cache / "digests" / name
+    if memo.exists():
+        return memo.read_text()
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    write_text(memo, digest)
+    return digest
+
+
+def _prepare_or_problems(
+    case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None
+) -> PreparedCase | list[str]:
+    try:
+        return prepare_case(case, preprocessing, cache, noise)
+    except UserError as error:
+        return error.problems
+
+
+def _as_json(grid: Geometry) -> dict[str, object]:
+    return {"shape": list(grid.shape), "affine": grid.affine.tolist()}
+
+
+def _geometry(values: dict[str, list[int]]) -> Geometry:
+    return Geometry(tuple(values["shape"]), np.array(values["affine"], dtype=np.float64))
