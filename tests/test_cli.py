@@ -9,8 +9,10 @@ import pytest
 
 import mandseg
 from mandseg.cli import main
-from mandseg.cohort import Case, read_cohort, write_cohort
+from mandseg.cohort import Case, Cohort, read_cohort, write_cohort
 from mandseg.errors import UserError
+from mandseg.noise import PlanningPanel
+from mandseg.phantom.population import GERIATRIC
 from mandseg.volume import Volume
 
 HEAVY = "torch monai lightning pandas scipy SimpleITK nibabel torchio matplotlib hydra wandb numpy".split()  # noqa: SIM905
@@ -181,19 +183,35 @@ def test_prepare_phantom_knows_its_populations(tmp_path: Path, capsys: Capture) 
     assert capsys.readouterr().err == expected
 
 
-@pytest.mark.slow
-def test_prepare_phantom_writes_a_cohort_that_passes_the_check(tmp_path: Path) -> None:
-    assert run("prepare", "phantom", tmp_path / "out", "--train", 1, "--val", 0, "--test", 1) == 0
-    assert [case.split for case in read_cohort(tmp_path / "out").cases] == ["train", "test"]
-    assert run("check", tmp_path / "out") == 0
+def test_prepare_phantom_passes_sizes_seed_and_panel_on(
+    cohort: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    seen: list[object] = []
+
+    def write(*arguments: object) -> Cohort:
+        seen.extend(arguments)
+        return read_cohort(cohort)
+
+    monkeypatch.setattr("mandseg.phantom.cohorts.write_phantom_cohort", write)
+    options = ["--population", "geriatric", "--train", 3, "--val", 0, "--test", 2, "--seed", 5]
+    assert run("prepare", "phantom", tmp_path / "out", *options) == 0
+    assert seen == [tmp_path / "out", GERIATRIC, 3, 0, 2, 5, PlanningPanel(seed=5)]
+    assert run("prepare", "phantom", tmp_path / "out", "--no-noisy") == 0
+    assert seen[-1] is None
+    assert capsys.readouterr().out == f"{cohort}: 2 cases (1 train, 1 test), 0 skipped\n" * 2
+
+
+def replace_module(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
+    """Put a module in the place of mandseg.<name>, so that nothing heavy is imported."""
+    fake = types.ModuleType(f"mandseg.{name}")
+    vars(fake).update(members)
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr(mandseg, name, fake, raising=False)
 
 
 def test_train_gets_its_arguments_untouched(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
-    fake = types.ModuleType("mandseg.train")
-    fake.main = lambda: seen.extend(sys.argv)
-    monkeypatch.setitem(sys.modules, "mandseg.train", fake)
-    monkeypatch.setattr(mandseg, "train", fake, raising=False)
+    replace_module(monkeypatch, "train", main=lambda: seen.extend(sys.argv))
     monkeypatch.setattr(sys, "argv", ["mandseg"])
     given = ["-m", "noise_ratio=0,0.2", "--cfg", "job", "+new=1", "--help", "--", "~x"]
     assert run("train", *given) == 0
@@ -203,8 +221,11 @@ def test_train_gets_its_arguments_untouched(monkeypatch: pytest.MonkeyPatch) -> 
 def test_status_returns_its_exit_code_and_report_prints_its_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    monkeypatch.setattr("mandseg.study.status", lambda study: 1 if study == tmp_path else 0)
-    monkeypatch.setattr("mandseg.report.write_report", lambda study, out: study / (out or "report") / "index.html")
+    replace_module(monkeypatch, "study", status=lambda study: 1 if study == tmp_path else 0)
+    replace_module(monkeypatch, "report", write_report=lambda study, out: (out or study / "report") / "index.html")
     assert run("status", tmp_path) == 1
+    assert run("status", tmp_path / "done") == 0
     assert run("report", tmp_path) == 0
-    assert capsys.readouterr().out.strip() == str(tmp_path / "report" / "index.html")
+    assert run("report", tmp_path, "--out", tmp_path / "page") == 0
+    pages = [tmp_path / "report" / "index.html", tmp_path / "page" / "index.html"]
+    assert capsys.readouterr().out.split() == [str(page) for page in pages]

@@ -67,6 +67,14 @@ def test_a_value_that_is_not_a_number_stays_visible(path):
     assert path.read_text() == "step,train_loss\n10,nan\n"
 
 
+def test_rows_of_a_forked_process_survive_the_parents_next_column(path):
+    parent = LearningCurve(path)
+    parent.log_metrics({"train_loss": 0.5}, 10)
+    LearningCurve(path).log_metrics({"train_loss": 0.25}, 20)  # as rank 0 of ddp_fork does
+    parent.log_metrics({"val_dice": 0.75}, 20)
+    assert path.read_text() == "step,train_loss,val_dice\n10,0.5,\n20,0.25,0.75\n"
+
+
 def test_a_file_cut_within_its_header_is_begun_anew(path):
     path.parent.mkdir()
     path.write_text("step,train_l")

@@ -179,11 +179,21 @@ def test_margin_lies_on_the_worse_side(metric, edge):
 def test_data_sets_stand_side_by_side_in_the_difference_plot():
     table = pd.concat([means(dataset=name).rename(columns={"mean": "difference"}) for name in ("a", "b")])
     ax = plot_differences(table[table.noise_ratio > 0], DICE, margin=0.02)
+    low, high = ax.get_xlim()
     first, second = (bars[0].get_xydata()[:, 0] for bars in ax.containers)
     assert (first < second).all()
+    assert low < first.min()
+    assert second.max() < high
     np.testing.assert_allclose((first + second) / 2, [0.5, 1.0])
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert set(labels) == {"a", "b", "margin"}
+
+
+def test_data_sets_stay_inside_the_axes_when_only_one_ratio_is_compared():
+    rows = [{"dataset": name, "metric": "dice", "noise_ratio": 0.5, "difference": 0.0} for name in "abcd"]
+    ax = plot_differences(pd.DataFrame(rows).assign(low=None, high=None), DICE)
+    x = [bars[0].get_xydata()[0, 0] for bars in ax.containers]
+    assert ax.get_xlim()[0] < min(x) < max(x) < ax.get_xlim()[1]
 
 
 def test_learning_curve_skips_rows_without_a_value():

@@ -167,7 +167,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_a_line(tmp_path, server
     server.behaviour = behaviour
     started = time.monotonic()
     train(tmp_path / "run", chosen(init_timeout_s=1.0))
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60  # without its own time limits the client waits for minutes
     assert (tmp_path / "run" / "learning_curve.csv").read_text() == "step,train_loss\n10,0.1\n20,0.05\n"
     assert [line.partition(" (")[0] for line in warnings_of(caplog)] == ["W&B could not be reached"]
     assert len(records(tmp_path / "run")[0]["history"]) >= 2  # kept offline, to be sent later
@@ -179,7 +179,7 @@ def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, se
 
     started = time.monotonic()
     train(tmp_path / "run", chosen(finish_timeout_s=1.0), during=die)
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 60  # without its own time limits the client waits for minutes
     (warning,) = warnings_of(caplog)
     assert warning.startswith("W&B could not finish the run")
     assert f"wandb sync {tmp_path}/run/wandb/run-" in warning

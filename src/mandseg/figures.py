@@ -26,7 +26,6 @@ COLOURS = ("#0072b2", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9")
 """Okabe and Ito's palette, told apart with any colour vision; each comes with a marker. Their green is the margin's."""
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MARGIN = "#009e73"
-COLUMNS = 3
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -109,7 +108,7 @@ def plot_curves(
         plot_curve(rows[rows.dataset == dataset], metric, margin, seeds, ax)
         ax.set_title(dataset)
     for place, ax in enumerate(panels):
-        if place % COLUMNS:
+        if place % _columns(len(panels)):
             ax.set_ylabel("")
     return figure
 
@@ -161,7 +160,7 @@ def plot_learning_curves(curves: pd.DataFrame, column: str, label: str, ax: Axes
     for ratio, shade in zip(ratios, shades, strict=False):
         by_step = rows[rows.noise_ratio == ratio].groupby("step")[column].agg(["mean", "min", "max"])
         ax.fill_between(by_step.index, by_step["min"], by_step["max"], color=shade, alpha=0.15, lw=0)
-        ax.plot(by_step.index, by_step["mean"], color=shade, lw=1.4, label=f"ratio {ratio:g}")
+        ax.plot(by_step.index, by_step["mean"], color=shade, marker=".", ms=4, lw=1.4, label=f"ratio {ratio:g}")
     ax.set_xlabel("Training step")
     ax.set_ylabel(label)
     ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
@@ -212,9 +211,11 @@ def _points(
 
 
 def _offset(ratios: "pd.Series[float]", n_datasets: int) -> float:
-    """Distance between the points of two data sets at one ratio: together a third of the smallest step."""
+    """Distance between the points of two data sets at one ratio: together a third of a step, a tenth of the axis."""
     tested = np.unique([0.0, *ratios])
-    return float(np.diff(tested).min() / 3 / max(n_datasets - 1, 1)) if len(tested) > 1 else 0.0
+    if len(tested) < 2:
+        return 0.0
+    return float(min(np.diff(tested).min() / 3, 0.1 * tested[-1]) / max(n_datasets - 1, 1))
 
 
 def _ratio_axis(ax: Axes, ratios: "pd.Series[float]") -> None:
@@ -235,11 +236,16 @@ def _axes() -> Axes:
     return Figure(figsize=(6.4, 3.6)).add_subplot()
 
 
+def _columns(n: int) -> int:
+    """How many of n panels stand in a row: four as two and two."""
+    return 2 if n == 4 else min(n, 3)
+
+
 def _panels(n: int) -> tuple[Figure, list[Axes]]:
-    """Axes for n data sets, at most ``COLUMNS`` in a row, on one y scale."""
-    columns = min(n, COLUMNS)
+    """Axes for n data sets, on one y scale."""
+    columns = _columns(n)
     lines = -(-n // columns)
-    figure = Figure(figsize=(max(3.4 * columns, 4.6), 3.1 * lines))
+    figure = Figure(figsize=((4.6, 7.8, 10.2)[columns - 1], 3.1 * lines))
     grid = figure.subplots(lines, columns, sharey=True, squeeze=False).ravel()
     for ax in grid[n:]:
         ax.remove()

@@ -51,17 +51,24 @@ def headline(analysis: Analysis) -> str:
 
 
 def _tolerance_sentence(rows: Sequence[Tolerance], first: float, last: float) -> str:
-    where = f"on {rows[0].dataset}" if len(rows) == 1 else f"on all {len(rows)} data sets"
-    kept = f"mean Dice stays within {rows[0].margin:g} of training on clean labels {where}"
-    if any(row.tolerated is None for row in rows):
-        lost = [row.dataset for row in rows if row.tolerated is None]
-        return (
-            f"Already at the smallest tested noise ratio, {first:g}, mean Dice is not shown to stay within "
-            f"{rows[0].margin:g} of training on clean labels on {_listed(lost)}."
-        )
-    least = min(row.tolerated or 0.0 for row in rows)
-    reach = "At every tested noise ratio, up to" if least == last else "Up to a noise ratio of"
-    return f"{reach} {least:g}, {kept}."
+    """Data sets grouped by the ratio they tolerate, the largest ratio first."""
+    kept = f"within {rows[0].margin:g} of training on clean labels"
+    groups: dict[float | None, list[str]] = {}
+    for row in sorted(rows, key=lambda row: -(row.tolerated or 0.0)):
+        groups.setdefault(row.tolerated, []).append(row.dataset)
+    lost = groups.pop(None, [])
+    if not groups:
+        return f"Already at noise ratio {first:g}, mean Dice is not shown to stay {kept} {_where(lost, rows)}."
+    (most, names), *others = groups.items()
+    reach = f"At every tested noise ratio, up to {last:g}" if most == last else f"Up to a noise ratio of {most:g}"
+    parts = [f"{reach}, mean Dice stays {kept} {_where(names, rows)}"]
+    parts += [f"up to {ratio:g} on {_listed(names)}" for ratio, names in others]
+    parts += [f"on {_listed(lost)}, not even {first:g} is shown to be tolerated"] if lost else []
+    return "; ".join(parts) + "."
+
+
+def _where(names: Sequence[str], rows: Sequence[Tolerance]) -> str:
+    return f"on all {len(rows)} data sets" if 1 < len(rows) == len(names) else f"on {_listed(names)}"
 
 
 def sentences(analysis: Analysis) -> list[str]:
@@ -77,7 +84,7 @@ def sentences(analysis: Analysis) -> list[str]:
 
 def _mean_words(mean: Mean) -> str:
     interval = f"95 % interval {span(mean, DICE)}" if mean.low is not None else "no interval"
-    missed = f", {mean.n_missed} of {mean.n_predictions} predictions missed the mandible" if mean.n_missed else ""
+    missed = f", {mean.n_missed} of {mean.n_predictions} predictions are empty" if mean.n_missed else ""
     return (
         f"{mean.dataset}: at noise ratio {mean.noise_ratio:g}, mean Dice is {number(mean.mean, DICE.decimals)} "
         f"({interval}; {_count(mean.n_cases, 'case')}, {_count(mean.n_seeds, 'seed')}{missed})."

@@ -53,19 +53,22 @@ class LearningCurve(Logger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add values to a step's row (the last one, if no step is given)."""
         key = max(self.rows, default=0) if step is None else step
-        appends = key not in self.rows and key >= max(self.rows, default=key) and set(metrics) <= set(self.columns)
-        row = self.rows.setdefault(key, {})
-        row |= {name: repr(float(value)) for name, value in metrics.items()}
-        self.columns += [name for name in metrics if name not in self.columns]
-        if appends and self._ends_cleanly:
+        if self._ends_cleanly and key > max(self.rows, default=-1) and set(metrics) <= set(self.columns):
+            self._merge(key, metrics)
             self._append(key)
-        else:
-            write_text(self.path, _as_csv([[STEP, *self.columns], *(self._cells(s) for s in sorted(self.rows))]))
-            self._ends_cleanly = True
+            return
+        self.columns, self.rows = _read(self.path)  # a forked process of the same run may have added rows
+        self._merge(key, metrics)
+        write_text(self.path, _as_csv([[STEP, *self.columns], *(self._cells(s) for s in sorted(self.rows))]))
+        self._ends_cleanly = True
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """Keep nothing: the run folder holds the settings already."""
+
+    def _merge(self, step: int, metrics: Mapping[str, float]) -> None:
+        self.columns += [name for name in metrics if name not in self.columns]
+        self.rows.setdefault(step, {}).update({name: repr(float(value)) for name, value in metrics.items()})
 
     def _append(self, step: int) -> None:
         with self.path.open("a", encoding="utf-8", newline="") as file:

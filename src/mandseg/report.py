@@ -68,12 +68,17 @@ class Part:
         return sorted({row.noise_ratio for row in self.analysis.means})
 
     def notes(self, rows: Sequence[Mean] | Sequence[Difference]) -> list[str]:
-        """Each word of caution once, with the ratios it belongs to."""
-        ratios: dict[str, list[float]] = {}
-        for row in rows:
-            for note in row.notes:
-                ratios.setdefault(note, []).append(row.noise_ratio)
-        return [f"Ratio {', '.join(f'{r:g}' for r in sorted(set(own)))}: {note}." for note, own in ratios.items()]
+        """Each word of caution once, with the ratios it belongs to, and the metrics where it is not for all."""
+        ratios: dict[tuple[str, str], set[float]] = {}
+        for note in dict.fromkeys(note for row in rows for note in row.notes):
+            own = [row for row in rows if note in row.notes]
+            metrics = {row.metric for row in own}
+            named = [metric.label for metric in METRICS if metric.column in metrics]
+            which = f" ({', '.join(named)})" if metrics < {row.metric for row in rows} else ""
+            ratios[note, which] = {row.noise_ratio for row in own}
+        return [
+            f"Ratio {', '.join(f'{r:g}' for r in sorted(r))}{which}: {note}." for (note, which), r in ratios.items()
+        ]
 
 
 def write_report(study: Path, out: Path | None = None, margins: Margins = MARGINS) -> Path:

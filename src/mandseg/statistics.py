@@ -260,7 +260,7 @@ def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
     effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
     p = float(stats.wilcoxon(moved).pvalue)
     least = 2.0 ** (1 - len(moved))
-    few = (f"{len(moved)} differing cases: p cannot fall below {least:.2g}",) if least > 0.05 else ()
+    few = (f"only {len(moved)} of the cases differ: p cannot fall below {least:.2g}",) if least > 0.05 else ()
     return p, effect, few
 
 

@@ -1,0 +1,82 @@
+"""Every file in conf/ and sweeps/ composes, instantiates and fits the network's contract; the run's name is its condition."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from mandseg.condition import config_hash, register_resolver, run_name
+from mandseg.config_folder import config_folder, sweeps_folder
+from mandseg.errors import UserError
+
+GROUPS = sorted(p.relative_to(config_folder()) for p in config_folder().glob("*/*.yaml"))
+SWEEPS = sorted(p.stem for p in sweeps_folder().glob("*.yaml"))
+MANIFEST = "data.manifest=cohort/manifest.csv"
+
+
+def composed(*overrides, name="train"):
+    register_resolver()
+    home, other = (config_folder(), sweeps_folder()) if name == "train" else (sweeps_folder(), config_folder())
+    with initialize_config_dir(str(home), version_base="1.3"):
+        return compose(name, [f"hydra.searchpath=[file://{other}]", *overrides])
+
+
+@pytest.mark.parametrize("file", GROUPS, ids=str)
+def test_every_choice_of_every_group_composes_and_resolves(file: Path):
+    overrides = [f"{file.parent}={file.stem}"] + ([MANIFEST] if file.stem == "folder" else [])
+    assert run_name(composed(*overrides)).startswith("ratio0_seed0_")
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_every_sweep_composes_as_a_primary_config(sweep):
+    cfg = composed(name=sweep)
+    assert cfg.study == sweep
+    assert cfg.steps % cfg.validations == 0
+
+
+@pytest.mark.parametrize("model", ["unet", "dynunet", "segresnet", "attention_unet"])
+def test_every_light_network_gives_one_logit_a_voxel_and_starts_at_the_prior(model):
+    from mandseg.run import build_segmenter
+
+    module = build_segmenter(composed(f"model={model}", "segmenter.foreground_prior=0.01")).eval()
+    with torch.inference_mode():
+        logits = module(torch.zeros(1, 1, 32, 32, 32))
+    assert logits.shape == (1, 1, 32, 32, 32)
+    assert 0.001 < torch.sigmoid(logits).mean() < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["swin_unetr", "mednext"])
+def test_every_heavy_network_can_be_made(model):
+    network = instantiate(composed(f"model={model}").model.network, _convert_="all")
+    with torch.inference_mode():
+        assert network.eval()(torch.zeros(1, 1, 64, 64, 64)).shape == (1, 1, 64, 64, 64)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["noise_ratio=0.3", "seed=1", "steps=410", "optimizer.lr=0.001", "noise.source.severity=0.5", "model=segresnet"],
+)
+def test_what_changes_the_result_changes_the_name(change):
+    assert run_name(composed(change)) != run_name(composed())
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["study=other", "output_dir=elsewhere", "cache_dir=/cache", "num_workers=4", "trainer=cpu", "tracking=none"],
+)
+def test_what_does_not_change_the_result_keeps_the_name(change):
+    assert run_name(composed(change)) == run_name(composed())
+
+
+def test_equal_numbers_are_one_condition_however_they_are_typed():
+    assert {run_name(composed(f"noise_ratio={r}")) for r in ("0", "0.0", "0.00")} == {run_name(composed())}
+    assert config_hash(composed("noise_ratio=1")) == config_hash(composed("noise_ratio=1.0"))
+
+
+@pytest.mark.parametrize("change", ["noise_ratio=1.2", "noise_ratio=few", "seed=-1", "seed=0.5"])
+def test_an_impossible_condition_is_refused(change):
+    with pytest.raises(UserError, match=change.split("=")[0]):
+        run_name(composed(change))

@@ -1,0 +1,131 @@
+"""Patches are a pure function of seed and index; two noise ratios differ in labels only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+import torchio as tio
+from torch.utils.data import DataLoader
+
+from mandseg.cohort import Case
+from mandseg.data import HuWindow, PatchDataset, StepSampler, case_at, crop
+from mandseg.errors import UserError
+from mandseg.plan import plan_noise
+
+WINDOW = HuWindow(-200, 1500)
+SIZE = (8, 8, 8)
+
+
+@dataclass
+class Prepared:
+    """What the patch data set uses of a prepared case, without the disk."""
+
+    case: Case
+    image: np.ndarray
+    reference: np.ndarray
+    noisy: np.ndarray | None
+
+
+def prepared(n=4, noisy=True):
+    cases = []
+    for k in range(n):
+        rng = np.random.default_rng(k)
+        reference, drawn = np.zeros((2, 20, 18, 16), np.uint8)
+        reference[4:8, 4:8, 4:8] = 1
+        drawn[12:16, 10:14, 8:12] = 1
+        image = rng.integers(-200, 1500, reference.shape).astype(np.int16)
+        cases.append(Prepared(Case(f"c{k}", f"c{k}", "train", None, None), image, reference, drawn if noisy else None))
+    return cases
+
+
+def dataset(ratio=0.0, seed=0, share=0.75, augmentation=None, noisy=True):
+    cases = prepared(noisy=noisy)
+    plan = plan_noise({p.case.case_id: "x" for p in cases}, ratio, seed)
+    return PatchDataset(cases, plan, seed, SIZE, share, 0.25, WINDOW, augmentation)
+
+
+def flip_and_blur():
+    return tio.Compose([tio.RandomFlip(axes=(0,), p=0.5), tio.RandomAffine(p=1.0), tio.RandomNoise(p=1.0)])
+
+
+def test_a_patch_depends_on_seed_and_index_alone():
+    first, again = dataset(augmentation=flip_and_blur()), dataset(augmentation=flip_and_blur())
+    again[3], again[1]  # other patches asked for before, and torch's own stream moved
+    torch.rand(5)
+    for name in ("image", "label"):
+        assert torch.equal(first[7][name], again[7][name])
+    assert not torch.equal(first[7]["image"], dataset(seed=1, augmentation=flip_and_blur())[7]["image"])
+
+
+def test_two_ratios_differ_in_labels_only():
+    clean, noisy = dataset(0.0, augmentation=flip_and_blur()), dataset(1.0, augmentation=flip_and_blur())
+    pairs = [(clean[k], noisy[k]) for k in range(24)]
+    assert all(torch.equal(a["image"], b["image"]) for a, b in pairs)
+    assert any(not torch.equal(a["label"], b["label"]) for a, b in pairs)
+
+
+def test_patch_centres_come_from_the_noisy_label_at_every_ratio():
+    patches = [dataset(0.0, share=1.0)[k] for k in range(40)]
+    # the drawn block and the reference block lie so far apart that a patch round one hardly sees the other
+    assert np.mean([float(p["label"].sum()) for p in patches]) < 8
+
+
+def test_patch_centres_come_from_the_reference_where_there_is_no_noisy_label():
+    patches = [dataset(0.0, share=1.0, noisy=False)[k] for k in range(40)]
+    assert np.mean([float(p["label"].sum()) for p in patches]) > 32  # of the block's 64 voxels
+
+
+def test_the_plan_decides_which_label_is_trained_on():
+    half = dataset(0.5, share=0.0)
+    for k in range(12):
+        number = case_at(k, 4, 0)
+        label = half._label(half.cases[number])
+        is_noisy = half.cases[number].case.case_id in half.plan.noisy
+        assert bool(label[13, 11, 9]) == is_noisy
+
+
+def test_a_plan_that_asks_for_a_missing_label_names_the_case():
+    with pytest.raises(UserError, match=r"case c\d: the noise plan asks for a noisy label"):
+        dataset(1.0, noisy=False)[0]
+
+
+def test_every_case_is_seen_once_in_each_pass_in_a_new_order():
+    passes = [[case_at(k, 5, seed=0) for k in range(start, start + 5)] for start in range(0, 50, 5)]
+    assert all(sorted(p) == [0, 1, 2, 3, 4] for p in passes)
+    assert len({tuple(p) for p in passes}) > 5
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_number_of_workers_changes_nothing(workers):
+    sampler = StepSampler(2, 3)
+    batches = list(DataLoader(dataset(), batch_sampler=sampler, num_workers=workers))
+    expected = dataset()
+    for step, batch in enumerate(batches):
+        for position in range(2):
+            assert torch.equal(batch["image"][position], expected[2 * step + position]["image"])
+
+
+def test_the_sampler_goes_on_where_the_epoch_starts_and_shares_a_batch_between_processes():
+    sampler = StepSampler(4, 2)
+    sampler.set_epoch(3)
+    assert list(sampler) == [[24, 25, 26, 27], [28, 29, 30, 31]]
+    ranks = [StepSampler(4, 1, rank, 2) for rank in (0, 1)]
+    assert [next(iter(r)) for r in ranks] == [[0, 2], [1, 3]]
+    with pytest.raises(UserError, match="batch_size=3"):
+        StepSampler(3, 1, 0, 2)
+
+
+def test_a_crop_beyond_the_volume_is_padded():
+    volume = np.arange(27).reshape(3, 3, 3)
+    box = crop(volume, np.array([-1, 1, 2]), np.array([3, 3, 3]), fill=-7)
+    assert box.shape == (3, 3, 3)
+    assert (box[0] == -7).all()
+    assert box[1, 0, 0] == volume[0, 1, 2]
+    assert (box[1:, 2:] == -7).all()
+    assert (crop(volume, np.array([9, 9, 9]), np.array([2, 2, 2]), 0) == 0).all()
+
+
+def test_the_window_maps_its_ends_to_minus_one_and_one():
+    scaled = WINDOW(np.array([[[-1000, -200, 650, 1500, 3071]]], np.int16))
+    torch.testing.assert_close(scaled, torch.tensor([[[-1.0, -1, 0, 1, 1]]]))

@@ -1,0 +1,38 @@
+"""Sliding windows equal the whole volume for a voxelwise network; predictions land on the image's own grid."""
+
+import numpy as np
+import pytest
+import torch
+
+from mandseg.data import HuWindow
+from mandseg.inference import SlidingWindow, largest_piece, predict_case
+from mandseg.prepared import prepare_case
+from mandseg.preprocess import Preprocessing
+from mandseg.scan import load_scan
+from mandseg.volume import Volume
+
+
+@pytest.mark.parametrize("shape", [(17, 13, 11), (8, 8, 8), (5, 30, 9)])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
+def test_windows_of_a_voxelwise_network_give_the_whole_volumes_result(shape, overlap):
+    image = torch.rand(1, 1, *shape)
+    logits = SlidingWindow((8, 8, 8), overlap)(lambda x: x + 1, image)
+    torch.testing.assert_close(logits, image + 1)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_prediction_lands_on_the_images_own_grid(make_case, ct, bone, affine, tmp_path, flip):
+    turn = np.diag([-1.0, -1.0, 1.0, 1.0]) if flip else np.eye(4)
+    case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
+    prepared = prepare_case(case, Preprocessing((3.0, 3.0, 3.0)), tmp_path / "cache", None)
+    bone_detector = lambda x: 20 * x  # noqa: E731  above the middle of the window (650 HU) is bone
+    mask = predict_case(bone_detector, prepared, SlidingWindow((16, 16, 16), 0.25), HuWindow(-200, 1500), True)
+    assert mask.shape == load_scan(case).image.array.shape
+    assert 2 * (mask & bone).sum() / (mask.sum() + bone.sum()) > 0.95
+
+
+def test_only_the_largest_piece_is_kept():
+    mask = np.zeros((10, 10, 10), bool)
+    mask[1:3, 1:3, 1:3] = mask[5:9, 5:9, 5:9] = True
+    assert largest_piece(mask).sum() == 64
+    assert not largest_piece(np.zeros((3, 3, 3), bool)).any()

@@ -1,0 +1,96 @@
+"""Preprocessing: there and back on the image's own grid; the cache is made once, whole, and again when a file changes."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mandseg.errors import UserError
+from mandseg.noise import PlanningPanel, Recorded
+from mandseg.prepared import prepare_case, prepare_cases
+from mandseg.preprocess import Preprocessing, back_to_original, body_window, resample_onto
+from mandseg.scan import load_scan
+from mandseg.volume import Geometry, Volume, to_canonical
+
+FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
+
+
+def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
+    image = FINE.image(load_scan(make_case()))
+    assert image.geometry.spacing_mm == pytest.approx((2, 2, 2))
+    low_mm, high_mm = image.affine[:3, 3], (image.affine @ [*image.array.shape, 1])[:3]
+    assert (low_mm < -48 + 4 * 4).all()  # the body starts at voxel 4 of 4 mm
+    assert (high_mm > -48 + 20 * 4).all()
+    bone = np.argwhere(image.array > 800)
+    centre_mm = (image.affine @ [*bone.mean(axis=0), 1])[:3]
+    np.testing.assert_allclose(centre_mm, -48 + 4 * 12, atol=0.5)  # voxels 8 to 16: centre at 12
+
+
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR"])
+def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, bone, ct, affine, axes):
+    turn = {"RAS": np.eye(4), "LPS": np.diag([-1.0, -1, 1, 1]), "SAR": np.eye(4)[[2, 1, 0, 3]]}[axes]
+    case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
+    scan = load_scan(case)
+    image = FINE.image(scan)
+    label = FINE.label(to_canonical(scan.reference), image.geometry)
+    soft = Volume(label.astype(np.float32), image.affine)
+    assert (back_to_original(soft, scan.image.geometry) >= 0.5).sum() == pytest.approx(bone.sum(), rel=0.02)
+    assert ((back_to_original(soft, scan.image.geometry) >= 0.5) & bone).sum() >= 0.98 * bone.sum()
+
+
+def test_resampling_onto_another_grid_is_linear():
+    ramp = np.broadcast_to(np.arange(5.0, dtype=np.float32)[:, None, None], (5, 3, 3))
+    grid = Geometry((4, 3, 3), np.array([[1.0, 0, 0, 0.5], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]))
+    assert resample_onto(Volume(ramp, np.eye(4)), grid)[:, 1, 1].tolist() == [0.5, 1.5, 2.5, 3.5]
+
+
+def test_a_volume_of_air_is_kept_whole():
+    assert body_window(np.full((8, 9, 10), -1000, np.int16), (1, 1, 1), 5.0) == (slice(0, 8), slice(0, 9), slice(0, 10))
+
+
+def test_the_cache_is_made_once_and_again_when_a_file_changes(make_case, tmp_path):
+    first = prepare_case(make_case(), FINE, tmp_path / "cache", None)
+    made = (first.folder / "image.npy").stat().st_mtime_ns
+    again = prepare_case(first.case, FINE, tmp_path / "cache", None)
+    assert again.folder == first.folder
+    assert (again.folder / "image.npy").stat().st_mtime_ns == made
+    changed = make_case()  # one voxel of the image differs
+    assert prepare_case(changed, FINE, tmp_path / "cache", None).folder != first.folder
+    assert prepare_case(changed, replace(FINE, margin_mm=8.0), tmp_path / "cache", None).folder != first.folder
+
+
+def test_jobs_that_start_at_once_share_one_entry(make_case, tmp_path):
+    case, panel = make_case(), PlanningPanel()
+    with ThreadPoolExecutor(4) as pool:
+        jobs = [pool.submit(prepare_case, case, FINE, tmp_path / "cache", panel) for _ in range(4)]
+    assert len({job.result().folder for job in jobs}) == 1
+    folders = [p for p in (tmp_path / "cache").iterdir() if p.is_dir() and p.name != "digests"]
+    assert [p.name for p in folders] == [jobs[0].result().folder.name]
+
+
+def test_recorded_and_simulated_noise_lie_side_by_side(make_case, tmp_path, bone):
+    noisy = bone.copy()
+    noisy[8] = False
+    case = make_case(noisy=noisy)
+    recorded, planned, other = (
+        prepare_case(case, FINE, tmp_path / "cache", source)
+        for source in (Recorded(), PlanningPanel(), PlanningPanel(seed=1))
+    )
+    assert recorded.folder == planned.folder
+    assert recorded.noisy.sum() == pytest.approx(recorded.reference.sum() * 8 / 9, rel=0.1)
+    assert (planned.noisy != other.noisy).any()
+    assert planned.annotator.startswith("dosimetrist_")
+
+
+def test_every_unusable_case_is_named_at_once(make_case, tmp_path, bone):
+    broken = [make_case(name, reference=bone * 2) for name in ("a", "b")]
+    with pytest.raises(UserError) as caught:
+        prepare_cases([*broken, make_case("c")], FINE, tmp_path / "cache")
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["case a", "case b"]
+
+
+def test_nothing_half_written_is_left_by_a_failing_case(make_case, tmp_path, bone):
+    with pytest.raises(UserError):
+        prepare_case(make_case(reference=bone * 2), FINE, tmp_path / "cache", None)
+    assert not list((tmp_path / "cache").glob("**/*.npy"))

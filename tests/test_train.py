@@ -1,0 +1,171 @@
+"""The whole way through ``python -m mandseg.train``: a small cohort in, run folders and an exit code out."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mandseg.cohort import write_cohort
+
+SMALL = [
+    "data=folder",
+    "tracking=none",
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "steps=4",
+    "validations=2",
+    "patches.patch_size=[16,16,16]",
+    "model.network.channels=[4,8]",
+    "model.network.strides=[2]",
+    "preprocessing.spacing_mm=[4,4,4]",
+    "study=s",
+]
+
+
+@pytest.fixture
+def cohort(make_case, bone):
+    noisy = np.roll(bone, 1, axis=0)
+    cases = [make_case(f"t{k}", "train", noisy=noisy) for k in range(4)]
+    cases += [make_case("v", "val"), make_case("x", "test"), make_case("y", "test")]
+    return write_cohort(cases[0].image.parent, cases)
+
+
+def command(tmp_path, cohort, *words):
+    return [sys.executable, "-m", "mandseg.train", *words, *SMALL, f"data.manifest={cohort.root}/manifest.csv"] + [
+        f"cache_dir={tmp_path}/cache",
+        f"output_dir={tmp_path}/outputs",
+    ]
+
+
+def train(tmp_path, cohort, *words, **options):
+    return subprocess.run(command(tmp_path, cohort, *words), capture_output=True, text=True, cwd=tmp_path, **options)
+
+
+def run_folders(tmp_path, study="s"):
+    return sorted(p for p in (tmp_path / "outputs" / study).iterdir() if p.is_dir())
+
+
+def scores(folder):
+    return pd.read_csv(folder / "cases.csv").drop(columns="seconds")
+
+
+@pytest.mark.slow
+def test_a_grid_runs_end_to_end_and_a_second_launch_finds_it_done(tmp_path, cohort):
+    first = train(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")
+    assert first.returncode == 0, first.stderr
+    clean, noisy = run_folders(tmp_path)
+    assert json.loads((clean / "run.json").read_text())["state"] == "done"
+    table = pd.concat([scores(clean), scores(noisy)])
+    assert sorted(table.case_id) == ["x", "x", "y", "y"]
+    assert set(table.noise_ratio) == {0.0, 0.5}
+    assert table[["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]].notna().all().all()
+    labels = [row["label"] for row in csv.DictReader((noisy / "noise_plan.csv").open())]
+    assert sorted(labels) == ["noisy", "noisy", "reference", "reference"]
+    assert len(list(clean.glob("overlays/*.png"))) == 2
+    assert not list(clean.glob(".predictions*"))
+    made = (clean / "cases.csv").stat().st_mtime_ns
+    second = train(tmp_path, cohort, "-m", "noise_ratio=0.0,0.50", "noise=recorded")
+    assert second.returncode == 0, second.stderr
+    assert run_folders(tmp_path) == [clean, noisy]
+    assert (clean / "cases.csv").stat().st_mtime_ns == made
+
+
+@pytest.mark.slow
+def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort):
+    longer = ["steps=40", "validations=20"]
+    assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
+    job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
+    checkpoint = "outputs/s/*/checkpoints/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(checkpoint)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
+    (killed,) = run_folders(tmp_path)
+    assert not (killed / "cases.csv").exists()
+    assert train(tmp_path, cohort, *longer).returncode == 0
+    (undisturbed,) = run_folders(tmp_path, "undisturbed")
+    pd.testing.assert_frame_equal(scores(killed), scores(undisturbed))
+    curves = [pd.read_csv(f / "learning_curve.csv") for f in (killed, undisturbed)]
+    pd.testing.assert_frame_equal(*curves)
+
+
+@pytest.mark.slow
+def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
+    case = cohort.split("train")[0]
+    result = train(tmp_path, cohort, "-m", "noise=recorded", "noise_ratio=0", "optimizer.lr=0.001,-1")
+    assert result.returncode == 1
+    states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}
+    assert states == {"done", "failed"}
+    assert case.case_id not in result.stderr
+    again = train(tmp_path, cohort, "noise=recorded", "optimizer.lr=-1")
+    assert again.returncode == 1  # rerun, and it fails again
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["noise_ratio=1.5"], "noise_ratio=1.5: a share of cases"),
+        (["-m", "noise_ratio=0,2"], "noise_ratio=2: a share of cases"),
+        (["nois_ratio=0.5"], "nois_ratio"),
+        (["model=unett"], "unett"),
+        (["steps=5"], "steps=5 cannot be divided evenly by validations=2"),
+        (["eval.far=nowhere.csv"], "nowhere.csv: no such manifest"),
+    ],
+)
+def test_wrong_settings_give_one_line_and_exit_code_2(tmp_path, cohort, words, line):
+    result = train(tmp_path, cohort, *words)
+    assert result.returncode == 2
+    told = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(told) == 1
+    assert line in told[0]
+    assert "Traceback" not in result.stderr
+
+
+def test_a_case_that_is_unusable_is_named_with_both_values(tmp_path, cohort, make_case, ct, affine):
+    from mandseg.volume import Volume
+
+    make_case("t0", "train", reference=Volume(np.ones((24, 24, 23), bool), affine))
+    result = train(tmp_path, cohort)
+    assert result.returncode == 2
+    assert "case t0: reference shape (24, 24, 23) differs from (24, 24, 24)" in result.stderr
+    assert not list(tmp_path.glob("outputs/s/*/cases.csv"))
+
+
+def test_a_subject_in_training_and_in_an_external_test_set_is_refused(tmp_path, cohort, make_case):
+    external = write_cohort(cohort.root / "far", [make_case("z", "test", subject_id="t1")])
+    result = train(tmp_path, cohort, f"eval.far={external.root}/manifest.csv")
+    assert result.returncode == 2
+    assert "subject t1: case t1 is used for training and case z for testing" in result.stderr
+
+
+def test_noise_that_the_manifest_does_not_record_is_refused(tmp_path, cohort, make_case):
+    bare = write_cohort(cohort.root, [make_case(n, s) for n, s in (("a", "train"), ("b", "val"), ("c", "test"))])
+    result = train(tmp_path, bare, "noise=recorded", "noise_ratio=1")
+    assert result.returncode == 2
+    assert "case a" in result.stderr
+
+
+def test_help_and_the_launch_import_no_torch(tmp_path):
+    code = "import sys; import mandseg.train, mandseg.launch; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=os.environ)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_configs_are_found_from_any_folder(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "mandseg.train", "--config-name", "demo", "--cfg", "job"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert "study: demo" in done.stdout
+    assert not list(Path(tmp_path).iterdir())
