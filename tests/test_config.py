@@ -1,4 +1,4 @@
-"""Every file in conf/ and sweeps/ composes, instantiates and fits the network's contract; the run's name is its condition."""
+"""Every file in conf/ and sweeps/ composes and fits the network's contract; the name of a run is its condition."""
 
 from pathlib import Path
 

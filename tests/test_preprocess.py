@@ -1,4 +1,4 @@
-"""Preprocessing: there and back on the image's own grid; the cache is made once, whole, and again when a file changes."""
+"""Preprocessing: there and back on the image's own grid; cache entries appear once, whole, and anew with the file."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

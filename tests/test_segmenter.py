@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mandseg.inference import SlidingWindow
-from mandseg.segmenter import Segmenter, set_output_prior, soft_free_dice
+from mandseg.segmenter import Segmenter, dice, set_output_prior
 
 
 def segmenter(**changes):
@@ -36,6 +36,6 @@ def test_the_learning_rate_rises_then_falls_to_its_share():
 
 def test_dice_of_two_empty_masks_is_one():
     empty, full = torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
-    assert soft_free_dice(empty, empty) == 1
-    assert soft_free_dice(empty, full) == 0
-    assert soft_free_dice(full, full) == 1
+    assert dice(empty, empty) == 1
+    assert dice(empty, full) == 0
+    assert dice(full, full) == 1

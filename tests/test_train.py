@@ -1,6 +1,5 @@
 """The whole way through ``python -m mandseg.train``: a small cohort in, run folders and an exit code out."""
 
-import csv
 import json
 import os
 import signal
@@ -39,10 +38,8 @@ def cohort(make_case, bone):
 
 
 def command(tmp_path, cohort, *words):
-    return [sys.executable, "-m", "mandseg.train", *words, *SMALL, f"data.manifest={cohort.root}/manifest.csv"] + [
-        f"cache_dir={tmp_path}/cache",
-        f"output_dir={tmp_path}/outputs",
-    ]
+    own = [f"data.manifest={cohort.root}/manifest.csv", f"cache_dir={tmp_path}/cache", f"output_dir={tmp_path}/outputs"]
+    return [sys.executable, "-m", "mandseg.train", *SMALL, *own, *words]
 
 
 def train(tmp_path, cohort, *words, **options):
@@ -61,26 +58,25 @@ def scores(folder):
 def test_a_grid_runs_end_to_end_and_a_second_launch_finds_it_done(tmp_path, cohort):
     first = train(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")
     assert first.returncode == 0, first.stderr
-    clean, noisy = run_folders(tmp_path)
+    noisy, clean = run_folders(tmp_path)  # ratio0.5_..., ratio0_...
     assert json.loads((clean / "run.json").read_text())["state"] == "done"
     table = pd.concat([scores(clean), scores(noisy)])
     assert sorted(table.case_id) == ["x", "x", "y", "y"]
     assert set(table.noise_ratio) == {0.0, 0.5}
     assert table[["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]].notna().all().all()
-    labels = [row["label"] for row in csv.DictReader((noisy / "noise_plan.csv").open())]
-    assert sorted(labels) == ["noisy", "noisy", "reference", "reference"]
+    assert sorted(pd.read_csv(noisy / "noise_plan.csv").label) == ["noisy", "noisy", "reference", "reference"]
     assert len(list(clean.glob("overlays/*.png"))) == 2
     assert not list(clean.glob(".predictions*"))
     made = (clean / "cases.csv").stat().st_mtime_ns
     second = train(tmp_path, cohort, "-m", "noise_ratio=0.0,0.50", "noise=recorded")
     assert second.returncode == 0, second.stderr
-    assert run_folders(tmp_path) == [clean, noisy]
+    assert run_folders(tmp_path) == [noisy, clean]
     assert (clean / "cases.csv").stat().st_mtime_ns == made
 
 
 @pytest.mark.slow
 def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort):
-    longer = ["steps=40", "validations=20"]
+    longer = ["steps=300", "validations=50"]
     assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
     job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
     checkpoint = "outputs/s/*/checkpoints/last.ckpt"

@@ -64,7 +64,7 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
         BusyError: Another live process owns it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, timeout=0)
+    lock = FileLock(folder / LOCK, timeout=2)  # `mandseg status` holds it for a moment to see whether it is free
     try:
         lock.acquire()
     except Timeout as error:

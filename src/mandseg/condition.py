@@ -43,8 +43,12 @@ def config_hash(cfg: DictConfig) -> str:
         if key not in NOT_CONDITION:
             node = cfg[key]
             settings[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-    text = json.dumps(_plain(settings), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return _digest(settings)
+
+
+def evaluation_hash(cfg: DictConfig) -> str:
+    """Eight hex digits of what a trained network is tested on and how: a done run asked for others is tested again."""
+    return _digest({key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("eval", "evaluation")})
 
 
 def run_name(cfg: DictConfig) -> str:
@@ -57,6 +61,10 @@ def run_name(cfg: DictConfig) -> str:
 def register_resolver() -> None:
     """Let configs say ``${run_name:}``."""
     OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+
+
+def _digest(settings: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def _plain(value: Any) -> Any:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from mandseg.claim import Claim, start_facts
 from mandseg.cohort import Case
 from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
+from mandseg.errors import UserError
 from mandseg.evaluate import Evaluator, draw_examples, evaluate, unique_cases
 from mandseg.files import write_text
 from mandseg.plan import NoisePlan, plan_noise
@@ -24,6 +25,7 @@ from mandseg.segmenter import Segmenter
 from mandseg.sources import EvaluationSets, with_external
 from mandseg.tracking import Tracker, tracked
 from mandseg.training import BEST, LAST, fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
+from mandseg.validation_overlay import ValidationOverlay
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PreparedRun:
     testing: dict[Path | None, PreparedCase]
     plan: NoisePlan
     sets: EvaluationSets
+    cohort: str  # digest of the training cohort's manifest
 
 
 def run(cfg: DictConfig, claim: Claim) -> None:
@@ -49,6 +52,7 @@ def run(cfg: DictConfig, claim: Claim) -> None:
     hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
+        refuse_another_cohort(claim, prepared.cohort)
         prepared.plan.write(claim.folder / "noise_plan.csv")
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     segmenter = build_segmenter(cfg)
@@ -62,7 +66,9 @@ def run(cfg: DictConfig, claim: Claim) -> None:
     with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings) as tracker:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
-            fit(segmenter, data, settings["trainer"], precision, claim.folder / "checkpoints", tracker.loggers)
+            overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
+            checkpoints = claim.folder / "checkpoints"
+            fit(segmenter, data, settings["trainer"], precision, checkpoints, tracker.loggers, [overlay])
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
 
@@ -79,7 +85,23 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     training = prepare_cases(sources.training.split("train"), preprocessing, cache, noise)
     plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
     testing = {p.case.image: p for p in clean(unique_cases(sources.evaluation))}
-    return PreparedRun(training, clean(sources.training.split("val")), testing, plan, sources.evaluation)
+    digest = sources.training.digest
+    return PreparedRun(training, clean(sources.training.split("val")), testing, plan, sources.evaluation, digest)
+
+
+def refuse_another_cohort(claim: Claim, digest: str) -> None:
+    """Refuse to go on with a run that was begun on another manifest.
+
+    Raises:
+        UserError: The digest in run.json is another one.
+    """
+    begun = claim.record.get("cohort", digest)
+    if begun != digest:
+        raise UserError(
+            f"run {claim.folder.name}: begun with another manifest (digest {begun}, now {digest}); "
+            "choose another study= or remove the folder"
+        )
+    claim.update(cohort=digest)
 
 
 def build_segmenter(cfg: DictConfig) -> Segmenter:

@@ -62,10 +62,11 @@ class Segmenter(L.LightningModule):
         self.log("train_loss", loss, on_step=True, batch_size=len(batch["image"]), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], _: int) -> None:
-        """Dice of one whole volume against the reference."""
-        logits = self.sliding_window(self, batch["image"])
-        self.val_dice.append(soft_free_dice(logits > 0, batch["label"] > 0.5))
+    def validation_step(self, batch: dict[str, Any], _: int) -> torch.Tensor:
+        """Dice of one whole volume against the reference; returns the mask, (1, 1, X, Y, Z)."""
+        mask = self.sliding_window(self, batch["image"]) > 0
+        self.val_dice.append(dice(mask, batch["label"] > 0.5))
+        return mask
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over the validation cases."""
@@ -102,7 +103,7 @@ def set_output_prior(network: nn.Module, foreground_prior: float) -> None:
     nn.init.constant_(last[-1].bias, float(np.log(foreground_prior / (1 - foreground_prior))))
 
 
-def soft_free_dice(prediction: torch.Tensor, reference: torch.Tensor) -> float:
+def dice(prediction: torch.Tensor, reference: torch.Tensor) -> float:
     """Dice of two boolean tensors; 1 where both are empty."""
     total = int(prediction.sum() + reference.sum())
     return 2 * int((prediction & reference).sum()) / total if total else 1.0

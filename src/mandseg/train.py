@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.claim import BusyError, Claim, claimed, now
-from mandseg.condition import condition, register_resolver
+from mandseg.condition import condition, evaluation_hash, register_resolver
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 
@@ -50,7 +50,7 @@ def _job(cfg: DictConfig) -> str:
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
         with claimed(folder, cfg.study, condition(cfg)) as claim:
-            if claim.is_done:
+            if claim.is_done and claim.record.get("evaluated") == evaluation_hash(cfg):
                 log.info("%s: done already, nothing to do", folder.name)
                 return "done"
             return _run(cfg, claim)
@@ -75,7 +75,7 @@ def _run(cfg: DictConfig, claim: Claim) -> str:
         print_problems(wrong)
         claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
-    claim.update(state="done", wrong_input=False, ended=now())
+    claim.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg))
     return "done"
 
 
