@@ -39,7 +39,8 @@ def cohort(make_case, bone):
 
 def command(tmp_path, cohort, *words):
     own = [f"data.manifest={cohort.root}/manifest.csv", f"cache_dir={tmp_path}/cache", f"output_dir={tmp_path}/outputs"]
-    return [sys.executable, "-m", "mandseg.train", *SMALL, *own, *words]
+    multirun = [word for word in words if word == "-m"]  # options before settings, as Hydra wants them
+    return [sys.executable, "-m", "mandseg.train", *multirun, *SMALL, *own, *[w for w in words if w != "-m"]]
 
 
 def train(tmp_path, cohort, *words, **options):
@@ -76,7 +77,7 @@ def test_a_grid_runs_end_to_end_and_a_second_launch_finds_it_done(tmp_path, coho
 
 @pytest.mark.slow
 def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort):
-    longer = ["steps=300", "validations=50"]
+    longer = ["steps=200", "validations=10"]
     assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
     job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
     checkpoint = "outputs/s/*/checkpoints/last.ckpt"
