@@ -42,9 +42,12 @@ class Launch(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed."""
         from mandseg.study import status
+        from mandseg.tracking import sync_hint
 
         study = study_folder(config)
         status(study)
+        if hint := sync_hint(study):
+            print(hint)
         if code := exit_code(study, self.runs):
             sys.exit(code)
 

@@ -148,7 +148,7 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
-    tracker.log_results(cases)
+    tracker.log_results(cases.drop(columns=["noise_ratio", "seed"]))  # constants, not scores
     write_text(claim.folder / "cases.csv", cases.to_csv(index=False))
 
 

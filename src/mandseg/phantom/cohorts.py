@@ -2,11 +2,8 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from multiprocessing import get_context
@@ -21,6 +18,7 @@ import mandseg.noise
 import mandseg.volume
 from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
 from mandseg.errors import UserError
+from mandseg.files import folder_appearing_whole
 from mandseg.noise import PlanningPanel
 from mandseg.phantom.case import phantom_case
 from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
@@ -113,7 +111,7 @@ def write_phantom_cohort(
     drafts = _drafts(population, (n_train, n_val, n_test), seed, noise)
     if dest.exists():
         raise UserError(f"{dest}: exists already; remove it or choose another folder")
-    with _folder_appearing_whole(dest) as root:
+    with folder_appearing_whole(dest) as root:
         _draw_all(root, drafts, processes or os.cpu_count() or 1)
         write_cohort(root, [_case(root, draft) for draft in drafts])
     return read_cohort(dest)
@@ -211,19 +209,6 @@ def _contoured(case: Case, reference: Volume, noise: PlanningPanel) -> Volume:
     canonical = to_canonical(reference)
     drawn = noise.draw(case, canonical.array.astype(np.bool_), None, canonical.geometry.spacing_mm)
     return Volume(from_canonical(drawn.astype(np.uint8), reference.geometry), reference.affine)
-
-
-@contextmanager
-def _folder_appearing_whole(dest: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``dest`` that takes its name only when the block ends without an error."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{dest.name}.", dir=dest.parent))
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        temporary.rename(dest)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _fingerprint(sizes: Mapping[Population, Sizes], seed: int) -> str:
