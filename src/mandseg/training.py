@@ -74,7 +74,8 @@ def checkpoint_callbacks(folder: Path) -> list[Callback]:
     common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     return [
         ModelCheckpoint(**common, filename="best", monitor="val_dice", mode="max", save_weights_only=True),
-        ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1),
+        # at the epoch's end, not at its validation's, where Lightning's step counter for loggers lags by one
+        ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1, save_on_train_epoch_end=True),
     ]
 
 
