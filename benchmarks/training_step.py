@@ -1,5 +1,7 @@
-"""One training step of the default network, as ratios within one run: fp32 to bf16, two threads to one, plain to tuned
-allocator. Run with `python benchmarks/training_step.py`; quiet machines only."""
+"""One training step of the default network, as ratios: fp32 to bf16, two threads to one, plain to tuned allocator.
+
+Run with `python benchmarks/training_step.py`, on a machine with nothing else to do.
+"""
 
 from statistics import median
 from time import perf_counter

@@ -55,6 +55,10 @@ class Segmenter(L.LightningModule):
         logits: torch.Tensor = self.network(image.contiguous(memory_format=torch.channels_last_3d))
         return logits
 
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Keep the loggers' step at the optimiser's: Lightning 2.6 counts one too many after a resume."""
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.global_step
+
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """One step on a batch of patches."""
         torch.manual_seed(hash((self.seed, self.global_step)) % 2**63)  # hash of ints is the same in every process
