@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from mandseg.condition import config_hash, register_resolver, run_name
+from mandseg.condition import config_hash, run_name
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError
 
@@ -17,7 +17,6 @@ MANIFEST = "data.manifest=cohort/manifest.csv"
 
 
 def composed(*overrides, name="train"):
-    register_resolver()
     home, other = (config_folder(), sweeps_folder()) if name == "train" else (sweeps_folder(), config_folder())
     with initialize_config_dir(str(home), version_base="1.3"):
         return compose(name, [f"hydra.searchpath=[file://{other}]", *overrides])

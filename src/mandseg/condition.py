@@ -58,11 +58,6 @@ def run_name(cfg: DictConfig) -> str:
     return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
 
 
-def register_resolver() -> None:
-    """Let configs say ``${run_name:}``."""
-    OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
-
-
 def _digest(settings: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
@@ -76,3 +71,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+# Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
+OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.claim import BusyError, Claim, claimed, now
-from mandseg.condition import condition, evaluation_hash, register_resolver
+from mandseg.condition import condition, evaluation_hash
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 
@@ -28,7 +28,6 @@ EXIT_CODES = {"done": 0, "busy": 0, "failed": 1, "wrong input": WRONG_INPUT}
 
 def main() -> None:
     """Run one condition, or with ``-m`` a grid of them; exit code 0: all done, 1: a run failed, 2: wrong input."""
-    register_resolver()
     # Hydra wants plus signs for keys that no config file names, and the names of data sets are the user's own.
     sys.argv[1:] = [f"++{word}" if word.startswith("eval.") else word for word in sys.argv[1:]]
     if not {"--config-dir", "-cd"} & set(sys.argv):
