@@ -56,7 +56,7 @@ def scores(folder):
 
 
 @pytest.mark.slow
-def test_a_grid_runs_end_to_end_and_a_second_launch_finds_it_done(tmp_path, cohort):
+def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_path, cohort, make_case):
     first = train(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")
     assert first.returncode == 0, first.stderr
     noisy, clean = run_folders(tmp_path)  # ratio0.5_..., ratio0_...
@@ -74,6 +74,12 @@ def test_a_grid_runs_end_to_end_and_a_second_launch_finds_it_done(tmp_path, coho
     assert second.returncode == 0, second.stderr
     assert run_folders(tmp_path) == [noisy, clean]
     assert (clean / "cases.csv").stat().st_mtime_ns == made
+    external = write_cohort(cohort.root / "far", [make_case("z", "test")])
+    trained = (clean / "checkpoints" / "last.ckpt").read_bytes()
+    third = train(tmp_path, cohort, "noise_ratio=0", "noise=recorded", f"eval.far={external.root}/manifest.csv")
+    assert third.returncode == 0, third.stderr
+    assert set(scores(clean).dataset) == {"test", "far"}
+    assert (clean / "checkpoints" / "last.ckpt").read_bytes() == trained
 
 
 @pytest.mark.slow

@@ -53,7 +53,7 @@ def fit(
     """
     trainer: L.Trainer = instantiate({**trainer_settings, "precision": precision, "_partial_": True})(
         max_steps=segmenter.steps,
-        max_epochs=-1,
+        max_epochs=segmenter.steps // data.steps_per_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, segmenter.steps),
         use_distributed_sampler=False,
@@ -63,7 +63,7 @@ def fit(
         default_root_dir=checkpoints.parent,
     )
     last = checkpoints / LAST
-    trainer.fit(segmenter, data, ckpt_path=last if last.exists() else None, weights_only=False)
+    trainer.fit(segmenter, data, ckpt_path=last if last.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
         raise InterruptedError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
     return trainer
