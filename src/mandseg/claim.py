@@ -69,7 +69,7 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
         lock.acquire()
     except Timeout as error:
         owner = read_record(folder)
-        where = f"process {owner.get('pid')} on {owner.get('host')}"
+        where = f"process {owner['pid']} on {owner['host']}" if "pid" in owner else "another process"
         raise BusyError(f"{folder.name}: {where} is working on it") from error
     try:
         claim = Claim(folder, read_record(folder))
