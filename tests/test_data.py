@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import lightning as L
 import numpy as np
 import pytest
 import torch
@@ -129,3 +130,26 @@ def test_a_crop_beyond_the_volume_is_padded():
 def test_the_window_maps_its_ends_to_minus_one_and_one():
     scaled = WINDOW(np.array([[[-1000, -200, 650, 1500, 3071]]], np.int16))
     torch.testing.assert_close(scaled, torch.tensor([[[-1.0, -1, 0, 1, 1]]]))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path):
+    seen = []
+
+    class Recorder(L.LightningModule):
+        def training_step(self, batch, _):
+            seen.extend(batch["case"].tolist())
+            return self.weight.sum() * 0
+
+        def configure_optimizers(self):
+            self.weight = torch.nn.Parameter(torch.zeros(1))
+            return torch.optim.SGD([self.weight], 0.1)
+
+    class Numbers(torch.utils.data.Dataset):
+        def __getitem__(self, index):
+            return {"case": index}
+
+    loader = DataLoader(Numbers(), batch_sampler=StepSampler(2, 3))
+    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
+    L.Trainer(max_epochs=3, default_root_dir=tmp_path, enable_model_summary=False, **quiet).fit(Recorder(), loader)
+    assert seen == list(range(18))

@@ -56,6 +56,19 @@ class Claim:
             self.update(seconds=seconds)
 
 
+class Follower(Claim):
+    """What a process of a run has that is not its first: the record to read, and nothing is written."""
+
+    def update(self, **facts: Any) -> None:
+        """Keep the facts in this process."""
+        self.record |= facts
+
+
+def is_follower() -> bool:
+    """Whether Lightning or SLURM started this process beside the first one of its run."""
+    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
+
+
 @contextmanager
 def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[Claim]:
     """Own a run folder while the block runs.

@@ -1,7 +1,6 @@
 """The cohort: a folder with manifest.csv, one row a case, naming its image, reference label and noisy label."""
 
 import csv
-import hashlib
 import io
 import os
 from collections import Counter
@@ -44,11 +43,6 @@ class Cohort:
     def name(self) -> str:
         """The folder's name."""
         return self.root.name
-
-    @property
-    def digest(self) -> str:
-        """A short hash of the manifest's content."""
-        return hashlib.sha256((self.root / MANIFEST).read_bytes()).hexdigest()[:12]
 
     def split(self, name: str) -> tuple[Case, ...]:
         """The cases of one split.

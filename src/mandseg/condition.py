@@ -43,6 +43,8 @@ def config_hash(cfg: DictConfig) -> str:
         if key not in NOT_CONDITION:
             node = cfg[key]
             settings[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    # of the trainer, only what changes the arithmetic; a precision that is measured is the machine's, not the run's
+    settings["trainer"] = {key: cfg.trainer[key] for key in ("gradient_clip_val", "precision")}
     return _digest(settings)
 
 

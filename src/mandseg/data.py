@@ -143,6 +143,7 @@ class StepSampler(Sampler[list[int]]):
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
         self.rank, self.world_size = rank, world_size
         self.epoch = 0
+        self.sampler = self  # Lightning sets the epoch of a loader's batch_sampler.sampler, not of its batch_sampler
 
     def set_epoch(self, epoch: int) -> None:
         """Go to the epoch's first step."""

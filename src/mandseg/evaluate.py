@@ -23,7 +23,8 @@ from mandseg.sources import EvaluationSets
 from mandseg.volume import Volume, read_volume, to_canonical, write_volume
 
 Mask = npt.NDArray[np.bool_]
-PreparedCases = Mapping[Path | None, PreparedCase]  # by image file
+Key = tuple[Path | None, Path | None]  # image and reference: two readers of one CT are two cases
+PreparedCases = Mapping[Key, PreparedCase]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def evaluate(
     Args:
         evaluator: The network and how to apply it.
         sets: Data sets by name.
-        prepared: The prepared case of each image.
+        prepared: The prepared case of each image and reference.
         columns: Columns that all rows share: the run and its condition.
 
     Returns:
@@ -89,7 +90,7 @@ def evaluate(
     scored = for_each(evaluator.score_case, list(prepared.values()), "Testing", workers=1)
     scores = dict(zip(prepared, scored, strict=True))
     return pd.DataFrame(
-        {**columns, "dataset": name, **describe(case), **scores[case.image]}
+        {**columns, "dataset": name, **describe(case), **scores[key_of(case)]}
         for name, cases in sets.items()
         for case in cases
     )
@@ -118,7 +119,7 @@ def draw_examples(
             row = ranked.iloc[position]
             file = folder / f"{name}--{row['case_id']}.png"
             title = f"{name}: {label} case {row['case_id']}, Dice {row['dice']:.3f}"
-            evaluator.draw(prepared[by_id[row["case_id"]].image], file, title)
+            evaluator.draw(prepared[key_of(by_id[row["case_id"]])], file, title)
             files.append(file)
     return files
 
@@ -130,6 +131,11 @@ def reference_mask(scan: Scan) -> Mask:
     return np.asarray(scan.reference.array, dtype=np.bool_)
 
 
+def key_of(case: Case) -> Key:
+    """What a score belongs to: an image and the reference it is compared with."""
+    return case.image, case.reference
+
+
 def unique_cases(sets: EvaluationSets) -> Sequence[Case]:
-    """Every image of the data sets once."""
-    return list({case.image: case for cases in sets.values() for case in cases}.values())
+    """Every image and reference of the data sets once."""
+    return list({key_of(case): case for cases in sets.values() for case in cases}.values())

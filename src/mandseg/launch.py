@@ -29,7 +29,7 @@ class Launch(Callback):
     """Before: expand the grid, refuse what is wrong with any cell, list it. After: the table and the exit code."""
 
     def __init__(self) -> None:
-        self.runs: list[str] = []
+        self.runs: dict[Path, list[str]] = {}
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """List a single run as a grid of one."""
@@ -44,24 +44,39 @@ class Launch(Callback):
         from mandseg.study import status
         from mandseg.tracking import sync_hint
 
-        study = study_folder(config)
-        status(study)
-        if hint := sync_hint(study):
-            print(hint)
-        if code := exit_code(study, self.runs):
+        for study in self.runs or [study_folder(config)]:
+            status(study)
+            if hint := sync_hint(study):
+                print(hint)
+        if code := max((exit_code(study, runs) for study, runs in self.runs.items()), default=0):
             sys.exit(code)
 
     def _start(self, config: DictConfig, cells: Sequence[Sequence[str]]) -> None:
         loader = GlobalHydra.instance().config_loader()
         try:
             composed = [loader.load_sweep_config(config, list(cell)) for cell in cells]
-            rows = [grid_row(cfg, cell) for cfg, cell in zip(composed, cells, strict=True)]
-            add_to_grid(study_folder(config), rows)
+            refuse_local_ddp_grid(config, composed)
+            rows = [(study_folder(cfg), grid_row(cfg, cell)) for cfg, cell in zip(composed, cells, strict=True)]
+            for study in dict.fromkeys(study for study, _ in rows):
+                self.runs[study] = [row["run"] for of, row in rows if of == study]
+                add_to_grid(study, [row for of, row in rows if of == study])
         except (UserError, HydraException, OmegaConfBaseException) as error:
             # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
             print_problems(user_error_behind(error) or UserError(one_line(error)))
             sys.exit(2)
-        self.runs = [row["run"] for row in rows]
+
+
+def refuse_local_ddp_grid(config: DictConfig, composed: Sequence[DictConfig]) -> None:
+    """Refuse a grid of several devices a job that Hydra's own launcher would run: each child would walk the whole grid.
+
+    Raises:
+        UserError: Always in that case.
+    """
+    basic = config.hydra.launcher._target_.endswith("BasicLauncher")
+    if basic and len(composed) > 1 and any(str(cfg.trainer.strategy).startswith("ddp") for cfg in composed):
+        raise UserError(
+            "trainer=ddp under -m: start the runs one by one, or with a launcher of SLURM (tasks = devices)"
+        )
 
 
 def expand(config: DictConfig) -> list[list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from mandseg.files import write_text
@@ -31,17 +32,24 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
     if wanted != "auto":
         return wanted
     if device_kind(accelerator) != "cpu":
-        return BF16 if torch.cuda.is_bf16_supported() else FP32
+        return BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else FP32
     key = "|".join(
         [_processor(), torch.__version__, str(torch.get_num_threads()), str(network), str(tuple(batch_shape))]
     )
     file = cache / "precision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if not file.exists():
-        fp32_s, bf16_s = (step_seconds(network, batch_shape, bf16=bf16) for bf16 in (False, True))
-        chosen = BF16 if fp32_s > LEAST_GAIN * bf16_s else FP32
-        write_text(file, json.dumps({"precision": chosen, "fp32_s": fp32_s, "bf16_s": bf16_s}) + "\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):  # two jobs that measure at once would measure each other
+        if not file.exists():
+            _measure(network, batch_shape, file)
     precision: str = json.loads(file.read_text())["precision"]
     return precision
+
+
+def _measure(network: nn.Module, batch_shape: Sequence[int], file: Path) -> None:
+    """Time both and write down which to use."""
+    fp32_s, bf16_s = (step_seconds(network, batch_shape, bf16=bf16) for bf16 in (False, True))
+    chosen = BF16 if fp32_s > LEAST_GAIN * bf16_s else FP32
+    write_text(file, json.dumps({"precision": chosen, "fp32_s": fp32_s, "bf16_s": bf16_s}) + "\n")
 
 
 def step_seconds(network: nn.Module, batch_shape: Sequence[int], bf16: bool) -> float:

@@ -1,5 +1,6 @@
 """The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +13,13 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.claim import Claim, start_facts
+from mandseg.claim import Claim, Follower, start_facts
 from mandseg.cohort import Case
 from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
 from mandseg.errors import UserError
-from mandseg.evaluate import Evaluator, draw_examples, evaluate, unique_cases
+from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.files import write_text
+from mandseg.metrics import METRICS
 from mandseg.plan import NoisePlan, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
@@ -34,10 +36,15 @@ class PreparedRun:
 
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
-    testing: dict[Path | None, PreparedCase]
+    testing: PreparedCases
     plan: NoisePlan
     sets: EvaluationSets
-    cohort: str  # digest of the training cohort's manifest
+
+    @property
+    def digest(self) -> str:
+        """A short hash of the content of every training image and label, and of how they were prepared."""
+        entries = sorted(f"{p.folder.name}/{p.noisy_file.name if p.noisy_file else ''}" for p in self.training)
+        return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
 
 def run(cfg: DictConfig, claim: Claim) -> None:
@@ -52,7 +59,7 @@ def run(cfg: DictConfig, claim: Claim) -> None:
     hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
-        refuse_another_cohort(claim, prepared.cohort)
+        refuse_another_cohort(claim, prepared.digest)
         prepared.plan.write(claim.folder / "noise_plan.csv")
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     segmenter = build_segmenter(cfg)
@@ -62,6 +69,7 @@ def run(cfg: DictConfig, claim: Claim) -> None:
     )
     claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
+    settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings) as tracker:
         with claim.phase("train"):
@@ -69,6 +77,8 @@ def run(cfg: DictConfig, claim: Claim) -> None:
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
             checkpoints = claim.folder / "checkpoints"
             fit(segmenter, data, settings["trainer"], precision, checkpoints, tracker.loggers, [overlay])
+        if isinstance(claim, Follower):
+            return
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
 
@@ -84,13 +94,41 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 
     training = prepare_cases(sources.training.split("train"), preprocessing, cache, noise)
     plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
-    testing = {p.case.image: p for p in clean(unique_cases(sources.evaluation))}
-    digest = sources.training.digest
-    return PreparedRun(training, clean(sources.training.split("val")), testing, plan, sources.evaluation, digest)
+    testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
+    validation = clean(sources.training.split("val"))
+    refuse_missing_labels(training, validation, plan)
+    return PreparedRun(training, validation, testing, plan, sources.evaluation)
+
+
+def refuse_missing_labels(
+    training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: NoisePlan
+) -> None:
+    """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
+
+    Raises:
+        UserError: One line for each such case.
+    """
+    noisy = [p for p in training if p.case.case_id in plan.noisy]
+    clean = [p for p in training if p.case.case_id not in plan.noisy]
+    problems = [
+        f"case {p.case.case_id}: to be trained on its noisy label, and it has none" for p in noisy if not p.noisy_file
+    ]
+    problems += [
+        f"case {p.case.case_id}: to be trained on its reference, and it has none"
+        for p in clean
+        if p.case.reference is None
+    ]
+    problems += [
+        f"case {p.case.case_id}: validation needs a reference, and it has none"
+        for p in validation
+        if p.case.reference is None
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def refuse_another_cohort(claim: Claim, digest: str) -> None:
-    """Refuse to go on with a run that was begun on another manifest.
+    """Refuse to go on with a run that was begun on other images or labels.
 
     Raises:
         UserError: The digest in run.json is another one.
@@ -98,7 +136,7 @@ def refuse_another_cohort(claim: Claim, digest: str) -> None:
     begun = claim.record.get("cohort", digest)
     if begun != digest:
         raise UserError(
-            f"run {claim.folder.name}: begun with another manifest (digest {begun}, now {digest}); "
+            f"run {claim.folder.name}: begun on other images or labels (digest {begun}, now {digest}); "
             "choose another study= or remove the folder"
         )
     claim.update(cohort=digest)
@@ -148,7 +186,9 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
-    tracker.log_results(cases.drop(columns=["noise_ratio", "seed"]))  # constants, not scores
+    tracker.log_results(
+        cases[["dataset", "case_id", "outcome", *METRICS, "seconds"]]
+    )  # nothing else of a manifest leaves
     write_text(claim.folder / "cases.csv", cases.to_csv(index=False))
 
 

@@ -15,7 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.claim import BusyError, Claim, claimed, now
+from mandseg.claim import BusyError, Claim, Follower, claimed, is_follower, now, read_record
 from mandseg.condition import condition, evaluation_hash
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
@@ -47,6 +47,11 @@ def main() -> None:
 def _job(cfg: DictConfig) -> str:
     """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if is_follower():
+        from mandseg.run import run
+
+        run(cfg, Follower(folder, read_record(folder) | {"condition": condition(cfg)}))
+        return "done"
     try:
         with claimed(folder, cfg.study, condition(cfg)) as claim:
             if claim.is_done and claim.record.get("evaluated") == evaluation_hash(cfg):
@@ -61,12 +66,17 @@ def _job(cfg: DictConfig) -> str:
 def _run(cfg: DictConfig, claim: Claim) -> str:
     from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
 
+    finished = dict(claim.record) if claim.is_done else {}
     try:
         run(cfg, claim)
     except Exception as error:
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
+        if finished and wrong is not None:  # a done run, asked for further data sets that are wrong, stays done
+            claim.update(**finished)
+            print_problems(wrong)
+            return "wrong input"
         if wrong is None:
             log.error("%s failed\n%s", claim.folder.name, traceback.format_exc())
             claim.update(state="failed", wrong_input=False, error=one_line(error), ended=now())
