@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 import torchio as tio
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from mandseg.cohort import Case
-from mandseg.data import HuWindow, PatchDataset, StepSampler, case_at, crop
+from mandseg.data import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
 from mandseg.errors import UserError
 from mandseg.plan import plan_noise
+from mandseg.training import checkpoint_callbacks
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)
@@ -99,7 +100,7 @@ def test_every_case_is_seen_once_in_each_pass_in_a_new_order():
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_number_of_workers_changes_nothing(workers):
-    sampler = StepSampler(2, 3)
+    sampler = StepSampler(2, 3, lambda: 0)
     batches = list(DataLoader(dataset(), batch_sampler=sampler, num_workers=workers))
     expected = dataset()
     for step, batch in enumerate(batches):
@@ -107,14 +108,12 @@ def test_the_number_of_workers_changes_nothing(workers):
             assert torch.equal(batch["image"][position], expected[2 * step + position]["image"])
 
 
-def test_the_sampler_goes_on_where_the_epoch_starts_and_shares_a_batch_between_processes():
-    sampler = StepSampler(4, 2)
-    sampler.set_epoch(3)
-    assert list(sampler) == [[24, 25, 26, 27], [28, 29, 30, 31]]
-    ranks = [StepSampler(4, 1, rank, 2) for rank in (0, 1)]
+def test_the_sampler_goes_on_at_the_trainings_step_and_shares_a_batch_between_processes():
+    assert list(StepSampler(4, 2, lambda: 6)) == [[24, 25, 26, 27], [28, 29, 30, 31]]
+    ranks = [StepSampler(4, 1, lambda: 0, rank, 2) for rank in (0, 1)]
     assert [next(iter(r)) for r in ranks] == [[0, 2], [1, 3]]
     with pytest.raises(UserError, match="batch_size=3"):
-        StepSampler(3, 1, 0, 2)
+        StepSampler(3, 1, lambda: 0, 0, 2)
 
 
 def test_a_crop_beyond_the_volume_is_padded():
@@ -132,24 +131,49 @@ def test_the_window_maps_its_ends_to_minus_one_and_one():
     torch.testing.assert_close(scaled, torch.tensor([[[-1.0, -1, 0, 1, 1]]]))
 
 
+class Numbers(Dataset):
+    """The patch's index instead of the patch."""
+
+    def __getitem__(self, index):
+        return {"index": index}
+
+
+class Recorder(L.LightningModule):
+    """Keeps the indices of the patches it is trained on."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight, self.seen = torch.nn.Parameter(torch.zeros(1)), []
+
+    def training_step(self, batch, _):
+        self.seen.extend(batch["index"].tolist())
+        return self.weight.sum() * 0
+
+    def validation_step(self, batch, _):
+        self.log("val_dice", 0.0)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit_numbers(folder, steps, workers=0):
+    """The indices that a run with validations every 3 steps sees, resumed from its last checkpoint if it has one."""
+    data = PatchDataModule(Numbers(), [{"index": 0}], batch_size=2, steps_per_epoch=3, num_workers=workers)
+    quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    callbacks = checkpoint_callbacks(folder)
+    trainer = L.Trainer(max_steps=steps, max_epochs=-1, callbacks=callbacks, num_sanity_val_steps=0, **quiet)
+    module, last = Recorder(), folder / "last.ckpt"
+    trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    return module.seen
+
+
 @pytest.mark.filterwarnings("ignore")
-def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path):
-    seen = []
+@pytest.mark.parametrize("workers", [0, 1])
+def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path, workers):
+    assert fit_numbers(tmp_path, steps=9, workers=workers) == list(range(18))
 
-    class Recorder(L.LightningModule):
-        def training_step(self, batch, _):
-            seen.extend(batch["case"].tolist())
-            return self.weight.sum() * 0
 
-        def configure_optimizers(self):
-            self.weight = torch.nn.Parameter(torch.zeros(1))
-            return torch.optim.SGD([self.weight], 0.1)
-
-    class Numbers(torch.utils.data.Dataset):
-        def __getitem__(self, index):
-            return {"case": index}
-
-    loader = DataLoader(Numbers(), batch_sampler=StepSampler(2, 3))
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "accelerator": "cpu"}
-    L.Trainer(max_epochs=3, default_root_dir=tmp_path, enable_model_summary=False, **quiet).fit(Recorder(), loader)
-    assert seen == list(range(18))
+@pytest.mark.filterwarnings("ignore")
+def test_a_resumed_run_takes_the_patches_that_are_left(tmp_path):
+    assert fit_numbers(tmp_path, steps=6) == list(range(12))
+    assert fit_numbers(tmp_path, steps=12) == list(range(12, 24))

@@ -131,23 +131,26 @@ class ValidationDataset(Dataset[dict[str, Any]]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Batches of consecutive patch indices, from the step that the epoch starts with.
+    """Batches of consecutive patch indices, from the step that the training stands at when an epoch begins.
 
-    Lightning calls ``set_epoch`` at the start of each epoch, also after a resume: that is all the state there is.
-    With several processes each takes its positions of every batch, so the global batch stays the same.
+    The step is all the state there is, so a resumed run goes on with the patches it would have had. With several
+    processes each takes its positions of every batch, so the global batch stays the same.
+
+    Args:
+        batch_size: Patches in a step, over all processes.
+        steps_per_epoch: Steps until the next validation.
+        first_step: Tells the step that the training stands at.
+        rank: This process.
+        world_size: The number of processes.
     """
 
-    def __init__(self, batch_size: int, steps_per_epoch: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self, batch_size: int, steps_per_epoch: int, first_step: Callable[[], int], rank: int = 0, world_size: int = 1
+    ) -> None:
         if batch_size % world_size:
             raise UserError(f"batch_size={batch_size} cannot be shared out evenly among {world_size} processes")
-        self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
+        self.batch_size, self.steps_per_epoch, self.first_step = batch_size, steps_per_epoch, first_step
         self.rank, self.world_size = rank, world_size
-        self.epoch = 0
-        self.sampler = self  # Lightning sets the epoch of a loader's batch_sampler.sampler, not of its batch_sampler
-
-    def set_epoch(self, epoch: int) -> None:
-        """Go to the epoch's first step."""
-        self.epoch = epoch
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -155,7 +158,7 @@ class StepSampler(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the patch indices of each step that belong to this process."""
-        first = self.epoch * self.steps_per_epoch
+        first = self.first_step()
         for step in range(first, first + self.steps_per_epoch):
             yield list(range(step * self.batch_size + self.rank, (step + 1) * self.batch_size, self.world_size))
 
@@ -185,8 +188,12 @@ class PatchDataModule(L.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
         """The patches; the same ones whatever the number of workers."""
-        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
-        sampler = StepSampler(self.batch_size, self.steps_per_epoch, rank, world_size)
+        trainer = self.trainer
+        if trainer is None:
+            raise RuntimeError("the loader follows the trainer's step: attach the data module to a trainer first")
+        sampler = StepSampler(
+            self.batch_size, self.steps_per_epoch, lambda: trainer.global_step, trainer.global_rank, trainer.world_size
+        )
         return DataLoader(
             self.training,
             batch_sampler=sampler,

@@ -53,7 +53,7 @@ def fit(
     """
     trainer: L.Trainer = instantiate({**trainer_settings, "precision": precision, "_partial_": True})(
         max_steps=segmenter.steps,
-        max_epochs=segmenter.steps // data.steps_per_epoch,
+        max_epochs=-1,  # the steps are what counts
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, segmenter.steps),
         use_distributed_sampler=False,
@@ -74,8 +74,8 @@ def checkpoint_callbacks(folder: Path) -> list[Callback]:
     common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
     return [
         ModelCheckpoint(**common, filename="best", monitor="val_dice", mode="max", save_weights_only=True),
-        # at the epoch's end, not at its validation's, where Lightning's step counter for loggers lags by one
-        ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1, save_on_train_epoch_end=True),
+        # when its validation is over: resumed from the epoch's end, Lightning 2.6 counts an empty epoch more
+        ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1, save_on_train_epoch_end=False),
     ]
 
 
