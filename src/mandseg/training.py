@@ -53,7 +53,7 @@ def fit(
     """
     trainer: L.Trainer = instantiate({**trainer_settings, "precision": precision, "_partial_": True})(
         max_steps=segmenter.steps,
-        max_epochs=-1,  # the steps are what counts
+        max_epochs=segmenter.steps // data.steps_per_epoch + 1,  # for the progress bar; the steps are what ends it
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, segmenter.steps),
         use_distributed_sampler=False,
