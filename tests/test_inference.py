@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mandseg.data import HuWindow
-from mandseg.inference import SlidingWindow, largest_piece, predict_case
+from mandseg.inference import SlidingWindow, predict_case, without_small_pieces
 from mandseg.prepared import prepare_case
 from mandseg.preprocess import Preprocessing
 from mandseg.scan import load_scan
@@ -26,13 +26,19 @@ def test_a_prediction_lands_on_the_images_own_grid(make_case, ct, bone, affine, 
     case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
     prepared = prepare_case(case, Preprocessing((3.0, 3.0, 3.0)), tmp_path / "cache", None)
     bone_detector = lambda x: 20 * x  # noqa: E731  above the middle of the window (650 HU) is bone
-    mask = predict_case(bone_detector, prepared, SlidingWindow((16, 16, 16), 0.25), HuWindow(-200, 1500), True)
+    mask = predict_case(bone_detector, prepared, SlidingWindow((16, 16, 16), 0.25), HuWindow(-200, 1500), 0.2)
     assert mask.shape == load_scan(case).image.array.shape
     assert 2 * (mask & bone).sum() / (mask.sum() + bone.sum()) > 0.95
 
 
-def test_only_the_largest_piece_is_kept():
-    mask = np.zeros((10, 10, 10), bool)
-    mask[1:3, 1:3, 1:3] = mask[5:9, 5:9, 5:9] = True
-    assert largest_piece(mask).sum() == 64
-    assert not largest_piece(np.zeros((3, 3, 3), bool)).any()
+@pytest.mark.parametrize(("smallest_piece", "voxels"), [(0.0, 64 + 36 + 8), (0.2, 64 + 36), (0.6, 64), (1.0, 64)])
+def test_pieces_below_a_share_of_the_largest_are_dropped(smallest_piece, voxels):
+    mask = np.zeros((12, 12, 12), bool)
+    mask[8:, 8:, 8:] = True  # 64 voxels
+    mask[0:3, 0:4, 0:3] = True  # 36: the other half of an interrupted mandible
+    mask[0:2, 8:10, 0:2] = True  # 8: something else
+    assert without_small_pieces(mask, smallest_piece).sum() == voxels
+
+
+def test_an_empty_prediction_stays_empty():
+    assert not without_small_pieces(np.zeros((3, 3, 3), bool), 0.2).any()

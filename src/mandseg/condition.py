@@ -20,11 +20,13 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1], or the seed is not a whole number.
+        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, or the smallest piece no share.
     """
     check_ratio(cfg.noise_ratio)
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
+    if not 0 <= cfg.evaluation.smallest_piece <= 1:
+        raise UserError(f"evaluation.smallest_piece={cfg.evaluation.smallest_piece}: expected a share, 0 to 1")
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),

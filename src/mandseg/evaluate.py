@@ -35,7 +35,7 @@ class Evaluator:
         network: Maps (B, 1, X, Y, Z) to logits; in evaluation mode.
         sliding_window: How a volume is covered.
         window: HU to network input.
-        keep_largest: Keep the largest connected piece of a prediction only.
+        smallest_piece: Connected pieces of a prediction below this share of its largest one are dropped.
         device: Where the network is.
         predictions: The folder that the masks are written to, as NIfTI files.
     """
@@ -43,7 +43,7 @@ class Evaluator:
     network: torch.nn.Module
     sliding_window: SlidingWindow
     window: HuWindow
-    keep_largest: bool
+    smallest_piece: float
     device: torch.device
     predictions: Path
 
@@ -51,7 +51,7 @@ class Evaluator:
         """Segment one case, write the mask and score it against the reference, on the image file's own grid."""
         start = perf_counter()
         prediction = predict_case(
-            self.network, prepared, self.sliding_window, self.window, self.keep_largest, self.device
+            self.network, prepared, self.sliding_window, self.window, self.smallest_piece, self.device
         )
         seconds = perf_counter() - start
         scan = load_scan(prepared.case)

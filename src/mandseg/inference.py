@@ -51,7 +51,7 @@ def predict_case(
     case: PreparedCase,
     sliding_window: SlidingWindow,
     window: HuWindow,
-    keep_largest: bool,
+    smallest_piece: float,
     device: torch.device | str = "cpu",
 ) -> npt.NDArray[np.bool_]:
     """Segment one case.
@@ -61,7 +61,7 @@ def predict_case(
         case: The prepared case.
         sliding_window: How the volume is covered.
         window: HU to network input.
-        keep_largest: Keep the largest connected piece only.
+        smallest_piece: Connected pieces below this share of the largest one are dropped, in [0, 1].
         device: Where the network is.
 
     Returns:
@@ -72,12 +72,17 @@ def predict_case(
         logits = sliding_window(network, image)[0, 0]
     probability = torch.sigmoid(logits).cpu().numpy()
     mask = back_to_original(Volume(probability, case.grid.affine), case.original) >= 0.5
-    return largest_piece(mask) if keep_largest else mask
+    return without_small_pieces(mask, smallest_piece)
 
 
-def largest_piece(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """The largest connected component (26-neighbourhood); the mask itself where it is empty."""
+def without_small_pieces(mask: npt.NDArray[np.bool_], smallest_piece: float) -> npt.NDArray[np.bool_]:
+    """Keep the connected pieces (26-neighbourhood) of at least ``smallest_piece`` times the volume of the largest.
+
+    A share, not the largest alone: a mandible that was resected, broken or cut in two by a coarse grid has two halves.
+    """
     labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
     if n <= 1:
         return mask
-    return np.asarray(labels == 1 + int(np.argmax(np.bincount(labels.ravel())[1:])))
+    voxels = np.bincount(labels.ravel())
+    voxels[0] = 0
+    return np.asarray((voxels >= max(1.0, smallest_piece * voxels.max()))[labels])

@@ -178,7 +178,7 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
             segmenter.to(device).eval(),
             instantiate(cfg.sliding_window, _convert_="all"),
             instantiate(cfg.hu_window),
-            cfg.evaluation.keep_largest,
+            cfg.evaluation.smallest_piece,
             device,
             predictions,
         )
