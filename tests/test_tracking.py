@@ -20,8 +20,6 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from mandseg.errors import UserError
-from mandseg.mirror import resolve_mode
 from mandseg.tracking import TrackingSettings, summary, sync_hint, tracked, without_folders
 from wandb_server import wandb_server
 
@@ -259,51 +257,6 @@ def test_no_key_on_a_terminal_records_offline_and_asks_nothing(tmp_path):
     assert os.read(ours, 10_000).decode().split() == ["True", "2"]
     for end in (ours, theirs):
         os.close(end)
-
-
-@pytest.mark.parametrize(
-    ("mode", "wandb_mode", "key", "expected"),
-    [
-        ("auto", None, None, "offline"),
-        ("auto", None, "k" * 40, "online"),
-        ("auto", "", "k" * 40, "online"),
-        ("auto", "offline", "k" * 40, "offline"),
-        ("auto", "dryrun", "k" * 40, "offline"),
-        ("auto", "disabled", "k" * 40, "disabled"),
-        ("auto", "online", None, "offline"),
-        ("online", "offline", "k" * 40, "online"),
-        ("online", None, None, "offline"),
-        ("offline", "online", "k" * 40, "offline"),
-        ("disabled", "online", "k" * 40, "disabled"),
-    ],
-)
-def test_a_run_is_online_only_with_a_key(monkeypatch, mode, wandb_mode, key, expected):
-    for name, value in (("WANDB_MODE", wandb_mode), ("WANDB_API_KEY", key)):
-        if value is not None:
-            monkeypatch.setenv(name, value)
-    assert resolve_mode(mode) == expected
-
-
-@pytest.mark.parametrize(("machine", "expected"), [("api.wandb.ai", "online"), ("wandb.hospital.example", "offline")])
-def test_a_key_in_netrc_counts_for_its_own_server(monkeypatch, tmp_path, machine, expected):
-    (tmp_path / "netrc").write_text(f"machine {machine} login user password {'k' * 40}\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert resolve_mode("auto") == expected
-
-
-def test_a_broken_netrc_is_named_and_means_no_key(monkeypatch, tmp_path, caplog):
-    (tmp_path / "netrc").write_text("machine\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    assert resolve_mode("auto") == "offline"
-    assert str(tmp_path / "netrc") in caplog.text
-
-
-def test_an_unknown_mode_is_refused_with_the_known_ones(monkeypatch):
-    with pytest.raises(UserError, match=r"tracking.mode=onlin: expected one of auto, online, offline, disabled"):
-        chosen(mode="onlin")
-    monkeypatch.setenv("WANDB_MODE", "sometimes")
-    with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
-        resolve_mode("auto")
 
 
 def test_only_rank_zero_opens_a_run(tmp_path, monkeypatch):
