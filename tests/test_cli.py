@@ -11,7 +11,7 @@ import mandseg
 from mandseg.cli import main
 from mandseg.cohort import Case, Cohort, read_cohort, write_cohort
 from mandseg.errors import UserError
-from mandseg.noise import PlanningPanel
+from mandseg.noise import load_preset
 from mandseg.phantom.population import GERIATRIC
 from mandseg.volume import Volume
 
@@ -195,7 +195,7 @@ def test_prepare_phantom_passes_sizes_seed_and_panel_on(
     monkeypatch.setattr("mandseg.phantom.cohorts.write_phantom_cohort", write)
     options = ["--population", "geriatric", "--train", 3, "--val", 0, "--test", 2, "--seed", 5]
     assert run("prepare", "phantom", tmp_path / "out", *options) == 0
-    assert seen == [tmp_path / "out", GERIATRIC, 3, 0, 2, 5, PlanningPanel(seed=5)]
+    assert seen == [tmp_path / "out", GERIATRIC, 3, 0, 2, 5, load_preset("planning", seed=5)]
     assert run("prepare", "phantom", tmp_path / "out", "--no-noisy") == 0
     assert seen[-1] is None
     assert capsys.readouterr().out == f"{cohort}: 2 cases (1 train, 1 test), 0 skipped\n" * 2

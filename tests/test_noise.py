@@ -1,15 +1,57 @@
-"""Contouring errors: in mm, on the mask's own grid, signed, and a function of seed and case."""
+"""Contouring errors: in mm, on the mask's own grid, signed, and a function of seed and settings."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mandseg.cohort import Case
 from mandseg.errors import UserError
-from mandseg.noise import PlanningContour, PlanningPanel, Recorded, signed_distance_mm, smooth_field
+from mandseg.noise import (
+    BoundaryWalk,
+    DroppedEnds,
+    EveryNth,
+    GrossError,
+    HandJitter,
+    Margin,
+    MetalSmear,
+    NeighbouringBone,
+    Polygon,
+    Pose,
+    Profile,
+    RamusShaved,
+    SmoothError,
+    SymphysisOverdrawn,
+    Target,
+    TeethIncluded,
+    TipsCut,
+)
+from mandseg.noise.distance import signed_distance_mm, smooth_field
 
-SPACINGS = st.tuples(*[st.sampled_from([0.8, 1.0, 2.0, 3.9])] * 2, st.sampled_from([1.0, 2.5, 3.0]))
+MODES = [
+    SmoothError(1.0, 10.0, 0.3),
+    Margin(1.0),
+    BoundaryWalk(),
+    Polygon(4.0),
+    HandJitter(0.5, 6.0, 0.3),
+    EveryNth(3),
+    DroppedEnds(5.0, 5.0),
+    Pose(2.0, 3.0),
+    TeethIncluded(6.0),
+    TipsCut(6.0, 6.0),
+    RamusShaved(1.0),
+    SymphysisOverdrawn(2.0),
+    NeighbouringBone(3.0),
+    MetalSmear(2.0),
+]
+NAMES = [type(mode).__name__ for mode in MODES]
+SPACINGS = st.tuples(*[st.sampled_from([0.3, 0.8, 1.0, 2.0, 3.9])] * 2, st.sampled_from([0.3, 1.0, 2.5, 5.0]))
+ISO = (1.0, 1.0, 1.0)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
 
 
 def ball(radius_mm, spacing_mm, size=24):
@@ -17,32 +59,91 @@ def ball(radius_mm, spacing_mm, size=24):
     return sum(g**2 for g in grids) <= radius_mm**2
 
 
-def case(case_id="a", annotator="", **files):
-    return Case(case_id, case_id, "train", None, files.get("reference"), files.get("noisy"), annotator)
+def horseshoe(shape=(60, 50, 40)):
+    """A body 8 mm high with a ramus on each side; 1 mm voxels, front at high y."""
+    mask = np.zeros(shape, bool)
+    mask[10:50, 40:46, 8:16] = True  # chin
+    for side in (np.s_[10:16], np.s_[44:50]):
+        mask[side, 10:46, 8:16] = True
+        mask[side, 10:22, 8:36] = True
+        mask[side, 14:18, 30:36] = False  # notch
+    return mask
 
 
+def ct(mask, seed=0):
+    hu = np.full(mask.shape, 40, np.int16) + rng(seed).integers(-20, 20, mask.shape).astype(np.int16)
+    hu[mask] = 900
+    return hu
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+def test_every_mode_changes_a_mandible_and_gives_a_mask_on_its_grid(mode):
+    mask, hu = horseshoe(), ct(horseshoe())
+    hu[20:40, 40:46, 17:22] = 3000  # teeth of metal
+    mask[26:34, 30:40, 8:16] |= ball(6.0, ISO, 12)[2:10, 2:12, 2:10]  # a round edge for the polygon to cut
+    drawn = mode(mask, ISO, rng(), hu)
+    assert drawn.shape == mask.shape
+    assert drawn.dtype == np.bool_
+    assert (drawn != mask).any()
+    assert drawn.any()
+
+
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
 @given(spacing=SPACINGS, seed=st.integers(0, 50))
-@settings(max_examples=20, deadline=None)
-def test_zero_severity_is_the_identity(spacing, seed):
-    mask = np.random.default_rng(seed).random((12, 11, 10)) > 0.7
-    assert (PlanningContour()(mask, spacing, np.random.default_rng(0)) == mask).all()
+@settings(max_examples=8, deadline=None)
+def test_every_mode_of_size_zero_is_the_identity(mode, spacing, seed):
+    mask = rng(seed).random((12, 11, 10)) > 0.7
+    assert (mode.scaled(0.0)(mask, spacing, rng(), ct(mask)) == mask).all()
 
 
-@given(spacing=SPACINGS, shift=st.floats(3, 4.5))
+@pytest.mark.parametrize("mode", MODES, ids=NAMES)
+@given(spacing=SPACINGS, seed=st.integers(0, 50))
+@settings(max_examples=8, deadline=None)
+def test_the_seed_determines_every_mode_on_any_mask(mode, spacing, seed):
+    mask = rng(seed).random((14, 9, 7)) > 0.8
+    first, again = (mode(mask, spacing, rng(seed), ct(mask)) for _ in range(2))
+    assert (first == again).all()
+
+
+@pytest.mark.parametrize("mode", [*MODES, GrossError(1.0)], ids=[*NAMES, "GrossError"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (8, 8, 1), (1, 9, 4), (3, 1, 5)])
+def test_one_voxel_one_slice_and_full_volumes_give_a_profile_a_result(mode, shape):
+    full = np.ones(shape, bool)
+    drawn = Profile([mode])(full, (1, 1, 3), rng(), ct(full))
+    assert drawn.shape == shape
+    one = np.zeros(shape, bool)
+    one[0, 0, 0] = True
+    assert Profile([mode])(one, (1, 1, 3), rng(), ct(one)).shape == shape
+
+
+def test_an_empty_mask_is_refused_by_modes_and_profiles():
+    for draw in (Margin(1.0), Profile([Margin(1.0)])):
+        with pytest.raises(ValueError, match="empty"):
+            draw(np.zeros((4, 4, 4), bool), ISO, rng())
+
+
+@given(spacing=st.tuples(*[st.sampled_from([0.8, 1.0, 2.0])] * 2, st.sampled_from([1.0, 2.5])), mm=st.floats(3, 4.5))
 @settings(max_examples=15, deadline=None)
-def test_outward_bias_adds_volume_and_inward_bias_takes_it(spacing, shift):
+def test_outward_bias_adds_volume_and_inward_bias_takes_it(spacing, mm):
     mask = ball(9.0, spacing)
-    larger = PlanningContour(outward_mm=shift)(mask, spacing, np.random.default_rng(0))
-    smaller = PlanningContour(outward_mm=-shift)(mask, spacing, np.random.default_rng(0))
-    assert smaller.sum() < mask.sum() < larger.sum()
-    assert (larger | mask).sum() == larger.sum()
+    for mode in (Margin(mm), SmoothError(0.0, 15.0, mm)):
+        larger, smaller = mode(mask, spacing, rng()), mode.scaled(-1.0)(mask, spacing, rng())
+        assert smaller.sum() < mask.sum() < larger.sum()
+        assert (larger | mask).sum() == larger.sum()
 
 
-def test_a_displacement_is_in_millimetres_whatever_the_spacing():
-    for spacing in ((1.0, 1.0, 1.0), (1.0, 1.0, 2.0), (2.0, 1.0, 1.0)):
-        grown = PlanningContour(outward_mm=3.0)(ball(8.0, spacing, 40), spacing, np.random.default_rng(0))
-        radius_mm = (grown.sum() * np.prod(spacing) * 3 / 4 / np.pi) ** (1 / 3)
-        assert radius_mm == pytest.approx(8 + 3, abs=0.5)  # half a voxel
+def test_a_margin_is_in_millimetres_whatever_the_spacing():
+    for spacing in (ISO, (1.0, 1.0, 2.0), (2.0, 1.0, 1.0)):
+        for mm in (-2.9, 2.9):  # no voxel centre lies just there
+            drawn = Margin(mm)(ball(8.0, spacing, 40), spacing, rng())
+            radius_mm = (drawn.sum() * np.prod(spacing) * 3 / 4 / np.pi) ** (1 / 3)
+            assert radius_mm == pytest.approx(8 + mm, abs=0.5)  # half a voxel
+
+
+def test_errors_smaller_than_half_a_voxel_add_up():
+    mask = ball(8.0, ISO)
+    assert (Margin(0.3)(mask, ISO, rng()) == mask).all()
+    assert Profile([Margin(0.3)] * 4)(mask, ISO, rng()).sum() == Margin(1.2)(mask, ISO, rng()).sum()
 
 
 def test_signed_distance_is_that_of_a_ruler():
@@ -52,90 +153,211 @@ def test_signed_distance_is_that_of_a_ruler():
     np.testing.assert_allclose(distance[:, 2, 2][[0, 3, 5, 7, 10]], [7, 1, -3, 1, 7], atol=0.3)
 
 
-def test_the_result_is_a_mask_on_the_same_grid_also_at_the_border():
-    mask = np.zeros((20, 18, 16), bool)
-    mask[:6, :5, 10:] = True
-    style = PlanningContour(1.0, 2.0, 10.0, 0.5, 3, 4.0, 6.0)
-    noisy = style(mask, (1.0, 1.0, 2.5), np.random.default_rng(0))
-    assert noisy.shape == mask.shape
-    assert noisy.dtype == np.bool_
-    assert noisy.any()
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 1000), correlation=st.floats(2, 30))
+def test_the_random_field_is_standardised(seed, correlation):
+    field = smooth_field((20, 20, 20), (1, 1, 2), correlation, rng(seed))
+    assert field.mean() == pytest.approx(0, abs=1e-4)
+    assert field.std() == pytest.approx(1, abs=1e-3)
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (8, 8, 1)])
-def test_one_voxel_and_one_slice_give_a_result(shape):
-    noisy = PlanningContour(0.5, 0.5, 10.0, 0.2, 2, 3.0, 3.0)(np.ones(shape, bool), (1, 1, 3), np.random.default_rng(0))
-    assert noisy.any()
+def test_a_longer_correlation_makes_a_smoother_field():
+    rough, smooth = (smooth_field((30, 30, 30), ISO, c, rng()) for c in (3, 12))
+    assert np.abs(np.diff(smooth, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, axis=0)).mean()
 
 
-def test_an_empty_mask_is_refused():
-    with pytest.raises(ValueError, match="empty"):
-        PlanningContour()(np.zeros((4, 4, 4), bool), (1, 1, 1), np.random.default_rng(0))
+def test_a_hand_jitters_from_slice_to_slice_and_a_smooth_error_does_not():
+    flat = smooth_field((30, 30, 30), ISO, (10, 10, 0), rng())
+    neighbours = [np.corrcoef(flat[:, :, k].ravel(), flat[:, :, k + 1].ravel())[0, 1] for k in range(29)]
+    assert abs(np.mean(neighbours)) < 0.2
+    deep = smooth_field((30, 30, 30), ISO, 10, rng())
+    assert np.corrcoef(deep[:, :, 10].ravel(), deep[:, :, 11].ravel())[0, 1] > 0.9
 
 
-def test_condyle_tips_are_missing_from_the_top_only():
-    mask = np.zeros((20, 10, 20), bool)
-    mask[2:6, 3:7, 2:18] = mask[14:18, 3:7, 2:18] = True  # two rami
-    cut = PlanningContour(tips_cut_mm=4.0)(mask, (1, 1, 1), np.random.default_rng(0))
-    assert (cut[:, :, :12] == mask[:, :, :12]).all()
-    assert not cut[:, :, 16:].any()
+def test_a_walk_that_only_expands_and_never_leaves_a_patch_behind_is_a_margin():
+    mask = ball(8.0, ISO)
+    walked = BoundaryWalk(steps=4, step_mm=0.5, outward=1.0, flip=1.0)(mask, ISO, rng())
+    assert (walked == Margin(2.0)(mask, ISO, rng())).all()
 
 
-def test_teeth_raise_the_front_of_the_body_only():
-    mask = np.zeros((12, 20, 20), bool)
-    mask[3:9, 2:18, 4:8] = True
-    raised = PlanningContour(teeth_mm=5.0)(mask, (1, 1, 1), np.random.default_rng(0))
-    assert raised[6, 15, 12]  # anterior, above
-    assert not raised[6, 3, 10]  # posterior
-    assert not raised[6, 15, 3]  # below
+def test_a_polygon_of_a_disc_stays_within_its_tolerance_and_has_fewer_corners():
+    disc = np.repeat(ball(14.0, ISO, 40)[:, :, 20:21], 3, axis=2)
+    drawn = Polygon(2.0)(disc, ISO, rng())
+    assert (drawn != disc).any()
+    assert np.abs(signed_distance_mm(disc, ISO)[drawn != disc]).max() <= 2.0 + 0.5
+    square = np.zeros((20, 20, 3), bool)
+    square[5:15, 5:15] = True
+    assert (Polygon(0.4)(square, ISO, rng()) == square).all()  # four corners say it all
+
+
+def test_a_polygon_keeps_a_hole():
+    ring = np.zeros((30, 30, 1), bool)
+    ring[3:27, 3:27] = True
+    ring[10:20, 10:20] = False
+    assert not Polygon(1.0)(ring, ISO, rng())[15, 15, 0]
 
 
 def test_slices_between_the_drawn_ones_are_interpolated():
     mask = np.zeros((20, 20, 9), bool)
     mask[8:12, 8:12, :] = True
     mask[4:16, 4:16, 4] = True  # a wide slice that is not drawn when every 8th is
-    drawn = PlanningContour(drawn_every=8)(mask, (1, 1, 20.0), np.random.default_rng(0))
+    drawn = EveryNth(8)(mask, (1, 1, 20.0), rng())
     assert drawn[:, :, 4].sum() == drawn[:, :, 0].sum()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
-@given(seed=st.integers(0, 1000), correlation=st.floats(2, 30))
-def test_the_random_field_is_standardised(seed, correlation):
-    field = smooth_field((20, 20, 20), (1, 1, 2), correlation, np.random.default_rng(seed))
-    assert field.mean() == pytest.approx(0, abs=1e-4)
-    assert field.std() == pytest.approx(1, abs=1e-3)
+def test_dropped_ends_leave_the_middle_alone():
+    mask = np.zeros((8, 8, 40), bool)
+    mask[2:6, 2:6, 5:35] = True
+    drawn = DroppedEnds(top_mm=4.0, bottom_mm=4.0)(mask, ISO, rng())
+    assert (drawn[:, :, 12:28] == mask[:, :, 12:28]).all()
+    assert not drawn[:, :, 33:].any()
+    assert not drawn[:, :, :7].any()
 
 
-def test_a_longer_correlation_makes_a_smoother_field():
-    rough, smooth = (smooth_field((30, 30, 30), (1, 1, 1), c, np.random.default_rng(0)) for c in (3, 12))
-    assert np.abs(np.diff(smooth, axis=0)).mean() < 0.5 * np.abs(np.diff(rough, axis=0)).mean()
+def test_a_pose_keeps_the_volume_and_moves_the_centre_by_its_shift():
+    mask = ball(8.0, ISO, 40)
+    moved = Pose(shift_mm=3.0, rotation_deg=10.0)(mask, ISO, rng(1))
+    assert moved.sum() == pytest.approx(mask.sum(), rel=0.05)
+    shift = 3.0 * rng(1).standard_normal(3)
+    np.testing.assert_allclose(np.argwhere(moved).mean(0) - np.argwhere(mask).mean(0), shift, atol=0.3)
 
 
-def test_a_panels_contour_depends_on_seed_case_and_annotator_alone(tmp_path):
-    mask, spacing = ball(10, (1, 1, 2)), (1.0, 1.0, 2.0)
-    panel = PlanningPanel(seed=3)
-    first = panel.draw(case("a"), mask, None, spacing)
-    panel.draw(case("b"), mask, None, spacing)
-    assert (panel.draw(case("a"), mask, None, spacing) == first).all()
-    assert (PlanningPanel(seed=4).draw(case("a"), mask, None, spacing) != first).any()
-    assert (panel.draw(case("c"), mask, None, spacing) != first).any()
+def test_a_rotation_turns_by_its_angle():
+    bar = np.zeros((41, 41, 9), bool)
+    bar[5:36, 18:23, 2:7] = True
+    seed = next(s for s in range(200) if abs(rng(s).standard_normal(6)[5]) > 1.5)
+    angle = np.deg2rad(10 * rng(seed).standard_normal(6)[5])
+    turned = np.argwhere(Pose(0.0, 10.0)(bar, ISO, rng(seed)))[:, :2]
+    axis = np.linalg.eigh(np.cov(turned.T))[1][:, -1]
+    assert np.arctan(axis[1] / axis[0]) == pytest.approx(angle, abs=np.deg2rad(5))
 
 
-def test_cases_are_dealt_out_among_the_panel_and_recorded_annotators_are_kept():
-    panel = PlanningPanel(size=12)
-    drawn = {panel.annotator(case(f"case {k}")) for k in range(200)}
-    assert drawn == {f"dosimetrist_{k:02d}" for k in range(1, 13)}
-    assert panel.annotator(case("a", annotator="Mrs B")) == "Mrs B"
-    assert panel.style("dosimetrist_01") != panel.style("dosimetrist_02")
+def test_teeth_are_what_is_dense_above_the_front_and_only_with_the_ct():
+    mask = horseshoe()
+    hu = ct(mask)
+    hu[25:35, 40:46, 16:22] = 2500  # lower front teeth, 6 mm
+    hu[25:35, 40:46, 26:32] = 2500  # upper front teeth
+    drawn = TeethIncluded(7.0)(mask, ISO, rng(), hu)
+    assert drawn[26:34, 41:45, 16:22].all()
+    assert not drawn[:, :, 24:][:, 30:].any()
+    assert (drawn[:, :, :15] == mask[:, :, :15]).all()
+    raised = TeethIncluded(5.0)(mask, ISO, rng())
+    assert raised[30, 43, 18]
+    assert not raised[30, 43, 23]
 
 
-def test_a_panel_of_severity_zero_draws_the_reference():
-    mask = ball(8, (1, 1, 2))
-    assert (PlanningPanel(severity=0).draw(case(), mask, None, (1.0, 1.0, 2.0)) == mask).all()
+def test_processes_are_missing_from_the_top_only():
+    mask = horseshoe()
+    cut = TipsCut(condyle_mm=4.0, coronoid_mm=4.0)(mask, ISO, rng())
+    assert (cut[:, :, :28] == mask[:, :, :28]).all()
+    assert not cut[:, :, 34:].any()
+    only_coronoid = TipsCut(condyle_mm=0.0, coronoid_mm=4.0)(mask, ISO, rng())
+    assert (only_coronoid[:, :14] == mask[:, :14]).all()
+    assert not only_coronoid[:, 18:, 34:].any()
 
 
-def test_a_case_without_what_a_source_needs_is_named():
-    with pytest.raises(UserError, match="case a: no noisy label"):
-        Recorded().draw(case(), np.ones((2, 2, 2), bool), None, (1, 1, 1))
-    with pytest.raises(UserError, match="case a: no reference"):
-        PlanningPanel().draw(case(), None, None, (1, 1, 1))
+def test_ramus_and_chin_are_changed_where_they_are():
+    mask = horseshoe()
+    shaved = RamusShaved(1.5)(mask, ISO, rng())
+    assert shaved[:, 10:22, 20:].sum() < 0.8 * mask[:, 10:22, 20:].sum()
+    assert (shaved[:, 38:] == mask[:, 38:]).all()
+    thick = SymphysisOverdrawn(2.0)(mask, ISO, rng())
+    assert thick[30, 47, 12]
+    assert (thick[:, :24] == mask[:, :24]).all()
+
+
+def test_neighbouring_bone_comes_in_by_its_reach():
+    mask = horseshoe()
+    hu = ct(mask)
+    hu[20:40, 40:46, 16:26] = 400
+    drawn = NeighbouringBone(reach_mm=3.0)(mask, ISO, rng(), hu)
+    assert drawn[30, 43, 17]
+    assert not drawn[30, 43, 21]
+
+
+def test_metal_smears_its_own_slices_only():
+    mask = horseshoe()
+    hu = ct(mask)
+    assert (MetalSmear(3.0)(mask, ISO, rng(), hu) == mask).all()
+    hu[28:32, 42:45, 12:14] = 3071
+    drawn = MetalSmear(3.0)(mask, ISO, rng(), hu)
+    changed = np.flatnonzero((drawn != mask).any(axis=(0, 1)))
+    assert changed.size
+    assert set(changed) <= {11, 12, 13, 14}
+
+
+@pytest.mark.parametrize("mode", [NeighbouringBone(), MetalSmear()])
+def test_a_mode_that_follows_the_image_says_so_where_there_is_none(mode):
+    with pytest.raises(ValueError, match="needs the CT"):
+        mode(horseshoe(), ISO, rng())
+
+
+def test_gross_errors_come_at_their_rate():
+    mask = horseshoe()
+    spoilt = [(Profile([GrossError(0.25)])(mask, ISO, rng(seed)) != mask).any() for seed in range(120)]
+    assert 0.15 < np.mean(spoilt) < 0.36
+
+
+def test_each_gross_error_is_what_it_says():
+    mask, hu = horseshoe(), ct(horseshoe())
+    hu[5:55, 20:30, 20:30] = 500  # another bone
+    drawn = {
+        kind: Profile([GrossError(1.0, [kind])])(mask, ISO, rng(), hu)
+        for kind in ("piece_missing", "side_missing", "wrong_structure", "empty")
+    }
+    assert 0 < drawn["piece_missing"].sum() < mask.sum()
+    assert drawn["side_missing"].sum() == pytest.approx(mask.sum() / 2, rel=0.1)
+    assert not (drawn["wrong_structure"] & mask).any()
+    assert drawn["wrong_structure"].any()
+    assert not drawn["empty"].any()
+    with pytest.raises(UserError, match="gross error 'piece'"):
+        GrossError(0.1, ["piece"])
+
+
+PROFILE = Profile([TipsCut(4, 4), SmoothError(0.8, 8, 0.3), HandJitter(0.4), Polygon(0.5), EveryNth(2)])
+
+
+@pytest.mark.parametrize("dice", [0.95, 0.85, 0.7])
+def test_a_target_dice_is_met(dice):
+    mask = horseshoe()
+    drawn = replace(PROFILE, target=Target("dice", dice))(mask, ISO, rng())
+    assert 2 * (drawn & mask).sum() / (drawn.sum() + mask.sum()) == pytest.approx(dice, abs=0.005)
+
+
+def test_a_target_hd95_is_met():
+    from mandseg.metrics import score
+
+    mask = horseshoe()
+    drawn = replace(PROFILE, target=Target("hd95_mm", 3.0))(mask, ISO, rng())
+    assert score(drawn, mask, ISO)["hd95_mm"] == pytest.approx(3.0, abs=0.25)
+
+
+def test_a_target_of_perfection_is_the_reference():
+    assert (replace(PROFILE, target=Target("dice", 1.0))(horseshoe(), ISO, rng()) == horseshoe()).all()
+
+
+def test_a_target_out_of_reach_is_said_with_both_values():
+    with pytest.raises(ValueError, match=r"target dice 0\.3 cannot be reached: 1\.000 at severity 16"):
+        Profile([], target=Target("dice", 0.3))(horseshoe(), ISO, rng())
+    with pytest.raises(UserError, match=r"target_dice=1\.2"):
+        Target("dice", 1.2)
+
+
+def test_gross_errors_come_after_calibration():
+    spoilt = Profile([*PROFILE.modes, GrossError(1.0, ["empty"])], target=Target("dice", 0.9))
+    assert not spoilt(horseshoe(), ISO, rng()).any()
+
+
+def test_severity_zero_is_the_reference_whatever_the_profile():
+    assert (
+        Profile([*MODES, GrossError(1.0)], severity=0.0)(horseshoe(), ISO, rng(), ct(horseshoe())) == horseshoe()
+    ).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 100))
+def test_agreement_falls_with_severity(seed):
+    mask = horseshoe()
+    drawn = [replace(PROFILE, severity=s)(mask, ISO, rng(seed)) for s in (0.25, 1.0, 3.0)]
+    dices = [2 * (d & mask).sum() / (d.sum() + mask.sum()) for d in drawn]
+    assert dices == sorted(dices, reverse=True)

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from mandseg.cohort import Case, Cohort, read_cohort
 from mandseg.errors import UserError
-from mandseg.noise import PlanningPanel
+from mandseg.noise import load_preset
 from mandseg.phantom import (
     CLINIC,
     GERIATRIC,
@@ -45,7 +45,7 @@ def mandible_masks() -> list[np.ndarray]:
 @pytest.fixture(scope="module")
 def noisy_cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     folder = tmp_path_factory.mktemp("phantom") / "clinic"
-    return write_phantom_cohort(folder, COARSE, 1, 1, 1, seed=1, noise=PlanningPanel(), processes=1)
+    return write_phantom_cohort(folder, COARSE, 1, 1, 1, seed=1, noise=load_preset("planning"), processes=1)
 
 
 def dice(one: Path, other: Path) -> float:
@@ -236,7 +236,9 @@ def labelled(case: Case) -> tuple[Path, Path, Path]:
 
 def test_noisy_label_of_an_lps_case_overlaps_its_reference(tmp_path: Path) -> None:
     population = replace(COARSE, orientation="LPS")
-    cohort = write_phantom_cohort(tmp_path / "lps", population, 0, 0, 1, seed=1, noise=PlanningPanel(), processes=1)
+    cohort = write_phantom_cohort(
+        tmp_path / "lps", population, 0, 0, 1, seed=1, noise=load_preset("planning"), processes=1
+    )
     assert dice(*labelled(cohort.cases[0])[:2]) > 0.4
 
 
@@ -310,7 +312,7 @@ def test_two_processes_at_once_make_one_cohort(tmp_path: Path) -> None:
 
 
 def test_parallel_and_serial_writing_agree(noisy_cohort: Cohort, tmp_path: Path) -> None:
-    parallel = write_phantom_cohort(tmp_path / "p", COARSE, 1, 1, 1, seed=1, noise=PlanningPanel(), processes=2)
+    parallel = write_phantom_cohort(tmp_path / "p", COARSE, 1, 1, 1, seed=1, noise=load_preset("planning"), processes=2)
     for one, other in zip(noisy_cohort.cases, parallel.cases, strict=True):
         assert (one.case_id, one.annotator) == (other.case_id, other.annotator)
         for path, same in zip(labelled(one), labelled(other), strict=True):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mandseg.errors import UserError
-from mandseg.noise import PlanningPanel, Recorded
+from mandseg.noise import Recorded, load_preset
 from mandseg.prepared import prepare_case, prepare_cases
 from mandseg.preprocess import Preprocessing, back_to_original, body_window, resample_onto
 from mandseg.scan import load_scan
@@ -61,7 +61,7 @@ def test_the_cache_is_made_once_and_again_when_a_file_changes(make_case, tmp_pat
 
 
 def test_jobs_that_start_at_once_share_one_entry(make_case, tmp_path):
-    case, panel = make_case(), PlanningPanel()
+    case, panel = make_case(), load_preset("planning")
     with ThreadPoolExecutor(4) as pool:
         jobs = [pool.submit(prepare_case, case, FINE, tmp_path / "cache", panel) for _ in range(4)]
     assert len({job.result().folder for job in jobs}) == 1
@@ -75,7 +75,7 @@ def test_recorded_and_simulated_noise_lie_side_by_side(make_case, tmp_path, bone
     case = make_case(noisy=noisy)
     recorded, planned, other = (
         prepare_case(case, FINE, tmp_path / "cache", source)
-        for source in (Recorded(), PlanningPanel(), PlanningPanel(seed=1))
+        for source in (Recorded(), load_preset("planning"), load_preset("planning", seed=1))
     )
     assert recorded.folder == planned.folder
     assert recorded.noisy.sum() == pytest.approx(recorded.reference.sum() * 8 / 9, rel=0.1)

@@ -38,14 +38,14 @@ def phantom(
     Example: [bold]mandseg prepare phantom cohorts/old --population geriatric --train 0 --val 0 --test 20[/bold]
     """
     from mandseg.importers import Imported
-    from mandseg.noise import PlanningPanel
+    from mandseg.noise import load_preset
     from mandseg.phantom.cohorts import write_phantom_cohort
     from mandseg.phantom.population import POPULATIONS
 
     known = {known.name: known for known in POPULATIONS}
     if population not in known:
         raise UserError(f"population {population!r}: expected one of {', '.join(known)}")
-    panel = PlanningPanel(seed=seed) if noisy else None
+    panel = load_preset("planning", seed=seed) if noisy else None
     _show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
 
 

@@ -13,6 +13,16 @@ from mandseg.plan import check_ratio
 NOT_CONDITION = frozenset(
     {"hydra", "study", "trainer", "tracking", "eval", "evaluation", "output_dir", "cache_dir", "num_workers", "debug"}
 )
+NOISE_KNOBS: dict[str, tuple[str, Any]] = {
+    "seed": ("seed", 0),
+    "severity": ("x", 1.0),
+    "bias_mm": ("bias", 0.0),
+    "target_dice": ("dice", None),
+    "target_hd95_mm": ("hd95_", None),
+    "annotators": ("by_", None),
+    "leave_out": ("without_", None),
+}
+"""Knobs of a noise preset: how a change is marked in the name of a condition, and what is no change."""
 CACHE_KEYS = frozenset({"cache_dir"})  # inside groups: a folder, not a setting
 
 
@@ -31,11 +41,21 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
         "data": cfg.data.name,
-        "noise": cfg.noise.name,
+        "noise": noise_label(cfg.noise),
         "model": cfg.model.name,
         "method": cfg.method.name,
         "config_hash": config_hash(cfg),
     }
+
+
+def noise_label(noise: DictConfig) -> str:
+    """Name the noise: its preset and what was changed, e.g. ``planning-dice0.85``, so that arms are told apart."""
+    changed = [
+        f"{mark}{_short(noise[knob])}"
+        for knob, (mark, default) in NOISE_KNOBS.items()
+        if knob in noise and noise[knob] != default
+    ]
+    return "-".join([noise.name, *changed])
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -60,6 +80,18 @@ def run_name(cfg: DictConfig) -> str:
     c = condition(cfg)
     ratio = f"{c['noise_ratio']:.6f}".rstrip("0").rstrip(".")
     return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
+
+
+def _short(value: Any) -> str:
+    """A value as a piece of a folder's name."""
+    text = (
+        "+".join(map(str, value))
+        if OmegaConf.is_list(value)
+        else f"{value:g}"
+        if isinstance(value, int | float)
+        else str(value)
+    )
+    return "".join(letter if letter.isalnum() or letter in ".+_" else "_" for letter in text)
 
 
 def _digest(settings: dict[str, Any]) -> str:

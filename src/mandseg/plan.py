@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mandseg.cohort import Case
 from mandseg.errors import UserError
 from mandseg.files import write_text
+from mandseg.noise import NoiseSource, Panel
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,30 @@ def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> NoiseP
     check_ratio(ratio)
     order = noisy_order(annotators, seed)
     return NoisePlan(ratio, seed, dict(annotators), frozenset(order[: round(ratio * len(order))]))
+
+
+def cases_by(
+    cases: Sequence[Case], noise: NoiseSource, annotators: Sequence[str] | None, leave_out: str | None
+) -> tuple[Case, ...]:
+    """Keep the cases whose noisy label is by some annotators: those listed, or all but one.
+
+    Raises:
+        UserError: A name that no case and no panel has, or no case is left.
+    """
+    drawn_by = {case.case_id: noise.annotator(case) for case in cases}
+    known = set(drawn_by.values()) | set(noise.names if isinstance(noise, Panel) else ())
+    for knob, names in (("annotators", annotators or ()), ("leave_out", [leave_out] if leave_out else [])):
+        if unknown := sorted(set(names) - known):
+            raise UserError(
+                f"noise.{knob}: nobody is called {unknown[0]!r}, there are {', '.join(sorted(known - {''}))}"
+            )
+    kept = [name for name in known if name != leave_out and (annotators is None or name in annotators)]
+    chosen = tuple(case for case in cases if drawn_by[case.case_id] in kept)
+    if not chosen:
+        raise UserError(
+            f"noise.annotators={annotators}, noise.leave_out={leave_out}: no training case is left of {len(cases)}"
+        )
+    return chosen
 
 
 def check_ratio(ratio: float) -> None:

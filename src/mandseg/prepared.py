@@ -20,15 +20,13 @@ from filelock import FileLock
 from mandseg.cohort import Case
 from mandseg.errors import UserError
 from mandseg.files import write_text
-from mandseg.noise import PlanningPanel, Recorded
+from mandseg.noise import NoiseSource
 from mandseg.preprocess import Hu, Label, Preprocessing
 from mandseg.progress import for_each
 from mandseg.scan import Scan, load_scan
 from mandseg.volume import Geometry, Volume, to_canonical
 
-FORMAT = 4  # part of every key: raise it when the meaning of an entry changes
-
-NoiseSource = Recorded | PlanningPanel
+FORMAT = 5  # part of every key: raise it when the meaning of an entry changes
 
 
 @dataclass(frozen=True)
@@ -135,14 +133,15 @@ def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> Non
 def _draw(scan: Scan, noise: NoiseSource) -> Volume:
     reference = None if scan.reference is None else to_canonical(scan.reference)
     recorded = None if scan.noisy is None else to_canonical(scan.noisy)
-    grid = to_canonical(scan.image).geometry
+    image = to_canonical(scan.image)
     drawn = noise.draw(
         scan.case,
         None if reference is None else np.asarray(reference.array, dtype=np.bool_),
         None if recorded is None else np.asarray(recorded.array, dtype=np.bool_),
-        grid.spacing_mm,
+        image.geometry.spacing_mm,
+        image.array,
     )
-    return Volume(drawn, grid.affine)
+    return Volume(drawn, image.affine)
 
 
 def _save_array(path: Path, array: Label) -> None:
@@ -158,8 +157,7 @@ def _noisy_file(case: Case, folder: Path, noise: NoiseSource | None) -> Path | N
     """Where a case's noisy label lies; None where it has none or none is wanted."""
     if noise is None or not noise.available(case):
         return None
-    words = repr((noise, noise.annotator(case), case.case_id if isinstance(noise, PlanningPanel) else ""))
-    return folder / f"noisy-{hashlib.sha256(words.encode()).hexdigest()[:16]}.npy"
+    return folder / f"noisy-{hashlib.sha256(noise.label_key(case).encode()).hexdigest()[:16]}.npy"
 
 
 def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> bool:

@@ -20,7 +20,7 @@ from mandseg.errors import UserError
 from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.files import write_text
 from mandseg.metrics import METRICS
-from mandseg.plan import NoisePlan, plan_noise
+from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
 from mandseg.segmenter import Segmenter
@@ -92,7 +92,8 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     def clean(cases: Sequence[Case]) -> list[PreparedCase]:
         return prepare_cases(cases, preprocessing, cache)
 
-    training = prepare_cases(sources.training.split("train"), preprocessing, cache, noise)
+    chosen = cases_by(sources.training.split("train"), noise, cfg.noise.annotators, cfg.noise.leave_out)
+    training = prepare_cases(chosen, preprocessing, cache, noise)
     plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))

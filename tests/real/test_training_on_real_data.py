@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from mandseg.importers.openkbp import import_openkbp
-from mandseg.noise import PlanningPanel
+from mandseg.noise import load_preset
 from mandseg.prepared import prepare_cases
 from mandseg.preprocess import Preprocessing, back_to_original
 from mandseg.scan import load_scan
@@ -35,7 +35,9 @@ def test_a_reference_survives_the_way_to_the_networks_grid_and_back(cohort, tmp_
 
 @pytest.mark.slow
 def test_simulated_planning_contours_of_real_mandibles_are_rough_but_not_absurd(cohort, tmp_path):
-    prepared = prepare_cases(cohort.cases, Preprocessing((2.5, 2.5, 2.5)), tmp_path / "cache", PlanningPanel(), 1)
+    prepared = prepare_cases(
+        cohort.cases, Preprocessing((2.5, 2.5, 2.5)), tmp_path / "cache", load_preset("planning"), 1
+    )
     scores = [2 * (c.noisy & c.reference).sum() / (c.noisy.sum() + c.reference.sum()) for c in prepared]
     assert min(scores) > 0.6
     assert 0.75 < np.mean(scores) < 0.95

@@ -15,11 +15,13 @@ from rich.console import Console
 from rich.progress import Progress
 
 import mandseg.noise
+import mandseg.regions
 import mandseg.volume
 from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
+from mandseg.config_folder import config_folder
 from mandseg.errors import UserError
 from mandseg.files import folder_appearing_whole
-from mandseg.noise import PlanningPanel
+from mandseg.noise import Panel, load_preset
 from mandseg.phantom.case import phantom_case
 from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.volume import Volume, from_canonical, to_canonical, write_volume
@@ -68,7 +70,7 @@ def phantom_cohorts(
     with FileLock(cache_dir / f".{root.name}.lock"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
-                noise = PlanningPanel(seed=seed) if size.recorded else None
+                noise = load_preset("planning", seed=seed) if size.recorded else None
                 write_phantom_cohort(
                     folders[population.name],
                     population,
@@ -89,7 +91,7 @@ def write_phantom_cohort(
     n_val: int,
     n_test: int,
     seed: int,
-    noise: PlanningPanel | None = None,
+    noise: Panel | None = None,
     processes: int | None = None,
 ) -> Cohort:
     """Write images, labels and manifest.csv of one cohort; the folder appears whole or not at all.
@@ -126,12 +128,10 @@ class _Draft:
     population: Population
     seed: int
     annotator: str
-    noise: PlanningPanel | None
+    noise: Panel | None
 
 
-def _drafts(
-    population: Population, counts: tuple[int, int, int], seed: int, noise: PlanningPanel | None
-) -> list[_Draft]:
+def _drafts(population: Population, counts: tuple[int, int, int], seed: int, noise: Panel | None) -> list[_Draft]:
     """List the cases; annotators are dealt in shuffled rounds over the cohort, so that each has a like share."""
     if min(counts) < 0 or sum(counts) == 0:
         raise UserError(
@@ -149,7 +149,7 @@ def _drafts(
             split=split,
             population=population,
             seed=_case_seed(population, first + i),
-            annotator=f"dosimetrist_{1 + annotators[i]:02d}" if noise else "",
+            annotator=noise.names[annotators[i]] if noise else "",
             noise=noise,
         )
         for i, split in enumerate(splits)
@@ -202,12 +202,13 @@ def _draw(root: Path, draft: _Draft) -> None:
     write_volume(case.image, ct)
     write_volume(case.reference, reference)
     if draft.noise and case.noisy:
-        write_volume(case.noisy, _contoured(case, reference, draft.noise))
+        write_volume(case.noisy, _contoured(case, ct, reference, draft.noise))
 
 
-def _contoured(case: Case, reference: Volume, noise: PlanningPanel) -> Volume:
+def _contoured(case: Case, ct: Volume, reference: Volume, noise: Panel) -> Volume:
     canonical = to_canonical(reference)
-    drawn = noise.draw(case, canonical.array.astype(np.bool_), None, canonical.geometry.spacing_mm)
+    hu = to_canonical(ct).array
+    drawn = noise.draw(case, canonical.array.astype(np.bool_), None, canonical.geometry.spacing_mm, hu)
     return Volume(from_canonical(drawn.astype(np.uint8), reference.geometry), reference.affine)
 
 
@@ -220,5 +221,7 @@ def _fingerprint(sizes: Mapping[Population, Sizes], seed: int) -> str:
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
-    sources += [Path(str(module.__file__)) for module in (mandseg.noise, mandseg.volume)]
+    noise = Path(str(mandseg.noise.__file__)).parent
+    sources += [*sorted(noise.glob("*.py")), *sorted((config_folder() / "noise").glob("p*.yaml"))]
+    sources += [Path(str(module.__file__)) for module in (mandseg.regions, mandseg.volume)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()

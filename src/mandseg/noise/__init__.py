@@ -1,0 +1,53 @@
+"""Contouring errors that look like people's, in mm: modes, profiles, panels of annotators, and recorded labels.
+
+A mode takes ``(mask, spacing_mm, rng)``, and the CT where the error follows the image, and returns a mask on the same
+grid, on RAS+ axes. A profile is a list of modes, a panel deals cases to annotators with profiles of their own. A source
+of noisy labels (``Panel``, ``Recorded``) answers, for a case, who drew it and what they drew. docs/noise.md shows all.
+"""
+
+from mandseg.noise.anatomy import (
+    MetalSmear,
+    NeighbouringBone,
+    RamusShaved,
+    SymphysisOverdrawn,
+    TeethIncluded,
+    TipsCut,
+)
+from mandseg.noise.boundary import BoundaryWalk, Margin, SmoothError
+from mandseg.noise.calibration import Target
+from mandseg.noise.gross import GrossError
+from mandseg.noise.mode import Mode
+from mandseg.noise.panel import Habit, Panel
+from mandseg.noise.pose import Pose
+from mandseg.noise.preset import load_preset
+from mandseg.noise.profile import Profile
+from mandseg.noise.recorded import Recorded
+from mandseg.noise.slices import DroppedEnds, EveryNth, HandJitter, Polygon
+
+NoiseSource = Recorded | Panel
+
+__all__ = [
+    "BoundaryWalk",
+    "DroppedEnds",
+    "EveryNth",
+    "GrossError",
+    "Habit",
+    "HandJitter",
+    "Margin",
+    "MetalSmear",
+    "Mode",
+    "NeighbouringBone",
+    "NoiseSource",
+    "Panel",
+    "Polygon",
+    "Pose",
+    "Profile",
+    "RamusShaved",
+    "Recorded",
+    "SmoothError",
+    "SymphysisOverdrawn",
+    "Target",
+    "TeethIncluded",
+    "TipsCut",
+    "load_preset",
+]

@@ -1,0 +1,84 @@
+"""Gross errors: what happens to a contour in a busy clinic, at a stated rate."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+from scipy import ndimage
+
+from mandseg.errors import UserError
+from mandseg.noise.distance import Field
+from mandseg.noise.mode import Mode
+from mandseg.noise.scene import Scene
+
+Kind = Literal["piece_missing", "side_missing", "wrong_structure", "empty"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PIECE_MM = (15.0, 30.0)  # radius of what is missing
+BONE_HU = 200.0
+APART_MM = 2.0  # another structure lies at least this far from the mandible
+MISPLACED_MM = 12.0  # upwards, where there is no CT to find another structure in
+
+
+@dataclass(frozen=True)
+class GrossError(Mode):
+    """With a given probability the contour has a gross error; severity does not change it.
+
+    Args:
+        rate: Share of contours with an error.
+        kinds: What may happen, each as likely: a piece missing, one side missing, another structure drawn (the largest
+            other bone in the window; without the CT the contour misplaced upwards), nothing drawn.
+    """
+
+    rate: float = 0.05
+    kinds: Sequence[Kind] = ("piece_missing", "side_missing", "wrong_structure")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", tuple(self.kinds))
+        if unknown := set(self.kinds) - set(KINDS):
+            raise UserError(f"gross error {sorted(unknown)[0]!r}: expected {', '.join(KINDS)}")
+        if not 0 <= self.rate <= 1:
+            raise UserError(f"gross error rate={self.rate}: expected a share, 0 to 1")
+
+    def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+        """Perhaps spoil the contour."""
+        chance, kind = rng.random(), str(rng.choice(self.kinds))
+        if chance >= self.rate:
+            return level_mm
+        spoil = {
+            "piece_missing": _without_piece,
+            "side_missing": _without_side,
+            "wrong_structure": _elsewhere,
+            "empty": _nothing,
+        }
+        return np.asarray(spoil[kind](level_mm, scene, rng), np.float32)
+
+
+def _without_piece(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+    inside = np.argwhere(scene.mask)
+    middle_mm = inside[rng.integers(len(inside))] * np.array(scene.spacing_mm)
+    squares = [(axis - m) ** 2 for axis, m in zip(scene.axes_mm(), middle_mm, strict=True)]
+    distance_mm = np.sqrt(squares[0] + squares[1] + squares[2])
+    return np.asarray(np.maximum(level_mm, rng.uniform(*PIECE_MM) - distance_mm), np.float32)
+
+
+def _without_side(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+    from_middle_mm = scene.axes_mm()[0] - scene.landmarks.middle_x_mm
+    kept = from_middle_mm if rng.random() < 0.5 else -from_middle_mm
+    return np.asarray(np.maximum(level_mm, kept), np.float32)
+
+
+def _nothing(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+    return np.full_like(level_mm, np.inf)
+
+
+def _elsewhere(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+    if scene.hu is not None:
+        pieces, n = ndimage.label((scene.hu >= BONE_HU) & (scene.level_mm > APART_MM))
+        if n:
+            largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+            return np.where(pieces == largest, -1.0, 1.0).astype(np.float32)
+    up = round(MISPLACED_MM / scene.spacing_mm[2])
+    moved = np.full_like(level_mm, float(level_mm.max()))
+    moved[:, :, up:] = level_mm[:, :, : level_mm.shape[2] - up]
+    return moved

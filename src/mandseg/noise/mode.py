@@ -1,0 +1,79 @@
+"""A mode: one way in which contours go wrong, as a frozen set of parameters that redraws a mask.
+
+Modes hand a signed distance (mm, negative inside) from one to the next, so that errors smaller than a voxel add up; a
+mask is made of it once, at the end.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Self
+
+import numpy as np
+
+from mandseg.noise.distance import Field
+from mandseg.noise.scene import Hu, Scene, look_at
+from mandseg.regions import Mask, Spacing
+
+
+def size(default: float) -> Any:
+    """Declare a parameter that grows with severity: a length in mm, an angle, a share."""
+    return field(default=default, metadata={"severity": True})
+
+
+@dataclass(frozen=True)
+class Mode(ABC):
+    """One kind of contouring error; all sizes 0 is the identity."""
+
+    @abstractmethod
+    def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
+        """Change a contour.
+
+        Args:
+            level_mm: Signed distance to the contour so far, (X, Y, Z), mm, negative inside.
+            scene: The mandible as it is.
+            rng: Source of every draw; as many draws at any severity.
+        """
+
+    def scaled(self, severity: float) -> Self:
+        """The same mode with every size times ``severity``."""
+        sizes = {f.name: severity * getattr(self, f.name) for f in fields(self) if f.metadata.get("severity")}
+        return replace(self, **sizes)
+
+    def __call__(
+        self,
+        mask: Mask,
+        spacing_mm: Spacing,
+        rng: np.random.Generator,
+        hu: Hu | None = None,
+    ) -> Mask:
+        """Redraw a mask with this error alone.
+
+        Args:
+            mask: bool, (X, Y, Z), on RAS+ axes.
+            spacing_mm: Voxel edge lengths.
+            rng: Source of every draw.
+            hu: CT on the same grid, HU, which some modes need.
+
+        Returns:
+            A mask on the same grid.
+
+        Raises:
+            ValueError: The mask is empty, or the mode needs the CT.
+        """
+        scene, window = look_at(mask, spacing_mm, hu)
+        drawn = np.zeros_like(mask)
+        drawn[window] = self.redraw(scene.level_mm, scene, rng) <= 0
+        return drawn
+
+
+def redraw_all(modes: Sequence[Mode], seeds: Sequence[int], scene: Scene) -> Mask:
+    """Draw a mandible with several errors, one after another; each has a stream of random numbers of its own.
+
+    Returns:
+        The contour in the scene's window; where nothing is left of it, the deepest voxel.
+    """
+    level_mm = scene.level_mm
+    for mode, seed in zip(modes, seeds, strict=True):
+        level_mm = mode.redraw(level_mm, scene, np.random.default_rng(seed))
+    return np.asarray(level_mm <= max(0.0, float(level_mm.min())))

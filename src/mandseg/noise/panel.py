@@ -1,0 +1,157 @@
+"""A panel of simulated annotators, each with habits of their own, and which of them contours which case."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mandseg.cohort import Case
+from mandseg.errors import UserError
+from mandseg.noise.boundary import Margin
+from mandseg.noise.calibration import Target
+from mandseg.noise.mode import Mode
+from mandseg.noise.profile import Profile
+from mandseg.noise.scene import Hu
+from mandseg.regions import Mask, Spacing
+
+RELIABILITY_SPREAD = 0.5  # of ln: how much more steadily one annotator works than another
+
+
+@dataclass(frozen=True)
+class Habit:
+    """A mode as a panel has it.
+
+    Args:
+        mode: The error, at its middle size.
+        share: Share of annotators who make it.
+        spread: Standard deviation of ln of its size between annotators.
+    """
+
+    mode: Mode
+    share: float = 1.0
+    spread: float = 0.3
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Annotators who draw the reference each in their own way.
+
+    The noisy label of a case depends on (seed, case_id, annotator) and the settings here alone, not on the order of
+    work, the noise ratio or the other cases.
+
+    Args:
+        habits: The errors, in the order in which they are made.
+        size: Number of annotators (twelve in the study of Yu et al. 2020).
+        role: What they are called: ``<role>_01`` and so on.
+        seed: Seed of the styles, of who contours what, and of the errors.
+        severity: Factor on every size; 0 is the reference itself.
+        bias_mm: Displacement of the boundary common to all; positive is outward.
+        bias_spread_mm: Its standard deviation between annotators.
+        case_spread: Standard deviation of ln of the severity between cases of one annotator, on average.
+        target_dice: Dice to the reference that every contour has, to within 0.005.
+        target_hd95_mm: HD95 instead.
+        annotators: Those who take part; None: all.
+        leave_out: One who does not.
+    """
+
+    habits: Sequence[Habit]
+    size: int = 12
+    role: str = "annotator"
+    seed: int = 0
+    severity: float = 1.0
+    bias_mm: float = 0.0
+    bias_spread_mm: float = 0.0
+    case_spread: float = 0.0
+    target_dice: float | None = None
+    target_hd95_mm: float | None = None
+    annotators: Sequence[str] | None = None
+    leave_out: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "habits", tuple(self.habits))
+        if self.annotators is not None:
+            object.__setattr__(self, "annotators", tuple(self.annotators))
+        if self.severity < 0 or not np.isfinite(self.severity):
+            raise UserError(f"noise.severity={self.severity}: expected a factor, 0 or more")
+        if self.size < 1:
+            raise UserError(f"noise.source.size={self.size}: expected at least one annotator")
+        if self.target_dice is not None and self.target_hd95_mm is not None:
+            raise UserError(
+                f"noise.target_dice={self.target_dice} and noise.target_hd95_mm={self.target_hd95_mm}: give one"
+            )
+        _ = self._target  # refuses a wrong one now
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of the panel."""
+        return tuple(f"{self.role}_{k:02d}" for k in range(1, self.size + 1))
+
+    def annotator(self, case: Case) -> str:
+        """The recorded annotator, or one of those who take part, drawn from (seed, case_id)."""
+        if case.annotator:
+            return case.annotator
+        order = self._rng("annotator", case.case_id).permutation(self.size)
+        names = [self.names[k] for k in order]
+        taking_part = [name for name in names if self._takes_part(name)]
+        return str((taking_part or names)[0])
+
+    def available(self, case: Case) -> bool:
+        """Whether the case has a reference to draw from."""
+        return case.reference is not None
+
+    def label_key(self, case: Case) -> str:
+        """Text that, with the case's files, determines the label."""
+        return repr((replace(self, size=1, annotators=None, leave_out=None), self.annotator(case), case.case_id))
+
+    def style(self, annotator: str) -> tuple[Mode, ...]:
+        """The errors that an annotator makes, at severity 1."""
+        rng = self._rng("style", annotator)
+        bias_mm = self.bias_mm + self.bias_spread_mm * rng.standard_normal()
+        modes: list[Mode] = [Margin(float(bias_mm))]
+        for habit in self.habits:
+            has, factor = rng.random() < habit.share, np.exp(habit.spread * rng.standard_normal())
+            if has:
+                modes.append(habit.mode.scaled(float(factor)))
+        return tuple(modes)
+
+    def profile(self, case: Case) -> Profile:
+        """How a case is drawn: its annotator's style, at the severity of the day or calibrated."""
+        annotator = self.annotator(case)
+        steadiness = np.exp(RELIABILITY_SPREAD * self._rng("reliability", annotator).standard_normal())
+        day = self.case_spread * steadiness * self._rng("day", case.case_id, annotator).standard_normal()
+        return Profile(self.style(annotator), self.severity * float(np.exp(day)), self._target)
+
+    def draw(
+        self,
+        case: Case,
+        reference: Mask | None,
+        recorded: Mask | None,
+        spacing_mm: Spacing,
+        hu: Hu | None = None,
+    ) -> Mask:
+        """Simulate the noisy label of a case from its reference, both on RAS+ axes.
+
+        Raises:
+            UserError: The case has no reference, or an empty one, a mode needs its CT, or the target is out of reach.
+        """
+        if reference is None or not reference.any():
+            raise UserError(f"case {case.case_id}: no reference contour to simulate a noisy one from")
+        rng = self._rng("draw", case.case_id, self.annotator(case))
+        try:
+            return self.profile(case)(reference, spacing_mm, rng, hu)
+        except ValueError as error:
+            raise UserError(f"case {case.case_id}: {error}") from error
+
+    @property
+    def _target(self) -> Target | None:
+        if self.target_dice is not None:
+            return Target("dice", self.target_dice)
+        return None if self.target_hd95_mm is None else Target("hd95_mm", self.target_hd95_mm)
+
+    def _takes_part(self, name: str) -> bool:
+        return name != self.leave_out and (self.annotators is None or name in self.annotators)
+
+    def _rng(self, *words: str) -> np.random.Generator:
+        digest = hashlib.sha256("/".join([str(self.seed), *words]).encode()).digest()
+        return np.random.default_rng(list(digest))

@@ -1,0 +1,63 @@
+"""A profile: the errors that one annotator makes, one after another, at a severity or calibrated to an agreement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mandseg.noise.calibration import Target, find_severity
+from mandseg.noise.gross import GrossError
+from mandseg.noise.mode import Mode, redraw_all
+from mandseg.noise.scene import Hu, look_at
+from mandseg.regions import Mask, Spacing
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Modes in the order in which they are applied; gross errors come last and are not calibrated.
+
+    Args:
+        modes: The errors.
+        severity: Factor on every size; 0 is the reference itself, without gross errors either.
+        target: An agreement to reach instead, before gross errors; the severity found is the same for every mode.
+    """
+
+    modes: Sequence[Mode]
+    severity: float = 1.0
+    target: Target | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "modes", tuple(self.modes))
+
+    def __call__(
+        self,
+        mask: Mask,
+        spacing_mm: Spacing,
+        rng: np.random.Generator,
+        hu: Hu | None = None,
+    ) -> Mask:
+        """Draw a mask, bool, (X, Y, Z) on RAS+ axes, as this annotator would; same grid.
+
+        Raises:
+            ValueError: The mask is empty, a mode needs the CT, or the target cannot be reached.
+        """
+        scene, window = look_at(mask, spacing_mm, hu)
+        fine = [mode for mode in self.modes if not isinstance(mode, GrossError)]
+        gross = [mode for mode in self.modes if isinstance(mode, GrossError)]
+        seeds = [int(seed) for seed in rng.integers(2**62, size=len(self.modes))]
+
+        def draw(severity: float) -> Mask:
+            return redraw_all([mode.scaled(severity) for mode in fine], seeds[: len(fine)], scene)
+
+        severity = self.severity
+        if self.target is not None:
+            severity = find_severity(draw, self.target, scene.mask, scene.spacing_mm)
+        drawn = np.zeros_like(mask)
+        if severity == 0 and self.target is None:
+            drawn[window] = scene.mask
+            return drawn
+        level = np.where(draw(severity) if severity > 0 else scene.mask, -1.0, 1.0).astype(np.float32)
+        for mode, seed in zip(gross, seeds[len(fine) :], strict=True):
+            level = mode.redraw(level, scene, np.random.default_rng(seed))
+        drawn[window] = level <= 0
+        return drawn

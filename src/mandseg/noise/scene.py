@@ -1,0 +1,89 @@
+"""What an annotator has before them: the mandible as it is, its signed distance and regions, and perhaps the CT."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mandseg.noise.distance import Field, signed_distance_mm
+from mandseg.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
+
+Hu = npt.NDArray[Any]  # (X, Y, Z), HU, of any number type
+Window = tuple[slice, slice, slice]
+WINDOW_MM = 15.0  # kept round the mandible: no error reaches farther
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A mandible in a window of its scan, on RAS+ axes.
+
+    Args:
+        mask: The contour without errors, bool, (X, Y, Z), not empty.
+        spacing_mm: Voxel edge lengths.
+        hu: CT on the same grid, HU; None where only contours are there.
+    """
+
+    mask: Mask
+    spacing_mm: Spacing
+    hu: Hu | None = None
+
+    @cached_property
+    def level_mm(self) -> Field:
+        """Signed distance to the contour, (X, Y, Z), mm, negative inside."""
+        return signed_distance_mm(self.mask, self.spacing_mm)
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """The mandible's landmarks; mm from the window's first voxel centre."""
+        return find_landmarks(self.mask, self.spacing_mm)
+
+    @cached_property
+    def _regions(self) -> npt.NDArray[np.uint8]:
+        return region_map(self.landmarks, self.mask.shape, self.spacing_mm)
+
+    def region(self, *names: Region) -> Mask:
+        """Where these regions are, inside the mandible and near it; (X, Y, Z)."""
+        return np.isin(self._regions, [REGIONS.index(name) for name in names])
+
+    def axes_mm(self) -> tuple[Field, Field, Field]:
+        """Positions of the voxel centres from the first one, shaped to broadcast along x, y and z."""
+        n, (dx, dy, dz) = self.mask.shape, self.spacing_mm
+        x, y, z = (np.asarray(np.arange(k) * s, np.float32) for k, s in zip(n, (dx, dy, dz), strict=True))
+        return x[:, None, None], y[None, :, None], z[None, None, :]
+
+    def ct(self, mode: str) -> Hu:
+        """The CT, for a mode that cannot do without.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if self.hu is None:
+            raise ValueError(f"{mode} needs the CT, and only the contour is there")
+        return self.hu
+
+
+def look_at(mask: Mask, spacing_mm: Spacing, hu: Hu | None = None) -> tuple[Scene, Window]:
+    """Cut the surroundings of a mandible out of a scan: the scene, and where it lies.
+
+    Raises:
+        ValueError: The mask is empty, or the CT has another shape.
+    """
+    if not mask.any():
+        raise ValueError("an empty mask cannot be drawn with an error")
+    if hu is not None and hu.shape != mask.shape:
+        raise ValueError(f"shape {hu.shape} of the CT differs from {mask.shape} of the mask")
+    window = _window(mask, spacing_mm)
+    spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
+    return Scene(mask[window], spacing, None if hu is None else hu[window]), window
+
+
+def _window(mask: Mask, spacing_mm: Spacing) -> Window:
+    """The mask's bounding box with a margin, inside the grid."""
+    edges = []
+    for axis, (n, s) in enumerate(zip(mask.shape, spacing_mm, strict=True)):
+        where = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        margin = int(np.ceil(WINDOW_MM / s))
+        edges.append(slice(max(int(where[0]) - margin, 0), min(int(where[-1]) + 1 + margin, n)))
+    return edges[0], edges[1], edges[2]
