@@ -132,18 +132,32 @@ def test_outward_bias_adds_volume_and_inward_bias_takes_it(spacing, mm):
         assert (larger | mask).sum() == larger.sum()
 
 
-def test_a_margin_is_in_millimetres_whatever_the_spacing():
-    for spacing in (ISO, (1.0, 1.0, 2.0), (2.0, 1.0, 1.0)):
-        for mm in (-2.9, 2.9):  # no voxel centre lies just there
-            drawn = Margin(mm)(ball(8.0, spacing, 40), spacing, rng())
-            radius_mm = (drawn.sum() * np.prod(spacing) * 3 / 4 / np.pi) ** (1 / 3)
-            assert radius_mm == pytest.approx(8 + mm, abs=0.5)  # half a voxel
+@pytest.mark.parametrize("spacing", [ISO, (1.0, 1.0, 2.0), (2.0, 1.0, 1.0), (0.5, 0.5, 1.0)])
+@pytest.mark.parametrize("mm", [-2.9, -1.0, -0.4, 0.4, 1.0, 2.9])
+def test_a_margin_is_in_millimetres_whatever_the_spacing(spacing, mm):
+    ball_mask = ball(8.0, spacing, 48)
+    before, after = (
+        (mask.sum() * np.prod(spacing) * 3 / 4 / np.pi) ** (1 / 3)
+        for mask in (ball_mask, Margin(mm)(ball_mask, spacing, rng()))
+    )
+    assert after - before == pytest.approx(mm, abs=0.25 * max(spacing))
 
 
-def test_errors_smaller_than_half_a_voxel_add_up():
+@pytest.mark.parametrize("mm", [-1.5, -0.5, 0.5, 1.5])
+def test_a_margin_is_the_same_across_an_oblique_surface(mm):
+    normal, place = np.array([0.48, 0.6, 0.64]), np.moveaxis(np.indices((40, 40, 40)) - 19.5, 0, -1)
+    across = place @ normal
+    near = np.abs(place).max(axis=-1) < 10
+    drawn = Margin(mm)(across <= 0, ISO, rng())
+    assert across[drawn & near].max() == pytest.approx(mm, abs=0.3)
+    assert across[~drawn & near].min() == pytest.approx(mm, abs=0.3)
+
+
+def test_errors_smaller_than_a_voxel_add_up():
     mask = ball(8.0, ISO)
-    assert (Margin(0.3)(mask, ISO, rng()) == mask).all()
-    assert Profile([Margin(0.3)] * 4)(mask, ISO, rng()).sum() == Margin(1.2)(mask, ISO, rng()).sum()
+    once, four_times = (Profile([Margin(0.3)] * n)(mask, ISO, rng()).sum() for n in (1, 4))
+    assert mask.sum() < once < four_times
+    assert four_times == pytest.approx(Margin(1.2)(mask, ISO, rng()).sum(), abs=2)
 
 
 def test_signed_distance_is_that_of_a_ruler():
