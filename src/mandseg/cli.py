@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | train | status | report``.
+"""The command line: ``mandseg prepare | check | audit | train | status | report``.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -87,6 +87,47 @@ def check(
     print_checkup(checkup, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
     if checkup.errors:
         raise typer.Exit(BAD_INPUT)
+
+
+@app.command()
+def audit(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv.")],
+    figures: Annotated[
+        bool, typer.Option("--figures", help="Draw the worst cases and the worst one of each annotator.")
+    ] = False,
+    all_figures: Annotated[bool, typer.Option("--all-figures", help="Draw every case.")] = False,
+    noise: Annotated[
+        str | None, typer.Option(help="Simulate the noisy labels: a preset of conf/noise. Default: as recorded.")
+    ] = None,
+    target_dice: Annotated[float | None, typer.Option(help="With --noise: every label has this Dice.")] = None,
+    severity: Annotated[float, typer.Option(help="With --noise: factor on the size of every error.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="With --noise: who draws what, and how.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write; default: audit, or audit-PRESET, in the cohort.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
+) -> None:
+    """Compare a cohort's noisy labels with their references: who errs, where, by how much; what to correct first.
+
+    Writes a page, tables as CSV and figures.
+
+    Example: [bold]mandseg audit cohorts/clinic --figures[/bold]
+
+    Example: [bold]mandseg audit cohorts/openkbp --noise planning --target-dice 0.85[/bold]
+    """
+    from rich.console import Console
+
+    from mandseg.audit.page import write_audit
+    from mandseg.audit.terminal import print_audit
+    from mandseg.noise import Recorded, load_preset
+
+    source = load_preset(noise, target_dice=target_dice, severity=severity, seed=seed) if noise else Recorded()
+    found, page = write_audit(
+        cohort, source, noise or "recorded", out, "all" if all_figures else "some" if figures else "none", workers
+    )
+    console = Console()
+    print_audit(found, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print(page)
 
 
 @app.command(

@@ -3,10 +3,12 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from mandseg.errors import UserError
 
 
 @contextmanager
@@ -41,6 +43,24 @@ def folder_appearing_whole(dest: Path) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
         if old.exists() and not dest.exists():
             old.rename(dest)
+
+
+def refuse_foreign_files(folder: Path, own: Collection[str], writer: str) -> None:
+    """Say no where replacing a folder would delete something else.
+
+    Args:
+        folder: The folder to be replaced, which need not exist.
+        own: Names of the files that the writer makes there.
+        writer: Who that is, e.g. ``an audit``.
+
+    Raises:
+        UserError: It is a file, or holds a file of another name.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file, expected a folder for {writer}")
+    foreign = sorted({file.name for file in folder.iterdir()} - set(own)) if folder.is_dir() else []
+    if foreign:
+        raise UserError(f"{folder}: holds {foreign[0]}, which {writer} did not write; choose an empty folder")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,119 @@
+"""What an audit found, in words: tables in, a headline and a few sentences out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mandseg.audit.measurement import UNNAMED
+from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
+from mandseg.findings import number
+from mandseg.regions import REGIONS
+
+TOLD = 3  # habits and cases named in the text; the tables have the rest
+FEWEST_CASES = 2  # from which a habit is told
+LEFT_OUT = {
+    "condyle": "leaves the condyles out",
+    "coronoid": "leaves the coronoid processes out",
+    "ramus": "draws the ramus too thin",
+    "angle": "leaves the angle out",
+    "body": "draws the body too thin",
+    "teeth": "stops below the alveolar crest",
+}
+TOO_MUCH = {
+    "condyle": "draws beyond the condyles",
+    "coronoid": "draws beyond the coronoid processes",
+    "ramus": "draws the ramus too thick",
+    "angle": "draws beyond the angle",
+    "body": "draws the body too thick",
+    "teeth": "draws beyond the alveolar crest, into the teeth",
+}
+
+
+def headline(cases: pd.DataFrame) -> str:
+    """Say in one sentence who and how many, how well they agree with the reference, and on which side they err."""
+    low, middle, high = cases.dice.quantile([0.05, 0.5, 0.95])
+    agreement = f"median Dice {middle:.2f} (5–95 % {low:.2f} to {high:.2f})"
+    return f"{_who(cases)}, {_count(len(cases), 'case')}: {agreement}; {_side(cases)}."
+
+
+def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
+    """Tell the most striking habits, what is empty or in pieces, and which cases to correct first."""
+    lines = [_range_of_annotators(annotators), _habits(annotators), _flaws(cases), _first(cases)]
+    return [line for line in lines if line]
+
+
+def _who(cases: pd.DataFrame) -> str:
+    names = list(cases.annotator.drop_duplicates())
+    if len(names) > 1:
+        return _count(len(names), "annotator")
+    return "Annotators not recorded" if names[0] == UNNAMED else f"One annotator ({names[0]})"
+
+
+def _side(cases: pd.DataFrame) -> str:
+    mean, low, high = mean_interval(cases.bias_mm)
+    if np.isnan(mean):
+        return "there is no contour to measure a bias of"
+    interval = "" if np.isnan(low) else f"95 % interval {number(low, 2, True)} to {number(high, 2, True)} mm"
+    if low <= 0 <= high:
+        return f"contours are neither clearly outward nor inward on average ({number(mean, 2, True)} mm, {interval})"
+    side = f"contours are {abs(mean):.1f} mm {'outward' if mean > 0 else 'inward'} on average"
+    return f"{side} ({interval})" if interval else side
+
+
+def _range_of_annotators(annotators: pd.DataFrame) -> str:
+    """Name who errs most inward and who most outward, of those with more than a case or two."""
+    known = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)].sort_values("bias_mm")
+    if len(known) < 2:
+        return ""
+    ends = [
+        f"{number(row['bias_mm'], 1, True)} mm ({row['annotator']})" for row in known.iloc[[0, -1]].to_dict("records")
+    ]
+    return f"By annotator, the mean displacement goes from {ends[0]} to {ends[1]}."
+
+
+def _habits(annotators: pd.DataFrame) -> str:
+    """Name the largest mean displacements of a region by one annotator."""
+    named = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)]
+    found = [
+        (float(row[f"bias_{region}_mm"]), str(row["annotator"]), region)
+        for row in named.to_dict("records")
+        for region in REGIONS
+        if abs(row[f"bias_{region}_mm"]) >= WORTH_SAYING_MM
+    ]
+    found.sort(key=lambda habit: -abs(habit[0]))
+    told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, name, region in found[:TOLD]]
+    more = len(found) - len(told)
+    return "; ".join(told) + (f"; {_count(more, 'more such habit')}." if more else ".") if told else ""
+
+
+def _habit(bias_mm: float, region: str) -> str:
+    return (TOO_MUCH if bias_mm > 0 else LEFT_OUT)[region]
+
+
+def _flaws(cases: pd.DataFrame) -> str:
+    missed, spurious = (int((cases.outcome == outcome).sum()) for outcome in ("missed", "spurious"))
+    pieces = int((cases.noisy_pieces > cases.reference_pieces).sum())
+    parts = [f"{_count(missed, 'contour')} {'is' if missed == 1 else 'are'} empty"] if missed else []
+    parts += [f"{_count(spurious, 'reference')} {'is' if spurious == 1 else 'are'} empty"] if spurious else []
+    parts += [f"{_count(pieces, 'contour')} {_falls(pieces)} into more pieces than the reference"] if pieces else []
+    return _sentence(parts)
+
+
+def _falls(n: int) -> str:
+    return "falls" if n == 1 else "fall"
+
+
+def _first(cases: pd.DataFrame) -> str:
+    top = cases[cases.nsd_2mm < 1].head(TOLD)
+    named = [row["case_id"] + (f" ({row['why']})" if row["why"] else "") for row in top.to_dict("records")]
+    return f"Correct first: {', '.join(named)}." if named else ""
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""

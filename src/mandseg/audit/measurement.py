@@ -1,0 +1,97 @@
+"""What is measured of a case: its two labels in, agreement, signed displacement by region, volumes and pieces out."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mandseg.audit.pair import Pair, load_pair
+from mandseg.check import piece_sizes
+from mandseg.cohort import Case
+from mandseg.deviation import measure_deviation
+from mandseg.errors import UserError
+from mandseg.metrics import Mask, bounding_box, score
+from mandseg.noise import NoiseSource
+from mandseg.regions import REGIONS, Region
+
+UNNAMED = "not recorded"  # the annotator of a label nobody signed
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """How the reference's surface, or a region of it, is displaced in the noisy label; mm, positive is outward."""
+
+    region: Region | None  # None: the whole surface
+    bias_mm: float  # mean over the area
+    spread_mm: float  # standard deviation over the area
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an audit knows about a case; ``None`` where a label is empty and there is nothing to measure."""
+
+    case_id: str
+    subject_id: str
+    split: str
+    annotator: str
+    outcome: str  # as in mandseg.metrics: scored, missed (nothing drawn), spurious, both_empty
+    dice: float
+    hd95_mm: float
+    assd_mm: float
+    nsd_1mm: float
+    nsd_2mm: float
+    reference_ml: float
+    noisy_ml: float
+    volume_bias_ml: float
+    volume_bias_percent: float | None
+    reference_pieces: int
+    noisy_pieces: int
+    apart_ml: float  # of the noisy label, outside its largest piece
+    displacements: tuple[Displacement, ...]  # the whole surface first, then the regions that the mandible has
+
+    def displacement(self, region: Region | None = None) -> Displacement | None:
+        """Of a region, or of the whole surface."""
+        return next((d for d in self.displacements if d.region == region), None)
+
+
+def measure_case(case: Case, noise: NoiseSource) -> Measurement | list[str]:
+    """Measure a case; the lines of what is wrong with its files, where something is."""
+    try:
+        return measure(load_pair(case, noise))
+    except UserError as error:
+        return error.problems
+
+
+def measure(pair: Pair) -> Measurement:
+    """Measure the noisy label of a case against its reference."""
+    scores = score(pair.noisy, pair.reference, pair.spacing_mm)
+    reference_ml, noisy_ml = float(scores["reference_ml"]), float(scores["prediction_ml"])
+    reference_pieces, noisy_pieces = _pieces(pair.reference), _pieces(pair.noisy)
+    apart = 1 - noisy_pieces[0] / sum(noisy_pieces) if noisy_pieces else 0.0
+    return Measurement(
+        case_id=pair.case.case_id,
+        subject_id=pair.case.subject_id,
+        split=pair.case.split,
+        annotator=pair.annotator or UNNAMED,
+        outcome=str(scores["outcome"]),
+        **{name: float(scores[name]) for name in ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")},
+        reference_ml=reference_ml,
+        noisy_ml=noisy_ml,
+        volume_bias_ml=noisy_ml - reference_ml,
+        volume_bias_percent=100 * (noisy_ml / reference_ml - 1) if reference_ml else None,
+        reference_pieces=len(reference_pieces),
+        noisy_pieces=len(noisy_pieces),
+        apart_ml=apart * noisy_ml,
+        displacements=tuple(_displacements(pair)) if scores["outcome"] == "scored" else (),
+    )
+
+
+def _displacements(pair: Pair) -> Iterator[Displacement]:
+    found = measure_deviation(pair.noisy, pair.reference, pair.spacing_mm)
+    for region in (None, *REGIONS):
+        bias_mm, spread_mm = found.mean_mm(region), found.spread_mm(region)
+        if bias_mm is not None and spread_mm is not None:
+            yield Displacement(region, bias_mm, spread_mm)
+
+
+def _pieces(mask: Mask) -> list[int]:
+    box = bounding_box(mask)
+    return piece_sizes(mask[box]) if box else []

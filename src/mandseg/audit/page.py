@@ -1,0 +1,202 @@
+"""A cohort in, the audit's folder out: index.html that needs nothing else, tables as CSV, figures, pictures."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from mandseg import __version__, figures
+from mandseg.audit import finding
+from mandseg.audit.figures import plot_annotators, plot_regions
+from mandseg.audit.measurement import Measurement, measure_case
+from mandseg.audit.pair import cases_with_two_labels
+from mandseg.audit.pictures import Picture, chosen, picture
+from mandseg.audit.tables import annotators_table, cases_table, regions_table
+from mandseg.cohort import Case, Cohort, read_cohort
+from mandseg.errors import UserError
+from mandseg.files import folder_appearing_whole, refuse_foreign_files
+from mandseg.findings import number
+from mandseg.noise import NoiseSource
+from mandseg.progress import for_each
+from mandseg.regions import REGIONS
+
+OWN_FILES = {"index.html", "cases.csv", "annotators.csv", "regions.csv", "figures"}
+LARGEST_PAGE = 12_000_000  # bytes of pictures in it, encoded; what is beyond is a file beside it
+TOP = 10  # cases listed first
+CSV_DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a cohort; the tables are those of mandseg.audit.tables."""
+
+    cohort: Cohort
+    noise_name: str
+    cases: pd.DataFrame
+    annotators: pd.DataFrame
+    regions: pd.DataFrame
+
+    @property
+    def headline(self) -> str:
+        """The finding in one sentence."""
+        return finding.headline(self.cases)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What else a reader should take home."""
+        return finding.sentences(self.cases, self.annotators)
+
+    @property
+    def left_out(self) -> int:
+        """Cases of the cohort without two labels."""
+        return len(self.cohort.cases) - len(self.cases)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure of the page: its SVG and what it shows."""
+
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of a case on the page: in it, or in a file beside it."""
+
+    case: dict[Any, Any]
+    source: str  # data URI, empty for a file beside the page
+    file: str
+
+
+def audit_cohort(path: Path, noise: NoiseSource, noise_name: str, workers: int | None = None) -> Audit:
+    """Measure every case with two labels.
+
+    Args:
+        path: A cohort's folder, or its manifest.csv.
+        noise: Where the noisy labels come from.
+        noise_name: ``recorded``, or the preset.
+        workers: Processes; by default one a core when there are many cases.
+
+    Raises:
+        UserError: The lines of every case that cannot be read, or no case has two labels.
+    """
+    cohort = read_cohort(path)
+    cases = cases_with_two_labels(cohort, noise)
+    results = list(for_each(partial(measure_case, noise=noise), cases, "Measuring", workers))
+    if problems := [line for result in results if isinstance(result, list) for line in result]:
+        raise UserError(problems)
+    measured = [result for result in results if isinstance(result, Measurement)]
+    table = cases_table(measured)
+    return Audit(cohort, noise_name, table, annotators_table(table), regions_table(measured))
+
+
+def write_audit(
+    path: Path,
+    noise: NoiseSource,
+    noise_name: str,
+    out: Path | None = None,
+    pictures: Literal["none", "some", "all"] = "none",
+    workers: int | None = None,
+) -> tuple[Audit, Path]:
+    """Audit a cohort and write the page, whole or not at all; an earlier audit is replaced.
+
+    Args:
+        path: A cohort's folder, or its manifest.csv.
+        noise: Where the noisy labels come from.
+        noise_name: ``recorded``, or the preset.
+        out: Folder to write; default: ``audit`` in the cohort, ``audit-<preset>`` for simulated labels.
+        pictures: Of no case, of the worst and one of each annotator, or of every case.
+        workers: Processes.
+
+    Returns:
+        The audit and the path of index.html.
+
+    Raises:
+        UserError: As ``audit_cohort``; or ``out`` holds files that no audit wrote.
+    """
+    root = path if path.is_dir() else path.parent
+    folder = out or root / ("audit" if noise_name == "recorded" else f"audit-{noise_name}")
+    refuse_foreign_files(folder, OWN_FILES, "an audit")
+    audit = audit_cohort(path, noise, noise_name, workers)
+    drawn = _pictures(audit, noise, pictures == "all", workers) if pictures != "none" else iter(())
+    with folder_appearing_whole(folder) as new:
+        (new / "figures").mkdir()
+        drawings = _drawings(audit, new / "figures")
+        shown = list(_show(drawn, audit.cases, new / "figures"))
+        (new / "index.html").write_text(_page(audit, drawings, shown), encoding="utf-8")
+        for name, table in (("cases", audit.cases), ("annotators", audit.annotators), ("regions", audit.regions)):
+            table.round(CSV_DECIMALS).to_csv(new / f"{name}.csv", index=False)
+    return audit, folder / "index.html"
+
+
+def _pictures(audit: Audit, noise: NoiseSource, every: bool, workers: int | None) -> Iterator[Picture]:
+    by_id: dict[str, Case] = {case.case_id: case for case in audit.cohort.cases}
+    cases = [by_id[case_id] for case_id in chosen(audit.cases, every)]
+    return for_each(partial(picture, noise=noise), cases, "Drawing", workers)
+
+
+def _show(drawn: Iterator[Picture], cases: pd.DataFrame, folder: Path) -> Iterator[Shown]:
+    """Write each picture, and put it into the page as long as that stays light."""
+    rows = {row["case_id"]: row for row in _rows(cases)}
+    used = 0
+    for drawing in drawn:
+        name = f"case-{drawing.case_id}.png"
+        (folder / name).write_bytes(drawing.png)
+        source = "data:image/webp;base64," + base64.b64encode(drawing.webp).decode()
+        used += len(source)
+        yield Shown(rows[drawing.case_id], source if used <= LARGEST_PAGE else "", f"figures/{name}")
+
+
+def _drawings(audit: Audit, folder: Path) -> dict[str, Drawing]:
+    with figures.style("annotators"):
+        spread = _drawing(
+            plot_annotators(audit.cases, audit.annotators),
+            folder / "annotators",
+            "Every case as a point; the box holds the middle half, the line is the median.",
+        )
+    with figures.style("regions"):
+        heat_map: Any = plot_regions(audit.annotators).figure
+        regions = _drawing(
+            heat_map,
+            folder / "regions",
+            "Mean signed displacement of the contour from the reference, mm; outward is positive and red, inward blue.",
+        )
+    return {"annotators": spread, "regions": regions}
+
+
+def _drawing(figure: Figure, stem: Path, caption: str) -> Drawing:
+    return Drawing(Markup(figures.save(figure, stem)), caption)
+
+
+def _page(audit: Audit, drawings: dict[str, Drawing], pictures: Sequence[Shown]) -> str:
+    environment = Environment(
+        loader=PackageLoader("mandseg"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(number=number)
+    return environment.get_template("audit.html.j2").render(
+        audit=audit,
+        cases=_rows(audit.cases),
+        annotators=_rows(audit.annotators),
+        drawings=drawings,
+        pictures=pictures,
+        regions=REGIONS,
+        top=TOP,
+        version=__version__,
+    )
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows with None for what is absent."""
+    return table.astype(object).where(table.notna(), None).to_dict("records")

@@ -1,0 +1,144 @@
+"""Pictures of single cases: noise next to the reference in three planes, and the mandible coloured by displacement."""
+
+import io
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
+from PIL import Image
+
+from mandseg.audit.figures import DIVERGING, LARGEST_MM
+from mandseg.audit.pair import Pair, load_pair
+from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
+from mandseg.cohort import Case
+from mandseg.deviation import Deviation, measure_deviation
+from mandseg.metrics import Mask, bounding_box
+from mandseg.noise import NoiseSource
+from mandseg.overlay import PLANES, draw_plane
+from mandseg.volume import Array
+
+MARGIN_MM = 15.0  # shown around the two labels
+GREY_HU = -200.0  # shown where there is no CT: a dark grey
+MID = "#7a7f88"  # text that can be read on white and on black
+WIDTH_INCHES, DRAWN_INCHES, TITLE_INCHES = 9.6, 9.0, 0.35
+DPI = 110
+WORST = 6  # pictures of the cases to correct first
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A case as drawn: a PNG file for slides and a lighter WebP for the page, both without a background."""
+
+    case_id: str
+    png: bytes
+    webp: bytes
+
+
+def chosen(cases: pd.DataFrame, every: bool) -> list[str]:
+    """Choose the cases to draw, in their order: all, or the worst and the worst one of each annotator.
+
+    Args:
+        cases: As ``cases_table`` makes it.
+        every: All of them.
+    """
+    own = cases.groupby("annotator", sort=False).head(1).index
+    wanted = cases.index if every else cases.index[:WORST].union(own)
+    return list(cases.case_id[wanted])
+
+
+def picture(case: Case, noise: NoiseSource) -> Picture:
+    """Draw a case."""
+    figure = case_figure(load_pair(case, noise, with_image=True))
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, transparent=True)
+    light = io.BytesIO()
+    with Image.open(content) as image:
+        image.save(light, "WEBP", quality=80)
+    return Picture(case.case_id, content.getvalue(), light.getvalue())
+
+
+def case_figure(pair: Pair) -> Figure:
+    """Draw the three planes in which the labels differ most, and below them the surface seen from four sides.
+
+    The surface is missing where a label is empty.
+    """
+    near = around(pair)
+    surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if _both_drawn(near) else None
+    sizes = [_planes_mm(near), *([_views_mm(surface)] if surface else [])]
+    heights = [TITLE_INCHES + DRAWN_INCHES * up / across for across, up in sizes]
+    figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained")
+    rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    _draw_planes(rows[0], near)
+    if surface:
+        _draw_surface(rows[1], surface)
+    return figure
+
+
+def around(pair: Pair) -> Pair:
+    """Cut a pair to the box that holds both labels and a margin; unchanged where both are empty."""
+    box = bounding_box(pair.reference, pair.noisy)
+    if box is None:
+        return pair
+    margins = [int(np.ceil(MARGIN_MM / s)) for s in pair.spacing_mm]
+    window = tuple(
+        slice(max(b.start - m, 0), min(b.stop + m, n))
+        for b, m, n in zip(box, margins, pair.reference.shape, strict=True)
+    )
+    hu: Array | None = None if pair.image_hu is None else pair.image_hu[window]
+    return Pair(pair.case, pair.annotator, pair.reference[window], pair.noisy[window], pair.spacing_mm, hu)
+
+
+def planes_of_difference(pair: Pair) -> list[int]:
+    """For each of ``PLANES``, the index of the one that has most voxels in one label only; the middle if none has."""
+    differs: Mask = pair.reference ^ pair.noisy
+    counts = [differs.sum(axis=tuple({0, 1, 2} - {plane.axis})) for plane in PLANES]
+    return [int(np.argmax(n)) if n.any() else len(n) // 2 for n in counts]
+
+
+def _both_drawn(pair: Pair) -> bool:
+    return bool(pair.reference.any() and pair.noisy.any())
+
+
+def _planes_mm(pair: Pair) -> tuple[float, float]:
+    """Width and height of the three planes side by side, on one scale."""
+    x_mm, y_mm, z_mm = (n * s for n, s in zip(pair.reference.shape, pair.spacing_mm, strict=True))
+    return 2 * x_mm + y_mm, max(y_mm, z_mm)
+
+
+def _views_mm(surface: Deviation) -> tuple[float, float]:
+    """Width and height of the views side by side, on one scale."""
+    sizes = [extent_mm(surface.vertices_mm, view) for view in VIEWS]
+    return sum(across for across, _ in sizes), max(up for _, up in sizes)
+
+
+def _draw_planes(figure: SubFigure, pair: Pair) -> None:
+    shape, spacing_mm = pair.reference.shape, pair.spacing_mm
+    hu = np.broadcast_to(np.float32(GREY_HU), shape) if pair.image_hu is None else pair.image_hu
+    widths_mm = [shape[axis] * spacing_mm[axis] for axis in (0, 0, 1)]
+    axes = figure.subplots(1, 3, width_ratios=widths_mm)
+    for plane, index, ax in zip(PLANES, planes_of_difference(pair), axes, strict=True):
+        draw_plane(ax, hu, pair.reference, pair.noisy, spacing_mm, plane, index)
+        ax.title.set_color(MID)
+        ax.spines[:].set_visible(False)
+        ax.set_anchor("N")
+
+
+def _draw_surface(figure: SubFigure, surface: Deviation) -> None:
+    sizes = [extent_mm(surface.vertices_mm, view) for view in VIEWS]
+    axes = figure.subplots(1, len(VIEWS), width_ratios=[across for across, _ in sizes])
+    for view, ax in zip(VIEWS, axes, strict=True):
+        draw_surface(ax, surface.vertices_mm, surface.faces, surface.displacement_mm, view)
+        top = ax.get_ylim()[1]
+        ax.set_ylim(top - max(up for _, up in sizes), top)
+        ax.set_title(view.name, fontsize=8, color=MID)
+        for x, letter in zip((0.0, 1.0), view.letters, strict=True):
+            ax.text(x, 1.0, letter, transform=ax.transAxes, color=MID, fontsize=7, ha="center", va="center")
+    scale = ScalarMappable(Normalize(-LARGEST_MM, LARGEST_MM), mpl.colormaps[DIVERGING])
+    bar = figure.colorbar(scale, ax=axes, extend="both", pad=0.01, aspect=20)
+    bar.set_label("mm, outward > 0", color=MID, fontsize=8)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=MID, labelsize=8)

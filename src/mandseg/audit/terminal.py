@@ -1,0 +1,59 @@
+"""An audit on the terminal: one row an annotator, and the finding in words."""
+
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mandseg.audit.page import Audit
+from mandseg.findings import number
+from mandseg.regions import REGIONS
+
+COLUMNS = (
+    *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "farthest off"),
+    *("empty", "in pieces"),
+)
+
+
+def print_audit(audit: Audit, console: Console) -> None:
+    """Print medians over the cases of each annotator, mean bias and volume, and the finding."""
+    title = f"Cohort {escape(audit.cohort.name)}: noisy labels against the reference; mm, medians (bias, volume: means)"
+    table = Table(title=title, title_justify="left")
+    for name in COLUMNS:
+        table.add_column(name, justify="left" if name in ("annotator", "farthest off") else "right", no_wrap=True)
+    for row in audit.annotators.to_dict("records"):
+        table.add_row(*_cells(row))
+    console.print(table)
+    for line in [audit.headline, *audit.sentences]:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _cells(row: dict[Any, Any]) -> list[str]:
+    return [
+        escape(row["annotator"]),
+        str(row["n_cases"]),
+        f"{row['dice_median']:.3f}",
+        f"{row['hd95_mm_median']:.1f}",
+        f"{row['assd_mm_median']:.2f}",
+        f"{row['nsd_1mm_median']:.3f}",
+        f"{row['nsd_2mm_median']:.3f}",
+        _signed(row["bias_mm"], 2),
+        f"{_signed(row['volume_bias_percent'], 1)} %",
+        _farthest(row),
+        str(row["n_empty"]),
+        str(row["n_in_more_pieces"]),
+    ]
+
+
+def _farthest(row: dict[Any, Any]) -> str:
+    """The region with the largest mean displacement."""
+    biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
+    known = [(bias, region) for bias, region in biases if np.isfinite(bias)]
+    bias, region = max(known, key=lambda found: abs(found[0]), default=(np.nan, ""))
+    return f"{region} {_signed(bias, 1)}" if region else ""
+
+
+def _signed(value: float, decimals: int) -> str:
+    return number(value if np.isfinite(value) else None, decimals, signed=True)
