@@ -100,16 +100,16 @@ def audit(
         str | None, typer.Option(help="Simulate the noisy labels: a preset of conf/noise. Default: as recorded.")
     ] = None,
     target_dice: Annotated[float | None, typer.Option(help="With --noise: every label has this Dice.")] = None,
-    severity: Annotated[float, typer.Option(help="With --noise: factor on the size of every error.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="With --noise: who draws what, and how.")] = 0,
+    severity: Annotated[float | None, typer.Option(help="With --noise: factor on the size of every error.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --noise: who draws what, and how.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; default: audit, or audit-PRESET, in the cohort.")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
-    """Compare a cohort's noisy labels with their references: who errs, where, by how much; what to correct first.
+    """Compare noisy labels with their references: who errs, where and how far; which cases to correct first.
 
-    Writes a page, tables as CSV and figures.
+    Writes a page, tables as CSV and figures, and prints a row an annotator.
 
     Example: [bold]mandseg audit cohorts/clinic --figures[/bold]
 
@@ -118,13 +118,20 @@ def audit(
     from rich.console import Console
 
     from mandseg.audit.page import write_audit
+    from mandseg.audit.pictures import EVERY_CASE, WORST_CASES
     from mandseg.audit.terminal import print_audit
     from mandseg.noise import Recorded, load_preset
 
-    source = load_preset(noise, target_dice=target_dice, severity=severity, seed=seed) if noise else Recorded()
-    found, page = write_audit(
-        cohort, source, noise or "recorded", out, "all" if all_figures else "some" if figures else "none", workers
-    )
+    given = {"target_dice": target_dice, "severity": severity, "seed": seed}
+    knobs = {name: value for name, value in given.items() if value is not None}
+    if knobs and not noise:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in knobs)
+        raise UserError(f"{options}: for simulated labels only, name a preset with --noise")
+    source = load_preset(noise, **knobs) if noise else Recorded()
+    words = ", ".join([noise or "recorded", *(f"{name} {value:g}" for name, value in knobs.items())])
+    folder = out or (cohort if cohort.is_dir() else cohort.parent) / (f"audit-{noise}" if noise else "audit")
+    pictures = EVERY_CASE if all_figures else WORST_CASES if figures else 0
+    found, page = write_audit(cohort, folder, source, words, pictures, workers)
     console = Console()
     print_audit(found, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
     print(page)

@@ -11,7 +11,7 @@ from mandseg.findings import number
 from mandseg.regions import REGIONS
 
 TOLD = 3  # habits and cases named in the text; the tables have the rest
-FEWEST_CASES = 2  # from which a habit is told
+FEWEST_CASES = 2  # from which an annotator is named
 LEFT_OUT = {
     "condyle": "leaves the condyles out",
     "coronoid": "leaves the coronoid processes out",
@@ -73,18 +73,21 @@ def _range_of_annotators(annotators: pd.DataFrame) -> str:
 
 
 def _habits(annotators: pd.DataFrame) -> str:
-    """Name the largest mean displacements of a region by one annotator."""
-    named = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)]
-    found = [
-        (float(row[f"bias_{region}_mm"]), str(row["annotator"]), region)
-        for row in named.to_dict("records")
-        for region in REGIONS
-        if abs(row[f"bias_{region}_mm"]) >= WORTH_SAYING_MM
-    ]
+    """Name the annotators with the largest mean displacement of a region, and that region."""
+    found = []
+    for row in annotators[annotators.n_cases - annotators.n_empty >= FEWEST_CASES].to_dict("records"):
+        biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
+        bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
+        if abs(bias) >= WORTH_SAYING_MM:
+            found.append((bias, region, row["annotator"]))
     found.sort(key=lambda habit: -abs(habit[0]))
-    told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, name, region in found[:TOLD]]
-    more = len(found) - len(told)
-    return "; ".join(told) + (f"; {_count(more, 'more such habit')}." if more else ".") if told else ""
+    told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
+    others = len(found) - len(told)
+    return (
+        "; ".join(told) + (f"; {_count(others, 'other')} likewise in one region or another." if others else ".")
+        if told
+        else ""
+    )
 
 
 def _habit(bias_mm: float, region: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -38,7 +38,7 @@ class Audit:
     """What was found in a cohort; the tables are those of mandseg.audit.tables."""
 
     cohort: Cohort
-    noise_name: str
+    noise_words: str
     cases: pd.DataFrame
     annotators: pd.DataFrame
     regions: pd.DataFrame
@@ -76,13 +76,13 @@ class Shown:
     file: str
 
 
-def audit_cohort(path: Path, noise: NoiseSource, noise_name: str, workers: int | None = None) -> Audit:
+def audit_cohort(path: Path, noise: NoiseSource, noise_words: str, workers: int | None = None) -> Audit:
     """Measure every case with two labels.
 
     Args:
         path: A cohort's folder, or its manifest.csv.
         noise: Where the noisy labels come from.
-        noise_name: ``recorded``, or the preset.
+        noise_words: ``recorded``, or the preset with its settings, for the reader.
         workers: Processes; by default one a core when there are many cases.
 
     Raises:
@@ -95,38 +95,31 @@ def audit_cohort(path: Path, noise: NoiseSource, noise_name: str, workers: int |
         raise UserError(problems)
     measured = [result for result in results if isinstance(result, Measurement)]
     table = cases_table(measured)
-    return Audit(cohort, noise_name, table, annotators_table(table), regions_table(measured))
+    return Audit(cohort, noise_words, table, annotators_table(table), regions_table(measured))
 
 
 def write_audit(
-    path: Path,
-    noise: NoiseSource,
-    noise_name: str,
-    out: Path | None = None,
-    pictures: Literal["none", "some", "all"] = "none",
-    workers: int | None = None,
+    path: Path, folder: Path, noise: NoiseSource, noise_words: str, pictures: int = 0, workers: int | None = None
 ) -> tuple[Audit, Path]:
-    """Audit a cohort and write the page, whole or not at all; an earlier audit is replaced.
+    """Audit a cohort and write the folder, whole or not at all; an earlier audit is replaced.
 
     Args:
         path: A cohort's folder, or its manifest.csv.
+        folder: What to write.
         noise: Where the noisy labels come from.
-        noise_name: ``recorded``, or the preset.
-        out: Folder to write; default: ``audit`` in the cohort, ``audit-<preset>`` for simulated labels.
-        pictures: Of no case, of the worst and one of each annotator, or of every case.
+        noise_words: ``recorded``, or the preset with its settings, for the reader.
+        pictures: Draw so many of the worst cases and the worst one of each annotator; 0 draws none.
         workers: Processes.
 
     Returns:
         The audit and the path of index.html.
 
     Raises:
-        UserError: As ``audit_cohort``; or ``out`` holds files that no audit wrote.
+        UserError: As ``audit_cohort``; or the folder holds files that no audit wrote.
     """
-    root = path if path.is_dir() else path.parent
-    folder = out or root / ("audit" if noise_name == "recorded" else f"audit-{noise_name}")
     refuse_foreign_files(folder, OWN_FILES, "an audit")
-    audit = audit_cohort(path, noise, noise_name, workers)
-    drawn = _pictures(audit, noise, pictures == "all", workers) if pictures != "none" else iter(())
+    audit = audit_cohort(path, noise, noise_words, workers)
+    drawn = _pictures(audit, noise, pictures, workers)
     with folder_appearing_whole(folder) as new:
         (new / "figures").mkdir()
         drawings = _drawings(audit, new / "figures")
@@ -137,10 +130,10 @@ def write_audit(
     return audit, folder / "index.html"
 
 
-def _pictures(audit: Audit, noise: NoiseSource, every: bool, workers: int | None) -> Iterator[Picture]:
+def _pictures(audit: Audit, noise: NoiseSource, worst: int, workers: int | None) -> Iterator[Picture]:
     by_id: dict[str, Case] = {case.case_id: case for case in audit.cohort.cases}
-    cases = [by_id[case_id] for case_id in chosen(audit.cases, every)]
-    return for_each(partial(picture, noise=noise), cases, "Drawing", workers)
+    cases = [by_id[case_id] for case_id in chosen(audit.cases, worst)]
+    return for_each(partial(picture, noise=noise), cases, "Drawing", workers) if cases else iter(())
 
 
 def _show(drawn: Iterator[Picture], cases: pd.DataFrame, folder: Path) -> Iterator[Shown]:

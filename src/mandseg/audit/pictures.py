@@ -1,6 +1,7 @@
 """Pictures of single cases: noise next to the reference in three planes, and the mandible coloured by displacement."""
 
 import io
+import sys
 from dataclasses import dataclass
 
 import matplotlib as mpl
@@ -26,7 +27,8 @@ GREY_HU = -200.0  # shown where there is no CT: a dark grey
 MID = "#7a7f88"  # text that can be read on white and on black
 WIDTH_INCHES, DRAWN_INCHES, TITLE_INCHES = 9.6, 9.0, 0.35
 DPI = 110
-WORST = 6  # pictures of the cases to correct first
+WORST_CASES = 6  # drawn unless more are asked for
+EVERY_CASE = sys.maxsize
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,17 @@ class Picture:
     webp: bytes
 
 
-def chosen(cases: pd.DataFrame, every: bool) -> list[str]:
-    """Choose the cases to draw, in their order: all, or the worst and the worst one of each annotator.
+def chosen(cases: pd.DataFrame, worst: int) -> list[str]:
+    """Choose the cases to draw: the worst, and the worst one of each annotator; none at 0.
 
     Args:
-        cases: As ``cases_table`` makes it.
-        every: All of them.
+        cases: As ``cases_table`` makes it; its order is kept.
+        worst: How many of the worst.
     """
+    if worst == 0:
+        return []
     own = cases.groupby("annotator", sort=False).head(1).index
-    wanted = cases.index if every else cases.index[:WORST].union(own)
-    return list(cases.case_id[wanted])
+    return list(cases.case_id[cases.index[:worst].union(own)])
 
 
 def picture(case: Case, noise: NoiseSource) -> Picture:

@@ -3,9 +3,11 @@
 from typing import Any, cast
 
 from mandseg.config_folder import config_folder
+from mandseg.errors import UserError, user_error_behind
 from mandseg.noise.panel import Panel
 
 COMMON = "panel"  # what every preset starts from
+NO_PANEL = "recorded"  # the file of conf/noise that simulates nothing
 
 
 def load_preset(name: str, **knobs: Any) -> Panel:
@@ -14,12 +16,22 @@ def load_preset(name: str, **knobs: Any) -> Panel:
     Args:
         name: A file of conf/noise.
         knobs: Settings of the noise group to change: severity, seed, target_dice and so on.
+
+    Raises:
+        UserError: There is no such preset, or a knob has an impossible value.
     """
+    from hydra.errors import InstantiationException
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
     folder = config_folder() / "noise"
+    known = sorted({file.stem for file in folder.glob("*.yaml")} - {NO_PANEL})
+    if name not in known:
+        raise UserError(f"noise preset {name!r}: expected one of {', '.join(known)}")
     own = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml")))
     own.pop("defaults", None)
     config = OmegaConf.create({"noise": OmegaConf.merge(OmegaConf.load(folder / f"{COMMON}.yaml"), own, knobs)})
-    return cast(Panel, instantiate(config.noise.source))
+    try:
+        return cast(Panel, instantiate(config.noise.source))
+    except InstantiationException as error:
+        raise user_error_behind(error) or error from None
