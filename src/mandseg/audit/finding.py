@@ -84,7 +84,12 @@ def _habits(annotators: pd.DataFrame) -> str:
     told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
     others = len(found) - len(told)
     return (
-        "; ".join(told) + (f"; {_count(others, 'other')} likewise in one region or another." if others else ".")
+        "; ".join(told)
+        + (
+            f"; {_count(others, 'other annotator')} {'is' if others == 1 else 'are'} off by {WORTH_SAYING_MM:g} mm or more in some region."
+            if others
+            else "."
+        )
         if told
         else ""
     )

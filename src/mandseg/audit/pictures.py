@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
@@ -19,13 +20,13 @@ from mandseg.cohort import Case
 from mandseg.deviation import Deviation, measure_deviation
 from mandseg.metrics import Mask, bounding_box
 from mandseg.noise import NoiseSource
-from mandseg.overlay import PLANES, draw_plane
+from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 from mandseg.volume import Array
 
 MARGIN_MM = 15.0  # shown around the two labels
 GREY_HU = -200.0  # shown where there is no CT: a dark grey
 MID = "#7a7f88"  # text that can be read on white and on black
-WIDTH_INCHES, DRAWN_INCHES, TITLE_INCHES = 9.6, 9.0, 0.35
+WIDTH_INCHES, DRAWN_INCHES, TEXT_INCHES = 9.6, 9.0, 0.5
 DPI = 110
 WORST_CASES = 6  # drawn unless more are asked for
 EVERY_CASE = sys.maxsize
@@ -72,7 +73,7 @@ def case_figure(pair: Pair) -> Figure:
     near = around(pair)
     surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if _both_drawn(near) else None
     sizes = [_planes_mm(near), *([_views_mm(surface)] if surface else [])]
-    heights = [TITLE_INCHES + DRAWN_INCHES * up / across for across, up in sizes]
+    heights = [TEXT_INCHES + DRAWN_INCHES * up / across for across, up in sizes]
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained")
     rows = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_planes(rows[0], near)
@@ -128,6 +129,11 @@ def _draw_planes(figure: SubFigure, pair: Pair) -> None:
         ax.title.set_color(MID)
         ax.spines[:].set_visible(False)
         ax.set_anchor("N")
+    lines = [
+        Line2D([], [], color=REFERENCE_COLOUR, linestyle="solid", label="reference"),
+        Line2D([], [], color=PREDICTION_COLOUR, linestyle="dashed", label="noisy"),
+    ]
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, fontsize=8, frameon=False, labelcolor=MID)
 
 
 def _draw_surface(figure: SubFigure, surface: Deviation) -> None:

@@ -15,7 +15,7 @@ from mandseg.metrics import Floats
 
 EDGE_MM = 2.0  # left free around the surface
 SMOOTHINGS = 4  # of the normals, for the light alone
-AMBIENT = 0.45  # share of the light that reaches every face
+AMBIENT = 0.55  # share of the light that reaches every face
 LIGHT = (-0.3, 0.5, 0.8)  # direction of the rest: from the upper left, in front; right, up, toward the viewer
 
 
