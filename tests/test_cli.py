@@ -35,7 +35,9 @@ def cohort(tmp_path: Path, make_case: MakeCase) -> Path:
     return tmp_path / "cohort"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["prepare", "folder", "--help"], ["check", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["prepare", "folder", "--help"], ["check", "--help"], ["audit", "--help"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom mandseg.cli import main\n"

@@ -82,17 +82,10 @@ def _habits(annotators: pd.DataFrame) -> str:
             found.append((bias, region, row["annotator"]))
     found.sort(key=lambda habit: -abs(habit[0]))
     told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
-    others = len(found) - len(told)
-    return (
-        "; ".join(told)
-        + (
-            f"; {_count(others, 'other annotator')} {'is' if others == 1 else 'are'} off by {WORTH_SAYING_MM:g} mm or more in some region."
-            if others
-            else "."
-        )
-        if told
-        else ""
-    )
+    if others := len(found) - len(told):
+        be = "is" if others == 1 else "are"
+        told.append(f"{_count(others, 'other annotator')} {be} off by {WORTH_SAYING_MM:g} mm or more in some region")
+    return "; ".join(told) + "." if told else ""
 
 
 def _habit(bias_mm: float, region: str) -> str:
