@@ -60,13 +60,13 @@ def distance_to_rings(points: Points, rings: list[Points]) -> npt.NDArray[np.flo
     nearest = np.full(len(points), np.inf)
     inside = np.zeros(len(points), bool)
     for ring in rings:
-        a, run = ring[:-1], np.diff(ring, axis=0)  # (S, 2)
-        to = points[:, None, :] - a[None]  # (N, S, 2)
-        share = np.clip((to * run).sum(-1) / np.maximum((run * run).sum(-1), 1e-12), 0, 1)
-        nearest = np.minimum(nearest, ((to - share[..., None] * run) ** 2).sum(-1).min(axis=1))
-        crosses = (a[:, 1] > points[:, 1:]) != (ring[1:, 1] > points[:, 1:])
+        (ax, ay), (run_x, run_y) = ring[:-1].T, np.diff(ring, axis=0).T  # (S,) each
+        to_x, to_y = points[:, :1] - ax, points[:, 1:] - ay  # (N, S)
+        share = np.clip((to_x * run_x + to_y * run_y) / np.maximum(run_x**2 + run_y**2, 1e-12), 0, 1)
+        nearest = np.minimum(nearest, ((to_x - share * run_x) ** 2 + (to_y - share * run_y) ** 2).min(axis=1))
+        crosses = (ring[:-1, 1] > points[:, 1:]) != (ring[1:, 1] > points[:, 1:])
         with np.errstate(divide="ignore", invalid="ignore"):
-            ahead = to[..., 0] < to[..., 1] * run[:, 0] / run[:, 1]
+            ahead = to_x < to_y * run_x / run_y
         inside ^= (crosses & ahead).sum(axis=1) % 2 == 1
     return np.asarray(np.where(inside, -1, 1) * np.sqrt(nearest), np.float32)
 
