@@ -13,6 +13,8 @@ from mandseg.regions import Mask
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
 CHIN_WIDTH_MM = 12.0
 EDGE_MM = 4.0  # over which a regional error fades
+THINNED = 0.5  # of its depth is left in the middle of a thin ramus, which is not cut through
+STREAK_MM = (8.0, 8.0, 5.0)  # over which a guess beside metal stays alike: a slice or two
 DENTAL_ARCH_MM = 8.0  # teeth stand within this distance beside the bone
 
 
@@ -85,7 +87,7 @@ class RamusShaved(Mode):
     """The ramus with its processes is drawn too thin, as in a soft-tissue window.
 
     Args:
-        inward_mm: Displacement of its boundary.
+        inward_mm: Displacement of its boundary, which never cuts it through.
     """
 
     inward_mm: float = size(1.0)
@@ -94,8 +96,9 @@ class RamusShaved(Mode):
         """Add to the distance in the ramus."""
         if self.inward_mm == 0:
             return level_mm
-        weight = _faded(scene.region("ramus", "condyle", "coronoid"), scene)
-        return np.asarray(level_mm + self.inward_mm * weight, np.float32)
+        shaved = level_mm + self.inward_mm * _faded(scene.region("ramus", "condyle", "coronoid"), scene)
+        middle = (level_mm < 0) & (level_mm <= ndimage.minimum_filter(level_mm, (3, 3, 1)))
+        return np.asarray(np.where(middle, np.minimum(shaved, THINNED * level_mm), shaved), np.float32)
 
 
 @dataclass(frozen=True)
@@ -140,7 +143,7 @@ class NeighbouringBone(Mode):
 
 @dataclass(frozen=True)
 class MetalSmear(Mode):
-    """Where dental metal streaks, the boundary is guessed, slice by slice. Needs the CT; no metal, no error.
+    """Where dental metal streaks, the boundary is guessed, slice after slice. Needs the CT; no metal, no error.
 
     Contours spread by 8 mm cranio-caudally next to metal, by 3 mm elsewhere (O'Daniel et al. 2007).
 
@@ -158,7 +161,7 @@ class MetalSmear(Mode):
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Subtract a displacement that fades with the distance to metal, within its slices."""
-        error = smooth_field(level_mm.shape, scene.spacing_mm, (8.0, 8.0, 0.0), rng)
+        error = smooth_field(level_mm.shape, scene.spacing_mm, STREAK_MM, rng)
         metal = scene.ct("MetalSmear") >= self.hu_above
         if not metal.any():
             return level_mm

@@ -56,8 +56,8 @@ class BoundaryWalk(Mode):
 
     The Markov process of Yao et al. (ICLR 2023, "Learning to segment from noisy annotations: a spatial correction
     approach"), there in voxels: in each of T steps the label expands or shrinks, and each boundary voxel goes along
-    with a probability. Here a step has a length in mm and what goes along is a patch, so that voxel size changes
-    nothing.
+    with a probability. Here a step has a length in mm and what goes along is a patch, faded at its edge, so that voxel
+    size changes nothing.
 
     Args:
         steps: Number of steps, T.
@@ -78,6 +78,6 @@ class BoundaryWalk(Mode):
         moved = np.zeros(level_mm.shape, np.float32)
         for _ in range(self.steps):
             direction = 1 if rng.random() < self.outward else -1
-            goes_along = smooth_field(level_mm.shape, scene.spacing_mm, self.patch_mm, rng) < norm.ppf(self.flip)
-            moved += direction * goes_along
+            patches = smooth_field(level_mm.shape, scene.spacing_mm, self.patch_mm, rng)
+            moved += direction * np.clip(norm.ppf(self.flip) - patches + 0.5, 0, 1)  # a sharp edge would leave islands
         return np.asarray(level_mm - self.step_mm * moved, np.float32)

@@ -17,6 +17,7 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 PIECE_MM = (15.0, 30.0)  # radius of what is missing
 BONE_HU = 200.0
 APART_MM = 2.0  # another structure lies at least this far from the mandible
+UPPER_JAW_MM = 30.0  # the upper jaw lies within this distance
 MISPLACED_MM = 12.0  # upwards, where there is no CT to find another structure in
 
 
@@ -26,8 +27,8 @@ class GrossError(Mode):
 
     Args:
         rate: Share of contours with an error.
-        kinds: What may happen, each as likely: a piece missing, one side missing, another structure drawn (the largest
-            other bone in the window; without the CT the contour misplaced upwards), nothing drawn.
+        kinds: What may happen, each as likely: a piece missing, one side missing, another structure drawn (the upper
+            jaw, or else the largest other bone near by; without the CT the contour misplaced upwards), nothing drawn.
     """
 
     rate: float = 0.05
@@ -74,7 +75,9 @@ def _nothing(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
 
 def _elsewhere(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
     if scene.hu is not None:
-        pieces, n = ndimage.label((scene.hu >= BONE_HU) & (scene.level_mm > APART_MM))
+        bone = (scene.hu >= BONE_HU) & (scene.level_mm > APART_MM)
+        upper_jaw = bone & scene.region("teeth") & (scene.level_mm <= UPPER_JAW_MM)
+        pieces, n = ndimage.label(upper_jaw if upper_jaw.any() else bone)
         if n:
             largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
             return np.where(pieces == largest, -1.0, 1.0).astype(np.float32)

@@ -10,10 +10,13 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
+from scipy import ndimage
 
 from mandseg.noise.distance import Field
 from mandseg.noise.scene import Hu, Scene, look_at
 from mandseg.regions import Mask, Spacing
+
+SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this
 
 
 def size(default: float) -> Any:
@@ -71,9 +74,19 @@ def redraw_all(modes: Sequence[Mode], seeds: Sequence[int], scene: Scene) -> Mas
     """Draw a mandible with several errors, one after another; each has a stream of random numbers of its own.
 
     Returns:
-        The contour in the scene's window; where nothing is left of it, the deepest voxel.
+        The contour in the scene's window, without specks; where nothing is left of it, the deepest voxel.
     """
     level_mm = scene.level_mm
     for mode, seed in zip(modes, seeds, strict=True):
         level_mm = mode.redraw(level_mm, scene, np.random.default_rng(seed))
-    return np.asarray(level_mm <= max(0.0, float(level_mm.min())))
+    return without_specks(level_mm <= max(0.0, float(level_mm.min())), scene.spacing_mm)
+
+
+def without_specks(drawn: Mask, spacing_mm: Spacing) -> Mask:
+    """Drop connected pieces smaller than ``SPECK_MM3``; the largest stays, whatever its size."""
+    pieces, n = ndimage.label(drawn)
+    if n < 2:
+        return drawn
+    volumes_mm3 = np.bincount(pieces.ravel())[1:] * np.prod(spacing_mm)
+    kept = volumes_mm3 >= min(SPECK_MM3, volumes_mm3.max())
+    return np.asarray(np.append(False, kept)[pieces])
