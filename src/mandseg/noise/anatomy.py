@@ -13,7 +13,7 @@ from mandseg.regions import Mask
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
 CHIN_WIDTH_MM = 12.0
 EDGE_MM = 4.0  # over which a regional error fades
-THINNED = 0.5  # of its depth is left in the middle of a thin ramus, which is not cut through
+THINNED = 0.5  # of its thickness goes at most, and of the depth of its middle: a thin ramus is not cut through
 STREAK_MM = (8.0, 8.0, 5.0)  # over which a guess beside metal stays alike: a slice or two
 DENTAL_ARCH_MM = 8.0  # teeth stand within this distance beside the bone
 
@@ -96,7 +96,10 @@ class RamusShaved(Mode):
         """Add to the distance in the ramus."""
         if self.inward_mm == 0:
             return level_mm
-        shaved = level_mm + self.inward_mm * _faded(scene.region("ramus", "condyle", "coronoid"), scene)
+        inward_mm = self.inward_mm * _faded(scene.region("ramus", "condyle", "coronoid"), scene)
+        around = [2 * int(np.ceil(EDGE_MM / s)) + 1 for s in scene.spacing_mm]
+        deepest_mm = np.minimum(ndimage.minimum_filter(level_mm, around), 0)
+        shaved = level_mm + np.minimum(inward_mm, -THINNED * deepest_mm)
         middle = (level_mm < 0) & (level_mm <= ndimage.minimum_filter(level_mm, (3, 3, 1)))
         return np.asarray(np.where(middle, np.minimum(shaved, THINNED * level_mm), shaved), np.float32)
 
