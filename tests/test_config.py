@@ -79,3 +79,19 @@ def test_equal_numbers_are_one_condition_however_they_are_typed():
 def test_an_impossible_condition_is_refused(change):
     with pytest.raises(UserError, match=change.split("=")[0]):
         run_name(composed(change))
+
+
+def test_annotators_and_the_one_left_out_reach_the_panel_and_the_name():
+    some = composed("noise.annotators=[dosimetrist_01,dosimetrist_02]")
+    without = composed("noise.leave_out=dosimetrist_03")
+    assert "_planning-by_dosimetrist_01+dosimetrist_02_" in run_name(some)
+    assert "_planning-without_dosimetrist_03_" in run_name(without)
+    assert instantiate(some.noise.source).annotators == ("dosimetrist_01", "dosimetrist_02")
+    assert instantiate(without.noise.source).leave_out == "dosimetrist_03"
+
+
+def test_a_long_list_of_annotators_still_gives_a_folder_name():
+    names = [f"Dr_A_Long_Name_{k:02d}" for k in range(20)]
+    lists = [composed(f"noise.annotators=[{','.join(names[:n])}]") for n in (19, 20)]
+    assert all(len(run_name(cfg)) < 200 for cfg in lists)
+    assert run_name(lists[0]) != run_name(lists[1])

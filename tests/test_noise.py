@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from mandseg.errors import UserError
 from mandseg.noise import (
@@ -46,7 +47,6 @@ MODES = [
     MetalSmear(2.0),
 ]
 NAMES = [type(mode).__name__ for mode in MODES]
-SPACINGS = st.tuples(*[st.sampled_from([0.3, 0.8, 1.0, 2.0, 3.9])] * 2, st.sampled_from([0.3, 1.0, 2.5, 5.0]))
 ISO = (1.0, 1.0, 1.0)
 
 
@@ -88,48 +88,10 @@ def test_every_mode_changes_a_mandible_and_gives_a_mask_on_its_grid(mode):
     assert drawn.any()
 
 
-@pytest.mark.parametrize("mode", MODES, ids=NAMES)
-@given(spacing=SPACINGS, seed=st.integers(0, 50))
-@settings(max_examples=8, deadline=None)
-def test_every_mode_of_size_zero_is_the_identity(mode, spacing, seed):
-    mask = rng(seed).random((12, 11, 10)) > 0.7
-    assert (mode.scaled(0.0)(mask, spacing, rng(), ct(mask)) == mask).all()
-
-
-@pytest.mark.parametrize("mode", MODES, ids=NAMES)
-@given(spacing=SPACINGS, seed=st.integers(0, 50))
-@settings(max_examples=8, deadline=None)
-def test_the_seed_determines_every_mode_on_any_mask(mode, spacing, seed):
-    mask = rng(seed).random((14, 9, 7)) > 0.8
-    first, again = (mode(mask, spacing, rng(seed), ct(mask)) for _ in range(2))
-    assert (first == again).all()
-
-
-@pytest.mark.parametrize("mode", [*MODES, GrossError(1.0)], ids=[*NAMES, "GrossError"])
-@pytest.mark.parametrize("shape", [(1, 1, 1), (8, 8, 1), (1, 9, 4), (3, 1, 5)])
-def test_one_voxel_one_slice_and_full_volumes_give_a_profile_a_result(mode, shape):
-    full = np.ones(shape, bool)
-    drawn = Profile([mode])(full, (1, 1, 3), rng(), ct(full))
-    assert drawn.shape == shape
-    one = np.zeros(shape, bool)
-    one[0, 0, 0] = True
-    assert Profile([mode])(one, (1, 1, 3), rng(), ct(one)).shape == shape
-
-
 def test_an_empty_mask_is_refused_by_modes_and_profiles():
     for draw in (Margin(1.0), Profile([Margin(1.0)])):
         with pytest.raises(ValueError, match="empty"):
             draw(np.zeros((4, 4, 4), bool), ISO, rng())
-
-
-@given(spacing=st.tuples(*[st.sampled_from([0.8, 1.0, 2.0])] * 2, st.sampled_from([1.0, 2.5])), mm=st.floats(3, 4.5))
-@settings(max_examples=15, deadline=None)
-def test_outward_bias_adds_volume_and_inward_bias_takes_it(spacing, mm):
-    mask = ball(9.0, spacing)
-    for mode in (Margin(mm), SmoothError(0.0, 15.0, mm)):
-        larger, smaller = mode(mask, spacing, rng()), mode.scaled(-1.0)(mask, spacing, rng())
-        assert smaller.sum() < mask.sum() < larger.sum()
-        assert (larger | mask).sum() == larger.sum()
 
 
 @pytest.mark.parametrize("spacing", [ISO, (1.0, 1.0, 2.0), (2.0, 1.0, 1.0), (0.5, 0.5, 1.0)])
@@ -270,6 +232,31 @@ def test_processes_are_missing_from_the_top_only():
     assert not only_coronoid[:, 18:, 34:].any()
 
 
+def test_a_thin_ramus_is_not_shaved_through():
+    mask = horseshoe()
+    mask[12:16, 10:30, 16:30] = False  # 2 mm are left of 6
+    shaved = RamusShaved(3.0)(mask, ISO, rng())
+    assert shaved[10:16, 10:22, 16:28].any(axis=(0, 1)).all()
+    assert shaved[10:16, 14, 24:28].sum() < mask[10:16, 14, 24:28].sum() + 1
+
+
+def test_what_a_profile_draws_has_no_specks_but_keeps_the_pieces_of_its_reference():
+    island = np.zeros((40, 20, 12), bool)
+    island[2:20, 2:14, 2:10] = True
+    hu = ct(island)
+    hu[23:25, 8:10, 5:7] = 900  # 8 mm^3 of bone, 3 mm away
+    assert (Profile([NeighbouringBone(5.0)])(island, ISO, rng(), hu) == island).all()
+    assert (NeighbouringBone(5.0)(island, ISO, rng(), hu) != island).any()
+    island[23:25, 8:10, 5:7] = True
+    assert (Profile([Margin(0.1)])(island, ISO, rng()) & island)[24, 9, 6]
+
+
+def test_the_patches_of_a_walk_leave_no_islands():
+    mask = ball(14.0, ISO, 44)
+    for seed in range(3):
+        assert ndimage.label(BoundaryWalk()(mask, ISO, rng(seed)))[1] == 1
+
+
 def test_ramus_and_chin_are_changed_where_they_are():
     mask = horseshoe()
     shaved = RamusShaved(1.5)(mask, ISO, rng())
@@ -307,9 +294,18 @@ def test_a_mode_that_follows_the_image_says_so_where_there_is_none(mode):
 
 
 def test_gross_errors_come_at_their_rate():
-    mask = horseshoe()
+    mask = ball(4.0, ISO, 10)
     spoilt = [(Profile([GrossError(0.25)])(mask, ISO, rng(seed)) != mask).any() for seed in range(120)]
     assert 0.15 < np.mean(spoilt) < 0.36
+
+
+def test_the_upper_jaw_is_the_wrong_structure_that_is_drawn():
+    mask, hu = horseshoe(), ct(horseshoe())
+    hu[20:40, 40:46, 22:30] = 500  # upper jaw
+    hu[5:55, 0:6, :] = 500  # a larger bone behind
+    drawn = Profile([GrossError(1.0, ["wrong_structure"])])(mask, ISO, rng(), hu)
+    assert drawn[30, 43, 25]
+    assert not drawn[:, :6].any()
 
 
 def test_each_gross_error_is_what_it_says():
@@ -368,7 +364,7 @@ def test_severity_zero_is_the_reference_whatever_the_profile():
     ).all()
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(seed=st.integers(0, 100))
 def test_agreement_falls_with_severity(seed):
     mask = horseshoe()

@@ -69,6 +69,16 @@ def test_jobs_that_start_at_once_share_one_entry(make_case, tmp_path):
     assert [p.name for p in folders] == [jobs[0].result().folder.name]
 
 
+def test_noisy_labels_do_not_depend_on_order_or_workers(make_case, tmp_path):
+    cases, panel = [make_case(name) for name in "ab"], load_preset("planning")
+    first = prepare_cases(cases, FINE, tmp_path / "one", panel, workers=1)
+    second = prepare_cases(cases[::-1], FINE, tmp_path / "two", panel, workers=2)[::-1]
+    alone = prepare_case(cases[0], FINE, tmp_path / "three", panel)
+    for one, other in [*zip(first, second, strict=True), (first[0], alone)]:
+        assert one.noisy_file.relative_to(tmp_path / "one").parts == other.noisy_file.parts[-2:]
+        assert one.noisy_file.read_bytes() == other.noisy_file.read_bytes()
+
+
 def test_recorded_and_simulated_noise_lie_side_by_side(make_case, tmp_path, bone):
     noisy = bone.copy()
     noisy[8] = False

@@ -83,6 +83,20 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
 
 
 @pytest.mark.slow
+def test_annotators_are_axes_of_a_grid(tmp_path, cohort):
+    axis = "noise.annotators=[dosimetrist_01,dosimetrist_02],[dosimetrist_03]"
+    done = train(tmp_path, cohort, "-m", "noise=planning", "noise_ratio=1", axis, "steps=2", "validations=1")
+    assert done.returncode == 0, done.stderr
+    grid = pd.read_csv(tmp_path / "outputs/s/grid.csv")
+    assert list(grid.noise) == ["planning-by_dosimetrist_01+dosimetrist_02", "planning-by_dosimetrist_03"]
+    for run, names in zip(grid.run, [{"dosimetrist_01", "dosimetrist_02"}, {"dosimetrist_03"}], strict=True):
+        assert set(pd.read_csv(tmp_path / "outputs/s" / run / "noise_plan.csv").annotator) <= names
+        assert set(pd.read_csv(tmp_path / "outputs/s" / run / "cases.csv").noise) == {
+            grid.noise[grid.run == run].item()
+        }
+
+
+@pytest.mark.slow
 def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort):
     longer = ["steps=200", "validations=10"]
     assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0

@@ -23,6 +23,7 @@ NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "leave_out": ("without_", None),
 }
 """Knobs of a noise preset: how a change is marked in the name of a condition, and what is no change."""
+LONGEST = 60  # letters of a knob's value in a name: file systems end at 255
 CACHE_KEYS = frozenset({"cache_dir"})  # inside groups: a folder, not a setting
 
 
@@ -83,7 +84,7 @@ def run_name(cfg: DictConfig) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as a piece of a folder's name."""
+    """A value as a piece of a folder's name; a long one is cut, the hash tells apart what is lost."""
     text = (
         "+".join(map(str, value))
         if OmegaConf.is_list(value)
@@ -91,7 +92,7 @@ def _short(value: Any) -> str:
         if isinstance(value, int | float)
         else str(value)
     )
-    return "".join(letter if letter.isalnum() or letter in ".+_" else "_" for letter in text)
+    return "".join(letter if letter.isalnum() or letter in ".+_" else "_" for letter in text)[:LONGEST]
 
 
 def _digest(settings: dict[str, Any]) -> str:

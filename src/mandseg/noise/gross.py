@@ -81,7 +81,7 @@ def _elsewhere(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field
         if n:
             largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
             return np.where(pieces == largest, -1.0, 1.0).astype(np.float32)
-    up = round(MISPLACED_MM / scene.spacing_mm[2])
+    up = min(round(MISPLACED_MM / scene.spacing_mm[2]), level_mm.shape[2] - 1)
     moved = np.full_like(level_mm, float(level_mm.max()))
     moved[:, :, up:] = level_mm[:, :, : level_mm.shape[2] - up]
     return moved

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
-from scipy import ndimage
 
 from mandseg.noise.distance import Field
-from mandseg.noise.scene import Hu, Scene, look_at
+from mandseg.noise.scene import Hu, Scene, look_at, pieces_mm3
 from mandseg.regions import Mask, Spacing
 
-SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this
+SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this, where the mandible has none
 
 
 def size(default: float) -> Any:
@@ -79,14 +78,12 @@ def redraw_all(modes: Sequence[Mode], seeds: Sequence[int], scene: Scene) -> Mas
     level_mm = scene.level_mm
     for mode, seed in zip(modes, seeds, strict=True):
         level_mm = mode.redraw(level_mm, scene, np.random.default_rng(seed))
-    return without_specks(level_mm <= max(0.0, float(level_mm.min())), scene.spacing_mm)
+    drawn = np.asarray(level_mm <= max(0.0, float(level_mm.min())))
+    return without_specks(drawn, min(SPECK_MM3, scene.smallest_piece_mm3), scene.spacing_mm)
 
 
-def without_specks(drawn: Mask, spacing_mm: Spacing) -> Mask:
-    """Drop connected pieces smaller than ``SPECK_MM3``; the largest stays, whatever its size."""
-    pieces, n = ndimage.label(drawn)
-    if n < 2:
-        return drawn
-    volumes_mm3 = np.bincount(pieces.ravel())[1:] * np.prod(spacing_mm)
-    kept = volumes_mm3 >= min(SPECK_MM3, volumes_mm3.max())
-    return np.asarray(np.append(False, kept)[pieces])
+def without_specks(drawn: Mask, least_mm3: float, spacing_mm: Spacing) -> Mask:
+    """Drop connected pieces smaller than ``least_mm3``; the largest stays, whatever its size."""
+    volumes_mm3, pieces = pieces_mm3(drawn, spacing_mm)
+    kept = volumes_mm3 >= min(least_mm3, float(volumes_mm3.max()))
+    return drawn if kept.all() else np.asarray(np.append(False, kept)[pieces])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from mandseg.noise.distance import Field, signed_distance_mm
 from mandseg.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
@@ -38,6 +39,11 @@ class Scene:
     def landmarks(self) -> Landmarks:
         """The mandible's landmarks; mm from the window's first voxel centre."""
         return find_landmarks(self.mask, self.spacing_mm)
+
+    @cached_property
+    def smallest_piece_mm3(self) -> float:
+        """Volume of the mandible's smallest connected piece; its own where it is whole."""
+        return float(pieces_mm3(self.mask, self.spacing_mm)[0].min())
 
     @cached_property
     def _regions(self) -> npt.NDArray[np.uint8]:
@@ -77,6 +83,12 @@ def look_at(mask: Mask, spacing_mm: Spacing, hu: Hu | None = None) -> tuple[Scen
     window = _window(mask, spacing_mm)
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
     return Scene(mask[window], spacing, None if hu is None else hu[window]), window
+
+
+def pieces_mm3(mask: Mask, spacing_mm: Spacing) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+    """Volumes of the connected pieces of a mask that is not empty, (N,), and the number of each voxel's piece or 0."""
+    pieces, _ = ndimage.label(mask)
+    return np.asarray(np.bincount(pieces.ravel())[1:] * np.prod(spacing_mm), np.float64), pieces
 
 
 def _window(mask: Mask, spacing_mm: Spacing) -> Window:
