@@ -1,6 +1,6 @@
 """The table of docs/noise.md: how far the contours of each preset lie from their references, on phantoms.
 
-python docs/figures/noise_presets.py [--cases 60]    # prints a Markdown table, in about five minutes on one core
+python docs/figures/noise_presets.py [--cases 40]    # prints a Markdown table, in about three minutes on one core
 
 Clinic phantoms on the grid of a planning CT, 1 x 1 x 2.5 mm, none of them in the default cohort; each is drawn once by
 each preset, by the annotator whom the panel deals it to.
@@ -51,7 +51,7 @@ def cell(values: Sequence[float], digits: int) -> str:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cases", type=int, default=60)
+    parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--presets", nargs="+", default=PRESETS)
     arguments = parser.parse_args()
     print(f"| preset | {' | '.join(name for name, _ in COLUMNS.values())} |\n|{' --- |' * (len(COLUMNS) + 1)}")

@@ -84,7 +84,7 @@ class TipsCut(Mode):
 
 @dataclass(frozen=True)
 class RamusShaved(Mode):
-    """The ramus with its processes is drawn too thin, as in a soft-tissue window.
+    """The ramus with its processes is drawn too thin, as in a soft-tissue window (our own: no published size).
 
     Args:
         inward_mm: Displacement of its boundary, which never cuts it through.
@@ -106,7 +106,7 @@ class RamusShaved(Mode):
 
 @dataclass(frozen=True)
 class SymphysisOverdrawn(Mode):
-    """The chin is drawn too thick.
+    """The chin is drawn too thick (our own: no published size).
 
     Args:
         outward_mm: Displacement of the boundary in the midline.
@@ -126,7 +126,7 @@ class SymphysisOverdrawn(Mode):
 
 @dataclass(frozen=True)
 class NeighbouringBone(Mode):
-    """A threshold tool takes neighbouring bone in: maxilla, temporal bone, hyoid. Needs the CT.
+    """A threshold tool takes neighbouring bone in: maxilla, temporal bone, hyoid (our own). Needs the CT.
 
     Args:
         reach_mm: How far from the mandible.

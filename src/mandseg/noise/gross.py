@@ -23,7 +23,7 @@ MISPLACED_MM = 12.0  # upwards, where there is no CT to find another structure i
 
 @dataclass(frozen=True)
 class GrossError(Mode):
-    """With a given probability the contour has a gross error; severity does not change it.
+    """With a given probability the contour has a gross error (our own rate); severity does not change it.
 
     Args:
         rate: Share of contours with an error.

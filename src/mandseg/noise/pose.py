@@ -13,7 +13,7 @@ from mandseg.noise.scene import Scene
 
 @dataclass(frozen=True)
 class Pose(Mode):
-    """The whole contour is shifted and rotated about its centre.
+    """The whole contour is shifted and rotated about its centre (our own: no published size).
 
     Args:
         shift_mm: Standard deviation of the shift along each axis.

@@ -73,7 +73,7 @@ def distance_to_rings(points: Points, rings: list[Points]) -> npt.NDArray[np.flo
 
 @dataclass(frozen=True)
 class HandJitter(Mode):
-    """An unsteady hand: errors that are smooth along a slice's contour and independent of the next slice.
+    """An unsteady hand: errors that are smooth along a slice's contour and independent of the next slice (our own).
 
     Args:
         amplitude_mm: Standard deviation of the displacement along the contour.
@@ -124,7 +124,7 @@ class EveryNth(Mode):
 
 @dataclass(frozen=True)
 class DroppedEnds(Mode):
-    """The uppermost and lowest slices are not drawn; how many varies from case to case by half.
+    """The uppermost and lowest slices are not drawn; how many varies from case to case by half (our own).
 
     Args:
         top_mm: Height missing at the top.
