@@ -142,7 +142,8 @@ def presets(phantom: Phantom) -> Figure:
     for name in ("expert", "radiographer", "planning", "gross"):
         case_id = "a" if name != "gross" else with_gross_error(phantom)
         drawn = contour(load_preset(name), phantom, case_id)
-        rows.append([Cell(f"{name}: {agreement(drawn, phantom)}", drawn, plane) for plane in PLANES])
+        rows.append([Cell(f"{name}, {plane.name}", drawn, plane) for plane in PLANES])
+        rows[-1][0] = replace(rows[-1][0], title=f"{name}: {agreement(drawn, phantom)}")
     return draw(phantom, rows)
 
 
