@@ -237,7 +237,7 @@ def test_a_thin_ramus_is_not_shaved_through():
     mask[12:16, 10:30, 16:30] = False  # 2 mm are left of 6
     shaved = RamusShaved(3.0)(mask, ISO, rng())
     assert shaved[10:16, 10:22, 16:28].any(axis=(0, 1)).all()
-    assert shaved[10:16, 14, 24:28].sum() < mask[10:16, 14, 24:28].sum() + 1
+    assert shaved[44:50, 10:22, 16:28].sum() < 0.7 * mask[44:50, 10:22, 16:28].sum()  # the other one
 
 
 def test_what_a_profile_draws_has_no_specks_but_keeps_the_pieces_of_its_reference():
