@@ -20,8 +20,9 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
+from mandseg.recordings import SYNCED, recordings
 from mandseg.tracking import TrackingSettings, summary, sync_hint, tracked, without_folders
-from wandb_server import wandb_server
+from wandb_server import become_a_new_user, log_in, wandb_server
 
 CONF = Path(__file__).parents[1] / "conf"
 CASES = pd.DataFrame(
@@ -38,10 +39,7 @@ CASES = pd.DataFrame(
 @pytest.fixture(autouse=True)
 def clean_client(monkeypatch, tmp_path):
     """A user without key and settings, and a client that has forgotten the test before."""
-    for name in [n for n in os.environ if n.startswith("WANDB_")] + ["NETRC"]:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    become_a_new_user(monkeypatch, tmp_path / "home")
     wandb.teardown()
     yield
     wandb.teardown()
@@ -50,8 +48,7 @@ def clean_client(monkeypatch, tmp_path):
 @pytest.fixture
 def server(monkeypatch):
     with wandb_server() as server:
-        monkeypatch.setenv("WANDB_BASE_URL", server.url)
-        monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
+        log_in(monkeypatch, server.url)
         yield server
 
 
@@ -114,6 +111,7 @@ def test_an_offline_run_holds_condition_curve_picture_summary_and_table(tmp_path
     history = [h["item"] for h in found["history"]]
     assert [(h["trainer/global_step"], h["train_loss"]) for h in history[:2]] == [(10, 0.1), (20, 0.05)]
     assert history[2]["overlays/case_a._type"] == "image-file"
+    assert (history[3]["noise_ratio"], history[3]["external/dice"]) == (0.2, 0.9)  # a point of the noise-ratio curve
     last = {key: value for s in found["summary"] for key, value in s["update"].items()}
     assert last["test/dice"] == pytest.approx(0.4)
     assert (last["test/missed"], last["test/cases"], last["external/missed"]) == (1, 2, 0)
@@ -180,7 +178,8 @@ def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, se
     assert time.monotonic() - started < 60  # without its own time limits the client waits for minutes
     (warning,) = warnings_of(caplog)
     assert warning.startswith("W&B could not finish the run")
-    assert f"wandb sync {tmp_path}/run/wandb/run-" in warning
+    assert warning.endswith(f"mandseg sync {tmp_path}")
+    assert sync_hint(tmp_path) == f"mandseg sync {tmp_path}"
 
 
 def test_a_failing_client_stops_the_mirror_and_not_the_training(tmp_path, caplog):
@@ -205,27 +204,18 @@ def test_a_key_that_is_no_key_leaves_the_run_offline(tmp_path, server, monkeypat
     assert len(records(tmp_path / "run")[0]["history"]) >= 2
 
 
-def test_the_hint_sends_an_offline_study(tmp_path, server, monkeypatch):
+def test_the_hint_names_the_study_as_long_as_a_recording_waits(tmp_path):
     train(tmp_path / "study one" / "run", chosen(mode="offline"))
-    hint = sync_hint(tmp_path / "study one")
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-    subprocess.run(hint, shell=True, check=True, env=environment, capture_output=True, timeout=60)
-    (run_id,) = server.runs
-    assert server.streams[run_id]["exitcode"] == 0
+    assert sync_hint(tmp_path / "study one") == f"mandseg sync '{tmp_path}/study one'"
+    (recording,) = recordings(tmp_path / "study one" / "run")
+    recording.mark(SYNCED)
     assert sync_hint(tmp_path / "study one") is None
 
 
-def test_the_hint_for_many_runs_is_one_command_that_finds_them(tmp_path):
-    for number in range(5):
-        folder = tmp_path / f"run{number}" / "wandb" / f"offline-run-{number}"
-        folder.mkdir(parents=True)
-        (folder / f"run-{number}.wandb").touch()
-    hint = sync_hint(tmp_path)
-    (tmp_path / "wandb").write_text('#!/bin/sh\nshift\nprintf "%s\\n" "$@"\n')
-    (tmp_path / "wandb").chmod(0o755)
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
-    sent = subprocess.run(hint, shell=True, check=True, env=environment, capture_output=True, text=True).stdout
-    assert sorted(Path(line).name for line in sent.split()) == [f"offline-run-{n}" for n in range(5)]
+def test_an_online_run_leaves_nothing_to_send(tmp_path, server):
+    train(tmp_path / "run")
+    assert len(recordings(tmp_path / "run")) == 1
+    assert sync_hint(tmp_path) is None
 
 
 def test_nothing_to_send_gives_no_hint(tmp_path):
@@ -235,6 +225,7 @@ def test_nothing_to_send_gives_no_hint(tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
+from mandseg.recordings import SYNCED, recordings
 from mandseg.tracking import TrackingSettings, tracked
 settings = TrackingSettings(sys.argv[1], "mandseg", None, True, True, 3.0, 8.0)
 with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}) as tracker:

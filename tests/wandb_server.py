@@ -3,12 +3,16 @@
 import base64
 import gzip
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Literal
+
+import pytest
 
 Behaviour = Literal["works", "fails", "hangs"]
 
@@ -18,8 +22,10 @@ class WandbServer(ThreadingHTTPServer):
 
     Attributes:
         runs: The last state of each run by id, as upserted (display name, group, tags, config, ...).
-        streams: What each run's file stream sent, by run id: history rows, the summary, the exit code.
-        files: Uploaded bytes by the name the client asked to upload.
+        streams: What each run's file stream sent, by run id: history rows at their offsets, the summary, the exit code.
+        files: Uploaded bytes by the name the client asked to upload; of an artifact ``artifact/<name>/<file>``.
+        artifacts: What each artifact was created with (type, run, ...), by name.
+        views: What each saved workspace was upserted with (display name, spec, ...), by id.
         bodies: Every request's path and decoded body, to search for what must not be sent.
     """
 
@@ -33,7 +39,10 @@ class WandbServer(ThreadingHTTPServer):
         self.runs: dict[str, dict[str, Any]] = {}
         self.streams: dict[str, dict[str, Any]] = {}
         self.files: dict[str, bytes] = {}
+        self.artifacts: dict[str, dict[str, Any]] = {}
+        self.views: dict[str, dict[str, Any]] = {}
         self.bodies: list[tuple[str, str]] = []
+        self.hangs_at: str | None = None  # from a request on whose path has this in it, the server hangs
 
     @property
     def url(self) -> str:
@@ -53,6 +62,20 @@ class WandbServer(ThreadingHTTPServer):
     def upload_url(self, name: str) -> str:
         """The address that the client is to PUT a file to."""
         return f"{self.url}/upload/{name}"
+
+
+def become_a_new_user(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Nothing of W&B in the environment, a home folder without a key, and no crash reports sent."""
+    for name in [n for n in os.environ if n.startswith("WANDB_")] + ["NETRC"]:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+
+
+def log_in(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Point the client at a server, with a key."""
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789" * 4)
 
 
 @contextmanager
@@ -107,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _refused(self) -> bool:
+        if self.server.hangs_at is not None and self.server.hangs_at in self.path:
+            self.server.behaviour, self.server.hangs_at = "hangs", None
         if self.server.behaviour == "hangs":
             self.server.released.wait(120)
             self.close_connection = True
@@ -129,7 +154,7 @@ class _Handler(BaseHTTPRequestHandler):
         for name, chunk in (content.get("files") or {}).items():
             lines = [json.loads(line) for line in chunk["content"]]
             if name == "wandb-history.jsonl":
-                seen["history"] += lines
+                seen["history"][chunk["offset"] : chunk["offset"] + len(lines)] = lines
             elif name == "wandb-summary.json":
                 seen["summary"] = lines[-1]
         if content.get("complete"):
@@ -145,6 +170,38 @@ def _upsert_run(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any
     bucket = {"id": base64.b64encode(run_id.encode()).decode(), "name": run_id, "displayName": run.get("displayName")}
     bucket |= {"description": "", "config": "{}", "sweepName": None, "project": project, "historyLineCount": 0}
     return {"upsertBucket": {"bucket": bucket, "inserted": True}}
+
+
+def _resume_status(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any]:
+    """What is known of a run, as a client asks that means to append to it."""
+    run_id = variables["name"]
+    bucket = None
+    if run_id in server.runs:
+        run, stream = server.runs[run_id], server.streams.get(run_id, {"history": [], "summary": {}})
+        tail = json.dumps([json.dumps(row) for row in stream["history"][-1:]])
+        bucket = {"id": run_id, "name": run_id, "displayName": run.get("displayName"), "tags": run.get("tags") or []}
+        bucket |= {"summaryMetrics": json.dumps(stream["summary"]), "config": run.get("config") or "{}", "notes": None}
+        bucket |= {"historyLineCount": len(stream["history"]), "historyTail": tail, "logLineCount": 0}
+        bucket |= {"eventsLineCount": 0, "eventsTail": "[]", "wandbConfig": json.dumps({"t": 1})}
+    entity = {"id": "e", "name": "someone"}
+    return {"model": {"id": "p", "name": variables.get("project"), "entity": entity, "bucket": bucket}}
+
+
+def _create_artifact(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any]:
+    name = variables["input"]["artifactCollectionName"]
+    server.artifacts[name] = variables["input"]
+    return {"createArtifact": {"artifact": {"id": name, "state": "PENDING", "artifactSequence": {"id": "s"}}}}
+
+
+def _commit_artifact(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any]:
+    server.artifacts[variables["artifactID"]]["committed"] = True
+    return {"commitArtifact": {"artifact": {"id": variables["artifactID"], "digest": "d"}}}
+
+
+def _upsert_view(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any]:
+    view_id = variables.get("id") or f"view{len(server.views)}"
+    server.views[view_id] = variables
+    return {"upsertView": {"view": {"id": view_id, "name": variables["name"]}, "inserted": "id" not in variables}}
 
 
 def _run_files(server: WandbServer, variables: dict[str, Any]) -> dict[str, Any]:
@@ -164,11 +221,11 @@ def _artifact_files(server: WandbServer, variables: dict[str, Any]) -> dict[str,
                 "id": spec["name"],
                 "name": spec["name"],
                 "displayName": spec["name"],
-                "uploadUrl": server.upload_url("artifact/" + spec["name"]),
+                "uploadUrl": server.upload_url(f"artifact/{spec['artifactID']}/{spec['name']}"),
                 "uploadHeaders": [],
                 "storagePath": "s",
                 "uploadMultipartUrls": None,
-                "artifact": {"id": "a"},
+                "artifact": {"id": spec["artifactID"]},
             }
         }
         for spec in variables["input"]["artifactFiles"]
@@ -177,18 +234,17 @@ def _artifact_files(server: WandbServer, variables: dict[str, Any]) -> dict[str,
 
 
 _FIELDS: dict[str, Any] = {  # the first whose name occurs in the query answers it
+    "upsertView": _upsert_view,
     "upsertBucket": _upsert_run,
     "createRunFiles": _run_files,
     "createArtifactManifest": _manifest,
     "createArtifactFiles": _artifact_files,
-    "commitArtifact": lambda server, variables: {"commitArtifact": {"artifact": {"id": "a", "digest": "d"}}},
-    "createArtifact": lambda server, variables: {
-        "createArtifact": {"artifact": {"id": "a", "state": "PENDING", "artifactSequence": {"id": "s"}}}
-    },
+    "commitArtifact": _commit_artifact,
+    "createArtifact": _create_artifact,
     "artifactType": lambda server, variables: {"project": {"artifact": None}},
     "viewer": lambda server, variables: {
         "viewer": {"id": "v", "entity": "someone", "username": "someone", "email": "", "flags": "{}", "teams": None}
     },
     "serverInfo": lambda server, variables: {"serverInfo": {"cliVersionInfo": {}, "features": []}},
-    "model": lambda server, variables: {"model": {"bucket": None}},
+    "model": _resume_status,
 }

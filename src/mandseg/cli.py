@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | train | status | report``.
+"""The command line: ``mandseg prepare | check | audit | train | status | report | sync | dashboard``.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -175,6 +175,39 @@ def report(
     import mandseg.report
 
     print(mandseg.report.write_report(study, out))
+
+
+@app.command()
+def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
+    """Send what was recorded offline to Weights & Biases, each run once, then the study's table, curves and report.
+
+    Exit code 0 if all is there, 1 if something could not be sent (call it again), 2 without a key.
+
+    Example: [bold]mandseg sync outputs/openkbp[/bold]
+    """
+    from rich.console import Console
+
+    import mandseg.sync
+
+    console = Console()
+    raise typer.Exit(mandseg.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)))
+
+
+@app.command()
+def dashboard(
+    study: Annotated[Path, typer.Argument(help="A study's folder, or a dashboard.json that is to be saved online.")],
+) -> None:
+    """Write a Weights & Biases workspace of a study to its dashboard.json, and save it online if a key is configured.
+
+    Called again it brings the saved workspace up to date, over changes that were made to it online.
+
+    Example: [bold]mandseg dashboard outputs/openkbp[/bold]
+
+    Example: [bold]mandseg dashboard dashboard.json[/bold]
+    """
+    import mandseg.dashboard
+
+    raise typer.Exit(mandseg.dashboard.dashboard(study))
 
 
 if __name__ == "__main__":

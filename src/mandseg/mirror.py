@@ -1,6 +1,6 @@
 """A run on Weights & Biases, online or recorded on disk: opened quickly, never asked back, never able to fail a run.
 
-The only module that imports wandb, and only when a mirror is opened.
+wandb is imported by what needs it, never at start-up, and always through ``wandb_client``.
 """
 
 import logging
@@ -10,11 +10,13 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from mandseg.errors import UserError
 from mandseg.files import write_text
+from mandseg.recordings import UNSENT, Recording
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,16 @@ Mode = Literal["online", "offline", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 PUBLIC_HOST = "api.wandb.ai"  # keys are filed under it, whatever address the client calls its default
 STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
+RATIO_AXIS = "noise_ratio"
+ID_FILE = "wandb_id"
+
+
+def wandb_client() -> ModuleType:
+    """Import wandb, told to send no crash reports to its makers: they name the machine and its folders."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    return wandb
 
 
 class Mirror:
@@ -39,9 +51,10 @@ class Mirror:
         self.failed = False
 
     @property
-    def folder(self) -> Path:
-        """Where the client keeps the run on disk; ``wandb sync`` takes it."""
-        return Path(self.run.dir).parent
+    def recording(self) -> Recording:
+        """What the client keeps of the run on disk."""
+        folder = Path(self.run.dir).parent
+        return Recording(folder / f"run-{self.run.id}.wandb")
 
     def attempt(self, what: str, call: Callable[[], object]) -> None:
         """Make a call to the client, unless one has failed before."""
@@ -59,32 +72,52 @@ class Mirror:
         pictures = {f"overlays/{path.stem}": Image(str(path)) for path in paths}
         self.run.log({**pictures, STEP_AXIS: step})
 
-    def log_table(self, name: str, table: "pd.DataFrame") -> None:
-        """Log a table as a media file; as an artifact it would wait for the server and send a path in the home."""
-        from wandb import Table
+    def log_scores(self, scores: Mapping[str, float], noise_ratio: float | None) -> None:
+        """Keep the final scores as the run's summary, and as its one point of every curve over the noise ratio."""
+        self.run.summary.update(dict(scores))
+        if noise_ratio is not None:
+            self.run.log({**scores, RATIO_AXIS: noise_ratio})
 
-        shown = Table(dataframe=table)
-        shown.bind_to_run(self.run, name, "final")
-        self.run.log({name: shown})
+    def log_table(self, name: str, table: "pd.DataFrame") -> None:
+        """Log a table."""
+        self.run.log({name: media_table(self.run, name, table)})
 
     def finish(self, exit_code: int) -> None:
         """End the run with its exit code and wait for the uploads, at most about ``finish_timeout_s``."""
-        patience_s = self.settings.finish_timeout_s + 5.0  # the client should give up by itself first
-        outcome: list[Exception] = []
-        thread = threading.Thread(target=_finish, args=(self.run, exit_code, outcome), daemon=True)
-        thread.start()
-        thread.join(patience_s)
-        if thread.is_alive():
-            outcome.append(TimeoutError(f"no end after {patience_s:g} s"))
-        if outcome and not self.failed:
-            self._give_up("finish the run", outcome[0])
+        error = finish_in_time(self.run, exit_code, self.settings.finish_timeout_s)
+        if error is not None and not self.failed:
+            self._give_up("finish the run", error)
         elif self.run.offline:
-            log.info("W&B: recorded offline; to send it: wandb sync %s", self.folder)
+            log.info("W&B: recorded offline; to send it: mandseg sync %s", self._study_folder)
+
+    @property
+    def _study_folder(self) -> Path:
+        return self.recording.folder.parents[2]  # <study>/<run>/wandb/<recording's folder>
 
     def _give_up(self, what: str, error: Exception) -> None:
         self.failed = True
-        kept = f"what was kept can be sent by: wandb sync {self.folder}"
+        if self.recording.folder.is_dir() and not self.recording.is_offline:
+            self.recording.mark(UNSENT)
+        kept = f"what was kept can be sent by: mandseg sync {self._study_folder}"
         log.warning("W&B could not %s (%s); the run goes on without it; %s", what, _first_line(error), kept)
+
+
+def finish_in_time(run: "wandb.Run", exit_code: int, timeout_s: float) -> Exception | None:
+    """End a run and wait for its uploads; what went wrong comes back, and so does a client that never returns."""
+    outcome: list[Exception] = []
+    thread = threading.Thread(target=_finish, args=(run, exit_code, outcome), daemon=True)
+    thread.start()
+    thread.join(timeout_s + 5.0)  # the client should give up by itself first
+    if thread.is_alive():
+        outcome.append(TimeoutError(f"no end after {timeout_s + 5.0:g} s"))
+    return outcome[0] if outcome else None
+
+
+def media_table(run: "wandb.Run", name: str, table: "pd.DataFrame") -> Any:
+    """Make a table to be logged as a media file; as an artifact it would wait for the server and send a local path."""
+    shown = wandb_client().Table(dataframe=table)
+    shown.bind_to_run(run, name, "final")
+    return shown
 
 
 def open_mirror(
@@ -95,22 +128,24 @@ def open_mirror(
     Args:
         settings: Where to, and how long to wait.
         mode: ``online`` or ``offline``; None is returned for ``disabled``.
-        run_folder: Gets ``wandb_id``, made once, so that a resumed run continues its W&B run, and ``wandb/``.
+        run_folder: Gets ``wandb_id``, made once, so that a resumed run continues its W&B run, and ``wandb/``. The first
+            recording of a run overwrites what an upload that was cut short has left on the server, later ones append.
         described: ``name``, ``group``, ``tags`` and ``config`` of the run.
     """
     if mode == "disabled":
         return None
+    resume = "allow" if (run_folder / ID_FILE).exists() else None
+    if mode == "online":
+        try:
+            return Mirror(_start(settings, mode, run_folder, resume, described), settings)
+        except Exception as error:
+            log.warning("W&B could not be reached (%s); recording offline", _first_line(error))
+        wandb_client().teardown(exit_code=1)  # or the client would hold the run's id as in use
     try:
-        return Mirror(_start(settings, mode, run_folder, described), settings)
+        return Mirror(_start(settings, "offline", run_folder, resume, described), settings)
     except Exception as error:
-        if mode == "offline":
-            log.warning("W&B could not start (%s); the run goes on without it", _first_line(error))
-            return None
-        log.warning("W&B could not be reached (%s); recording offline", _first_line(error))
-    import wandb
-
-    wandb.teardown(exit_code=1)  # or the client would hold the run's id as in use
-    return open_mirror(settings, "offline", run_folder, described)
+        log.warning("W&B could not start (%s); the run goes on without it", _first_line(error))
+        return None
 
 
 def resolve_mode(mode: str) -> Mode:
@@ -127,18 +162,18 @@ def resolve_mode(mode: str) -> Mode:
             return known
     if asked not in ("auto", "online"):
         raise UserError(f"WANDB_MODE={asked}: expected one of {', '.join(MODES)}")
-    if _key_is_configured():
+    if key_is_configured():
         return "online"
     if asked == "online":
         log.warning("W&B: online was asked for but no key is configured (wandb login); recording offline")
     return "offline"
 
 
-def _key_is_configured() -> bool:
+def key_is_configured() -> bool:
+    """Whether the client would find a key for the server it sends to, without asking for one."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    import wandb
-
+    wandb = wandb_client()
     known = wandb.setup(settings=wandb.Settings(silent=True)).settings
     url = os.environ.get("WANDB_BASE_URL") or known.base_url
     hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
@@ -156,17 +191,18 @@ def _netrc_holds_a_key(path: Path, host: str) -> bool:
     return bool(entry and entry[2])
 
 
-def _start(settings: "TrackingSettings", mode: Mode, run_folder: Path, described: Mapping[str, Any]) -> "wandb.Run":
-    import wandb
-
-    options = _client_settings(settings)
+def _start(
+    settings: "TrackingSettings", mode: Mode, run_folder: Path, resume: str | None, described: Mapping[str, Any]
+) -> "wandb.Run":
+    wandb = wandb_client()
+    options = client_settings(settings.init_timeout_s, settings.finish_timeout_s)
     wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
     run = wandb.init(
         project=settings.project,
         entity=settings.entity,
         job_type="train",
         id=_run_id(run_folder),
-        resume="allow",
+        resume=resume,
         dir=str(run_folder),
         mode=mode,
         settings=options,
@@ -177,14 +213,13 @@ def _start(settings: "TrackingSettings", mode: Mode, run_folder: Path, described
     return run
 
 
-def _client_settings(settings: "TrackingSettings") -> "wandb.Settings":
+def client_settings(init_timeout_s: float, finish_timeout_s: float, **more: Any) -> "wandb.Settings":
     """Keep the client quiet, hasty and discreet: no code, no git state, no console, no host, user or program paths."""
-    import wandb
-
+    wandb = wandb_client()
     wanted = {
         "silent": True,
-        "init_timeout": settings.init_timeout_s,
-        "finish_timeout": settings.finish_timeout_s,
+        "init_timeout": init_timeout_s,
+        "finish_timeout": finish_timeout_s,
         "finish_timeout_raises": True,
         "reinit": "finish_previous",
         "console": "off",
@@ -194,12 +229,13 @@ def _client_settings(settings: "TrackingSettings") -> "wandb.Settings":
         "disable_code": True,
         "save_code": False,
         "x_disable_meta": True,
+        **more,
     }
     return wandb.Settings(**{key: value for key, value in wanted.items() if key in wandb.Settings.model_fields})
 
 
 def _run_id(run_folder: Path) -> str:
-    path = run_folder / "wandb_id"
+    path = run_folder / ID_FILE
     if not path.exists():
         write_text(path, secrets.token_hex(8) + "\n")  # no seed: two studies with one seed are two runs on W&B
     return path.read_text(encoding="utf-8").strip()

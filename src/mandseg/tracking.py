@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from mandseg.errors import UserError
 from mandseg.mirror import MODES, Mirror, open_mirror, resolve_mode
+from mandseg.recordings import recordings, waiting
 
 if TYPE_CHECKING:
     import pandas as pd
     from lightning.pytorch.loggers.logger import Logger
 
 LONGEST_TAG = 64  # characters, W&B's limit
-LISTED_FOLDERS = 3  # a sync command names so many; more are found by a pattern
+ARM = ("data", "noise", "model", "method")  # of a condition: runs that differ in nothing of it share a curve
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,12 @@ class TrackingSettings:
 class Tracker:
     """What training reports to: Lightning's loggers, and the pictures and final results of the mirror."""
 
-    def __init__(self, loggers: "Sequence[Logger]", mirror: Mirror | None = None) -> None:
+    def __init__(
+        self, loggers: "Sequence[Logger]", mirror: Mirror | None = None, noise_ratio: float | None = None
+    ) -> None:
         self.loggers = list(loggers)
         self._mirror = mirror
+        self._noise_ratio = noise_ratio
 
     def log_overlays(self, step: int, paths: Sequence[Path]) -> None:
         """Show pictures at a step, each under its file's stem, so that one panel follows one case over the training."""
@@ -72,7 +76,7 @@ class Tracker:
         mirror = self._mirror
         if mirror is None:
             return
-        mirror.attempt("send the summary", lambda: mirror.run.summary.update(summary(cases)))
+        mirror.attempt("send the summary", lambda: mirror.log_scores(summary(cases), self._noise_ratio))
         if mirror.settings.case_table:
             mirror.attempt("send the case table", lambda: mirror.log_table("cases", cases))
 
@@ -111,7 +115,7 @@ def tracked(
     from mandseg.mirror_logger import MirrorLogger
 
     try:
-        yield Tracker([*loggers, MirrorLogger(mirror)], mirror)
+        yield Tracker([*loggers, MirrorLogger(mirror)], mirror, condition.get("noise_ratio"))
     except BaseException:
         mirror.finish(exit_code=1)
         raise
@@ -119,14 +123,11 @@ def tracked(
 
 
 def sync_hint(study_folder: Path) -> str | None:
-    """Give the shell command that sends a study's offline runs to W&B; None if there is nothing to send."""
-    records = study_folder.rglob("wandb/offline-run-*/run-*.wandb")
-    folders = sorted({r.parent for r in records if not r.with_name(r.name + ".synced").exists()})
-    if not folders:
-        return None
-    if len(folders) <= LISTED_FOLDERS:
-        return " ".join(["wandb sync", *(shlex.quote(str(folder)) for folder in folders)])
-    return f"find {shlex.quote(str(study_folder))} -type d -name 'offline-run-*' -exec wandb sync {{}} +"
+    """Give the shell command that sends a study's recordings to W&B; None if there is nothing to send."""
+    folders = {folder.parent for folder in study_folder.glob("*/wandb")}
+    if any(waiting(recordings(folder)) for folder in folders):
+        return f"mandseg sync {shlex.quote(str(study_folder))}"
+    return None
 
 
 def summary(cases: "pd.DataFrame") -> dict[str, float]:
@@ -168,4 +169,5 @@ def _described(
 ) -> dict[str, str | list[str] | dict[str, Any]]:
     told = without_folders(condition)
     tags = [f"{key}={value}"[:LONGEST_TAG] for key, value in told.items()]
-    return {"group": study, "name": name, "tags": tags, "config": {**without_folders(config), **told}}
+    arm = ", ".join(str(told[key]) for key in ARM if key in told)
+    return {"group": study, "name": name, "tags": tags, "config": {**without_folders(config), **told, "arm": arm}}

@@ -1,0 +1,230 @@
+"""The study's own run on W&B: the pooled cases, the report's curves, figures and files, under one id for good."""
+
+import contextlib
+import hashlib
+import json
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import yaml
+
+from mandseg.files import write_text
+from mandseg.mirror import RATIO_AXIS, client_settings, finish_in_time, media_table, wandb_client
+from mandseg.report_copy import copy_report, private_words
+from mandseg.run_folder import CONDITION, SCORES
+from mandseg.study import ARM, Study
+from mandseg.tracking import TrackingSettings
+
+if TYPE_CHECKING:
+    import wandb
+
+STATE = "wandb_study_run.json"  # in the study folder: the run's id, and a digest of what was sent last
+JOB_TYPE = "study"
+PANEL = "wandb/lineseries/v0"  # W&B's own chart of lines from a table
+CURVE = ["dataset", "metric", RATIO_AXIS, "mean", "low", "high"]
+MOST_ROWS = 200_000  # of a table that W&B shows; the files of the report hold all
+MOST_FIGURES = 40
+INIT_TIMEOUT_S = 20.0
+FINISH_TIMEOUT_S = 180.0
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What is sent of a study.
+
+    Attributes:
+        name: The study's name: the run's, and the group it shares with the study's trainings.
+        settings: Project and entity, and what may be sent.
+        counts: Number of runs by state.
+        curves: The report's means with their intervals: ``dataset, metric, noise_ratio, mean, low, high, arm``.
+        cases: The scores of every case and run; None where a run withheld them.
+        report: The folder of the report's copy; None where a run withheld cases or pictures, which it shows.
+        left_out: Files of the report that are not in the copy.
+    """
+
+    name: str
+    settings: TrackingSettings
+    counts: Mapping[str, int]
+    curves: pd.DataFrame
+    cases: pd.DataFrame | None
+    report: Path | None
+    left_out: Sequence[str]
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that is sent: equal if nothing changed."""
+        told = hashlib.sha256(json.dumps([self.name, dict(self.counts), self.settings.project]).encode())
+        for table in (self.curves, self.cases):
+            told.update(b"" if table is None else table.to_csv(index=False).encode())
+        for file in _files(self.report):
+            told.update(file.name.encode() + file.read_bytes())
+        return told.hexdigest()
+
+    @property
+    def figures(self) -> list[Path]:
+        """The report's figures, one file each: the PNG if there is one, else the SVG; curves first."""
+        files = [file for file in _files(self.report) if file.suffix in (".png", ".svg")]
+        by_stem = {file.stem: file for file in sorted(files, key=lambda file: file.suffix, reverse=True)}
+        return sorted(by_stem.values(), key=lambda file: ("curve" not in file.stem, file.stem))[:MOST_FIGURES]
+
+
+@contextlib.contextmanager
+def study_run(study: Study) -> Iterator[StudyRun | str]:
+    """Gather what is to be sent of a study, its report in a temporary copy; or one line that says why nothing is."""
+    settings = tracking_of(study)
+    curves = _curves(study.path / "report")
+    if not isinstance(settings, TrackingSettings):
+        yield settings
+    elif settings.mode == "disabled":
+        yield "a run was made with tracking=none"
+    elif curves is None:
+        yield f"no report yet: mandseg report {study.path}"
+    else:
+        with TemporaryDirectory(prefix="mandseg-") as folder:
+            shown, left_out = settings.case_table and settings.overlays, list[str]()
+            if shown:
+                left_out = copy_report(study.path / "report", Path(folder), private_words(study))
+            cases = _pooled(study) if settings.case_table else None
+            report = Path(folder) if shown else None
+            yield StudyRun(study.name, settings, study.counts(), curves, cases, report, left_out)
+
+
+def tracking_of(study: Study) -> TrackingSettings | str:
+    """The settings of a study's trainings, the strictest where they differ; or one line, where no run states any."""
+    stated = [_stated(study.path / str(run) / "config.yaml") for run in study.ledger.run[study.ledger.state == "done"]]
+    if not stated:
+        return "no run is done yet"
+    if None in stated:
+        return "a run's config.yaml does not say what may be sent (the group tracking)"
+    every: list[dict[str, Any]] = [settings for settings in stated if settings]
+    strict = {key: all(settings[key] for settings in every) for key in ("case_table", "overlays")}
+    disabled = any(settings["mode"] == "disabled" for settings in every)
+    return TrackingSettings(**{**every[-1], **strict, **({"mode": "disabled"} if disabled else {})})
+
+
+def send(content: StudyRun, study_folder: Path, entity: str) -> None:
+    """Send a study's run, or bring the one that is there up to date.
+
+    Raises:
+        Exception: Whatever the client raises, within about ``INIT_TIMEOUT_S + FINISH_TIMEOUT_S``.
+    """
+    state = _state(study_folder)
+    write_text(study_folder / STATE, json.dumps(state) + "\n")  # the id first: a cut upload goes on under it
+    wandb = wandb_client()
+    wandb.teardown()  # the client's service starts anew in the folder of the report: it tells the server no local path
+    try:
+        with TemporaryDirectory(prefix="mandseg-") as own, contextlib.chdir(content.report or own):
+            run = _start(content, state["id"], Path(own), entity)
+            try:
+                _log(run, content)
+            except BaseException:
+                finish_in_time(run, 1, FINISH_TIMEOUT_S)
+                raise
+            if (error := finish_in_time(run, 0, FINISH_TIMEOUT_S)) is not None:
+                raise error
+    finally:
+        wandb.teardown()
+    write_text(study_folder / STATE, json.dumps({**state, "sent": content.digest}) + "\n")
+
+
+def was_sent(content: StudyRun, study_folder: Path) -> bool:
+    """Whether the server has just this."""
+    return _state(study_folder).get("sent") == content.digest
+
+
+def _start(content: StudyRun, run_id: str, folder: Path, entity: str) -> "wandb.Run":
+    wandb = wandb_client()
+    options = client_settings(
+        INIT_TIMEOUT_S, FINISH_TIMEOUT_S, program="mandseg sync", x_disable_stats=True, x_graphql_retry_max=3
+    )
+    wandb.setup(settings=options)
+    return wandb.init(
+        project=content.settings.project,
+        entity=content.settings.entity or entity,
+        group=content.name,
+        job_type=JOB_TYPE,
+        name=content.name,
+        tags=[JOB_TYPE],
+        id=run_id,
+        resume="allow",
+        dir=str(folder),
+        mode="online",
+        settings=options,
+    )
+
+
+def _log(run: "wandb.Run", content: StudyRun) -> None:
+    wandb = wandb_client()
+    run.summary.update({f"runs/{state}": count for state, count in content.counts.items()})
+    shown: dict[str, Any] = {"curves": media_table(run, "curves", content.curves)}
+    for metric, rows in content.curves.groupby("metric", sort=False):
+        shown[f"curve/{metric}"] = _chart(run, str(metric), rows)
+    if content.cases is not None:
+        wandb.Table.MAX_ROWS = MOST_ROWS
+        shown["cases"] = media_table(run, "cases", content.cases)
+    for file in content.figures:
+        picture = wandb.Image(str(file)) if file.suffix == ".png" else wandb.Html(file.read_text(encoding="utf-8"))
+        shown[f"figures/{file.stem}"] = picture
+    run.log(shown)
+    if content.report is not None:
+        artifact = wandb.Artifact(f"{content.name}-report", type="report")
+        for file in _files(content.report):
+            name = str(file.relative_to(content.report))
+            artifact.add_file(name, name, policy="immutable")  # relative to the current folder, and not copied
+        run.log_artifact(artifact)
+
+
+def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
+    """Mean against noise ratio, one line for each data set (and arm)."""
+    line = rows.dataset + ", " + rows.arm if rows.arm.nunique() > 1 else rows.dataset
+    table = pd.DataFrame({RATIO_AXIS: rows[RATIO_AXIS], "mean": rows["mean"], "line": line})
+    chart = wandb_client().plot_table(
+        PANEL,
+        wandb_client().Table(dataframe=table),
+        {"step": RATIO_AXIS, "lineKey": "line", "lineVal": "mean"},
+        {"title": metric, "xname": "noise ratio"},
+    )
+    chart.table.bind_to_run(run, f"curve/{metric}_table", "final")  # as media: see media_table
+    return chart
+
+
+def _curves(report: Path) -> pd.DataFrame | None:
+    """The report's table of means: the first that has the columns of a curve; None if there is no such report."""
+    for file in sorted(report.rglob("*.csv")):
+        if set(CURVE) <= set(pd.read_csv(file, nrows=0).columns):
+            table = pd.read_csv(file)
+            parts = [table[key].fillna("").astype(str) for key in ARM if key in table]
+            arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
+            return table[CURVE].assign(arm=arm)
+    return None
+
+
+def _pooled(study: Study) -> pd.DataFrame:
+    columns = ["run", *CONDITION, "variant", "dataset", "case_id", "outcome", *SCORES]
+    return study.cases[columns].head(MOST_ROWS)
+
+
+def _stated(config: Path) -> dict[str, Any] | None:
+    try:
+        tracking = yaml.safe_load(config.read_text(encoding="utf-8"))["tracking"]
+        return {key: tracking[key] for key in TrackingSettings.__dataclass_fields__}
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+        return None
+
+
+def _state(study_folder: Path) -> dict[str, str]:
+    """The run's id, made once, and the digest of what was sent."""
+    try:
+        state = json.loads((study_folder / STATE).read_text(encoding="utf-8"))
+        return {"id": str(state["id"]), "sent": str(state.get("sent", ""))}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"id": secrets.token_hex(8), "sent": ""}
+
+
+def _files(folder: Path | None) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file()) if folder else []

@@ -1,0 +1,179 @@
+"""A study's W&B recordings, sent once each, then the study's own run; what became of each is said in a table."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+from mandseg.account import Account, UnreachableError, open_account
+from mandseg.errors import UserError, one_line
+from mandseg.recordings import SYNCED, Recording, overtaken, recordings, waiting
+from mandseg.run_folder import read_state
+from mandseg.study import Study, open_study
+from mandseg.study_run import send, study_run, was_sent
+
+BATCH = 8  # runs that one call of the client uploads
+PATIENCE_S = 300.0  # for one such call
+CUT_SHORT = "incomplete record"  # the client's words for a recording whose run was killed while it wrote
+CLIENT_ENVIRONMENT = {  # the client's own patience is hours
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB__GRAPHQL_TIMEOUT_SECONDS": "10",
+    "WANDB__GRAPHQL_RETRY_MAX": "3",
+    "WANDB__GRAPHQL_RETRY_WAIT_MAX_SECONDS": "5",
+    "WANDB__FILE_STREAM_RETRY_MAX": "5",
+    "WANDB__FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "5",
+    "WANDB__FILE_TRANSFER_RETRY_MAX": "5",
+    "WANDB__FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS": "5",
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one run: ``uploaded``, ``already there``, ``failed``, ``left out``, and why."""
+
+    run: str
+    result: str
+    reason: str = ""
+
+
+def sync(path: Path, console: Console | None = None, patience_s: float = PATIENCE_S) -> int:
+    """Send a study's recordings that have not arrived, then the study's own run if there is a report; print a table.
+
+    A run that is training is left out. Every recording that has arrived is marked at once, so that a call that was
+    killed is gone on with by the next.
+
+    Args:
+        path: The study folder.
+        console: Where the table is printed.
+        patience_s: How long one call of the client, for at most ``BATCH`` runs, may take.
+
+    Returns:
+        0 if all that can be sent is there, 1 if something could not be sent.
+
+    Raises:
+        UserError: No study, no key, W&B is disabled, or another process is sending this study.
+    """
+    study, console = open_study(path), console or Console()
+    if os.environ.get("WANDB_MODE") == "disabled":
+        raise UserError("WANDB_MODE=disabled: nothing was sent")
+    try:
+        account = open_account()
+        with FileLock(path / "sync.lock", timeout=0):
+            rows = [*_send_recordings(study, patience_s), _send_study_run(study, account)]
+    except Timeout:
+        raise UserError(f"study {path}: another mandseg sync is sending it") from None
+    except UnreachableError as error:
+        print(f"mandseg: {error}; nothing was sent", file=sys.stderr)
+        return 1
+    _print(rows, study, console)
+    return int(any(row.result == "failed" for row in rows))
+
+
+def _send_recordings(study: Study, patience_s: float) -> list[Row]:
+    own = {str(run): recordings(study.path / str(run)) for run in study.ledger.run}
+    standing = {run: _standing(run, recorded) for run, recorded in own.items()}
+    queue = {run: waiting(own[run]) for run, row in standing.items() if row is None}
+    rows = {row.run: row for row in _uploaded(study, queue, patience_s)}
+    return [row or rows[run] for run, row in standing.items()]
+
+
+def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s: float) -> Iterator[Row]:
+    """Upload batch by batch; once the server is gone, the rest is not tried."""
+    runs, console, gone = list(queue), Console(stderr=True), ""
+    batches = [runs[place : place + BATCH] for place in range(0, len(runs), BATCH)]
+    for batch in track(batches, "Uploading", console=console, disable=not console.is_terminal):
+        training = [run for run in batch if read_state(study.path / run)[0] == "running"]
+        yield from (Row(run, "left out", "it is training") for run in training)
+        batch = [run for run in batch if run not in training]
+        if gone:
+            yield from (Row(run, "failed", f"not tried: {gone}") for run in batch)
+        elif batch:
+            errors = _call_client([recording for run in batch for recording in queue[run]], patience_s)
+            rows = [_outcome(run, queue[run], errors) for run in batch]
+            yield from rows
+            gone = _unreachable() if any(row.result == "failed" for row in rows) else ""
+
+
+def _call_client(batch: Sequence[Recording], patience_s: float) -> list[str]:
+    """Upload recordings with W&B's own command, which marks each that has arrived; its errors come back as lines."""
+    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *(str(r.folder.resolve()) for r in batch)]
+    environment = {**CLIENT_ENVIRONMENT, **os.environ}
+    environment.pop("WANDB_MODE", None)  # who syncs means to be online
+    with TemporaryFile() as said:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+        try:
+            process.wait(patience_s)
+            late = []
+        except subprocess.TimeoutExpired:
+            late = [f"no end after {patience_s:g} s"]
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        lines = said.read().decode(errors="replace").splitlines()
+    return [line.partition("ERROR ")[2] for line in lines if "ERROR " in line] + late
+
+
+def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row:
+    """Tell by its marks whether a run has arrived; of one that was killed while it wrote, what can be read."""
+    named = {recording: [line for line in errors if recording.folder.name in line] for recording in batch}
+    cut_short = [recording for recording, lines in named.items() if any(CUT_SHORT in line for line in lines)]
+    for recording in cut_short:
+        recording.mark(SYNCED)
+    if not waiting(batch):
+        return Row(run, "uploaded", "cut short where the run was killed" if cut_short else "")
+    reasons = [line for lines in named.values() for line in lines] or [line for line in errors if "run-" not in line]
+    return Row(run, "failed", "; ".join(reasons[:2]) or "the client did not say why")
+
+
+def _standing(run: str, own: Sequence[Recording]) -> Row | None:
+    """What is known of a run without the server; None if it waits to be sent."""
+    if not own:
+        return Row(run, "left out", "nothing was recorded")
+    if waiting(own):
+        return None
+    return Row(run, "already there", "a part was overtaken by a later one and stays here" if overtaken(own) else "")
+
+
+def _unreachable() -> str:
+    try:
+        open_account()
+    except UnreachableError as error:
+        return str(error)
+    return ""
+
+
+def _send_study_run(study: Study, account: Account) -> Row:
+    name = f"{study.name} (the study itself)"
+    with study_run(study) as content:
+        if isinstance(content, str):
+            return Row(name, "left out", content)
+        note = f"without {', '.join(content.left_out)}" if content.left_out else ""
+        if was_sent(content, study.path):
+            return Row(name, "already there", note)
+        try:
+            send(content, study.path, account.entity)
+        except Exception as error:
+            return Row(name, "failed", one_line(error))
+        return Row(name, "uploaded", note)
+
+
+def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
+    """One line a run, but one for all that are there already or left out for the same reason."""
+    table = Table("run", "on W&B", "", title=f"Study {study.name}", title_justify="left")
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for row in rows:
+        own = row.run if row.result in ("uploaded", "failed") else ""
+        groups.setdefault((own, row.result, row.reason), []).append(row.run)
+    for (_, result, reason), runs in groups.items():
+        table.add_row(escape(runs[0]) if len(runs) == 1 else f"{len(runs)} runs", result, escape(reason))
+    console.print(table)
