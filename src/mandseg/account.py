@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mandseg.errors import UserError
 from mandseg.mirror import key_is_configured, wandb_client
 
-PATIENCE_S = 10
+PATIENCE_S = 10  # seconds
 
 
 class UnreachableError(Exception):
@@ -25,21 +25,21 @@ class Account:
     entity: str
 
 
-def open_account(patience_s: int = PATIENCE_S) -> Account:
+def open_account() -> Account:
     """Ask the server whose key this is.
 
     Raises:
         UserError: No key is configured.
-        UnreachableError: No answer, or a refusal, within about ``patience_s``.
+        UnreachableError: No answer, or a refusal, within about ``PATIENCE_S``.
     """
     if not key_is_configured():
         raise UserError("W&B: no key is configured, nothing was sent; run `wandb login` or set WANDB_API_KEY")
     wandb = wandb_client()
     server = wandb.setup().settings.base_url
     try:
-        entity = wandb.Api(timeout=patience_s).default_entity
+        entity = wandb.Api(timeout=PATIENCE_S).default_entity
     except Exception as error:
-        raise UnreachableError(f"W&B: {server} could not be asked within {patience_s} s ({_cause(error)})") from error
+        raise UnreachableError(f"W&B: {server} could not be asked within {PATIENCE_S} s ({_cause(error)})") from error
     if not entity:
         raise UnreachableError(f"W&B: {server} does not know this key; run `wandb login --relogin`")
     return Account(server, str(entity))

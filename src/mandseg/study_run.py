@@ -197,8 +197,8 @@ def _curves(report: Path) -> pd.DataFrame | None:
     """The report's table of means: the first that has the columns of a curve; None if there is no such report."""
     for file in sorted(report.rglob("*.csv")):
         if set(CURVE) <= set(pd.read_csv(file, nrows=0).columns):
-            table = pd.read_csv(file)
-            parts = [table[key].fillna("").astype(str) for key in ARM if key in table]
+            table = pd.read_csv(file, dtype=dict.fromkeys(ARM, "str"))
+            parts = [table[key].fillna("") for key in ARM if key in table]
             arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
             return table[CURVE].assign(arm=arm)
     return None

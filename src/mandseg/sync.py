@@ -93,14 +93,28 @@ def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s
     for batch in track(batches, "Uploading", console=console, disable=not console.is_terminal):
         training = [run for run in batch if read_state(study.path / run)[0] == "running"]
         yield from (Row(run, "left out", "it is training") for run in training)
-        batch = [run for run in batch if run not in training]
-        if gone:
-            yield from (Row(run, "failed", f"not tried: {gone}") for run in batch)
-        elif batch:
-            errors = _call_client([recording for run in batch for recording in queue[run]], patience_s)
-            rows = [_outcome(run, queue[run], errors) for run in batch]
+        tried = {run: queue[run] for run in batch if run not in training}
+        if not gone:
+            rows, gone = _sent(tried, patience_s)
             yield from rows
-            gone = _unreachable() if any(row.result == "failed" for row in rows) else ""
+        else:
+            yield from (Row(run, "failed", f"not tried: {gone}") for run in tried)
+
+
+def _sent(batch: Mapping[str, Sequence[Recording]], patience_s: float) -> tuple[list[Row], str]:
+    """Upload a batch, and what failed of it one by one: a damaged recording ends the client's work on all of them.
+
+    Returns:
+        What became of each run; and why the server is gone, if it is.
+    """
+    errors = _call_client([recording for own in batch.values() for recording in own], patience_s) if batch else []
+    rows = {run: _outcome(run, own, errors) for run, own in batch.items()}
+    failed = [run for run, row in rows.items() if row.result == "failed"]
+    gone = _unreachable() if failed else ""
+    for run in failed if len(batch) > 1 else []:
+        if not gone:
+            (rows[run],), gone = _sent({run: batch[run]}, patience_s)
+    return list(rows.values()), gone
 
 
 def _call_client(batch: Sequence[Recording], patience_s: float) -> list[str]:
