@@ -180,10 +180,11 @@ def test_settings_of_the_runs_decide_where_it_goes(study, server):
     assert (view["entityName"], view["projectName"]) == ("clinic", "heads")
 
 
-def test_help_does_not_import_wandb():
+@pytest.mark.parametrize("command", ["sync", "dashboard"])
+def test_help_has_an_example_and_does_not_import_wandb(command):
     code = "import sys\nfrom mandseg.cli import main\n"
-    code += "try:\n    main(['dashboard', '--help'])\nexcept SystemExit:\n    pass\n"
+    code += f"try:\n    main(['{command}', '--help'])\nexcept SystemExit:\n    pass\n"
     code += "print([name for name in ('wandb', 'wandb_workspaces', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    assert "Example: mandseg dashboard outputs/openkbp" in done.stdout
+    assert f"Example: mandseg {command} outputs/openkbp" in done.stdout

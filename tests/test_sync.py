@@ -174,7 +174,7 @@ def test_a_killed_upload_is_gone_on_with_and_nothing_is_there_twice(study, serve
     server.behaviour = "works"
     code, rows = synced(study)
     assert code == 0
-    assert {rows[folder.name][0] for folder in folders if folder.name in rows} <= {"uploaded"}
+    assert "uploaded" in {result for result, _ in rows.values()}
     for folder in folders:
         assert steps(server, id_of(folder)) == [10, 20]
         assert server.streams[id_of(folder)]["exitcode"] == 0
@@ -340,6 +340,19 @@ def test_the_study_is_updated_under_its_id_and_only_when_something_changed(repor
     assert study_row(reported) == ("already there", "")
     assert "UpsertBucket" not in sent(server)
     (reported / "report" / "methods.md").write_text("Two seeds.")
+    assert study_row(reported)[0] == "uploaded"
+    assert len(server.runs) == 1
+
+
+def test_a_study_that_could_not_be_sent_is_sent_later_under_its_id(reported, server, monkeypatch):
+    monkeypatch.setattr("mandseg.study_run.FINISH_TIMEOUT_S", 2.0)
+    server.hangs_at = "/upload/artifact"
+    started = time.monotonic()
+    code, rows = synced(reported)
+    assert (code, rows["jaws (the study itself)"][0]) == (1, "failed")
+    assert time.monotonic() - started < 60
+    server.behaviour = "works"
+    monkeypatch.setattr("mandseg.study_run.FINISH_TIMEOUT_S", 60.0)
     assert study_row(reported)[0] == "uploaded"
     assert len(server.runs) == 1
 

@@ -304,6 +304,9 @@ def test_the_summary_averages_over_all_cases_and_counts_the_missed():
         ("/home/miller/cohort/manifest.csv", ".../cohort/manifest.csv"),
         (Path("/data"), ".../data"),
         ("~/cohort/manifest.csv", ".../cohort/manifest.csv"),
+        ("/home/miller/manifest.csv", ".../manifest.csv"),
+        ("/Users/miller", "..."),
+        (r"C:\Users\miller\outputs", ".../outputs"),
         (r"C:\Users\miller\cohort\manifest.csv", ".../cohort/manifest.csv"),
         ("outputs/study", "outputs/study"),
         ({"eval": ["/a/b/c", 3, None]}, {"eval": [".../b/c", 3, None]}),
@@ -311,6 +314,12 @@ def test_the_summary_averages_over_all_cases_and_counts_the_missed():
 )
 def test_absolute_paths_lose_their_folders(value, sent):
     assert without_folders(value) == sent
+
+
+def test_a_home_folder_anywhere_loses_its_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "miller"))
+    assert without_folders(f"{tmp_path}/miller/outputs") == ".../outputs"
+    assert without_folders(f"{tmp_path}/miller") == "..."
 
 
 @pytest.mark.parametrize(("name", "mode"), [("wandb", "auto"), ("none", "disabled")])

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from mandseg.errors import UserError
@@ -147,7 +147,7 @@ def summary(cases: "pd.DataFrame") -> dict[str, float]:
 
 
 def without_folders(value: Any) -> Any:
-    """Shorten each absolute path in nested settings to ``.../parent/name``: folders may bear a user's name."""
+    """Shorten each absolute path in nested settings to ``.../parent/name``, and never to a home folder's own name."""
     if isinstance(value, Mapping):
         return {str(key): without_folders(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -160,8 +160,17 @@ def without_folders(value: Any) -> Any:
 def _without_folders(text: str) -> str:
     for path in (PurePosixPath(text), PureWindowsPath(text)):
         if path.is_absolute() or text.startswith("~"):
-            return "/".join(("...", *path.parts[1:][-2:]))
+            return "/".join(("...", *_below_home(path)[-2:]))
     return text
+
+
+def _below_home(path: PurePath) -> tuple[str, ...]:
+    """The parts of a path below its root, or below the home folder that it is in: that bears a user's name."""
+    home = Path.home()
+    if len(home.parts) > 1 and path.parts[: len(home.parts)] == home.parts:
+        return path.parts[len(home.parts) :]
+    below = path.parts[1:]
+    return below[2:] if below[:1] and below[0].lower() in ("home", "users") else below
 
 
 def _described(
