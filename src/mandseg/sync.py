@@ -23,6 +23,7 @@ from mandseg.study_run import send, study_run, was_sent
 
 BATCH = 8  # runs that one call of the client uploads
 PATIENCE_S = 300.0  # for one such call
+NAMED = 3  # files left out
 CUT_SHORT = "incomplete record"  # the client's words for a recording whose run was killed while it wrote
 CLIENT_ENVIRONMENT = {  # the client's own patience is hours
     "WANDB_ERROR_REPORTING": "false",
@@ -171,7 +172,7 @@ def _send_study_run(study: Study, account: Account) -> Row:
     with study_run(study) as content:
         if isinstance(content, str):
             return Row(name, "left out", content)
-        note = f"without {', '.join(content.left_out)}" if content.left_out else ""
+        note = _without(content.left_out)
         if was_sent(content, study.path):
             return Row(name, "already there", note)
         try:
@@ -179,6 +180,12 @@ def _send_study_run(study: Study, account: Account) -> Row:
         except Exception as error:
             return Row(name, "failed", one_line(error))
         return Row(name, "uploaded", note)
+
+
+def _without(left_out: Sequence[str]) -> str:
+    """Name what stays here of the report, as far as a line goes."""
+    more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
+    return f"without {', '.join(left_out[:NAMED])}{more}" if left_out else ""
 
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
