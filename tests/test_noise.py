@@ -12,6 +12,7 @@ from mandseg.errors import UserError
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
+    EndSlices,
     EveryNth,
     GrossError,
     HandJitter,
@@ -38,6 +39,7 @@ MODES = [
     HandJitter(0.5, 6.0, 0.3),
     EveryNth(3),
     DroppedEnds(5.0, 5.0),
+    EndSlices(4.0, 4.0, 1.0),
     Pose(2.0, 3.0),
     TeethIncluded(6.0),
     TipsCut(6.0, 6.0),

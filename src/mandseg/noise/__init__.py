@@ -13,6 +13,7 @@ from mandseg.noise.anatomy import (
     TeethIncluded,
     TipsCut,
 )
+from mandseg.noise.borders import EndSlices
 from mandseg.noise.boundary import BoundaryWalk, Margin, SmoothError
 from mandseg.noise.calibration import Target
 from mandseg.noise.gross import GrossError
@@ -29,6 +30,7 @@ NoiseSource = Recorded | Panel
 __all__ = [
     "BoundaryWalk",
     "DroppedEnds",
+    "EndSlices",
     "EveryNth",
     "GrossError",
     "Habit",

@@ -48,6 +48,7 @@ class Panel:
         severity: Factor on every size; 0 is the reference itself.
         bias_mm: Displacement of the boundary common to all; positive is outward.
         bias_spread_mm: Its standard deviation between annotators.
+        case_bias_mm: Its standard deviation between cases of one annotator.
         case_spread: Standard deviation of ln of the severity between cases of one annotator, on average.
         target_dice: Dice to the reference that every contour has, to within 0.005.
         target_hd95_mm: HD95 instead.
@@ -62,6 +63,7 @@ class Panel:
     severity: float = 1.0
     bias_mm: float = 0.0
     bias_spread_mm: float = 0.0
+    case_bias_mm: float = 0.0
     case_spread: float = 0.0
     target_dice: float | None = None
     target_hd95_mm: float | None = None
@@ -104,10 +106,10 @@ class Panel:
         """Text that, with the case's files, determines the label."""
         return repr((replace(self, size=1, annotators=None, leave_out=None), self.annotator(case), case.case_id))
 
-    def style(self, annotator: str) -> tuple[Mode, ...]:
-        """The errors that an annotator makes, at severity 1."""
+    def style(self, annotator: str, case_bias_mm: float = 0.0) -> tuple[Mode, ...]:
+        """The errors that an annotator makes, at severity 1, in a case whose bias differs by so much from the usual."""
         rng = self._rng("style", annotator)
-        bias_mm = self.bias_mm + self.bias_spread_mm * rng.standard_normal()
+        bias_mm = self.bias_mm + self.bias_spread_mm * rng.standard_normal() + case_bias_mm
         modes: list[Mode] = [Margin(float(bias_mm))]
         for habit in self.habits:
             has, factor = rng.random() < habit.share, np.exp(habit.spread * rng.standard_normal())
@@ -118,9 +120,10 @@ class Panel:
     def profile(self, case: Case) -> Profile:
         """How a case is drawn: its annotator's style, at the severity of the day or calibrated."""
         annotator = self.annotator(case)
+        case_bias_mm = self.case_bias_mm * float(self._rng("bias", case.case_id, annotator).standard_normal())
         steadiness = np.exp(RELIABILITY_SPREAD * self._rng("reliability", annotator).standard_normal())
         day = self.case_spread * steadiness * self._rng("day", case.case_id, annotator).standard_normal()
-        return Profile(self.style(annotator), self.severity * float(np.exp(day)), self._target)
+        return Profile(self.style(annotator, case_bias_mm), self.severity * float(np.exp(day)), self._target)
 
     def draw(
         self,
@@ -137,11 +140,14 @@ class Panel:
         """
         if reference is None or not reference.any():
             raise UserError(f"case {case.case_id}: no reference contour to simulate a noisy one from")
-        rng = self._rng("draw", case.case_id, self.annotator(case))
         try:
-            return self.profile(case)(reference, spacing_mm, rng, hu)
+            return self.profile(case)(reference, spacing_mm, self.stream(case), hu)
         except ValueError as error:
             raise UserError(f"case {case.case_id}: {error}") from error
+
+    def stream(self, case: Case) -> np.random.Generator:
+        """Source of the errors in a case."""
+        return self._rng("draw", case.case_id, self.annotator(case))
 
     @property
     def _target(self) -> Target | None:

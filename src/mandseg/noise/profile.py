@@ -8,7 +8,7 @@ import numpy as np
 from mandseg.noise.calibration import Target, find_severity
 from mandseg.noise.gross import GrossError
 from mandseg.noise.mode import Mode, redraw_all
-from mandseg.noise.scene import Hu, look_at
+from mandseg.noise.scene import Hu, Scene, look_at
 from mandseg.regions import Mask, Spacing
 
 
@@ -42,6 +42,12 @@ class Profile:
             ValueError: The mask is empty, a mode needs the CT, or the target cannot be reached.
         """
         scene, window = look_at(mask, spacing_mm, hu)
+        drawn = np.zeros_like(mask)
+        drawn[window] = self.redraw(scene, rng)
+        return drawn
+
+    def redraw(self, scene: Scene, rng: np.random.Generator) -> Mask:
+        """Draw the mandible of a scene, as above; for who draws one many times."""
         fine = [mode for mode in self.modes if not isinstance(mode, GrossError)]
         gross = [mode for mode in self.modes if isinstance(mode, GrossError)]
         seeds = [int(seed) for seed in rng.integers(2**62, size=len(self.modes))]
@@ -52,12 +58,9 @@ class Profile:
         severity = self.severity
         if self.target is not None:
             severity = find_severity(draw, self.target, scene.mask, scene.spacing_mm)
-        drawn = np.zeros_like(mask)
         if severity == 0 and self.target is None:
-            drawn[window] = scene.mask
-            return drawn
+            return scene.mask.copy()
         level = np.where(draw(severity) if severity > 0 else scene.mask, -1.0, 1.0).astype(np.float32)
         for mode, seed in zip(gross, seeds[len(fine) :], strict=True):
             level = mode.redraw(level, scene, np.random.default_rng(seed))
-        drawn[window] = level <= 0
-        return drawn
+        return np.asarray(level <= 0)
