@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | train | status | report | sync | dashboard``.
+"""The command line: ``mandseg prepare | check | audit | fidelity | train | status | report | sync | dashboard``.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -135,6 +135,37 @@ def audit(
     console = Console()
     print_audit(found, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
     print(page)
+
+
+@app.command()
+def fidelity(
+    cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv; its CTs are not read.")],
+    preset: Annotated[str, typer.Option(help="A preset of conf/noise.")] = "radiographer",
+    out: Annotated[Path | None, typer.Option(help="Folder to write tables and figures to.")] = None,
+    baseline: Annotated[str, typer.Option(help="The preset to beat.")] = "margin",
+    seed: Annotated[int, typer.Option(help="Of the halves: one to fit on, one to check on.")] = 0,
+    drawings: Annotated[int, typer.Option(min=1, help="Simulated drawings of each reference.")] = 8,
+    tries: Annotated[int, typer.Option("--fit", min=0, help="Fit both presets first, in so many tries.")] = 0,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+) -> None:
+    """Compare simulated with real pairs of drawings: are a preset's errors distributed like people's?
+
+    Takes the cases with a reference and a noisy label; what counts is the half that presets are not fitted on.
+
+    Example: [bold]mandseg fidelity cohorts/deepmind --preset radiographer --out fidelity[/bold]
+
+    Example: [bold]mandseg fidelity cohorts/clinic --fit 150 --out fidelity[/bold]
+    """
+    from rich.console import Console
+
+    from mandseg.fidelity.assessment import Plan, assess, write_assessment
+    from mandseg.fidelity.summary import print_assessment
+
+    assessment = assess(cohort, Plan(preset, baseline, seed, drawings, tries, workers=workers))
+    if out is not None:
+        write_assessment(out, assessment)
+    console = Console()
+    print_assessment(assessment, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
 
 
 @app.command(

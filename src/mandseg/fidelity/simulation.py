@@ -1,0 +1,63 @@
+"""Pairs drawn again by a simulated panel, and what is measured of each drawing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from mandseg.errors import UserError
+from mandseg.fidelity.comparison import table
+from mandseg.fidelity.pairs import Pair
+from mandseg.fidelity.quantities import Floats, measure
+from mandseg.noise.panel import Panel
+from mandseg.progress import for_each
+from mandseg.regions import Mask
+
+
+def real_table(pairs: Sequence[Pair]) -> dict[str, Floats]:
+    """Measure the recorded drawings; (C, 1) of each quantity."""
+    return table([[measure(pair.noisy, pair.reference, pair.spacing_mm)] for pair in pairs])
+
+
+def simulated_table(
+    panel: Panel, pairs: Sequence[Pair], n_drawings: int, workers: int | None = 1, title: str = "Drawing"
+) -> dict[str, Floats]:
+    """Let a panel draw each reference several times; (C, R) of each quantity.
+
+    Each time the seed is another one, and with it the annotators' styles and who contours what. The recorded annotator
+    plays no part: one name may stand for many people.
+
+    Args:
+        panel: Who draws.
+        pairs: What is drawn.
+        n_drawings: How often each, R.
+        workers: Processes; None: one a core where there are many pairs.
+        title: Of the progress bar.
+    """
+    return table(list(for_each(partial(_drawn_and_measured, panel, n_drawings), pairs, title, workers)))
+
+
+def draw(panel: Panel, pair: Pair) -> Mask:
+    """Draw the reference of a pair as the panel would in training, without a CT.
+
+    Raises:
+        UserError: One of the panel's modes cannot do without.
+    """
+    case = replace(pair.case, annotator="")
+    scene, window = pair.view
+    drawn = np.zeros_like(pair.reference)
+    try:
+        drawn[window] = panel.profile(case).redraw(scene, panel.stream(case))
+    except ValueError as error:
+        raise UserError(f"case {case.case_id}: {error}") from error
+    return drawn
+
+
+def with_seeds(panel: Panel, n_drawings: int) -> list[Panel]:
+    """The panel with as many seeds as there are drawings of a reference."""
+    return [replace(panel, seed=panel.seed + k) for k in range(n_drawings)]
+
+
+def _drawn_and_measured(panel: Panel, n_drawings: int, pair: Pair) -> list[dict[str, float]]:
+    return [measure(draw(own, pair), pair.reference, pair.spacing_mm) for own in with_seeds(panel, n_drawings)]
