@@ -355,6 +355,15 @@ def test_a_target_out_of_reach_is_said_with_both_values():
         Target("dice", 1.2)
 
 
+def test_a_target_that_the_errors_jump_over_is_reached_all_the_same():
+    mask = np.zeros((24, 24, 12), bool)
+    mask[4:20, 4:20, 2:10] = True  # 8 slices: each that is missing costs 7 % of Dice, all at once
+    spacing = (1.0, 1.0, 3.0)
+    for dice in (0.97, 0.91, 0.84):
+        drawn = Profile([DroppedEnds(6.0)], target=Target("dice", dice))(mask, spacing, rng())
+        assert Target("dice", dice).measure(drawn, mask, spacing) == pytest.approx(dice, abs=0.005)
+
+
 def test_gross_errors_come_after_calibration():
     spoilt = Profile([*PROFILE.modes, GrossError(1.0, ["empty"])], target=Target("dice", 0.9))
     assert not spoilt(horseshoe(), ISO, rng()).any()

@@ -26,7 +26,7 @@ from mandseg.progress import for_each
 from mandseg.scan import Scan, load_scan
 from mandseg.volume import Geometry, Volume, to_canonical
 
-FORMAT = 7  # part of every key: raise it when the meaning of an entry changes
+FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ DICE_TOLERANCE = 0.005
 HD95_TOLERANCE_MM = 0.1
 HD95_TOLERANCE_VOXELS = 0.25  # of the longest edge: HD95 moves in steps on a grid
 LARGEST_SEVERITY = 16.0
-MAX_CUTS = 30
+LARGEST_UNSTEADINESS_VOXELS = 4.0
+MAX_CUTS = 14
 NEAREST_CUT = 0.15  # of the interval, to an end: it shrinks for certain
 
 
@@ -51,48 +52,94 @@ class Target:
         return hd95_mm(surfaces(drawn, reference, spacing_mm)) if drawn.any() else float("inf")
 
 
-def find_severity(draw: Callable[[float], Mask], target: Target, reference: Mask, spacing_mm: Spacing) -> float:
-    """Find the severity at which ``draw(severity)`` has the target agreement.
+def calibrate(
+    draw: Callable[[float, float], Mask], target: Target, reference: Mask, spacing_mm: Spacing
+) -> tuple[float, float]:
+    """Find the severity, and where it alone does not do the unsteadiness, at which a drawing has the target agreement.
 
-    Bisection, the cut placed where the line between the two ends meets the target: half as many drawings.
+    Where agreement jumps over the target, since an error such as a missing tip comes all at once on a coarse grid, the
+    drawing before the jump is made a little more unsteady, by smooth errors that come voxel by voxel.
 
     Args:
-        draw: Draws the contour at a severity; 0 is the reference itself, and agreement falls as it grows.
+        draw: Draws the contour at a severity, with smooth errors of an amplitude in mm besides; at 0 and 0 it is the
+            reference itself, and agreement falls as either grows.
         target: What to reach.
         reference: The contour without errors, (X, Y, Z).
         spacing_mm: Voxel edge lengths.
 
+    Returns:
+        Severity, and amplitude in mm of the smooth errors besides.
+
     Raises:
         ValueError: It cannot be reached, with both values.
     """
-    worse = -1.0 if target.metric == "dice" else 1.0
-    tolerance = target.tolerance(spacing_mm)
+    gap = _Gap(target, reference, spacing_mm)
+    if abs(gap.at_reference) <= gap.tolerance:
+        return 0.0, 0.0
+    severity, found = gap.close(lambda s: draw(s, 0.0), gap.at_reference, 1.0, LARGEST_SEVERITY, "severity")
+    if found:
+        return severity, 0.0
+    at_low = gap.of(draw(severity, 0.0)) if severity else gap.at_reference
+    most_mm = LARGEST_UNSTEADINESS_VOXELS * max(spacing_mm)
+    unsteady_mm, found = gap.close(lambda mm: draw(severity, mm), at_low, max(spacing_mm) / 8, most_mm, "amplitude")
+    if not found:
+        raise ValueError(_unreached(target, "the drawing jumps over it"))
+    return severity, unsteady_mm
 
-    def missing(severity: float) -> float:
-        """How far the drawing is from the target; negative: still too good."""
-        value = target.measure(draw(severity), reference, spacing_mm) if severity > 0 else (target.metric == "dice")
-        return worse * (value - target.value)
 
-    low, at_low = 0.0, missing(0.0)
-    if abs(at_low) <= tolerance:
-        return low
-    high = 1.0
-    while (at_high := missing(high)) < -tolerance:
-        if high >= LARGEST_SEVERITY:
-            raise ValueError(_unreached(target, f"{target.value + worse * at_high:.3f} at severity {high:g}"))
-        low, at_low, high = high, at_high, 2 * high
-    middle, found = high, at_high
-    for _ in range(MAX_CUTS):
-        if abs(found) <= tolerance:
-            return middle
-        if found < 0:
-            low, at_low = middle, found
-        else:
-            high, at_high = middle, found
-        share = -at_low / (at_high - at_low) if np.isfinite(at_high) else 0.5
-        middle = low + (high - low) * min(max(share, NEAREST_CUT), 1 - NEAREST_CUT)
-        found = missing(middle)
-    raise ValueError(_unreached(target, f"nearest {target.value + worse * found:.3f}, the drawing jumps there"))
+@dataclass(frozen=True)
+class _Gap:
+    """How far drawings are from a target; negative: they still agree too well."""
+
+    target: Target
+    reference: Mask
+    spacing_mm: Spacing
+
+    @property
+    def tolerance(self) -> float:
+        return self.target.tolerance(self.spacing_mm)
+
+    @property
+    def at_reference(self) -> float:
+        return self._turned(1.0 if self.target.metric == "dice" else 0.0)
+
+    def of(self, drawn: Mask) -> float:
+        return self._turned(self.target.measure(drawn, self.reference, self.spacing_mm))
+
+    def _turned(self, value: float) -> float:
+        return self.target.value - value if self.target.metric == "dice" else value - self.target.value
+
+    def close(
+        self, draw: Callable[[float], Mask], at_low: float, high: float, highest: float, name: str
+    ) -> tuple[float, bool]:
+        """Find the size at which the gap is closed, from 0, where it is ``at_low`` and negative, upwards.
+
+        Bisection, the cut placed where the line between the two ends meets the target: half as many drawings.
+
+        Returns:
+            That size and True; or where the drawing jumps over the target, the size before the jump and False.
+
+        Raises:
+            ValueError: The drawings agree too well up to ``highest``.
+        """
+        low, tolerance = 0.0, self.tolerance
+        while (at_high := self.of(draw(high))) < -tolerance:
+            if high >= highest:
+                reached = self.target.value + (-at_high if self.target.metric == "dice" else at_high)
+                raise ValueError(_unreached(self.target, f"{reached:.3f} at {name} {high:g}"))
+            low, at_low, high = high, at_high, 2 * high
+        middle, found = high, at_high
+        for _ in range(MAX_CUTS):
+            if abs(found) <= tolerance:
+                return middle, True
+            if found < 0:
+                low, at_low = middle, found
+            else:
+                high, at_high = middle, found
+            share = -at_low / (at_high - at_low) if np.isfinite(at_high) else 0.5
+            middle = low + (high - low) * min(max(share, NEAREST_CUT), 1 - NEAREST_CUT)
+            found = self.of(draw(middle))
+        return (middle, True) if abs(found) <= tolerance else (low, False)
 
 
 def _unreached(target: Target, reached: str) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.noise.calibration import Target, find_severity
+from mandseg.noise.boundary import SmoothError
+from mandseg.noise.calibration import Target, calibrate
 from mandseg.noise.gross import GrossError
 from mandseg.noise.mode import Mode, redraw_all
 from mandseg.noise.scene import Hu, Scene, look_at
@@ -50,17 +51,21 @@ class Profile:
         """Draw the mandible of a scene, as above; for who draws one many times."""
         fine = [mode for mode in self.modes if not isinstance(mode, GrossError)]
         gross = [mode for mode in self.modes if isinstance(mode, GrossError)]
-        seeds = [int(seed) for seed in rng.integers(2**62, size=len(self.modes))]
+        *seeds, another = (int(seed) for seed in rng.integers(2**62, size=len(self.modes) + 1))
 
-        def draw(severity: float) -> Mask:
-            return redraw_all([mode.scaled(severity) for mode in fine], seeds[: len(fine)], scene)
+        def draw(severity: float, unsteady_mm: float = 0.0) -> Mask:
+            modes, own = [mode.scaled(severity) for mode in fine], seeds[: len(fine)]
+            if unsteady_mm:
+                modes, own = [*modes, SmoothError(unsteady_mm)], [*own, another]
+            return redraw_all(modes, own, scene)
 
-        severity = self.severity
+        severity, unsteady_mm = self.severity, 0.0
         if self.target is not None:
-            severity = find_severity(draw, self.target, scene.mask, scene.spacing_mm)
-        if severity == 0 and self.target is None:
+            severity, unsteady_mm = calibrate(draw, self.target, scene.mask, scene.spacing_mm)
+        elif severity == 0:
             return scene.mask.copy()
-        level = np.where(draw(severity) if severity > 0 else scene.mask, -1.0, 1.0).astype(np.float32)
+        contour = draw(severity, unsteady_mm) if severity or unsteady_mm else scene.mask
+        level = np.where(contour, -1.0, 1.0).astype(np.float32)
         for mode, seed in zip(gross, seeds[len(fine) :], strict=True):
             level = mode.redraw(level, scene, np.random.default_rng(seed))
         return np.asarray(level <= 0)
