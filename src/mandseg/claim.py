@@ -1,11 +1,12 @@
-"""The claim on a run folder: one owner at a time, and run.json, which says how the run stands."""
+"""The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
 
 import json
 import os
 import platform
 import socket
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -15,16 +16,21 @@ from subprocess import DEVNULL, CalledProcessError, check_output
 from time import perf_counter
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from mandseg.errors import UserError
 from mandseg.files import write_text
+from mandseg.lock import HeldError, held
 
-RECORD, LOCK = "run.json", "run.lock"
+RECORD, LOCK = "run.json", "run.lease"
+PATIENCE_S = 2.0  # for an owner that is just leaving
 PACKAGES = ("mandseg", "torch", "lightning", "monai", "torchio", "numpy", "hydra-core")
 
 
 class BusyError(Exception):
     """Another live process owns the run folder."""
+
+
+class LostError(Exception):
+    """Another process took the run folder over, because this one seemed dead: it was asleep, or its disk was."""
 
 
 @dataclass
@@ -33,6 +39,12 @@ class Claim:
 
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
+    lost: threading.Event = field(default_factory=threading.Event)
+
+    def check(self) -> None:
+        """Raise LostError if the run is not this process's any more; asked before anything is written."""
+        if self.lost.is_set():
+            raise LostError(f"{self.folder.name}: another process took the run over")
 
     @property
     def is_done(self) -> bool:
@@ -41,6 +53,7 @@ class Claim:
 
     def update(self, **facts: Any) -> None:
         """Add facts to run.json."""
+        self.check()
         self.record |= facts
         write_text(self.folder / RECORD, json.dumps(self.record, indent=1) + "\n")
 
@@ -64,32 +77,34 @@ class Follower(Claim):
         self.record |= facts
 
 
-def is_follower() -> bool:
-    """Whether Lightning or SLURM started this process beside the first one of its run."""
-    return os.environ.get("LOCAL_RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
-
-
 @contextmanager
 def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[Claim]:
     """Own a run folder while the block runs.
 
     Raises:
         BusyError: Another live process owns it.
+        UserError: The folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / LOCK, timeout=2)  # `mandseg status` holds it for a moment to see whether it is free
-    try:
-        lock.acquire()
-    except Timeout as error:
-        owner = read_record(folder)
-        where = f"process {owner['pid']} on {owner['host']}" if "pid" in owner else "another process"
-        raise BusyError(f"{folder.name}: {where} is working on it") from error
-    try:
-        claim = Claim(folder, read_record(folder))
+    claim = Claim(folder)
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(held(folder / LOCK, PATIENCE_S, claim.lost.set))
+        except HeldError as error:
+            raise BusyError(f"{folder.name}: {error} is working on it") from error
+        except OSError as error:
+            raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
+        claim.record |= read_record(folder)
         claim.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
+        _remove_leftovers(folder)
         yield claim
-    finally:
-        lock.release()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed owner was just writing."""
+    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob("checkpoints/.*.[0-9a-f]*")]:
+        if part.is_file():
+            part.unlink(missing_ok=True)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from mandseg.plan import check_ratio
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
-    {"hydra", "study", "trainer", "tracking", "eval", "evaluation", "output_dir", "cache_dir", "num_workers", "debug"}
+    {
+        *("hydra", "study", "trainer", "tracking", "eval", "evaluation"),
+        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug"),
+    }
 )
 NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "seed": ("seed", 0),
@@ -61,13 +64,14 @@ def noise_label(noise: DictConfig) -> str:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits of everything that determines the trained network; 0 and 0.0 are the same number."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
         if key not in NOT_CONDITION:
             node = cfg[key]
             settings[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     # of the trainer, only what changes the arithmetic; a precision that is measured is the machine's, not the run's
-    settings["trainer"] = {key: cfg.trainer[key] for key in ("gradient_clip_val", "precision")}
+    keys = ["gradient_clip_val", "precision", *([] if cfg.trainer.sync_batchnorm else ["sync_batchnorm"])]
+    settings["trainer"] = {key: cfg.trainer[key] for key in keys}
     return _digest(settings)
 
 

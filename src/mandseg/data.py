@@ -122,7 +122,9 @@ class ValidationDataset(Dataset[dict[str, Any]]):
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image and reference, each (1, X, Y, Z) float32, and the case's number."""
+        """Return image and reference, each (1, X, Y, Z) float32, and the case's number; beyond the cases nothing."""
+        if index >= len(self.cases):
+            return {"case": index}
         case = self.cases[index]
         if case.reference is None:
             raise UserError(f"case {case.case.case_id}: validation needs a reference label, and it has none")
@@ -131,7 +133,7 @@ class ValidationDataset(Dataset[dict[str, Any]]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Batches of consecutive patch indices, from the step that the training stands at when an epoch begins.
+    """Batches of consecutive patch indices, from the step that the training stands at to the end of its epoch.
 
     The step is all the state there is, so a resumed run goes on with the patches it would have had. With several
     processes each takes its positions of every batch, so the global batch stays the same.
@@ -159,7 +161,7 @@ class StepSampler(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the patch indices of each step that belong to this process."""
         first = self.first_step()
-        for step in range(first, first + self.steps_per_epoch):
+        for step in range(first, (first // self.steps_per_epoch + 1) * self.steps_per_epoch):
             yield list(range(step * self.batch_size + self.rank, (step + 1) * self.batch_size, self.world_size))
 
 
@@ -203,8 +205,18 @@ class PatchDataModule(L.LightningDataModule):
         )
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """The validation volumes, one at a time."""
-        return DataLoader(self.validation, batch_size=1)
+        """The validation volumes, one at a time, each in one process only."""
+        trainer = self.trainer
+        rank, size = (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+        return DataLoader(self.validation, batch_size=1, sampler=shared_out(len(self.validation), rank, size))
+
+
+def shared_out(n: int, rank: int, size: int) -> range:
+    """Which of ``n`` things a process takes; as many for each process, so some lie behind the end and are nothing.
+
+    An equal number keeps the processes in step: whatever they do together, they do equally often.
+    """
+    return range(rank, -(-n // size) * size, size)
 
 
 def case_at(index: int, n_cases: int, seed: int) -> int:

@@ -17,6 +17,7 @@ from mandseg.inference import SlidingWindow, predict_case
 from mandseg.metrics import score
 from mandseg.overlay import draw_overlay
 from mandseg.prepared import PreparedCase
+from mandseg.processes import from_all, here
 from mandseg.progress import for_each
 from mandseg.scan import Scan, load_scan
 from mandseg.sources import EvaluationSets
@@ -87,13 +88,21 @@ def evaluate(
     Returns:
         One row for each data set and case: the table that cases.csv holds.
     """
-    scored = for_each(evaluator.score_case, list(prepared.values()), "Testing", workers=1)
-    scores = dict(zip(prepared, scored, strict=True))
+    scores = score_cases(evaluator, prepared)
     return pd.DataFrame(
         {**columns, "dataset": name, **describe(case), **scores[key_of(case)]}
         for name, cases in sets.items()
         for case in cases
     )
+
+
+def score_cases(evaluator: Evaluator, prepared: PreparedCases) -> dict[Key, dict[str, Any]]:
+    """Score every case once; several processes share them out, and each gets the scores of all."""
+    rank, size = here()
+    mine = list(prepared)[rank::size]
+    scored = list(for_each(evaluator.score_case, [prepared[key] for key in mine], "Testing", workers=1))
+    scores = {key: values for share in from_all(dict(zip(mine, scored, strict=True))) for key, values in share.items()}
+    return {key: scores[key] for key in prepared}
 
 
 def describe(case: Case) -> dict[str, str]:

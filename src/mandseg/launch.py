@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -20,6 +19,7 @@ from mandseg.claim import read_record
 from mandseg.condition import condition, run_name
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.files import write_text
+from mandseg.lock import held
 
 GRID = "grid.csv"
 COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
@@ -55,7 +55,6 @@ class Launch(Callback):
         loader = GlobalHydra.instance().config_loader()
         try:
             composed = [loader.load_sweep_config(config, list(cell)) for cell in cells]
-            refuse_local_ddp_grid(config, composed)
             rows = [(study_folder(cfg), grid_row(cfg, cell)) for cfg, cell in zip(composed, cells, strict=True)]
             for study in dict.fromkeys(study for study, _ in rows):
                 self.runs[study] = [row["run"] for of, row in rows if of == study]
@@ -64,19 +63,6 @@ class Launch(Callback):
             # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
             print_problems(user_error_behind(error) or UserError(one_line(error)))
             sys.exit(2)
-
-
-def refuse_local_ddp_grid(config: DictConfig, composed: Sequence[DictConfig]) -> None:
-    """Refuse a grid of several devices a job that Hydra's own launcher would run: each child would walk the whole grid.
-
-    Raises:
-        UserError: Always in that case.
-    """
-    basic = config.hydra.launcher._target_.endswith("BasicLauncher")
-    if basic and len(composed) > 1 and any(str(cfg.trainer.strategy).startswith("ddp") for cfg in composed):
-        raise UserError(
-            "trainer=ddp under -m: start the runs one by one, or with a launcher of SLURM (tasks = devices)"
-        )
 
 
 def expand(config: DictConfig) -> list[list[str]]:
@@ -97,8 +83,15 @@ def grid_row(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
 
 def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Add expected runs to the study's grid.csv, each once."""
-    study.mkdir(parents=True, exist_ok=True)
-    with FileLock(study / f"{GRID}.lock"):
+    try:
+        study.mkdir(parents=True, exist_ok=True)
+        _add_rows(study, rows)
+    except OSError as error:
+        raise UserError(f"{study}: cannot be written ({error.strerror})") from error
+
+
+def _add_rows(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    with held(study / f".{GRID}.lease"):
         file = study / GRID
         known = list(csv.DictReader(file.open())) if file.exists() else []
         listed = {row["run"] for row in known}

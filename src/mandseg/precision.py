@@ -9,10 +9,10 @@ from pathlib import Path
 from time import perf_counter
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from mandseg.files import write_text
+from mandseg.lock import held
 
 BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
@@ -38,7 +38,7 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
     )
     file = cache / "precision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{file}.lock"):  # two jobs that measure at once would measure each other
+    with held(file.with_suffix(".lease")):  # two jobs that measure at once would measure each other
         if not file.exists():
             _measure(network, batch_shape, file)
     precision: str = json.loads(file.read_text())["precision"]

@@ -6,20 +6,20 @@ file or setting makes a new entry. Entries appear whole or not at all; a lock ke
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from filelock import FileLock
+import numpy.typing as npt
 
 from mandseg.cohort import Case
 from mandseg.errors import UserError
-from mandseg.files import write_text
+from mandseg.files import appearing_whole, folder_appearing_whole, write_text
+from mandseg.lock import held
 from mandseg.noise import NoiseSource
 from mandseg.preprocess import Hu, Label, Preprocessing
 from mandseg.progress import for_each
@@ -98,7 +98,7 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: N
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
     if not (folder / "grid.json").exists() or (noisy_file is not None and not noisy_file.exists()):
-        with FileLock(cache / f"{folder.name}.lock"):
+        with held(cache / f".{folder.name}.lease"):
             _make_entry(case, folder, noisy_file, preprocessing, noise)
     return PreparedCase(case, noise.annotator(case) if noise else case.annotator, folder, noisy_file)
 
@@ -106,7 +106,9 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: N
 def _make_entry(
     case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: NoiseSource | None
 ) -> None:
-    """Write what is missing of an entry; the caller holds its lock."""
+    """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
+    for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}"):
+        shutil.rmtree(leftover, ignore_errors=True)
     scan = load_scan(case)
     if not (folder / "grid.json").exists():
         _write_folder(folder, scan, preprocessing)
@@ -117,17 +119,12 @@ def _make_entry(
 
 def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
     image = preprocessing.image(scan)
-    part = Path(tempfile.mkdtemp(prefix=".part-", dir=folder.parent))
-    try:
-        np.save(part / "image.npy", image.array)
+    grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
+    with folder_appearing_whole(folder) as part:
+        _save_array(part / "image.npy", image.array)
         if scan.reference is not None:
-            np.save(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
-        grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
-        (part / "grid.json").write_text(json.dumps(grids))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.replace(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            _save_array(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
+        write_text(part / "grid.json", json.dumps(grids))
 
 
 def _draw(scan: Scan, noise: NoiseSource) -> Volume:
@@ -144,13 +141,9 @@ def _draw(scan: Scan, noise: NoiseSource) -> Volume:
     return Volume(drawn, image.affine)
 
 
-def _save_array(path: Path, array: Label) -> None:
-    part = path.with_name(f".part-{os.getpid()}-{path.name}")
-    try:
-        np.save(part, array)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+def _save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    with appearing_whole(path) as file:
+        np.save(file, array)
 
 
 def _noisy_file(case: Case, folder: Path, noise: NoiseSource | None) -> Path | None:

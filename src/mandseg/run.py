@@ -1,11 +1,11 @@
 """The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import lightning as L
@@ -13,20 +13,24 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.claim import Claim, Follower, start_facts
 from mandseg.cohort import Case
 from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
 from mandseg.errors import UserError
 from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.files import write_text
+from mandseg.interruption import Interruption
 from mandseg.metrics import METRICS
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
+from mandseg.processes import leave_group
+from mandseg.ranks import processes_wanted
 from mandseg.segmenter import Segmenter
 from mandseg.sources import EvaluationSets, with_external
 from mandseg.tracking import Tracker, tracked
-from mandseg.training import BEST, LAST, fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
+from mandseg.training import fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
 from mandseg.validation_overlay import ValidationOverlay
 
 
@@ -47,11 +51,14 @@ class PreparedRun:
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
 
-def run(cfg: DictConfig, claim: Claim) -> None:
+def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
+
+    On several devices each process of the run calls this; the first one has the claim, the others are followers.
 
     Raises:
         UserError: Something is wrong with the input.
+        Interrupted: A signal asked to stop; the next start goes on from the checkpoint.
     """
     write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     claim.update(**start_facts(), steps=cfg.steps)
@@ -75,12 +82,14 @@ def run(cfg: DictConfig, claim: Claim) -> None:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
-            checkpoints = claim.folder / "checkpoints"
-            fit(segmenter, data, settings["trainer"], precision, checkpoints, tracker.loggers, [overlay])
-        if isinstance(claim, Follower):
-            return
+            size = processes_wanted(cfg.trainer)
+            files = RunCheckpointIO({**condition, "cohort": prepared.digest})
+            folder = claim.folder / "checkpoints"
+            last = LastCheckpoint(folder, data.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
+            fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, [overlay])
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
+    leave_group()
 
 
 def prepare(cfg: DictConfig) -> PreparedRun:
@@ -174,7 +183,7 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
     checkpoint = {"last": LAST, "best": BEST}[cfg.evaluation.checkpoint]
     load_weights(segmenter, claim.folder / "checkpoints" / checkpoint)
     device = torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
-    with predictions_folder(claim.folder, cfg.evaluation.save_predictions) as predictions:
+    with predictions_folder(claim, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(
             segmenter.to(device).eval(),
             instantiate(cfg.sliding_window, _convert_="all"),
@@ -185,19 +194,23 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
         )
         columns = {"run": claim.folder.name, **claim.record["condition"]}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
+        if isinstance(claim, Follower):
+            return
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
         cases[["dataset", "case_id", "outcome", *METRICS, "seconds"]]
     )  # nothing else of a manifest leaves
+    claim.check()
     write_text(claim.folder / "cases.csv", cases.to_csv(index=False))
 
 
 @contextmanager
-def predictions_folder(run_folder: Path, keep: bool) -> Iterator[Path]:
-    """Where predicted masks go: a folder of the run, or one that is gone after the evaluation."""
-    if keep:
-        yield run_folder / "predictions"
-        return
-    with TemporaryDirectory(prefix=".predictions-", dir=run_folder) as folder:
-        yield Path(folder)
+def predictions_folder(claim: Claim, keep: bool) -> Iterator[Path]:
+    """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
+    folder = claim.folder / ("predictions" if keep else ".predictions")
+    try:
+        yield folder
+    finally:
+        if not keep and not isinstance(claim, Follower):
+            shutil.rmtree(folder, ignore_errors=True)

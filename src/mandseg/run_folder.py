@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from filelock import FileLock, Timeout
+
+from mandseg.lock import is_held
 
 CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
 OUTCOMES = ("scored", "missed", "spurious", "both_empty")
@@ -41,7 +42,7 @@ def read_state(folder: Path) -> tuple[str, str, dict[str, Any]]:
         return "done", "", record
     if record.get("state") == "failed":
         return "failed", one_line(record.get("error") or "no reason was recorded"), record
-    if _is_locked(folder / "run.lock"):
+    if is_held(folder / "run.lease"):
         return "running", "", record
     if record:
         return "missing", f"interrupted (started {record.get('started', '?')} on {record.get('host', '?')})", record
@@ -60,20 +61,9 @@ def _read_record(file: Path) -> dict[str, Any] | str:
         return "run.json holds no condition"
     if absent := [key for key in CONDITION if key not in record["condition"]]:
         return f"run.json: the condition lacks {', '.join(absent)}"
-    if record.get("state") not in ("running", "done", "failed"):
+    if record.get("state") not in ("running", "done", "failed", "interrupted"):
         return f"run.json: unknown state {record.get('state')!r}"
     return record
-
-
-def _is_locked(file: Path) -> bool:
-    """Whether a live run holds the lock: asked for and given back at once; assumed where asking is not permitted."""
-    if not file.exists():
-        return False
-    try:
-        with FileLock(file, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
 
 
 def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> pd.DataFrame | str:

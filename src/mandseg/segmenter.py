@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
 from mandseg.inference import SlidingWindow
+from mandseg.processes import from_all, whole_batch
 
 
 class Segmenter(L.LightningModule):
@@ -25,7 +26,7 @@ class Segmenter(L.LightningModule):
         final_lr_share: The learning rate at the end, as a share of the highest.
         foreground_prior: Share of foreground voxels the untrained network predicts: the last layer's bias starts at
             its log-odds (Lin et al. 2017, arXiv 1708.02002), else a short run spends itself on one number.
-        seed: With the step it determines dropout, so that a resumed run sees the same.
+        seed: With the step it determines dropout, so that a resumed run sees the same; each process drops out its own.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class Segmenter(L.LightningModule):
         self.sliding_window = sliding_window
         self.steps, self.warmup_steps, self.final_lr_share = steps, warmup_steps, final_lr_share
         self.seed = seed
-        self.val_dice: list[float] = []
+        self.val_dice: dict[int, float] = {}
         set_output_prior(network, foreground_prior)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
@@ -55,26 +56,26 @@ class Segmenter(L.LightningModule):
         logits: torch.Tensor = self.network(image.contiguous(memory_format=torch.channels_last_3d))
         return logits
 
-    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Keep the loggers' step at the optimiser's: Lightning 2.6 counts one too many after a resume."""
-        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.global_step
-
     def training_step(self, batch: dict[str, torch.Tensor], _: int) -> torch.Tensor:
         """One step on a batch of patches."""
-        torch.manual_seed(hash((self.seed, self.global_step)) % 2**63)  # hash of ints is the same in every process
-        loss = self.loss(self(batch["image"]), batch["label"])
+        moment = (self.seed, self.global_step, self.global_rank)[: 3 if self.global_rank else 2]
+        torch.manual_seed(hash(moment) % 2**63)  # hash of ints is the same in every process
+        loss = self.loss(whole_batch(self(batch["image"])), whole_batch(batch["label"]))
         self.log("train_loss", loss, on_step=True, batch_size=len(batch["image"]), prog_bar=True)
         return loss
 
-    def validation_step(self, batch: dict[str, Any], _: int) -> torch.Tensor:
+    def validation_step(self, batch: dict[str, Any], _: int) -> torch.Tensor | None:
         """Dice of one whole volume against the reference; returns the mask, (1, 1, X, Y, Z)."""
+        if "image" not in batch:  # this process has no further case
+            return None
         mask = self.sliding_window(self, batch["image"]) > 0
-        self.val_dice.append(dice(mask, batch["label"] > 0.5))
+        self.val_dice[int(batch["case"])] = dice(mask, batch["label"] > 0.5)
         return mask
 
     def on_validation_epoch_end(self) -> None:
-        """Log the mean over the validation cases."""
-        self.log("val_dice", float(np.mean(self.val_dice)), prog_bar=True, sync_dist=True)
+        """Log the mean over the validation cases of all processes."""
+        of_case = {case: value for share in from_all(self.val_dice) for case, value in share.items()}
+        self.log("val_dice", float(np.mean([of_case[case] for case in sorted(of_case)])), prog_bar=True)
         self.val_dice.clear()
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:

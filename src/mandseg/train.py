@@ -15,10 +15,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.claim import BusyError, Claim, Follower, claimed, is_follower, now, read_record
+from mandseg.claim import BusyError, Claim, Follower, LostError, claimed, now, read_record
 from mandseg.condition import condition, evaluation_hash
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.interruption import TRY_AGAIN, Interrupted, Interruption, interruptible
+from mandseg.ranks import Place, announce, is_run, place, processes_wanted, refuse_wrong_number, start_ranks
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +29,10 @@ EXIT_CODES = {"done": 0, "busy": 0, "failed": 1, "wrong input": WRONG_INPUT}
 
 
 def main() -> None:
-    """Run one condition, or with ``-m`` a grid of them; exit code 0: all done, 1: a run failed, 2: wrong input."""
+    """Run one condition, or with ``-m`` a grid of them.
+
+    Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal, to be started again.
+    """
     # Hydra wants plus signs for keys that no config file names, and the names of data sets are the user's own.
     sys.argv[1:] = [f"++{word}" if word.startswith("eval.") else word for word in sys.argv[1:]]
     if not {"--config-dir", "-cd"} & set(sys.argv):
@@ -41,34 +46,58 @@ def main() -> None:
     except (HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
         sys.exit(WRONG_INPUT)
+    except Interrupted as interrupted:
+        log.warning("%s; the same command goes on from here", interrupted)
+        sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
 
 
 def _job(cfg: DictConfig) -> str:
     """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    if is_follower():
-        from mandseg.run import run
+    folder, here = Path(HydraConfig.get().runtime.output_dir), place()
+    with interruptible() as interruption:
+        if here.rank > 0:
+            return _follow(cfg, folder, here, interruption)
+        try:
+            with claimed(folder, cfg.study, condition(cfg)) as claim:
+                if claim.is_done and claim.record.get("evaluated") == evaluation_hash(cfg):
+                    log.info("%s: done already, nothing to do", folder.name)
+                    return _told(folder, here, "done")
+                return _run(cfg, claim, here, interruption)
+        except BusyError as error:
+            log.info("%s; left to it", error)
+            return _told(folder, here, "busy")
+        except LostError as error:
+            log.error("%s; left to it", error)
+            return "busy"
+        except UserError as error:  # the folder cannot be written
+            print_problems(error)
+            return "wrong input"
 
-        run(cfg, Follower(folder, read_record(folder) | {"condition": condition(cfg)}))
+
+def _told(folder: Path, here: Place, state: str) -> str:
+    """Tell the run's other processes that there is nothing to do."""
+    if here.size > 1:
+        announce(folder, here.launch, runs=False)
+    return state
+
+
+def _follow(cfg: DictConfig, folder: Path, here: Place, interruption: Interruption) -> str:
+    """Do what the run's first process does: run or leave the run."""
+    if not is_run(folder, here.launch):
         return "done"
-    try:
-        with claimed(folder, cfg.study, condition(cfg)) as claim:
-            if claim.is_done and claim.record.get("evaluated") == evaluation_hash(cfg):
-                log.info("%s: done already, nothing to do", folder.name)
-                return "done"
-            return _run(cfg, claim)
-    except BusyError as error:
-        log.info("%s; left to it", error)
-        return "busy"
+    from mandseg.run import run
+
+    run(cfg, Follower(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
+    return "done"
 
 
-def _run(cfg: DictConfig, claim: Claim) -> str:
-    from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
-
+def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption) -> str:
     finished = dict(claim.record) if claim.is_done else {}
     try:
-        run(cfg, claim)
+        _in_its_processes(cfg, claim, here, interruption)
+    except LostError:
+        raise
     except Exception as error:
         if cfg.debug:
             raise
@@ -84,8 +113,25 @@ def _run(cfg: DictConfig, claim: Claim) -> str:
         print_problems(wrong)
         claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
+    except BaseException as stop:  # a signal, also one whose owner ends the process
+        claim.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
+        raise
     claim.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg))
     return "done"
+
+
+def _in_its_processes(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption) -> None:
+    """In this process, or in one for each device: SLURM or torchrun started them, or they are started now."""
+    size = processes_wanted(cfg.trainer)
+    refuse_wrong_number(cfg, size, here)
+    if here.size == 1 and size > 1:
+        start_ranks(cfg, claim, size, interruption)
+        return
+    if here.size > 1:
+        announce(claim.folder, here.launch, runs=True)
+    from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
+
+    run(cfg, claim, interruption)
 
 
 if __name__ == "__main__":

@@ -9,22 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
+from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.data import PatchDataModule
 from mandseg.errors import UserError
+from mandseg.processes import process_settings
 from mandseg.segmenter import Segmenter
 
-LAST, BEST = "last.ckpt", "best.ckpt"
 HUSHED = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
     "The number of training batches .* is smaller than the logging interval",
     "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
     "The `srun` command is available on your system but is not used",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler follows the step
+    "Grad strides do not match bucket view strides",  # DDP and channels-last: of layers with one channel
+    "It is recommended to use `self.log\\('val_dice', ..., sync_dist=True\\)`",  # every process has the whole mean
 )
 
 
@@ -33,7 +36,9 @@ def fit(
     data: PatchDataModule,
     trainer_settings: Mapping[str, Any],
     precision: str,
-    checkpoints: Path,
+    size: int,
+    checkpoints: RunCheckpointIO,
+    last: LastCheckpoint,
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback] = (),
 ) -> L.Trainer:
@@ -44,39 +49,35 @@ def fit(
         data: Patches and validation volumes.
         trainer_settings: What conf/trainer says.
         precision: Lightning's name of the arithmetic.
-        checkpoints: The folder of last.ckpt (after every validation) and best.ckpt (highest validation Dice).
+        size: Number of processes of the run.
+        checkpoints: How checkpoints are written and read.
+        last: Keeps last.ckpt; best.ckpt (highest validation Dice) comes beside it.
         loggers: Where the learning curve goes.
         callbacks: Further callbacks.
 
     Raises:
-        UserError: The fit ended before its last step, by a signal.
+        UserError: The checkpoint belongs to another condition.
+        Interrupted: A signal asked to stop; the checkpoint is written.
     """
-    trainer: L.Trainer = instantiate({**trainer_settings, "precision": precision, "_partial_": True})(
-        max_steps=segmenter.steps,
-        max_epochs=segmenter.steps // data.steps_per_epoch + 1,  # for the progress bar; the steps are what ends it
+    folder = last.file.parent
+    settings = process_settings(trainer_settings, size)
+    plugins = settings.pop("plugins")
+    trainer: L.Trainer = instantiate({**settings, "precision": precision, "_partial_": True})(
+        max_epochs=segmenter.steps // data.steps_per_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, segmenter.steps),
         use_distributed_sampler=False,
         enable_model_summary=False,
         logger=list(loggers),
-        callbacks=[*checkpoint_callbacks(checkpoints), LearningRateMonitor("step"), *callbacks],
-        default_root_dir=checkpoints.parent,
+        callbacks=[best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        plugins=[checkpoints, *plugins],
+        default_root_dir=folder.parent,
     )
-    last = checkpoints / LAST
-    trainer.fit(segmenter, data, ckpt_path=last if last.exists() else None, weights_only=True)
+    with last.interruption.waits():
+        trainer.fit(segmenter, data, ckpt_path=last.file if last.file.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
-        raise InterruptedError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
+        raise RuntimeError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
     return trainer
-
-
-def checkpoint_callbacks(folder: Path) -> list[Callback]:
-    """Two files: the last validation's weights, to resume from, and those with the highest validation Dice."""
-    common: dict[str, Any] = {"dirpath": folder, "save_top_k": 1, "enable_version_counter": False}
-    return [
-        ModelCheckpoint(**common, filename="best", monitor="val_dice", mode="max", save_weights_only=True),
-        # when its validation is over: resumed from the epoch's end, Lightning 2.6 counts an empty epoch more
-        ModelCheckpoint(**common, filename="last", monitor=None, every_n_epochs=1, save_on_train_epoch_end=False),
-    ]
 
 
 def load_weights(segmenter: Segmenter, file: Path) -> None:
@@ -85,7 +86,7 @@ def load_weights(segmenter: Segmenter, file: Path) -> None:
     Raises:
         UserError: The checkpoint is another network's.
     """
-    checkpoint = torch.load(file, map_location="cpu", weights_only=True)
+    checkpoint = read_checkpoint(file)
     try:
         segmenter.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -116,6 +117,7 @@ def tune_allocator() -> None:
 
 def hush_libraries() -> None:
     """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in HUSHED:
         warnings.filterwarnings("ignore", message=message)

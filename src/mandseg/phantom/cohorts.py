@@ -10,7 +10,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from rich.console import Console
 from rich.progress import Progress
 
@@ -21,6 +20,7 @@ from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
 from mandseg.config_folder import config_folder
 from mandseg.errors import UserError
 from mandseg.files import folder_appearing_whole
+from mandseg.lock import held
 from mandseg.noise import Panel, load_preset
 from mandseg.phantom.case import phantom_case
 from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
@@ -67,7 +67,7 @@ def phantom_cohorts(
     root = cache_dir / f"phantom-{_fingerprint(sizes, seed)}"
     folders = {population.name: root / population.name for population in sizes}
     cache_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache_dir / f".{root.name}.lock"):
+    with held(cache_dir / f".{root.name}.lease"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
                 noise = load_preset("planning", seed=seed) if size.recorded else None

@@ -1,0 +1,213 @@
+"""Checkpoints: files that are whole and know whose they are, written by time, by validation and at a signal.
+
+A resumed run goes on at the very step, with the weights, moments and learning rate it would have had; where Lightning's
+loops stand follows from the step alone and is written as such, since what Lightning 2.6 keeps of them in the middle of
+an epoch leads to other epochs after a resume (docs/resume.md).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from mandseg.errors import UserError
+from mandseg.files import appearing_whole
+from mandseg.interruption import Interruption, take_back
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+MARK = "mandseg_run"  # key in a checkpoint: the condition it belongs to
+
+Loops = dict[str, Any]
+
+
+class LastCheckpoint(Checkpoint):
+    """Keep last.ckpt, from which a run is resumed: after each validation, every few minutes, and at a signal.
+
+    It is written between two steps, when everything of the step before is in the learning curve.
+
+    Args:
+        folder: The run's folder of checkpoints.
+        steps_per_epoch: Steps between two validations.
+        minutes: The most work that a kill can cost.
+        interruption: Tells whether a signal asked to save or to stop.
+        check: Called before anything is written; raises if the run is not this process's any more.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        steps_per_epoch: int,
+        minutes: float,
+        interruption: Interruption,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.file, self.steps_per_epoch, self.minutes = folder / LAST, steps_per_epoch, minutes
+        self.interruption, self.check = interruption, check
+        self._saved_at = monotonic()
+        self._validates = False
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clock; take the signals back from Lightning, which would stop without saving."""
+        self._saved_at = monotonic()
+        take_back(self.interruption)
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Before a step."""
+        self._save_if_due(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From here to its end a checkpoint says that the validation is still to be done."""
+        self._validates = True
+
+    def on_validation_batch_start(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Before a validation case."""
+        self._save_if_due(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After a validation, when best.ckpt is there already."""
+        self._validates = False
+        self._save(trainer)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Write where the loops stand."""
+        loops = checkpoint["loops"]["fit_loop"]
+        checkpoint["loops"]["fit_loop"] = loops_at(loops, trainer.global_step, self.steps_per_epoch, self._validates)
+
+    def _save_if_due(self, trainer: L.Trainer) -> None:
+        asked = self.interruption.save_wanted
+        due = asked or monotonic() - self._saved_at >= 60 * self.minutes
+        if not trainer.strategy.reduce_boolean_decision(due, all=False):  # of any process, so that all do the same
+            return
+        self._save(trainer)
+        self.interruption.save_wanted = False
+        if stop := self._stop_asked(trainer):
+            self.interruption.signum = self.interruption.signum or stop
+            self.interruption.raise_if_asked()
+
+    def _stop_asked(self, trainer: L.Trainer) -> int:
+        """The signal that asked any of the processes to stop, or 0."""
+        signum = torch.tensor(self.interruption.signum or 0, device=trainer.strategy.root_device)
+        return int(trainer.strategy.reduce(signum, reduce_op="max"))
+
+    def _save(self, trainer: L.Trainer) -> None:
+        self.check()
+        trainer.save_checkpoint(self.file)
+        self._saved_at = monotonic()
+
+
+class RunCheckpointIO(TorchCheckpointIO):
+    """Checkpoint files that appear whole or not at all, say which run they belong to, and are read for that run only.
+
+    Args:
+        mark: The run's condition and cohort.
+    """
+
+    def __init__(self, mark: Mapping[str, Any]) -> None:
+        self.mark = dict(mark)
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Write under another name, flush to disk, rename: the former file stays until the new one is whole."""
+        with appearing_whole(Path(path)) as file:
+            torch.save({**checkpoint, MARK: self.mark}, file)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint of this run; tensors and plain values only, no code is run.
+
+        Raises:
+            UserError: It cannot be read, or is another run's.
+        """
+        checkpoint = read_checkpoint(Path(path))
+        refuse_another_run(Path(path), checkpoint.get(MARK), self.mark)
+        return checkpoint
+
+
+def best_checkpoint(folder: Path) -> ModelCheckpoint:
+    """The callback that keeps best.ckpt, the weights with the highest validation Dice."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="best",
+        monitor="val_dice",
+        mode="max",
+        save_top_k=1,
+        save_weights_only=True,
+        enable_version_counter=False,
+    )
+
+
+def read_checkpoint(file: Path) -> dict[str, Any]:
+    """A checkpoint as a dict, on the CPU; tensors and plain values only, no code is run.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises half a dozen kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{file}: cannot be read as a checkpoint ({reason}); remove it to train from the start"
+        ) from error
+    return checkpoint
+
+
+def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint that was written under another condition or on other images.
+
+    Raises:
+        UserError: The first thing that differs, with both values.
+    """
+    if found is None:
+        raise UserError(f"{file}: does not say which run it belongs to; remove it to train from the start")
+    for key, value in wanted.items():
+        if found.get(key) != value:
+            raise UserError(
+                f"{file}: a checkpoint of another condition ({key} {found.get(key)}, this run has {value}); "
+                "remove it to train from the start"
+            )
+
+
+def loops_at(loops: Mapping[str, Any], step: int, steps_per_epoch: int, validates: bool) -> Loops:
+    """Lightning's state of the fit loop when ``step`` steps are done.
+
+    Args:
+        loops: The state as Lightning gives it; what follows from the step is replaced.
+        step: Steps done.
+        steps_per_epoch: Steps between two validations.
+        validates: Whether the validation that is due at this step is still to be done.
+    """
+    epoch, batch = divmod(step, steps_per_epoch)
+    if validates:
+        epoch, batch = epoch - 1, steps_per_epoch
+    begun = epoch + (batch > 0)
+    return {
+        **loops,
+        # raised by one when the pending validation is over
+        "epoch_loop.state_dict": {"_batches_that_stepped": step - validates},
+        "epoch_loop.batch_progress": {**_progress(step, batch), "is_last_batch": batch == steps_per_epoch},
+        "epoch_loop.val_loop.batch_progress": {**_progress(0, 0, int(validates)), "is_last_batch": False},
+        "epoch_progress": _progress(epoch, epoch, begun - epoch),
+    }
+
+
+def _progress(total: int, current: int, begun: int = 0) -> dict[str, dict[str, int]]:
+    """Lightning's counters: so many are done, and ``begun`` (0 or 1) more are begun."""
+    return {
+        name: {"ready": n + begun, "started": n + begun, "processed": n, "completed": n}
+        for name, n in (("total", total), ("current", current))
+    }

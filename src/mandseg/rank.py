@@ -1,0 +1,57 @@
+"""One process of a run on several devices: ``python -m mandseg.rank RUN_FOLDER OUTCOME``, started by mandseg.ranks.
+
+It reads the run's config from the folder, so it knows nothing of a grid; how it failed goes to the file OUTCOME.
+"""
+
+import json
+import logging
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.claim import Claim, Follower, read_record
+from mandseg.errors import one_line, user_error_behind
+from mandseg.files import write_text
+from mandseg.interruption import TRY_AGAIN, Interrupted, interruptible
+from mandseg.ranks import end_with_parent, place
+
+log = logging.getLogger(__name__)
+
+
+def main(folder: Path, outcome: Path) -> int:
+    """Run this rank's part; exit code 0, 2 (wrong input), 75 (interrupted and saved) or 1."""
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    rank = place().rank
+    logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, handlers=_handlers(folder, rank))
+    cfg = OmegaConf.load(folder / "config.yaml")
+    assert isinstance(cfg, DictConfig)
+    claim = (Claim if rank == 0 else Follower)(folder, read_record(folder))
+    try:
+        with interruptible() as interruption:
+            from mandseg.run import run
+
+            run(cfg, claim, interruption)
+    except Interrupted:
+        return TRY_AGAIN
+    except Exception as error:
+        wrong = user_error_behind(error)
+        if wrong is None or cfg.debug:
+            log.error("rank %d failed\n%s", rank, traceback.format_exc())
+        lines = wrong.problems if wrong else [one_line(error)]
+        write_text(outcome, json.dumps({"wrong_input": wrong is not None, "lines": lines}))
+        return 2 if wrong else 1
+    return 0
+
+
+def _handlers(folder: Path, rank: int) -> list[logging.Handler]:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if rank == 0:
+        handlers.append(logging.FileHandler(folder / "train.log"))
+    return handlers
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

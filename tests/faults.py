@@ -1,0 +1,142 @@
+"""A nursery of ``python -m mandseg.train``: its children start with everything imported, and are struck by faults.
+
+``python faults.py`` reads one JSON object a line (argv, cwd, stderr, fault) and answers two lines: the child's process
+id, then its exit code. A fault is [MOMENT, COUNT, SIGNAL]: the child signals itself at the COUNT-th such moment.
+"""
+
+import json
+import os
+import sys
+
+
+def fault(moment: str, count: int, signum: int) -> None:
+    """Arrange that this process signals itself at a moment."""
+    left = [count]
+
+    def strike() -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signum)
+
+    def before(owner: object, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def struck(*args, **kwargs):
+            strike()
+            return whole(*args, **kwargs)
+
+        setattr(owner, name, struck)
+
+    def after(owner: object, name: str) -> None:
+        whole = getattr(owner, name)
+
+        def struck(*args, **kwargs):
+            result = whole(*args, **kwargs)
+            strike()
+            return result
+
+        setattr(owner, name, struck)
+
+    if moment == "step":  # in the middle of a step: after the loss, before the optimiser
+        from mandseg.segmenter import Segmenter
+
+        after(Segmenter, "training_step")
+    elif moment == "saved":  # a checkpoint has just been renamed
+        from mandseg.checkpoint import RunCheckpointIO
+
+        after(RunCheckpointIO, "save_checkpoint")
+    elif moment == "saving":  # half of a checkpoint is written
+        import torch
+
+        whole = torch.save
+
+        def half(checkpoint, file, *args, **kwargs):
+            import io
+
+            buffer = io.BytesIO()
+            whole(checkpoint, buffer)
+            file.write(buffer.getvalue()[: len(buffer.getvalue()) // 2])
+            file.flush()
+            strike()
+            file.seek(0)
+            file.truncate()
+            whole(checkpoint, file, *args, **kwargs)
+
+        torch.save = half
+    elif moment == "validation":  # one validation case is done
+        from mandseg.segmenter import Segmenter
+
+        after(Segmenter, "validation_step")
+    elif moment == "evaluation":  # a case is predicted, its scores are not
+        import mandseg.evaluate
+
+        before(mandseg.evaluate, "load_scan")
+    elif moment == "cases":  # everything is scored, cases.csv is not there
+        from mandseg.tracking import Tracker
+
+        before(Tracker, "log_results")
+    elif moment == "cache":  # an array of a cache entry is half there
+        import mandseg.prepared
+
+        whole = mandseg.prepared.np.save
+
+        def torn(file, array):
+            file.write(array.tobytes()[: array.nbytes // 2])
+            file.flush()
+            strike()
+            file.seek(0)
+            file.truncate()
+            whole(file, array)
+
+        mandseg.prepared.np = type("np", (), {**vars(mandseg.prepared.np), "save": staticmethod(torn)})
+    elif moment == "cached":  # an entry's image is there, the rest is not
+        import mandseg.prepared
+
+        after(mandseg.prepared, "_save_array")
+    else:
+        raise ValueError(moment)
+
+
+def child(order: dict) -> int:
+    """What a fresh ``python -m mandseg.train`` would do."""
+    os.chdir(order["cwd"])
+    os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
+    os.dup2(2, 1)
+    os.environ.update(order.get("env", {}))
+    if order.get("fault"):
+        fault(*order["fault"])
+    sys.argv[1:] = order["argv"]
+    from mandseg.train import main
+
+    try:
+        main()
+    except SystemExit as end:
+        return int(end.code or 0)
+    return 0
+
+
+def nurse() -> None:
+    import hydra._internal.hydra
+    import matplotlib.pyplot
+    import monai.inferers
+    import monai.losses
+    import monai.networks.nets
+    import torchio
+    from PIL import Image
+
+    del hydra, matplotlib, monai, torchio, Image
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                code = child(json.loads(line))
+            finally:
+                sys.stdout.flush()
+                os._exit(code)
+        print(pid, flush=True)
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    nurse()
