@@ -1,12 +1,15 @@
 """A nursery of ``python -m mandseg.train``: its children start with everything imported, and are struck by faults.
 
-``python faults.py`` reads one JSON object a line (argv, cwd, stderr, fault) and answers two lines: the child's process
-id, then its exit code. A fault is [MOMENT, COUNT, SIGNAL]: the child signals itself at the COUNT-th such moment.
+``python faults.py`` reads one JSON object a line (argv, cwd, stderr, fault, env, diary) and answers two lines: the
+child's process id, then its exit code. A fault is [MOMENT, COUNT, SIGNAL]: the child signals itself at the COUNT-th
+such moment. The diary gets a line for each run and each cache entry that the child makes. Pictures, nearly half of
+such a small run's time, are empty files.
 """
 
 import json
 import os
 import sys
+from pathlib import Path
 
 
 def fault(moment: str, count: int, signum: int) -> None:
@@ -97,14 +100,49 @@ def fault(moment: str, count: int, signum: int) -> None:
         raise ValueError(moment)
 
 
+def keep_diary(file: str) -> None:
+    import mandseg.prepared
+    import mandseg.run
+
+    run, write = mandseg.run.run, mandseg.prepared._write_folder
+
+    def note(what: str) -> None:
+        with Path(file).open("a") as diary:
+            diary.write(what + "\n")
+
+    def noted_run(cfg, claim, interruption):
+        note(f"run {claim.folder.name}")
+        return run(cfg, claim, interruption)
+
+    def noted_write(folder, *args):
+        note(f"entry {folder.name}")
+        return write(folder, *args)
+
+    mandseg.run.run, mandseg.prepared._write_folder = noted_run, noted_write
+
+
+def draw_nothing() -> None:
+    import mandseg.evaluate
+    import mandseg.validation_overlay
+
+    def draw(image, reference, prediction, spacing_mm, file, title):
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+
+    mandseg.evaluate.draw_overlay = mandseg.validation_overlay.draw_overlay = draw
+
+
 def child(order: dict) -> int:
     """What a fresh ``python -m mandseg.train`` would do."""
     os.chdir(order["cwd"])
     os.dup2(os.open(order["stderr"], os.O_WRONLY | os.O_CREAT | os.O_APPEND), 2)
     os.dup2(2, 1)
     os.environ.update(order.get("env", {}))
+    draw_nothing()
     if order.get("fault"):
         fault(*order["fault"])
+    if order.get("diary"):
+        keep_diary(order["diary"])
     sys.argv[1:] = order["argv"]
     from mandseg.train import main
 

@@ -147,6 +147,7 @@ def best_checkpoint(folder: Path) -> ModelCheckpoint:
         save_top_k=1,
         save_weights_only=True,
         enable_version_counter=False,
+        save_on_train_epoch_end=False,  # else it comes after last.ckpt, which then knows nothing of it
     )
 
 

@@ -167,7 +167,6 @@ def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[byte
 
 def _watch(ranks: Sequence[subprocess.Popen[bytes]], claim: Claim, interruption: Interruption) -> int | None:
     """Wait until all ranks ended well (None) or one did not (its number); pass a signal on to each."""
-    passed_on = False
     while True:
         codes = [rank.poll() for rank in ranks]
         if failed := [n for n, code in enumerate(codes) if code not in (None, 0, TRY_AGAIN)]:
@@ -175,10 +174,10 @@ def _watch(ranks: Sequence[subprocess.Popen[bytes]], claim: Claim, interruption:
         if None not in codes:
             return None
         claim.check()
-        if interruption.signum is not None and not passed_on:
+        if interruption.save_wanted:
             for rank in ranks:
-                rank.send_signal(interruption.signum)
-            passed_on = True
+                rank.send_signal(interruption.signum or signal.SIGTERM)
+            interruption.save_wanted = False
         time.sleep(POLL_S)
 
 

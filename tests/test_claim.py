@@ -1,0 +1,187 @@
+"""A run has one owner at a time, on any node; a dead one's lock is taken over; two launches share a grid."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mandseg import lock
+from mandseg.claim import LOCK, BusyError, Claim, LostError, claimed
+from mandseg.lock import HeldError, held, is_held, owner_of
+from nursery import Nursery
+from tiny_cohort import words, write_tiny_cohort
+
+CONDITION = {"noise_ratio": 0.0, "seed": 0}
+HOLD = "import sys, time; from pathlib import Path; from mandseg.lock import held\nwith held(Path(sys.argv[1])):\n"
+HOLD += "    print('held', flush=True)\n    time.sleep(60)"
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Locks that expire after a second and a half without a sign of life."""
+    monkeypatch.setattr(lock, "LEASE_S", 1.5)
+    monkeypatch.setattr(lock, "HEARTBEAT_S", 0.3)
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that holds tmp_path/x."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "x")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def leave_behind(file: Path, host: str, silent_s: float) -> None:
+    """The lock of a process on another host that was last heard of some time ago."""
+    with held(file):
+        text = file.read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith("host="))
+    file.write_text(text.replace(line, f"host={host}"))
+    then = time.time() - silent_s
+    os.utime(file, (then, then))
+
+
+def test_a_live_owner_is_named_and_keeps_the_lock(tmp_path, holder):
+    file = tmp_path / "x"
+    assert is_held(file)
+    assert owner_of(file).pid == holder.pid
+    with pytest.raises(HeldError, match=f"process {holder.pid} on "), held(file, patience_s=0.2):
+        pass
+
+
+def test_a_killed_owner_on_this_host_is_noticed_at_once_and_said(tmp_path, holder, caplog):
+    file = tmp_path / "x"
+    holder.kill()
+    holder.wait()
+    assert file.exists()
+    assert not is_held(file)
+    start = time.monotonic()
+    with held(file, patience_s=5):
+        assert owner_of(file).pid == os.getpid()
+    assert time.monotonic() - start < 2
+    assert f"x: taken over from process {holder.pid} on " in caplog.text
+    assert not file.exists()
+
+
+def test_a_silent_owner_on_another_host_is_waited_for_and_then_taken_over(tmp_path, quick, caplog):
+    file = tmp_path / "x"
+    leave_behind(file, "elsewhere", silent_s=3600)
+    assert not is_held(file)
+    with held(file, patience_s=0.2):
+        assert owner_of(file).pid == os.getpid()
+    assert "x: no sign of life from process" in caplog.text
+    assert "on elsewhere for 3600 s; watching it" in caplog.text
+    assert "x: taken over from process" in caplog.text
+
+
+def test_an_owner_on_another_host_that_was_just_heard_of_keeps_the_lock(tmp_path):
+    file = tmp_path / "x"
+    leave_behind(file, "elsewhere", silent_s=60)
+    assert is_held(file)
+    with pytest.raises(HeldError, match="on elsewhere"), held(file, patience_s=0.2):
+        pass
+
+
+def test_a_heartbeat_keeps_a_lock_alive_beyond_its_lease(tmp_path, quick):
+    file = tmp_path / "x"
+    with held(file):
+        time.sleep(2)
+        assert owner_of(file).silent_s < 1
+        assert is_held(file)
+
+
+def test_a_lock_whose_maker_was_killed_before_it_wrote_its_name_expires_too(tmp_path, quick):
+    file = tmp_path / "x"
+    file.touch()
+    os.utime(file, (0, 0))
+    with held(file, patience_s=0.2):
+        assert owner_of(file).pid == os.getpid()
+
+
+def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
+    with claimed(tmp_path / "run", "s", CONDITION) as claim:
+        claim.update(state="running")
+        (tmp_path / "run" / LOCK).unlink()  # as another node does that saw no heartbeat
+        assert claim.lost.wait(5)
+        with pytest.raises(LostError, match="another process took the run over"):
+            claim.update(state="done")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+
+
+def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    torn = [folder / ".run.json.0123456789ab", folder / "checkpoints" / ".last.ckpt.0123456789ab"]
+    for part in torn:
+        part.write_text("half")
+    with claimed(folder, "s", CONDITION):
+        assert not any(part.exists() for part in torn)
+        with ThreadPoolExecutor(1) as pool, pytest.raises(BusyError, match="is working on it"):
+            pool.submit(lambda: claimed(folder, "s", CONDITION).__enter__()).result()
+
+
+def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
+    inside, most = [], []
+
+    def work(number: int) -> None:
+        with held(tmp_path / "x"):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.01)
+            inside.remove(number)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 8
+
+
+def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
+    with claimed(tmp_path / "run", "s", CONDITION) as claim:
+        claim.update(state="done")
+        assert not claim.is_done  # without cases.csv
+    with claimed(tmp_path / "run", "s", CONDITION) as claim:
+        assert claim.record["state"] == "done"
+        assert isinstance(claim, Claim)
+
+
+@pytest.mark.slow
+def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entry_once(tmp_path):
+    write_tiny_cohort(tmp_path / "cohort")
+    diary = tmp_path / "diary"
+    argv = ["-m", *words(tmp_path / "cohort", tmp_path / "outputs"), "seed=0,1,2"]
+    nurseries = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        nurseries.append(Nursery(tmp_path / name))
+    try:
+        for nursery in nurseries:
+            nursery.start(argv, diary=str(diary))
+        assert [nursery.end() for nursery in nurseries] == [0, 0]
+        # a third launch after a kill in the midst of it all: a run of the killed one is taken up
+        pid = nurseries[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=str(diary))
+        assert nurseries[0].end() == -signal.SIGKILL
+        assert nurseries[1].run([*argv[:-1], "seed=3,4"], diary=str(diary)) == 0
+        assert f"run.lease: taken over from process {pid}" in nurseries[1].log.read_text()
+    finally:
+        for nursery in nurseries:
+            nursery.close()
+    lines = diary.read_text().splitlines()
+    runs = sorted(line.split("_")[1] for line in lines if line.startswith("run "))
+    assert runs == ["seed0", "seed1", "seed2", "seed3", "seed3", "seed4"]
+    entries = [line for line in lines if line.startswith("entry ")]
+    assert len(entries) == len(set(entries)) == 10
+    tables = sorted(tmp_path.glob("outputs/s/*/cases.csv"))
+    assert len(tables) == 5

@@ -1,0 +1,217 @@
+"""Several processes for one run: the result of one process, every case once, and a crash that ends its run only."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from mandseg.data import StepSampler, shared_out
+from mandseg.errors import UserError
+from mandseg.ranks import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from nursery import Nursery
+from tiny_cohort import TESTED, words, write_tiny_cohort
+
+HERE = Path(__file__).parent
+# Plain gradient descent: Adam turns the rounding of gradients that are zero (biases before a normalisation) into steps.
+SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1", "method.loss._target_=crashing.Loss"]
+LOSS = ["~method.loss.sigmoid", "~method.loss.batch", "+method.loss.seed=${seed}"]
+TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ddp")
+    write_tiny_cohort(folder / "cohort")
+    return folder
+
+
+def environment(**more):
+    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": path, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"} | more
+
+
+def command(world, name, *own):
+    multirun = [word for word in own if word == "-m"]
+    settings = [w for w in words(world / "cohort", world / name / "outputs") if not w.startswith("trainer")]
+    own = [word for word in own if word != "-m"]
+    progress = "trainer.enable_progress_bar=false"
+    return [sys.executable, "-m", "mandseg.train", *multirun, *settings, *SGD, *LOSS, *own, progress]
+
+
+def run(world, name, *own, **more):
+    argv = command(world, name, *own)
+    return subprocess.run(argv, capture_output=True, text=True, cwd=world, env=environment(**more))
+
+
+def runs(world, name):
+    folders = sorted(p for p in (world / name / "outputs" / "s").iterdir() if p.is_dir())
+    return {int(folder.name.split("_seed")[1].split("_")[0]): folder for folder in folders}
+
+
+def state(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+def weights(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def processes_of(world):
+    """The processes that have a folder of this test on their command line."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if str(world).encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.fixture(scope="module")
+def grid(world):
+    """Three cells on two processes each; the second process of the second cell is killed."""
+    return run(world, "two", "-m", *TWO, "seed=0,1,2", "tracking=wandb")
+
+
+@pytest.mark.slow
+def test_a_crashing_rank_ends_its_run_with_a_reason_and_not_the_sweep(world, grid):
+    assert grid.returncode == 1, grid.stderr
+    folders = runs(world, "two")
+    assert {seed: state(folder)["state"] for seed, folder in folders.items()} == {0: "done", 1: "failed", 2: "done"}
+    assert state(folders[1])["error"] == "rank 1 of 2 was killed by SIGKILL"
+    assert not (folders[1] / "cases.csv").exists()
+    assert processes_of(world) == []
+
+
+@pytest.mark.slow
+def test_each_run_of_a_grid_has_its_folder_its_cases_once_and_one_run_on_wandb(world, grid):
+    for seed in (0, 2):
+        folder = runs(world, "two")[seed]
+        cases = pd.read_csv(folder / "cases.csv")
+        assert sorted(cases.case_id) == sorted(TESTED)  # three cases, two processes
+        assert set(cases.seed) == {seed}
+        assert len(list(folder.glob("wandb/offline-run-*"))) == 1
+        assert not list(folder.glob(".predictions"))
+        assert (folder / "train.log").stat().st_size > 0
+
+
+@pytest.mark.slow
+def test_two_processes_end_like_one_with_the_same_batches(world, grid):
+    alone = run(world, "one", "trainer=cpu", "trainer.precision=32-true")
+    assert alone.returncode == 0, alone.stderr
+    one, two = runs(world, "one")[0], runs(world, "two")[0]
+    first, second = weights(one), weights(two)
+    for name, values in first.items():
+        torch.testing.assert_close(second[name], values, rtol=1e-4, atol=1e-5, msg=name)
+    curves = [pd.read_csv(folder / "learning_curve.csv").set_index("step") for folder in (one, two)]
+    pd.testing.assert_frame_equal(curves[0], curves[1][curves[0].columns], rtol=1e-4)
+    tables = [pd.read_csv(folder / "cases.csv").drop(columns=["seconds", "run"]) for folder in (one, two)]
+    pd.testing.assert_frame_equal(*tables, rtol=1e-3)
+
+
+@pytest.mark.slow
+def test_ranks_end_with_a_killed_parent_and_the_resumed_run_ends_like_an_undisturbed_one(world, grid):
+    own = [*TWO, "seed=2", "checkpoint_minutes=0"]
+    parent = subprocess.Popen(command(world, "killed", *own), cwd=world, env=environment(), stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 300
+    while not list((world / "killed").rglob("last.ckpt")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    while processes_of(world) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(world) == []
+    again = run(world, "killed", *own)
+    assert again.returncode == 0, again.stderr
+    first, second = weights(runs(world, "two")[2]), weights(runs(world, "killed")[2])
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.slow
+def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path):
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
+    nursery = Nursery(tmp_path)
+    try:
+        own = [*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"]
+        assert nursery.run(own, env=slurm) == 2
+        (line,) = nursery.told()
+        assert "trainer.devices=2 asks for 2 processes, SLURM started 1 task" in line
+    finally:
+        nursery.close()
+
+
+def trainer(**changes):
+    return OmegaConf.create({"strategy": "auto", "devices": 1, "accelerator": "cpu"} | changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "size"),
+    [({}, 1), ({"devices": 4}, 4), ({"devices": [0, 2]}, 2), ({"devices": "0,1,2"}, 3), ({"devices": "auto"}, 1)],
+)
+def test_the_number_of_processes_follows_from_the_devices(changes, size):
+    assert processes_wanted(trainer(**changes)) == size
+    assert processes_wanted(trainer(**changes, num_nodes=2)) == 2 * size
+
+
+@pytest.mark.parametrize("changes", [{"strategy": "ddp_spawn", "devices": 2}, {"devices": 0}, {"devices": "two"}])
+def test_devices_and_strategies_that_cannot_be_are_refused(changes):
+    with pytest.raises(UserError, match=r"trainer\.(strategy|devices)="):
+        processes_wanted(trainer(**changes))
+
+
+def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refused(monkeypatch):
+    cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
+    with pytest.raises(UserError, match="batch_size=3 cannot be shared out evenly among 2 processes"):
+        refuse_wrong_number(cfg, 2, Place(0, 1))
+    with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
+        refuse_wrong_number(cfg, 2, Place(0, 4))
+    cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
+    if torch.cuda.device_count() < 2:
+        with pytest.raises(UserError, match="GPUs found"):
+            refuse_wrong_number(cfg, 2, Place(0, 1))
+
+
+def test_who_started_the_processes_is_read_from_the_environment(monkeypatch):
+    for key in [*os.environ]:
+        if key.startswith(("SLURM_", "TORCHELASTIC", "RANK", "LOCAL_RANK", "WORLD_SIZE")):
+            monkeypatch.delenv(key)
+    assert place() == Place(0, 1)
+    monkeypatch.setenv("SLURM_PROCID", "0")  # a batch script without srun: nobody else is there
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert place() == Place(0, 1)
+    monkeypatch.setenv("SLURM_STEP_ID", "0")
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
+    assert place() == Place(1, 2)
+    monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert place() == Place(1, 4)
+
+
+def test_the_first_process_tells_the_others_whether_a_run_is_run(tmp_path):
+    announce(tmp_path, "1-0-0", runs=False)
+    assert not is_run(tmp_path, "1-0-0")
+    announce(tmp_path, "1-0-1", runs=True)
+    assert is_run(tmp_path, "1-0-1")
+    assert [p.name for p in tmp_path.iterdir()] == [".launch-1-0-1"]
+
+
+@pytest.mark.parametrize(("n", "size"), [(3, 2), (4, 2), (1, 4), (5, 1)])
+def test_cases_are_shared_out_once_and_in_equal_numbers(n, size):
+    shares = [list(shared_out(n, rank, size)) for rank in range(size)]
+    assert len({len(share) for share in shares}) == 1
+    assert sorted(k for share in shares for k in share if k < n) == list(range(n))
+
+
+def test_a_resumed_epoch_ends_where_it_would_have_ended():
+    assert list(StepSampler(2, 4, lambda: 6)) == [[12, 13], [14, 15]]
