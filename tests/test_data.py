@@ -9,11 +9,12 @@ import torch
 import torchio as tio
 from torch.utils.data import DataLoader, Dataset
 
+from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.cohort import Case
 from mandseg.data import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
 from mandseg.errors import UserError
+from mandseg.interruption import Interruption
 from mandseg.plan import plan_noise
-from mandseg.training import checkpoint_callbacks
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)
@@ -160,8 +161,9 @@ def fit_numbers(folder, steps, workers=0):
     """The indices that a run with validations every 3 steps sees, resumed from its last checkpoint if it has one."""
     data = PatchDataModule(Numbers(), [{"index": 0}], batch_size=2, steps_per_epoch=3, num_workers=workers)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
-    callbacks = checkpoint_callbacks(folder)
-    trainer = L.Trainer(max_steps=steps, max_epochs=-1, callbacks=callbacks, num_sanity_val_steps=0, **quiet)
+    callbacks = [best_checkpoint(folder), LastCheckpoint(folder, 3, 5, Interruption())]
+    options = {"callbacks": callbacks, "plugins": [RunCheckpointIO({})], "num_sanity_val_steps": 0, **quiet}
+    trainer = L.Trainer(max_epochs=steps // 3, **options)
     module, last = Recorder(), folder / "last.ckpt"
     trainer.fit(module, data, ckpt_path=last if last.exists() else None, weights_only=True)
     return module.seen

@@ -111,7 +111,9 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid):
     one, two = runs(world, "one")[0], runs(world, "two")[0]
     first, second = weights(one), weights(two)
     for name, values in first.items():
-        torch.testing.assert_close(second[name], values, rtol=1e-4, atol=1e-5, msg=name)
+        torch.testing.assert_close(
+            second[name], values, rtol=0, atol=2e-4, msg=name
+        )  # without shared normalisation 8e-3
     curves = [pd.read_csv(folder / "learning_curve.csv").set_index("step") for folder in (one, two)]
     pd.testing.assert_frame_equal(curves[0], curves[1][curves[0].columns], rtol=1e-4)
     tables = [pd.read_csv(folder / "cases.csv").drop(columns=["seconds", "run"]) for folder in (one, two)]

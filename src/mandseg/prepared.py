@@ -109,6 +109,8 @@ def _make_entry(
     """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
     for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for leftover in folder.glob(".*"):
+        leftover.unlink(missing_ok=True)
     scan = load_scan(case)
     if not (folder / "grid.json").exists():
         _write_folder(folder, scan, preprocessing)
