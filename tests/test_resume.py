@@ -20,7 +20,7 @@ from tiny_cohort import words, write_tiny_cohort
 STEPS, STEPS_PER_EPOCH = 12, 4  # as tiny_cohort.SMALL has them; three validations of three cases, then three tests
 
 rng = random.Random(2026)
-KILLS = [
+DRAWN = [
     *(("saved", rng.randint(1, 14), "checkpoint_minutes=0") for _ in range(2)),
     *(("step", rng.randint(1, STEPS), word) for word in ("checkpoint_minutes=0", "checkpoint_minutes=5")),
     ("saving", rng.randint(2, 14), "checkpoint_minutes=0"),
@@ -32,6 +32,7 @@ KILLS = [
     ("cache", rng.randint(1, 10), "checkpoint_minutes=5"),
     ("cached", rng.randint(1, 10), "checkpoint_minutes=5"),
 ]
+KILLS = list(dict.fromkeys(DRAWN))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def assert_same(found, wanted):
 @pytest.mark.parametrize("kill", KILLS, ids=lambda kill: "-".join(map(str, kill)))
 def test_a_run_killed_at_any_moment_ends_like_an_undisturbed_one(world, undisturbed, kill):
     moment, count, interval = kill
-    name = f"{moment}{count}{interval[-1]}"
+    name = f"kill{KILLS.index(kill)}"
     assert world.run([*settings(world, name), interval], [moment, count, signal.SIGKILL]) == -signal.SIGKILL
     assert not list((world.folder / name).rglob("cases.csv"))
     assert world.run([*settings(world, name), interval]) == 0, world.log.read_text()
@@ -138,9 +139,10 @@ def test_a_signal_ends_a_run_as_interrupted_with_everything_saved(world, undistu
 
 
 def test_a_kill_costs_no_more_than_the_interval(world, undisturbed):
-    for interval, steps in (("checkpoint_minutes=0", 6), ("checkpoint_minutes=5", 4)):
-        assert world.run([*settings(world, interval), interval], ["step", 7, signal.SIGKILL]) == -signal.SIGKILL
-        last = torch.load(run_folder(world, interval) / "checkpoints" / "last.ckpt", weights_only=True)
+    for minutes, steps in ((0, 6), (5, 4)):
+        words = [*settings(world, f"interval{minutes}"), f"checkpoint_minutes={minutes}"]
+        assert world.run(words, ["step", 7, signal.SIGKILL]) == -signal.SIGKILL
+        last = torch.load(run_folder(world, f"interval{minutes}") / "checkpoints" / "last.ckpt", weights_only=True)
         assert last["global_step"] == steps  # of the six whole ones; four were saved at the validation
 
 
@@ -163,7 +165,7 @@ def test_a_checkpoint_of_another_condition_or_a_broken_one_is_one_line_and_exit_
     last.write_bytes(last.read_bytes()[:1000])
     assert world.run(settings(world, "foreign")) == 2
     (line,) = world.told()
-    assert "last.ckpt: no readable checkpoint" in line
+    assert "last.ckpt: cannot be read as a checkpoint" in line
     assert "Traceback" not in world.log.read_text()
     last.unlink()
     assert world.run(settings(world, "foreign")) == 0

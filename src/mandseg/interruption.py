@@ -89,7 +89,8 @@ def interruptible() -> Iterator[Interruption]:
         owner = former.get(interruption.signum or 0)
         if callable(owner) and owner is not signal.default_int_handler:
             owner(interruption.signum, None)  # submitit's requeues the job and ends this process
-            time.sleep(PATIENCE_S)  # it did not: this is not the job's first task, and ends with it
+            if announces_a_kill():
+                time.sleep(PATIENCE_S)  # it did not: this is not the job's first task, and ends with it
 
 
 def take_back(interruption: Interruption) -> None:
