@@ -34,11 +34,13 @@ class Interruption:
     Attributes:
         signum: The signal that asked to stop; None so far.
         save_wanted: Whether to save at the next step, whatever comes after.
+        owns_signals: Whether the signals come here.
     """
 
     def __init__(self) -> None:
         self.signum: int | None = None
         self.save_wanted = False
+        self.owns_signals = False
         self._waits = False
 
     @contextmanager
@@ -81,9 +83,11 @@ def interruptible() -> Iterator[Interruption]:
     except ValueError:  # not the main thread: whoever started the thread owns the signals
         yield interruption
         return
+    interruption.owns_signals = True
     try:
         yield interruption
     finally:
+        interruption.owns_signals = False
         for signum, handler in former.items():
             signal.signal(signum, handler)
         owner = former.get(interruption.signum or 0)
@@ -95,7 +99,7 @@ def interruptible() -> Iterator[Interruption]:
 
 def take_back(interruption: Interruption) -> None:
     """Make an interruption the only owner of its signals again, after a library put handlers of its own there."""
-    if signal.getsignal(signal.SIGTERM) != interruption.handle:
+    if interruption.owns_signals:
         for signum in SIGNALS:
             signal.signal(signum, interruption.handle)
 

@@ -1,8 +1,10 @@
 """What the processes of one run do together: batch normalisation, the loss of a whole batch, the scores of cases."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import torch
@@ -136,8 +138,7 @@ def from_all(mine: Result) -> list[Result]:
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [mine]
     everyones: list[Any] = [None] * dist.get_world_size()
-    group = dist.new_group(backend="gloo", timeout=A_WEEK)
-    dist.all_gather_object(everyones, mine, group=group)
+    dist.all_gather_object(everyones, mine, group=_patient_group())
     return everyones
 
 
@@ -146,7 +147,22 @@ def here() -> tuple[int, int]:
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
-def leave_group() -> None:
-    """Leave the process group of a run, so that the next one in this process starts with none."""
-    if dist.is_available() and dist.is_initialized():
-        dist.destroy_process_group()
+@contextmanager
+def one_process_group() -> Iterator[None]:
+    """Leave the process group that a run made, and its environment, so that the next run in this process has none."""
+    before = {key: os.environ.get(key) for key in VARIABLES}
+    try:
+        yield
+    finally:
+        _patient_group.cache_clear()
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+        for key, value in before.items():
+            os.environ.pop(key, None)
+            os.environ |= {key: value} if value is not None else {}
+
+
+@cache
+def _patient_group() -> Any:
+    """All processes, on the CPU, and however long one may have to wait for another."""
+    return dist.new_group(backend="gloo", timeout=A_WEEK)

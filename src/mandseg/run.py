@@ -25,7 +25,7 @@ from mandseg.metrics import METRICS
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
-from mandseg.processes import leave_group
+from mandseg.processes import one_process_group
 from mandseg.ranks import processes_wanted
 from mandseg.segmenter import Segmenter
 from mandseg.sources import EvaluationSets, with_external
@@ -51,6 +51,7 @@ class PreparedRun:
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
 
+@one_process_group()
 def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
 
@@ -89,7 +90,6 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
             fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, [overlay])
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
-    leave_group()
 
 
 def prepare(cfg: DictConfig) -> PreparedRun:
