@@ -76,6 +76,14 @@ def processes_of(world):
     return found
 
 
+def start_task(world, rank, argv):
+    """What srun starts on one node for a step of two tasks."""
+    slurm = {"JOB_ID": 4242, "STEP_ID": 0, "STEP_NUM_TASKS": 2, "NTASKS": 2, "NTASKS_PER_NODE": 2, "NODEID": 0}
+    slurm |= {"PROCID": rank, "LOCALID": rank, "NODELIST": "127.0.0.1", "JOB_NAME": "grid"}
+    env = environment(**{f"SLURM_{key}": str(value) for key, value in slurm.items()})
+    return subprocess.Popen(argv, cwd=world, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
 @pytest.fixture(scope="module")
 def grid(world):
     """Three cells on two processes each; the second process of the second cell is killed."""
@@ -121,7 +129,7 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid):
 
 
 @pytest.mark.slow
-def test_ranks_end_with_a_killed_parent_and_the_resumed_run_ends_like_an_undisturbed_one(world, grid):
+def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like_an_undisturbed_one(world, grid):
     own = [*TWO, "seed=2", "checkpoint_minutes=0"]
     parent = subprocess.Popen(command(world, "killed", *own), cwd=world, env=environment(), stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 300
@@ -132,8 +140,9 @@ def test_ranks_end_with_a_killed_parent_and_the_resumed_run_ends_like_an_undistu
     while processes_of(world) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_of(world) == []
-    again = run(world, "killed", *own)
-    assert again.returncode == 0, again.stderr
+    tasks = [start_task(world, rank, command(world, "killed", *own)) for rank in (0, 1)]
+    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    assert state(runs(world, "killed")[2])["state"] == "done"
     first, second = weights(runs(world, "two")[2]), weights(runs(world, "killed")[2])
     assert all(torch.equal(first[name], second[name]) for name in first)
 
