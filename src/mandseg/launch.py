@@ -3,19 +3,16 @@
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.claim import read_record
+from mandseg.cells import Cell, compose, expand, study_folder
 from mandseg.condition import condition, run_name
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.files import write_text
@@ -29,35 +26,38 @@ class Launch(Callback):
     """Before: expand the grid, refuse what is wrong with any cell, list it. After: the table and the exit code."""
 
     def __init__(self) -> None:
-        self.runs: dict[Path, list[str]] = {}
+        self.cells: list[Cell] = []
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """List a single run as a grid of one."""
-        self._start(config, [list(config.hydra.overrides.task)])
+        words = tuple(config.hydra.overrides.task)
+        self._start(config, lambda: [Cell(words, config, study_folder(config), run_name(config))])
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """List every cell of the grid."""
-        self._start(config, expand(config))
+        self._start(config, lambda: compose(config, expand(config)))
+        if self.cells:
+            config.hydra.sweeper._target_ = "hydra_plugins.mandseg_launchers.CheckedGrid"
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print how the study stands; exit with 2 or 1 if a run of this launch failed."""
+        """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
+        if is_detached(config):
+            return
         from mandseg.study import status
         from mandseg.tracking import sync_hint
 
-        for study in self.runs or [study_folder(config)]:
+        for study in dict.fromkeys(cell.study for cell in self.cells) or [study_folder(config)]:
             status(study)
             if hint := sync_hint(study):
                 print(hint)
-        if code := max((exit_code(study, runs) for study, runs in self.runs.items()), default=0):
+        if code := exit_code(self.cells):
             sys.exit(code)
 
-    def _start(self, config: DictConfig, cells: Sequence[Sequence[str]]) -> None:
-        loader = GlobalHydra.instance().config_loader()
+    def _start(self, config: DictConfig, compose_cells: Callable[[], list[Cell]]) -> None:
         try:
-            composed = [loader.load_sweep_config(config, list(cell)) for cell in cells]
-            rows = [(study_folder(cfg), grid_row(cfg, cell)) for cfg, cell in zip(composed, cells, strict=True)]
+            self.cells = compose_cells()
+            rows = [(cell.study, grid_row(cell)) for cell in self.cells]
             for study in dict.fromkeys(study for study, _ in rows):
-                self.runs[study] = [row["run"] for of, row in rows if of == study]
                 add_to_grid(study, [row for of, row in rows if of == study])
         except (UserError, HydraException, OmegaConfBaseException) as error:
             # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
@@ -65,53 +65,57 @@ class Launch(Callback):
             sys.exit(2)
 
 
-def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each cell of a grid; none where another sweeper than Hydra's own decides as it goes."""
-    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return []
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides(params + list(config.hydra.overrides.task))
-    return [cell for batch in BasicSweeper.split_arguments(overrides, None) for cell in batch]
+def is_detached(config: DictConfig) -> bool:
+    """Whether the launcher leaves its jobs to a queue and does not wait for them."""
+    return "wait" in config.hydra.launcher and not config.hydra.launcher.wait
 
 
-def grid_row(cfg: DictConfig, overrides: Sequence[str]) -> dict[str, str]:
+def grid_row(cell: Cell) -> dict[str, str]:
     """One row of grid.csv."""
-    columns = {"run": run_name(cfg), **condition(cfg), "overrides": " ".join(overrides)}
+    columns = {"run": cell.run, **condition(cell.cfg), "overrides": " ".join(cell.overrides)}
     return {name: str(columns[name]) for name in COLUMNS}
 
 
 def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Add expected runs to the study's grid.csv, each once."""
+    """Add expected runs to the study's grid.csv, each once.
+
+    Raises:
+        UserError: The study's folder cannot be written.
+    """
     try:
         study.mkdir(parents=True, exist_ok=True)
-        _add_rows(study, rows)
-    except OSError as error:
-        raise UserError(f"{study}: cannot be written ({error.strerror})") from error
-
-
-def _add_rows(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    with held(study / f".{GRID}.lease"):
-        file = study / GRID
-        known = list(csv.DictReader(file.open())) if file.exists() else []
-        listed = {row["run"] for row in known}
-        new = [row for row in rows if row["run"] not in listed]
-        if new:
+        if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
+            return
+        with held(study / f".{GRID}.lease"):
+            known, new = read_grid(study), _unlisted(study, rows)
             text = io.StringIO()
             writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
             writer.writeheader()
-            writer.writerows([*known, *{row["run"]: row for row in new}.values()])
-            write_text(file, text.getvalue())
+            writer.writerows([*known, *new])
+            write_text(study / GRID, text.getvalue())
+    except OSError as error:
+        raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
 
 
-def study_folder(config: DictConfig) -> Path:
-    """<output_dir>/<study>."""
-    return Path(str(config.output_dir)) / str(config.study)
+def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    listed = {row["run"] for row in read_grid(study)}
+    return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
 
 
-def exit_code(study: Path, runs: Sequence[str]) -> int:
-    """0 if no run failed, 2 if one was refused for wrong input, 1 if one failed otherwise."""
-    records = [read_record(study / run) for run in runs]
-    if any(record.get("state") == "failed" and record.get("wrong_input") for record in records):
+def read_grid(study: Path) -> list[dict[str, str]]:
+    """The rows of grid.csv; none where there is no such file."""
+    try:
+        with (study / GRID).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+
+
+def exit_code(cells: Sequence[Cell]) -> int:
+    """0 if every run is done or another launch is working on it, 2 if one was refused for wrong input, else 1."""
+    from mandseg.run_folder import read_state
+
+    found = [read_state(cell.folder) for cell in cells]
+    if any(state == "failed" and record.get("wrong_input") for state, _, record in found):
         return 2
-    return int(any(record.get("state") == "failed" for record in records))
+    return int(any(state not in ("done", "running") for state, _, _ in found))

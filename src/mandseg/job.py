@@ -1,0 +1,141 @@
+"""One cell of a grid as a SLURM job: runs the training command, and has the job requeued where it was interrupted.
+
+submitit owns the job here: at its signal (USR2, before a time limit) it alone requeues. The training is a process of its
+own; SLURM sends it every signal, too: it saves its state at SIGTERM and goes on, at USR2 it saves and ends. What became
+of it is read from the run folder.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mandseg.claim import LOCK, read_record
+from mandseg.files import write_text
+from mandseg.lock import owner_of
+
+POLL_S = 0.2
+STOPPED = (-signal.SIGTERM, -signal.SIGUSR2)  # exit codes of a training that a signal met before it could listen
+
+
+@dataclass
+class Job:
+    """What submitit calls on the node, once in each process of the run.
+
+    Attributes:
+        command: The training of one run.
+        folder: Its run folder.
+        notice_s: Time between SLURM's signal and the end of the job.
+        child: The running training.
+    """
+
+    command: list[str]
+    folder: Path
+    notice_s: float
+    child: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
+
+    def __call__(self) -> None:
+        """Run the training; the exit code is its own, so that SLURM shows a failed run as failed.
+
+        Raises:
+            SystemExit: The run failed, or was interrupted and is not SLURM's to run again.
+        """
+        is_first = os.environ.get("SLURM_PROCID", "0") == "0"
+        if is_first:
+            self._free_the_run()
+        self.child = subprocess.Popen(self.command, env=_environment())
+        if is_first:
+            write_text(self._trace, json.dumps({"pid": self.child.pid, "host": socket.gethostname()}))
+        while not _has_ended(self.child.pid):
+            time.sleep(POLL_S)
+        code = self.child.wait()
+        if not is_first and code != 0:
+            time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
+        elif self.state != "done" and (self.state == "interrupted" or code in STOPPED):
+            _give_back()
+        if code != 0:
+            sys.exit(code if code > 0 else 128 - code)
+
+    def checkpoint(self) -> Any:
+        """Called by submitit at its signal: wait for the end of the training; the same job is to go on."""
+        from submitit.core.utils import DelayedSubmission
+
+        self._await_end()
+        if self.state == "done":
+            sys.exit(0)
+        return DelayedSubmission(replace(self, child=None))
+
+    @property
+    def state(self) -> Any:
+        """The run's state, by its folder."""
+        return read_record(self.folder).get("state")
+
+    @property
+    def _trace(self) -> Path:
+        """A file that says which process trained for this job last."""
+        return self.folder / f".slurm-{os.environ['SLURM_JOB_ID']}"
+
+    def _free_the_run(self) -> None:
+        """Remove the lock that this job left on a node that died; without that it counts as alive for minutes.
+
+        SLURM starts a job again only when its former processes are gone.
+        """
+        if not self._trace.exists():
+            return
+        owner, former = owner_of(self.folder / LOCK), json.loads(self._trace.read_text())
+        if owner is not None and (owner.pid, owner.host.partition("?")[0]) == (former["pid"], former["host"]):
+            (self.folder / LOCK).unlink(missing_ok=True)
+
+    def _await_end(self) -> None:
+        """SLURM signals the training, too. One that does not end is asked once more, and killed shortly before the job.
+
+        It then goes on from its last regular checkpoint.
+        """
+        if self.child is None:
+            return
+        for share, signum in ((0.6, signal.SIGUSR2), (0.2, signal.SIGKILL)):
+            deadline = time.monotonic() + share * self.notice_s
+            while time.monotonic() < deadline:
+                if _has_ended(self.child.pid):
+                    return
+                time.sleep(POLL_S)
+            self.child.send_signal(signum)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child process has ended; leaves its exit code to be read, and takes no lock, as Popen.wait does.
+
+    The signal handler asks, too, in the midst of whatever waits outside.
+    """
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _environment() -> dict[str, str]:
+    """The training's environment: as many threads as the job has cores for each process."""
+    return {"OMP_NUM_THREADS": os.environ.get("SLURM_CPUS_PER_TASK", "1"), **os.environ}
+
+
+def _give_back() -> None:
+    """Have a job requeued that was interrupted while SLURM means it to run, e.g. by the first SIGTERM of a preemption.
+
+    submitit does it, at its own signal. A job that SLURM is ending (cancelled, or requeued by SLURM itself) is left to
+    it.
+    """
+    if _slurm_state() == "RUNNING":
+        signal.raise_signal(signal.SIGUSR2)
+
+
+def _slurm_state() -> str:
+    query = ["scontrol", "--oneliner", "show", "job", os.environ["SLURM_JOB_ID"]]
+    told = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    states = [word.partition("=")[2] for word in told.split() if word.startswith("JobState=")]
+    return states[0] if states else ""

@@ -1,0 +1,187 @@
+"""A grid's cells -> SLURM jobs: resources worked out, arrays submitted, and the job ids kept in the study folder."""
+
+import csv
+import io
+import secrets
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mandseg.cells import Cell, command, validation_dice
+from mandseg.errors import UserError
+from mandseg.files import write_text
+from mandseg.job import Job
+from mandseg.queued import JOBS, live_jobs, queued_runs
+
+LARGEST_ARRAY = 1000  # SLURM's own default for the largest array
+POLL_S = 5.0
+
+
+@dataclass(frozen=True)
+class SlurmSettings:
+    """What conf/hydra/launcher/slurm.yaml says; the names are submitit's."""
+
+    wait: bool
+    partition: str | None
+    account: str | None
+    qos: str | None
+    constraint: str | None
+    timeout_min: int
+    requeues: int
+    signal_delay_s: int
+    tasks_per_node: int | None
+    gpus_per_node: int | None
+    cpus_per_task: int
+    mem_gb: float | None
+    array_parallelism: int
+    setup: Sequence[str] = ()
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one run needs: processes on its node, one a device, and GPUs."""
+
+    tasks: int
+    gpus: int
+
+
+def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -> list[float | None]:
+    """Submit the cells that are neither done nor queued; wait for all of them where the settings say so.
+
+    Returns:
+        The last validation Dice of each cell; None where it has none yet.
+
+    Raises:
+        UserError: There is no SLURM here, it refuses the jobs, or the resources do not fit the training.
+    """
+    needed = [resources(cell.cfg.trainer, settings) for cell in cells]
+    refuse_without_slurm()
+    queued = {run: job for study in {cell.study for cell in cells} for run, job in queued_runs(study).items()}
+    todo = [(c, r) for c, r in zip(cells, needed, strict=True) if not c.is_finished and c.run not in queued]
+    jobs: list[str] = []
+    for wanted in dict.fromkeys(r for _, r in todo):
+        alike = [cell for cell, r in todo if r == wanted]
+        for start in range(0, len(alike), LARGEST_ARRAY):
+            jobs += submit(alike[start : start + LARGEST_ARRAY], wanted, settings, config)
+    _tell(cells, jobs, queued)
+    if settings.wait:
+        wait_for([*jobs, *(queued[c.run].job for c in cells if c.run in queued)])
+    return [validation_dice(cell.folder) for cell in cells]
+
+
+def resources(trainer: DictConfig, settings: SlurmSettings) -> Resources:
+    """Processes and GPUs of one run.
+
+    Raises:
+        UserError: The number of devices is not known, or not that of the tasks.
+    """
+    devices = trainer.devices
+    if not isinstance(devices, int) or devices < 1:
+        raise UserError(f"trainer.devices={devices}: a SLURM job needs the number, e.g. trainer.devices=2")
+    tasks = settings.tasks_per_node or devices
+    if tasks != devices:
+        raise UserError(
+            f"trainer.devices={devices} and hydra.launcher.tasks_per_node={tasks}: a run has one task for each device"
+        )
+    gpus = devices if trainer.accelerator == "gpu" else 0
+    return Resources(tasks, gpus if settings.gpus_per_node is None else settings.gpus_per_node)
+
+
+def refuse_without_slurm() -> None:
+    """Say what is missing where no job can be submitted.
+
+    Raises:
+        UserError: SLURM's commands or the package submitit are missing.
+    """
+    for program in ("sbatch", "srun"):
+        if shutil.which(program) is None:
+            raise UserError(
+                f"hydra/launcher=slurm: no {program} on this machine; on one machine use hydra/launcher=local"
+            )
+    try:
+        import submitit  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "hydra/launcher=slurm: the package submitit is missing: pip install 'mandseg[slurm]'"
+        ) from error
+
+
+def submit(cells: Sequence[Cell], needed: Resources, settings: SlurmSettings, config: DictConfig) -> list[str]:
+    """Submit cells with the same needs as one job array; logs and job ids go to <study>/slurm/<time>/.
+
+    Returns:
+        The job ids, e.g. ``12_0``.
+
+    Raises:
+        UserError: SLURM refuses them.
+    """
+    from submitit import SlurmExecutor
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    folder = cells[0].study / "slurm" / f"{datetime.now():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+    executor = SlurmExecutor(folder.resolve(), max_num_timeout=settings.requeues)
+    executor.update_parameters(**parameters(needed, settings))
+    try:
+        with executor.batch():
+            jobs = [
+                executor.submit(Job(command(config, c), c.folder.resolve(), settings.signal_delay_s)) for c in cells
+            ]
+    except (FailedJobError, FailedSubmissionError) as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise UserError(f"SLURM refuses the jobs: {_reason(error)}") from error
+    ids = [str(job.job_id) for job in jobs]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("run", "job"), *zip((c.run for c in cells), ids, strict=True)])
+    write_text(folder / JOBS, text.getvalue())
+    return ids
+
+
+def parameters(needed: Resources, settings: SlurmSettings) -> dict[str, Any]:
+    """The options of sbatch and srun, by submitit's names."""
+    options: dict[str, Any] = {
+        "job_name": "mandseg",
+        "time": settings.timeout_min,
+        "nodes": 1,
+        "ntasks_per_node": needed.tasks,
+        "gpus_per_node": needed.gpus or None,
+        "cpus_per_task": settings.cpus_per_task,
+        "mem": None if settings.mem_gb is None else f"{round(settings.mem_gb * 1024)}M",
+        "setup": list(settings.setup) or None,
+        "stderr_to_stdout": True,
+        # SLURM 22.05 and later give srun one core a task unless told; a rank that fails ends its job; and a site's
+        # WaitTime must not end the first rank while it still evaluates
+        "srun_args": [f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1", "--wait=0"],
+        "additional_parameters": {"requeue": True, **settings.additional_parameters},
+    }
+    same = ("partition", "account", "qos", "constraint", "signal_delay_s", "array_parallelism")
+    options |= {name: getattr(settings, name) for name in same}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def wait_for(jobs: Sequence[str]) -> None:
+    """Return when none of the jobs is in the queue any more; a controller that does not answer is asked again."""
+    while (live := live_jobs()) is None or set(jobs) & set(live):
+        time.sleep(POLL_S)
+
+
+def _tell(cells: Sequence[Cell], jobs: Sequence[str], queued: dict[str, Any]) -> None:
+    waiting = sum(cell.run in queued for cell in cells)
+    arrays = dict.fromkeys(job.partition("_")[0] for job in jobs)
+    ids = f", job {', '.join(arrays)}" if jobs else ""
+    print(
+        f"{len(jobs)} jobs submitted{ids}; {waiting} were queued already, {len(cells) - len(jobs) - waiting} are done"
+    )
+    for study in dict.fromkeys(cell.study for cell in cells):
+        print(f"mandseg status {study}")
+
+
+def _reason(error: Exception) -> str:
+    """What sbatch said, in one line."""
+    lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
+    return "; ".join(line.partition("error:")[2].strip() for line in lines) or " ".join(str(error).split())

@@ -1,0 +1,153 @@
+"""A grid's cells side by side on one machine: each a process of its own, with its share of the GPUs and cores."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from omegaconf import DictConfig
+
+from mandseg.cells import Cell, command, validation_dice
+from mandseg.errors import UserError
+
+CONSOLE = "console.log"
+CORES_OF_A_JOB = 2  # where there is no GPU to count
+POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class LocalSettings:
+    """What conf/hydra/launcher/local.yaml says."""
+
+    jobs: int | None
+    threads: int | None
+
+    def __post_init__(self) -> None:
+        for name in ("jobs", "threads"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise UserError(f"hydra.launcher.{name}={value}: expected a whole number, 1 or more")
+
+
+def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -> list[float | None]:
+    """Run the cells that are not done, several at once; a failing one is told and does not stop the others.
+
+    Returns:
+        The last validation Dice of each cell; None where it has none.
+
+    Raises:
+        UserError: A cell wants more GPUs than there are.
+    """
+    todo = [cell for cell in cells if not cell.is_finished]
+    gpus = visible_gpus() if any(cell.cfg.trainer.accelerator != "cpu" for cell in todo) else []
+    shares = share_out(max((devices_of(c, gpus) for c in todo), default=1), gpus, settings)
+    print(f"{len(todo)} runs, {len(shares)} at a time; {len(cells) - len(todo)} are done already", flush=True)
+    with stopped_by_sigterm():
+        run_all(todo, [command(config, cell) for cell in todo], shares)
+    return [validation_dice(cell.folder) for cell in cells]
+
+
+def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
+    """Processes of one run.
+
+    Raises:
+        UserError: It wants more GPUs than there are.
+    """
+    devices = cell.cfg.trainer.devices
+    count = devices if isinstance(devices, int) and devices > 0 else max(len(gpus), 1)
+    if gpus and count > len(gpus):
+        raise UserError(f"trainer.devices={count}: this machine shows {len(gpus)} GPUs ({', '.join(gpus)})")
+    return count
+
+
+def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> list[dict[str, str]]:
+    """The environment of each place that runs one cell after the other.
+
+    Args:
+        devices: Processes of one cell.
+        gpus: What CUDA_VISIBLE_DEVICES can name; with more places than the GPUs suffice for, places share GPUs in turn.
+        settings: Number of places and threads, where set.
+    """
+    cores = len(os.sched_getaffinity(0))
+    jobs = settings.jobs or max(len(gpus) // devices if gpus else cores // (CORES_OF_A_JOB * devices), 1)
+    threads = str(settings.threads or os.environ.get("OMP_NUM_THREADS") or max(cores // (jobs * devices), 1))
+    shares = []
+    for job in range(jobs):
+        own = [gpus[(job * devices + k) % len(gpus)] for k in range(devices)] if gpus else []
+        shares.append({"OMP_NUM_THREADS": threads} | ({"CUDA_VISIBLE_DEVICES": ",".join(own)} if own else {}))
+    return shares
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that CUDA_VISIBLE_DEVICES names, or all of this machine; nvidia-smi is asked, torch takes too long."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in named.split(",") if gpu]
+    query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True, timeout=30).stdout.split()
+    except (OSError, subprocess.SubprocessError):
+        return []
+
+
+def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Sequence[Mapping[str, str]]) -> None:
+    """Run every cell, each in the first place that is free; when stopped, let the running ones save their state."""
+    waiting = deque(zip(cells, commands, strict=True))
+    free, running = list(shares), list[Running]()
+    try:
+        while waiting or running:
+            while waiting and free:
+                running.append(start(*waiting.popleft(), free.pop(0)))
+            time.sleep(POLL_S)
+            for ended in [r for r in running if r.process.poll() is not None]:
+                running.remove(ended)
+                free.append(ended.share)
+                print(f"[{len(cells) - len(waiting) - len(running)}/{len(cells)}] {ended}", flush=True)
+    finally:
+        for left in running:
+            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job that means save and go on
+        for left in running:
+            left.process.wait()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A cell's process, the place it takes, and when it began."""
+
+    cell: Cell
+    process: "subprocess.Popen[bytes]"
+    share: Mapping[str, str]
+    began: float
+
+    def __str__(self) -> str:
+        code = self.process.returncode
+        how = "ended well" if code == 0 else f"exit code {code}, see {self.cell.folder / CONSOLE}"
+        return f"{self.cell.run}: {how}, {time.monotonic() - self.began:.0f} s"
+
+
+def start(cell: Cell, words: Sequence[str], share: Mapping[str, str]) -> Running:
+    """Start a cell's process; what it prints is added to its run folder's console.log."""
+    cell.folder.mkdir(parents=True, exist_ok=True)
+    with (cell.folder / CONSOLE).open("ab") as console:
+        process = subprocess.Popen(
+            words,
+            env={**os.environ, **share},
+            stdout=console,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C reaches the launch alone, which passes it on once
+        )
+    return Running(cell, process, share, time.monotonic())
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit while the block runs, as Ctrl-C raises KeyboardInterrupt."""
+    former = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -1,0 +1,190 @@
+"""A SLURM cluster of one node on the loopback address, started and ended by the tests, as root or as a plain user."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = {
+    "slurmctld": "slurm-wlm",
+    "slurmd": "slurm-wlm",
+    "sbatch": "slurm-wlm",
+    "srun": "slurm-wlm",
+    "munged": "munge",
+}
+SBIN = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # where a plain user's PATH does not look
+CPUS = 4  # of the node as SLURM sees it; the tests' jobs are small
+START_S, STOP_S = 20, 40
+
+CONF = """\
+ClusterName=mandseg
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={user}
+SlurmdUser={user}
+SlurmctldPort={ctld_port}
+SlurmdPort={slurmd_port}
+AuthType=auth/munge
+CredType=cred/munge
+AuthInfo=socket={root}/munge.socket,cred_expire=5
+StateSaveLocation={root}/state
+SlurmdSpoolDir={root}/spool
+SlurmctldPidFile={root}/slurmctld.pid
+SlurmdPidFile={root}/slurmd.pid
+SlurmctldLogFile={root}/slurmctld.log
+SlurmdLogFile={root}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=0
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+MpiDefault=none
+SwitchType=switch/none
+SlurmdParameters=config_overrides
+ReturnToService=2
+JobRequeue=1
+KillWait=5
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb}
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE PriorityTier=10
+PartitionName=scavenge Nodes={host} MaxTime=INFINITE PriorityTier=1 GraceTime=0
+PartitionName=graceful Nodes={host} MaxTime=INFINITE PriorityTier=1 GraceTime=10
+"""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running cluster: its folder, and the environment in which SLURM's commands speak to it."""
+
+    root: Path
+    env: dict[str, str]
+
+    def ask(self, *words: str) -> str:
+        """What a SLURM command prints."""
+        return subprocess.run(
+            words, env=self.env, capture_output=True, text=True, check=True, timeout=60
+        ).stdout.strip()
+
+    def job(self, job_id: str) -> dict[str, str]:
+        """What SLURM knows of one job."""
+        words = self.ask("scontrol", "--oneliner", "show", "job", job_id).split()
+        return {word.partition("=")[0]: word.partition("=")[2] for word in words}
+
+    def queue(self) -> list[str]:
+        """The ids of the jobs that wait or run."""
+        return self.ask("squeue", "--noheader", "--array", "--format", "%i").split()
+
+    def wait_until_empty(self, timeout_s: float) -> None:
+        """Wait for the last job to leave the queue."""
+        deadline = time.monotonic() + timeout_s
+        while self.queue():
+            assert time.monotonic() < deadline, self.ask("squeue", "--long")
+            time.sleep(0.5)
+
+
+def missing() -> list[str]:
+    """The Debian packages whose programs are not here."""
+    return sorted({package for program, package in PROGRAMS.items() if _find(program) is None})
+
+
+@contextmanager
+def running_cluster(root: Path) -> Iterator[Cluster]:
+    """Start munge, the controller and the node's daemon in a folder of their own; all are gone afterwards."""
+    for folder in ("state", "spool"):
+        (root / folder).mkdir(parents=True)
+    root.chmod(0o755)  # munge refuses a socket in a folder that others cannot reach
+    _write_settings(root)
+    env = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"], *SBIN])
+    for name in [name for name in env if name.startswith(("SLURM_", "SBATCH_")) and name != "SLURM_CONF"]:
+        del env[name]
+    cluster = Cluster(root, env)
+    try:
+        _start_daemons(cluster)
+        yield cluster
+    finally:
+        _stop_daemons(cluster)
+
+
+def _write_settings(root: Path) -> None:
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+    ctld_port, slurmd_port = free_ports(2)
+    host = socket.gethostname().partition(".")[0]
+    settings = {"root": root, "host": host, "user": user, "cpus": CPUS, "memory_mb": memory_mb}
+    (root / "slurm.conf").write_text(CONF.format(**settings, ctld_port=ctld_port, slurmd_port=slurmd_port))
+    key = root / "munge.key"
+    key.write_bytes(secrets.token_bytes(128))
+    key.chmod(0o600)
+
+
+def _start_daemons(cluster: Cluster) -> None:
+    root, host = cluster.root, socket.gethostname().partition(".")[0]
+    munge = [f"--{name}={root}/munge.{name.replace('-file', '')}" for name in ("key-file", "pid-file", "log-file")]
+    munge += [f"--seed-file={root}/munge.seed", f"--socket={root}/munge.socket", "--force"]
+    _run(cluster, "munged", *munge)
+    _run(cluster, "slurmctld", "-f", str(root / "slurm.conf"))
+    _run(cluster, "slurmd", "-f", str(root / "slurm.conf"), "-N", host)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        with suppress(subprocess.CalledProcessError):
+            if "idle" in cluster.ask("sinfo", "--noheader", "--format", "%T"):
+                return
+        time.sleep(0.2)
+    logs = [file.read_text()[-2000:] for file in sorted(root.glob("*.log"))]
+    raise RuntimeError("the cluster does not come up\n" + "\n".join(logs))
+
+
+def _stop_daemons(cluster: Cluster) -> None:
+    """Cancel what runs, wait for it, and end the three daemons by the ids they wrote."""
+    with suppress(subprocess.CalledProcessError, AssertionError, subprocess.TimeoutExpired):
+        if queue := cluster.queue():
+            cluster.ask("scancel", *queue)
+        cluster.wait_until_empty(STOP_S)
+    for name in ("slurmd", "slurmctld", "munge"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            pid = int((cluster.root / f"{name}.pid").read_text())
+            os.kill(pid, signal.SIGTERM)
+            _wait_for_end(pid)
+
+
+def _wait_for_end(pid: int) -> None:
+    deadline = time.monotonic() + STOP_S
+    while Path(f"/proc/{pid}").exists():
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.1)
+
+
+def _run(cluster: Cluster, program: str, *words: str) -> None:
+    found = _find(program)
+    assert found is not None
+    done = subprocess.run([found, *words], env=cluster.env, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{program} does not start: {done.stderr or done.stdout}")
+
+
+def _find(program: str) -> str | None:
+    return shutil.which(program, path=os.pathsep.join([os.environ["PATH"], *SBIN]))
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback address that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
