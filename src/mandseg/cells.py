@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -14,10 +15,10 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from mandseg.claim import read_record
-from mandseg.condition import evaluation_hash, run_name
+from mandseg.condition import condition, evaluation_hash, name_of
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 
@@ -30,13 +31,18 @@ class Cell:
         overrides: What tells it from the config file, as Hydra's words.
         cfg: Its composed config.
         study: The study folder.
-        run: Its name.
+        condition: What tells it from the study's other runs.
     """
 
     overrides: tuple[str, ...]
     cfg: DictConfig
     study: Path
-    run: str
+    condition: dict[str, Any]
+
+    @property
+    def run(self) -> str:
+        """The run's name."""
+        return name_of(self.condition)
 
     @property
     def folder(self) -> Path:
@@ -89,10 +95,20 @@ def _compose(
     key = tuple(str(o.input_line) for o in overrides if o not in values)
     if key not in choices:
         choices[key] = loader.load_sweep_config(config, list(key))
+        with open_dict(choices[key]):
+            del choices[key]["hydra"]  # half of the nodes to copy, and no part of a run
     cfg = copy.deepcopy(choices[key])
     ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
-    words = tuple(str(o.input_line) for o in overrides)
-    return Cell(words, cfg, study_folder(cfg), run_name(cfg))
+    return cell_of(cfg, [str(o.input_line) for o in overrides])
+
+
+def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
+    """The cell of a composed config.
+
+    Raises:
+        UserError: The condition is impossible.
+    """
+    return Cell(tuple(overrides), cfg, study_folder(cfg), condition(cfg))
 
 
 def _is_plain(override: Override) -> bool:

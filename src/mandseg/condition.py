@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -82,7 +83,11 @@ def evaluation_hash(cfg: DictConfig) -> str:
 
 def run_name(cfg: DictConfig) -> str:
     """The run folder's name: readable first, the hash to be sure."""
-    c = condition(cfg)
+    return name_of(condition(cfg))
+
+
+def name_of(c: Mapping[str, Any]) -> str:
+    """The run folder's name of a condition."""
     ratio = f"{c['noise_ratio']:.6f}".rstrip("0").rstrip(".")
     return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
 

@@ -12,8 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.cells import Cell, compose, expand, study_folder
-from mandseg.condition import condition, run_name
+from mandseg.cells import Cell, cell_of, compose, expand, study_folder
 from mandseg.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.files import write_text
 from mandseg.lock import held
@@ -30,12 +29,11 @@ class Launch(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """List a single run as a grid of one."""
-        words = tuple(config.hydra.overrides.task)
-        self._start(config, lambda: [Cell(words, config, study_folder(config), run_name(config))])
+        self._start(lambda: [cell_of(config, config.hydra.overrides.task)])
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """List every cell of the grid."""
-        self._start(config, lambda: compose(config, expand(config)))
+        self._start(lambda: compose(config, expand(config)))
         if self.cells:
             config.hydra.sweeper._target_ = "hydra_plugins.mandseg_launchers.CheckedGrid"
 
@@ -53,7 +51,7 @@ class Launch(Callback):
         if code := exit_code(self.cells):
             sys.exit(code)
 
-    def _start(self, config: DictConfig, compose_cells: Callable[[], list[Cell]]) -> None:
+    def _start(self, compose_cells: Callable[[], list[Cell]]) -> None:
         try:
             self.cells = compose_cells()
             rows = [(cell.study, grid_row(cell)) for cell in self.cells]
@@ -72,7 +70,7 @@ def is_detached(config: DictConfig) -> bool:
 
 def grid_row(cell: Cell) -> dict[str, str]:
     """One row of grid.csv."""
-    columns = {"run": cell.run, **condition(cell.cfg), "overrides": " ".join(cell.overrides)}
+    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
     return {name: str(columns[name]) for name in COLUMNS}
 
 

@@ -1,5 +1,6 @@
 """A SLURM cluster of one node on the loopback address, started and ended by the tests, as root or as a plain user."""
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -8,8 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,10 @@ PROGRAMS = {
     "munged": "munge",
 }
 SBIN = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # where a plain user's PATH does not look
+HOST = socket.gethostname().partition(".")[0]
 CPUS = 4  # of the node as SLURM sees it; the tests' jobs are small
-START_S, STOP_S = 20, 40
+START_S, STOP_S = 30, 40
+PR_SET_PDEATHSIG = 1  # of prctl: a signal when the parent ends
 
 CONF = """\
 ClusterName=mandseg
@@ -102,76 +105,91 @@ def running_cluster(root: Path) -> Iterator[Cluster]:
     """Start munge, the controller and the node's daemon in a folder of their own; all are gone afterwards."""
     for folder in ("state", "spool"):
         (root / folder).mkdir(parents=True)
-    root.chmod(0o755)  # munge refuses a socket in a folder that others cannot reach
     _write_settings(root)
     env = {**os.environ, "SLURM_CONF": str(root / "slurm.conf")}
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"], *SBIN])
     for name in [name for name in env if name.startswith(("SLURM_", "SBATCH_")) and name != "SLURM_CONF"]:
         del env[name]
     cluster = Cluster(root, env)
-    try:
-        _start_daemons(cluster)
+    with ExitStack() as daemons:
+        for words in _daemons(root):
+            daemons.enter_context(_running(words, env))
+        _wait_until_idle(cluster)
+        daemons.callback(_cancel_all, cluster)
         yield cluster
-    finally:
-        _stop_daemons(cluster)
 
 
 def _write_settings(root: Path) -> None:
     memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     ctld_port, slurmd_port = free_ports(2)
-    host = socket.gethostname().partition(".")[0]
-    settings = {"root": root, "host": host, "user": user, "cpus": CPUS, "memory_mb": memory_mb}
+    settings = {"root": root, "host": HOST, "user": user, "cpus": CPUS, "memory_mb": memory_mb}
     (root / "slurm.conf").write_text(CONF.format(**settings, ctld_port=ctld_port, slurmd_port=slurmd_port))
     key = root / "munge.key"
     key.write_bytes(secrets.token_bytes(128))
     key.chmod(0o600)
 
 
-def _start_daemons(cluster: Cluster) -> None:
-    root, host = cluster.root, socket.gethostname().partition(".")[0]
-    munge = [f"--{name}={root}/munge.{name.replace('-file', '')}" for name in ("key-file", "pid-file", "log-file")]
-    munge += [f"--seed-file={root}/munge.seed", f"--socket={root}/munge.socket", "--force"]
-    _run(cluster, "munged", *munge)
-    _run(cluster, "slurmctld", "-f", str(root / "slurm.conf"))
-    _run(cluster, "slurmd", "-f", str(root / "slurm.conf"), "-N", host)
+def _daemons(root: Path) -> list[list[str]]:
+    """The three commands, in the foreground, in the order in which they must start."""
+    munge = [f"--{name}={root}/munge.{name.removesuffix('-file')}" for name in ("key-file", "pid-file", "log-file")]
+    return [
+        [
+            "munged",
+            "--foreground",
+            "--force",
+            *munge,
+            f"--seed-file={root}/munge.seed",
+            f"--socket={root}/munge.socket",
+        ],
+        ["slurmctld", "-D", "-f", f"{root}/slurm.conf"],
+        ["slurmd", "-D", "-f", f"{root}/slurm.conf", "-N", HOST],
+    ]
+
+
+@contextmanager
+def _running(words: Sequence[str], env: dict[str, str]) -> Iterator[None]:
+    """Run a daemon; it is told to end afterwards, and also where the tests are killed."""
+    program = _find(words[0])
+    assert program is not None
+    process = subprocess.Popen(
+        [program, *words[1:]],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=_end_with_parent,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _wait_until_idle(cluster: Cluster) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         with suppress(subprocess.CalledProcessError):
             if "idle" in cluster.ask("sinfo", "--noheader", "--format", "%T"):
                 return
         time.sleep(0.2)
-    logs = [file.read_text()[-2000:] for file in sorted(root.glob("*.log"))]
+    logs = [file.read_text()[-2000:] for file in sorted(cluster.root.glob("*.log"))]
     raise RuntimeError("the cluster does not come up\n" + "\n".join(logs))
 
 
-def _stop_daemons(cluster: Cluster) -> None:
-    """Cancel what runs, wait for it, and end the three daemons by the ids they wrote."""
-    with suppress(subprocess.CalledProcessError, AssertionError, subprocess.TimeoutExpired):
-        if queue := cluster.queue():
-            cluster.ask("scancel", *queue)
-        cluster.wait_until_empty(STOP_S)
-    for name in ("slurmd", "slurmctld", "munge"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            pid = int((cluster.root / f"{name}.pid").read_text())
-            os.kill(pid, signal.SIGTERM)
-            _wait_for_end(pid)
-
-
-def _wait_for_end(pid: int) -> None:
-    deadline = time.monotonic() + STOP_S
-    while Path(f"/proc/{pid}").exists():
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
-
-
-def _run(cluster: Cluster, program: str, *words: str) -> None:
-    found = _find(program)
-    assert found is not None
-    done = subprocess.run([found, *words], env=cluster.env, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{program} does not start: {done.stderr or done.stdout}")
+def _cancel_all(cluster: Cluster) -> None:
+    """Cancel what runs and wait for its end, or SLURM's own processes of the job would stay."""
+    if queue := cluster.queue():
+        cluster.ask("scancel", *queue)
+    cluster.wait_until_empty(STOP_S)
 
 
 def _find(program: str) -> str | None:

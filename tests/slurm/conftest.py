@@ -1,9 +1,9 @@
 """One cluster, one small cohort and one result without any disturbance for all tests of this folder."""
 
-import os
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,14 +85,28 @@ class Bench:
         out, err = process.communicate(timeout=400)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def submit(self, study: str, *words: str) -> None:
-        """Submit runs and leave."""
+    def submit(self, study: str, *words: str) -> str:
+        """Submit runs of a study and leave; the id of the last job."""
         done = self.train("-m", f"study={study}", *ON_SLURM, *words)
         assert done.returncode == 0, done.stderr
+        files = sorted((self.folder / "outputs" / study).glob("slurm/*/jobs.csv"))
+        return files[-1].read_text().split(",")[-1].strip()
 
     def runs(self, study: str) -> list[Path]:
         """The run folders of a study."""
-        return sorted(file.parent for file in (self.folder / "outputs" / study).glob("*/.hydra"))
+        return sorted(file.parent for file in (self.folder / "outputs" / study).glob("*/run.json"))
+
+    def record(self, study: str) -> dict:
+        """run.json of a study of one run."""
+        (run,) = self.runs(study)
+        return json.loads((run / "run.json").read_text())
+
+    def wait_for_step(self, study: str, step: int, timeout_s: float = 150) -> None:
+        """Wait until the run of a study has trained so far."""
+        deadline = time.monotonic() + timeout_s
+        while not any(_last_step(run) >= step for run in self.runs(study)):
+            assert time.monotonic() < deadline, self.logs(study)
+            time.sleep(0.2)
 
     def scores(self, study: str) -> pd.DataFrame:
         """The scores of all runs of a study, without the times."""
@@ -110,3 +124,8 @@ def bench(cluster: Cluster, cohort: Cohort, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("bench")
     words = [*SMALL, f"data.manifest={cohort.root}/manifest.csv", f"cache_dir={folder}/cache"]
     return Bench(cluster, folder, words)
+
+
+def _last_step(run: Path) -> int:
+    curve = run / "learning_curve.csv"
+    return int(curve.read_text().splitlines()[-1].split(",")[0]) if curve.exists() else -1

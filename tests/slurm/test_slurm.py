@@ -1,10 +1,7 @@
 """A grid on a real SLURM: each cell runs once, whatever the cluster does, and gives what it gives elsewhere."""
 
-import json
 import os
 import signal
-import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,10 +11,25 @@ from conftest import ON_SLURM, Bench
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
 GRID = ["noise_ratio=0,0.2,0.5,1.0", "seed=0,1"]
+LONG = ["steps=1000", "validations=4"]  # about 15 s, long enough to be disturbed
+LONGER = ["steps=2500", "validations=5"]  # longer than what SLURM's shortest time limit leaves
 
 
-def record(folder: Path) -> dict:
-    return json.loads((folder / "run.json").read_text())
+@pytest.fixture(scope="module")
+def undisturbed(bench: Bench) -> pd.DataFrame:
+    """What the long run gives on this machine without SLURM."""
+    return scores_without_slurm(bench, "undisturbed", LONG)
+
+
+def scores_without_slurm(bench: Bench, study: str, words: list[str]) -> pd.DataFrame:
+    done = bench.train(f"study={study}", *words)
+    assert done.returncode == 0, done.stderr
+    return bench.scores(study)
+
+
+def assert_done_as(bench: Bench, study: str, expected: pd.DataFrame) -> None:
+    assert bench.record(study)["state"] == "done", bench.logs(study)
+    pd.testing.assert_frame_equal(bench.scores(study), expected)
 
 
 def test_a_grid_submitted_twice_at_once_runs_each_cell_once_and_equals_the_local_one(bench: Bench):
@@ -29,8 +41,113 @@ def test_a_grid_submitted_twice_at_once_runs_each_cell_once_and_equals_the_local
         assert process.returncode == 0, err
     bench.cluster.wait_until_empty(300)
     assert len(bench.runs("grid")) == 8
-    assert {record(run)["state"] for run in bench.runs("grid")} == {"done"}
     pd.testing.assert_frame_equal(bench.scores("grid"), bench.scores("local"))
-    logs = bench.logs("grid")
-    trained = [text for text in logs if "left to it" not in text and "nothing to do" not in text]
+    trained = [text for text in bench.logs("grid") if "left to it" not in text and "nothing to do" not in text]
     assert len(trained) == 8
+    again = bench.train("-m", "study=grid", *ON_SLURM, *GRID)
+    assert "0 jobs submitted; 0 were queued already, 8 are done" in again.stdout
+
+
+def test_a_run_in_two_tasks_tests_each_case_once(bench: Bench):
+    words = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hydra.launcher.wait=true"]
+    bench.submit("ddp", *words)
+    assert bench.record("ddp")["state"] == "done"
+    assert sorted(bench.scores("ddp").case_id) == ["x", "y"]
+
+
+def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
+    words = ["optimizer.lr=-1,0.001", "hydra.launcher.wait=true"]
+    done = bench.train("-m", "study=raises", *ON_SLURM, *words)
+    assert done.returncode == 1, done.stderr
+    jobs = [line.split(",") for f in bench.folder.glob("outputs/raises/slurm/*/jobs.csv") for line in f.open()][1:]
+    told = {run: bench.cluster.job(job.strip()) for run, job in jobs}
+    assert sorted((job["JobState"], job["ExitCode"]) for job in told.values()) == [
+        ("COMPLETED", "0:0"),
+        ("FAILED", "1:0"),
+    ]
+
+
+def test_a_run_goes_on_after_its_time_limit(bench: Bench):
+    job = bench.submit("limit", *LONGER, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=25")
+    bench.cluster.wait_until_empty(400)
+    assert int(bench.cluster.job(job)["Restarts"]) >= 1
+    assert_done_as(bench, "limit", scores_without_slurm(bench, "limitless", LONGER))
+
+
+def test_a_run_goes_on_after_preemption_with_and_without_grace(bench: Bench, undisturbed):
+    jobs = {p: bench.submit(p, *LONG, f"hydra.launcher.partition={p}") for p in ("scavenge", "graceful")}
+    for study in jobs:
+        bench.wait_for_step(study, 100)
+    bench.cluster.ask("sbatch", "--partition=main", "--cpus-per-task=4", "--output=/dev/null", "--wrap=sleep 1")
+    bench.cluster.wait_until_empty(300)
+    for study, job in jobs.items():
+        assert bench.cluster.job(job)["Restarts"] == "1"
+        assert_done_as(bench, study, undisturbed)
+
+
+def test_a_run_goes_on_after_requeue_as_the_same_wandb_run(bench: Bench, undisturbed):
+    job = bench.submit("requeued", *LONG, "tracking=wandb")
+    bench.wait_for_step("requeued", 100)
+    bench.cluster.ask("scontrol", "requeue", job)
+    bench.cluster.wait_until_empty(300)
+    assert bench.cluster.job(job)["Restarts"] == "1"
+    assert_done_as(bench, "requeued", undisturbed)
+    (run,) = bench.runs("requeued")
+    records = [file.stem for file in run.glob("wandb/offline-run-*/run-*.wandb")]
+    assert len(records) == 2
+    assert len(set(records)) == 1
+
+
+def test_a_run_goes_on_after_its_node_failed(bench: Bench, undisturbed):
+    job = bench.submit("node", *LONG)
+    bench.wait_for_step("node", 100)
+    node = bench.cluster.ask("sinfo", "--noheader", "--Node", "--format", "%N").split()[0]
+    bench.cluster.ask("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+    bench.cluster.ask("scontrol", "update", f"nodename={node}", "state=resume")
+    bench.cluster.wait_until_empty(300)
+    assert int(bench.cluster.job(job)["Restarts"]) == 1
+    assert_done_as(bench, "node", undisturbed)
+
+
+def test_a_killed_training_is_a_failed_job_that_the_next_launch_goes_on_with(bench: Bench, undisturbed):
+    job = bench.submit("killed", *LONG)
+    bench.wait_for_step("killed", 100)
+    os.kill(bench.record("killed")["pid"], signal.SIGKILL)
+    bench.cluster.wait_until_empty(60)
+    assert (bench.cluster.job(job)["JobState"], bench.cluster.job(job)["ExitCode"]) == ("FAILED", "137:0")
+    assert bench.record("killed")["state"] == "running"
+    bench.submit("killed", *LONG)
+    bench.cluster.wait_until_empty(300)
+    assert_done_as(bench, "killed", undisturbed)
+
+
+def test_a_cancelled_run_stays_cancelled_and_status_tells_what_is_queued(bench: Bench):
+    job = bench.submit("cancelled", *LONG)
+    bench.wait_for_step("cancelled", 50)
+    bench.cluster.ask("scancel", job)
+    bench.cluster.wait_until_empty(60)
+    assert bench.cluster.job(job)["JobState"] == "CANCELLED"
+    assert bench.record("cancelled")["state"] != "done"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["hydra.launcher.partition=nosuch"], "SLURM refuses the jobs: invalid partition specified: nosuch"),
+        (["hydra.launcher.cpus_per_task=400"], "SLURM refuses the jobs"),
+        (
+            ["trainer.devices=4", "hydra.launcher.tasks_per_node=2"],
+            "trainer.devices=4 and hydra.launcher.tasks_per_node=2: a run has one task for each device",
+        ),
+        (["trainer=ddp"], "trainer.devices=auto: a SLURM job needs the number"),
+        (["output_dir=/proc/outputs"], "output_dir=/proc/outputs: study /proc/outputs/bad cannot be written"),
+    ],
+)
+def test_what_slurm_cannot_run_gives_one_line_and_exit_code_2(bench: Bench, words, line):
+    done = bench.train("-m", "study=bad", *ON_SLURM, "noise_ratio=0,1", *words)
+    assert done.returncode == 2
+    told = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(told) == 1
+    assert line in told[0]
+    assert "Traceback" not in done.stderr
+    assert not list(bench.folder.glob("outputs/bad/slurm/*"))
