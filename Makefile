@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-fast lint typecheck bench clean
+.PHONY: demo test test-slurm lint typecheck bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm,joblib,optuna]'
 	touch $@
 
 demo: $(STAMP)          ## phantom CTs in, a noise-tolerance report out; two processes share the grid
@@ -22,6 +22,11 @@ demo: $(STAMP)          ## phantom CTs in, a noise-tolerance report out; two pro
 
 test: $(STAMP)          ## the whole suite; tests of the real data skip where the folder is absent
 	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+test-slurm: $(STAMP)    ## a SLURM cluster on the loopback address, and all that clusters do to jobs; skips where apt can't
+	@command -v srun munged >/dev/null || { apt-get -qq update && \
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends slurm-wlm munge >/dev/null; } || true
+	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks docs

@@ -1,4 +1,4 @@
-"""How long does it take to compose a grid of 1,000 cells and to submit it to SLURM? Prints seconds and what was imported.
+"""How long does it take to compose a grid of 1,000 cells and to submit it to SLURM? Prints wall and processor seconds.
 
 Run: python benchmarks/submission.py [--cells 1000]
 
@@ -16,13 +16,17 @@ from pathlib import Path
 
 LIMIT_S = 60.0
 SBATCH = "#!/bin/sh\necho Submitted batch job 1\n"
-TRACED = (
-    "import sys, mandseg.train as t\ntry:\n    t.main()\nfinally:\n    print('torch' in sys.modules, file=sys.stderr)"
-)
+TRACED = """\
+import sys, time, mandseg.train
+try:
+    mandseg.train.main()
+finally:
+    print(time.process_time(), "torch" in sys.modules, file=sys.stderr)
+"""
 
 
-def submit(cells: int, folder: Path, real: bool) -> tuple[float, bool]:
-    """Wall seconds of one submission, and whether it imported torch."""
+def submit(cells: int, folder: Path, real: bool) -> tuple[float, float, bool]:
+    """Wall seconds and processor seconds of one submission, and whether it imported torch."""
     programs = folder / "bin"
     programs.mkdir()
     if not real:
@@ -45,7 +49,8 @@ def submit(cells: int, folder: Path, real: bool) -> tuple[float, bool]:
     if real:
         job = done.stdout.partition("job ")[2].partition(";")[0]
         subprocess.run(["scancel", job], check=True)
-    return seconds, done.stderr.splitlines()[-1] == "True"
+    processor, torch = done.stderr.splitlines()[-1].split()
+    return seconds, float(processor), torch == "True"
 
 
 def main() -> None:
@@ -55,9 +60,10 @@ def main() -> None:
     parser.add_argument("--slurm", action="store_true", help="submit to the SLURM of this machine")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        seconds, torch = submit(arguments.cells, Path(folder), arguments.slurm)
-    print(f"{arguments.cells} cells composed and submitted in {seconds:.1f} s (limit {LIMIT_S:.0f} s); torch: {torch}")
-    sys.exit(torch or seconds > LIMIT_S)
+        wall, processor, torch = submit(arguments.cells, Path(folder), arguments.slurm)
+    print(f"{arguments.cells} cells composed and submitted: {wall:.1f} s, of the processor {processor:.1f} s")
+    print(f"torch imported: {torch}")
+    sys.exit(torch or processor > LIMIT_S)  # of the processor: a busy machine says nothing about the program
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """One cell of a grid as a SLURM job: runs the training command, and has the job requeued where it was interrupted.
 
-submitit owns the job here: at its signal (USR2, before a time limit) it alone requeues. The training is a process of its
-own; SLURM sends it every signal, too: it saves its state at SIGTERM and goes on, at USR2 it saves and ends. What became
-of it is read from the run folder.
+submitit owns the job here: at its signal (USR2, before a time limit) it alone requeues. The training is a process of
+its own; SLURM sends it every signal, too: it saves its state at SIGTERM and goes on, at USR2 it saves and ends. What
+became of it is read from the run folder.
 """
 
 import json

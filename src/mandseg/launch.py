@@ -37,6 +37,12 @@ class Launch(Callback):
         if self.cells:
             config.hydra.sweeper._target_ = "hydra_plugins.mandseg_launchers.CheckedGrid"
 
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:
+        """List a run that another sweeper than Hydra's own came upon."""
+        if not self.cells:
+            cell = cell_of(config, config.hydra.overrides.task)
+            add_to_grid(cell.study, [grid_row(cell)])
+
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
         if is_detached(config):
@@ -44,11 +50,12 @@ class Launch(Callback):
         from mandseg.study import status
         from mandseg.tracking import sync_hint
 
+        codes = []
         for study in dict.fromkeys(cell.study for cell in self.cells) or [study_folder(config)]:
-            status(study)
+            codes.append(status(study))
             if hint := sync_hint(study):
                 print(hint)
-        if code := exit_code(self.cells):
+        if code := exit_code(self.cells) if self.cells else max(codes):
             sys.exit(code)
 
     def _start(self, compose_cells: Callable[[], list[Cell]]) -> None:

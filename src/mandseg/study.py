@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.errors import UserError
+from mandseg.queued import QueuedJob, queued_runs
 from mandseg.run_folder import (
     CONDITION,
     KEYS,
@@ -111,18 +112,20 @@ def status(path: Path, console: Console | None = None) -> int:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
-    _print_open_runs(study.ledger[study.ledger.state != "done"], console)
+    _print_open_runs(study.ledger[study.ledger.state != "done"], queued_runs(path), console)
     for problem in study.problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0 if counts["done"] == counts["expected"] else 1
 
 
-def _print_open_runs(runs: pd.DataFrame, console: Console) -> None:
+def _print_open_runs(runs: pd.DataFrame, queued: dict[str, QueuedJob], console: Console) -> None:
     if runs.empty:
         return
     table = Table("run", "state", "reason", title="Not done", title_justify="left")
     for row in runs.itertuples():
-        table.add_row(str(row.run), str(row.state), escape(str(row.reason)))
+        job = queued.get(str(row.run))
+        words = [str(row.reason), f"SLURM job {job.job} {job.state}" if job else ""]
+        table.add_row(str(row.run), str(row.state), escape("; ".join(filter(None, words))))
     console.print(table)
 
 

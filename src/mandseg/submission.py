@@ -20,6 +20,7 @@ from mandseg.queued import JOBS, live_jobs, queued_runs
 
 LARGEST_ARRAY = 1000  # SLURM's own default for the largest array
 POLL_S = 5.0
+GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells by the results of the last
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
     Raises:
         UserError: There is no SLURM here, it refuses the jobs, or the resources do not fit the training.
     """
+    if not (settings.wait or config.hydra.sweeper._target_.endswith(GRIDS)):
+        raise UserError(
+            f"hydra/sweeper={config.hydra.runtime.choices['hydra/sweeper']}: needs hydra.launcher.wait=true"
+        )
     needed = [resources(cell.cfg.trainer, settings) for cell in cells]
     refuse_without_slurm()
     queued = {run: job for study in {cell.study for cell in cells} for run, job in queued_runs(study).items()}

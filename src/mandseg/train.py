@@ -15,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.cells import validation_dice
 from mandseg.claim import BusyError, Claim, Follower, LostError, claimed, now, read_record
 from mandseg.condition import condition, evaluation_hash
 from mandseg.config_folder import config_folder, sweeps_folder
@@ -39,10 +40,14 @@ def main() -> None:
         sys.argv[1:1] = ["--config-dir", str(sweeps_folder())]
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message can be made one line here
     states: list[str] = []
+
+    def task(cfg: DictConfig) -> float | None:
+        """Hydra's job; a search (hydra/sweeper=optuna) gets the validation Dice."""
+        states.append(_job(cfg))
+        return validation_dice(Path(HydraConfig.get().runtime.output_dir))
+
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(
-            lambda cfg: states.append(_job(cfg))
-        )()
+        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
     except (HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
         sys.exit(WRONG_INPUT)

@@ -5,8 +5,7 @@ import signal
 
 import pandas as pd
 import pytest
-
-from conftest import ON_SLURM, Bench
+from bench import ON_SLURM, Bench
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow]
 
@@ -59,12 +58,8 @@ def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
     words = ["optimizer.lr=-1,0.001", "hydra.launcher.wait=true"]
     done = bench.train("-m", "study=raises", *ON_SLURM, *words)
     assert done.returncode == 1, done.stderr
-    jobs = [line.split(",") for f in bench.folder.glob("outputs/raises/slurm/*/jobs.csv") for line in f.open()][1:]
-    told = {run: bench.cluster.job(job.strip()) for run, job in jobs}
-    assert sorted((job["JobState"], job["ExitCode"]) for job in told.values()) == [
-        ("COMPLETED", "0:0"),
-        ("FAILED", "1:0"),
-    ]
+    jobs = [bench.cluster.job(job) for job in bench.jobs("raises")]
+    assert sorted((j["JobState"], j["ExitCode"]) for j in jobs) == [("COMPLETED", "0:0"), ("FAILED", "1:0")]
 
 
 def test_a_run_goes_on_after_its_time_limit(bench: Bench):
@@ -124,17 +119,19 @@ def test_a_killed_training_is_a_failed_job_that_the_next_launch_goes_on_with(ben
 def test_a_cancelled_run_stays_cancelled_and_status_tells_what_is_queued(bench: Bench):
     job = bench.submit("cancelled", *LONG)
     bench.wait_for_step("cancelled", 50)
+    assert f"SLURM job {job} running" in bench.status("cancelled")
     bench.cluster.ask("scancel", job)
     bench.cluster.wait_until_empty(60)
     assert bench.cluster.job(job)["JobState"] == "CANCELLED"
     assert bench.record("cancelled")["state"] != "done"
+    assert "SLURM job" not in bench.status("cancelled")
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
         (["hydra.launcher.partition=nosuch"], "SLURM refuses the jobs: invalid partition specified: nosuch"),
-        (["hydra.launcher.cpus_per_task=400"], "SLURM refuses the jobs"),
+        (["hydra.launcher.gpus_per_node=2"], "SLURM refuses the jobs: Invalid generic resource"),
         (
             ["trainer.devices=4", "hydra.launcher.tasks_per_node=2"],
             "trainer.devices=4 and hydra.launcher.tasks_per_node=2: a run has one task for each device",

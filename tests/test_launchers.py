@@ -1,0 +1,229 @@
+"""Grids handed to SLURM or shared out on one machine: what is composed, asked for and refused, without any cluster."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from omegaconf import OmegaConf, open_dict
+
+from mandseg.cells import cell_of, command, validation_dice
+from mandseg.cells import compose as compose_cells
+from mandseg.config_folder import config_folder, sweeps_folder
+from mandseg.errors import UserError
+from mandseg.queued import queued_runs
+from mandseg.submission import Resources, SlurmSettings, parameters, resources
+from mandseg.workstation import LocalSettings, share_out, visible_gpus
+
+CELLS = [
+    ["noise_ratio=0.5", "seed=1"],
+    ["seed=2", "noise_ratio=0"],
+    ["model=segresnet", "seed=1"],
+    ["model=segresnet", "seed=2", "+eval.far=x.csv"],
+    ["noise=expert", "noise.severity=2", "seed=0"],
+    ["patches={patch_size: [32, 32, 32]}", "patches.jitter_share=0.5"],
+]
+
+
+@pytest.fixture
+def loader():
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+@pytest.fixture
+def launch_config(loader):
+    words = [f"hydra.searchpath=[file://{sweeps_folder()}]", "hydra/launcher=slurm", "hydra.launcher.partition=gpu"]
+    return loader.load_configuration("train", words, run_mode=RunMode.MULTIRUN)
+
+
+def test_cells_are_composed_as_hydra_composes_them(loader, launch_config):
+    for cell, words in zip(compose_cells(launch_config, CELLS), CELLS, strict=True):
+        expected = loader.load_sweep_config(launch_config, words)
+        with open_dict(expected):
+            del expected["hydra"]
+        assert OmegaConf.to_container(cell.cfg) == OmegaConf.to_container(expected)
+        assert cell.run == cell_of(expected, words).run
+
+
+def test_the_command_of_a_cell_knows_nothing_of_the_grid(launch_config):
+    (cell,) = compose_cells(launch_config, [["noise_ratio=0.5", "seed=1"]])
+    words = command(launch_config, cell)
+    assert words[:5] == [sys.executable, "-m", "mandseg.train", "--config-name", "train"]
+    assert words[-3:] == ["hydra.mode=RUN", "noise_ratio=0.5", "seed=1"]
+    assert not [word for word in words if "launcher" in word]
+
+
+def settings(**changes) -> SlurmSettings:
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        cfg = compose("train", ["hydra/launcher=slurm"], return_hydra_config=True)
+    values = {k: v for k, v in OmegaConf.to_container(cfg.hydra.launcher).items() if k != "_target_"}
+    return SlurmSettings(**{**values, **changes})
+
+
+@pytest.mark.parametrize(
+    ("trainer", "changes", "expected"),
+    [
+        ({"devices": 1, "accelerator": "auto"}, {}, Resources(tasks=1, gpus=0)),
+        ({"devices": 1, "accelerator": "gpu"}, {}, Resources(tasks=1, gpus=1)),
+        ({"devices": 4, "accelerator": "gpu"}, {}, Resources(tasks=4, gpus=4)),
+        ({"devices": 2, "accelerator": "auto"}, {"gpus_per_node": 2}, Resources(tasks=2, gpus=2)),
+    ],
+)
+def test_a_run_gets_one_task_for_each_device(trainer, changes, expected):
+    assert resources(OmegaConf.create(trainer), settings(**changes)) == expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "tasks", "line"),
+    [
+        ("auto", None, "trainer.devices=auto: a SLURM job needs the number"),
+        (4, 2, "trainer.devices=4 and hydra.launcher.tasks_per_node=2"),
+    ],
+)
+def test_devices_that_are_not_the_tasks_are_refused(devices, tasks, line):
+    with pytest.raises(UserError, match=line):
+        resources(OmegaConf.create({"devices": devices, "accelerator": "gpu"}), settings(tasks_per_node=tasks))
+
+
+def test_sbatch_is_asked_for_cores_in_srun_too_and_for_a_requeue():
+    asked = parameters(Resources(tasks=2, gpus=2), settings(cpus_per_task=6, mem_gb=0.5, partition="gpu"))
+    assert asked["srun_args"] == ["--cpus-per-task=6", "--kill-on-bad-exit=1", "--wait=0"]
+    assert asked["additional_parameters"] == {"requeue": True}
+    assert (asked["mem"], asked["partition"], asked["gpus_per_node"]) == ("512M", "gpu", 2)
+    assert not {"account", "qos", "constraint", "setup"} & set(asked)
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus", "jobs", "expected"),
+    [
+        (1, ["0", "1"], None, ["0", "1"]),
+        (2, ["0", "1", "2", "3"], None, ["0,1", "2,3"]),
+        (1, ["0", "1"], 4, ["0", "1", "0", "1"]),
+        (2, ["3", "5", "7"], None, ["3,5"]),
+    ],
+)
+def test_gpus_are_shared_out(monkeypatch, devices, gpus, jobs, expected):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    shares = share_out(devices, gpus, LocalSettings(jobs, None))
+    assert [share["CUDA_VISIBLE_DEVICES"] for share in shares] == expected
+    assert {share["OMP_NUM_THREADS"] for share in shares} == {"3"}
+
+
+@pytest.mark.parametrize(("cores", "jobs", "expected"), [(8, None, ["2"] * 4), (8, 2, ["4"] * 2), (1, None, ["1"])])
+def test_without_gpus_cores_are_shared_out(monkeypatch, cores, jobs, expected):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    shares = share_out(1, [], LocalSettings(jobs, None))
+    assert [share["OMP_NUM_THREADS"] for share in shares] == expected
+    assert not any("CUDA_VISIBLE_DEVICES" in share for share in shares)
+
+
+def test_the_gpus_of_the_environment_are_the_ones_to_share(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-ab")
+    assert visible_gpus() == ["2", "GPU-ab"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert visible_gpus() == []
+
+
+def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp_path):
+    for time, jobs in (("1", "a,7_0\nb,7_1\n"), ("2", "b,8\n")):
+        (tmp_path / "slurm" / time).mkdir(parents=True)
+        (tmp_path / "slurm" / time / "jobs.csv").write_text(f"run,job\n{jobs}")
+    program = tmp_path / "squeue"
+    program.write_text("#!/bin/sh\necho 7_1 RUNNING\necho 8 PENDING\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert {run: (job.job, job.state) for run, job in queued_runs(tmp_path).items()} == {"b": ("8", "pending")}
+
+
+def test_a_search_gets_the_last_validation_dice(tmp_path):
+    assert validation_dice(tmp_path) is None
+    (tmp_path / "learning_curve.csv").write_text("step,loss,val_dice\n1,0.5,\n2,0.4,0.25\n3,0.3,\n4,0.2,0.75\n5,0.1,\n")
+    assert validation_dice(tmp_path) == 0.75
+
+
+def train(folder, *words, **env):
+    command = [sys.executable, "-m", "mandseg.train", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **env})
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["hydra/launcher=slurm"], "hydra/launcher=slurm: no sbatch on this machine"),
+        (["hydra/launcher=slurm", "hydra.launcher.partion=gpu"], "hydra.launcher.partion"),
+        (["hydra/launcher=local", "hydra.launcher.jobs=0"], "hydra.launcher.jobs=0: expected a whole number"),
+        (["output_dir=/proc/outputs"], "cannot be written"),
+    ],
+)
+def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
+    done = train(tmp_path, "-m", "noise_ratio=0,1", "tracking=none", *words, PATH="/nowhere")
+    assert done.returncode == 2, done.stderr
+    told = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(told) == 1
+    assert line in told[0]
+    assert "Traceback" not in done.stderr
+
+
+def states(folder):
+    return sorted(json.loads(file.read_text())["state"] for file in folder.glob("outputs/s/*/run.json"))
+
+
+@pytest.fixture
+def small(make_case, bone, tmp_path):
+    """The settings of a training of seconds."""
+    from mandseg.cohort import write_cohort
+
+    cases = [make_case(f"t{k}") for k in range(2)] + [make_case("v", "val"), make_case("x", "test")]
+    cohort = write_cohort(cases[0].image.parent, cases)
+    return [
+        "data=folder",
+        f"data.manifest={cohort.root}/manifest.csv",
+        f"cache_dir={tmp_path}/cache",
+        "tracking=none",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+        "trainer.enable_progress_bar=false",
+        "steps=2",
+        "validations=1",
+        "patches.patch_size=[16,16,16]",
+        "model.network.channels=[4,8]",
+        "model.network.strides=[2]",
+        "preprocessing.spacing_mm=[4,4,4]",
+        "study=s",
+    ]
+
+
+@pytest.mark.slow
+def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small):
+    done = train(tmp_path, "-m", *small, "hydra/launcher=local", "hydra.launcher.jobs=2", "optimizer.lr=0.001,-1")
+    assert done.returncode == 1, done.stderr
+    assert "2 runs, 2 at a time; 0 are done already" in done.stdout
+    assert states(tmp_path) == ["done", "failed"]
+    assert any("Invalid learning rate" in file.read_text() for file in tmp_path.glob("outputs/s/*/console.log"))
+
+
+@pytest.mark.slow
+def test_the_joblib_launcher_runs_our_grid(tmp_path, small):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    done = train(tmp_path, "-m", *small, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path) == ["done", "done"]
+
+
+@pytest.mark.slow
+def test_an_optuna_search_maximises_the_validation_dice(tmp_path, small):
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    search = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=2"]
+    search += ["hydra.sweeper.n_jobs=2", "hydra/launcher=local", "hydra.launcher.jobs=2"]
+    done = train(tmp_path, "-m", *small, *search, "optimizer.lr=interval(0.0001,0.01)")
+    assert done.returncode == 0, done.stderr
+    assert states(tmp_path) == ["done", "done"]
+    found = OmegaConf.load(tmp_path / "outputs" / "s" / "optimization_results.yaml")
+    curves = [validation_dice(file.parent) for file in tmp_path.glob("outputs/s/*/run.json")]
+    assert found.best_value == max(curves)
