@@ -2,8 +2,8 @@
 
 Run: python benchmarks/sweep_overhead.py [--runs 4] [--steps 100], on a machine with nothing else to do.
 
-Wall time of a grid on phantoms whose caches are warm, less what its runs say they trained and evaluated: starting Python,
-composing, importing, finding the prepared cases, locks, checkpoints' folders. Hydra's own launcher runs all cells in one
+Wall time of a grid on phantoms whose caches are warm, less what its runs say they trained and evaluated: starting
+Python, composing, importing, finding the prepared cases, locks, folders. Hydra's own launcher runs all cells in one
 process, hydra/launcher=local (like SLURM) starts one for each.
 """
 

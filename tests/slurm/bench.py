@@ -51,7 +51,7 @@ class Bench:
     def train(self, *words: str, **env: str) -> "subprocess.CompletedProcess[str]":
         """Run it to its end."""
         process = self.start(*words, **env)
-        out, err = process.communicate(timeout=400)
+        out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def submit(self, study: str, *words: str) -> str:
@@ -80,7 +80,7 @@ class Bench:
         (run,) = self.runs(study)
         return json.loads((run / "run.json").read_text())
 
-    def wait_for_step(self, study: str, step: int, timeout_s: float = 150) -> None:
+    def wait_for_step(self, study: str, step: int, timeout_s: float = 300) -> None:
         """Wait until the run of a study has trained so far."""
         deadline = time.monotonic() + timeout_s
         while not any(_last_step(run) >= step for run in self.runs(study)):

@@ -24,7 +24,7 @@ PROGRAMS = {
 SBIN = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # where a plain user's PATH does not look
 HOST = socket.gethostname().partition(".")[0]
 CPUS = 4  # of the node as SLURM sees it; the tests' jobs are small
-START_S, STOP_S = 30, 40
+START_S, STOP_S, PATIENCE_S = 30, 40, 900  # a minute or two on a machine with nothing else to do
 PR_SET_PDEATHSIG = 1  # of prctl: a signal when the parent ends
 
 CONF = """\
@@ -87,12 +87,18 @@ class Cluster:
         """The ids of the jobs that wait or run."""
         return self.ask("squeue", "--noheader", "--array", "--format", "%i").split()
 
-    def wait_until_empty(self, timeout_s: float) -> None:
+    def wait_until_empty(self, timeout_s: float = PATIENCE_S) -> None:
         """Wait for the last job to leave the queue."""
         deadline = time.monotonic() + timeout_s
         while self.queue():
             assert time.monotonic() < deadline, self.ask("squeue", "--long")
             time.sleep(0.5)
+
+    def cancel_all(self) -> None:
+        """Cancel what waits and runs, and wait for its end, or SLURM's own processes of the job would stay."""
+        if queue := self.queue():
+            self.ask("scancel", *queue)
+        self.wait_until_empty(STOP_S)
 
 
 def missing() -> list[str]:
@@ -112,10 +118,12 @@ def running_cluster(root: Path) -> Iterator[Cluster]:
         del env[name]
     cluster = Cluster(root, env)
     with ExitStack() as daemons:
+        former = signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a killed pytest cleans up, too
+        daemons.callback(signal.signal, signal.SIGTERM, former)
         for words in _daemons(root):
             daemons.enter_context(_running(words, env))
         _wait_until_idle(cluster)
-        daemons.callback(_cancel_all, cluster)
+        daemons.callback(cluster.cancel_all)
         yield cluster
 
 
@@ -183,13 +191,6 @@ def _wait_until_idle(cluster: Cluster) -> None:
         time.sleep(0.2)
     logs = [file.read_text()[-2000:] for file in sorted(cluster.root.glob("*.log"))]
     raise RuntimeError("the cluster does not come up\n" + "\n".join(logs))
-
-
-def _cancel_all(cluster: Cluster) -> None:
-    """Cancel what runs and wait for its end, or SLURM's own processes of the job would stay."""
-    if queue := cluster.queue():
-        cluster.ask("scancel", *queue)
-    cluster.wait_until_empty(STOP_S)
 
 
 def _find(program: str) -> str | None:

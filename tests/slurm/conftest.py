@@ -29,3 +29,10 @@ def bench(cluster: Cluster, cohort: Cohort, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("bench")
     words = [*SMALL, f"data.manifest={cohort.root}/manifest.csv", f"cache_dir={folder}/cache"]
     return Bench(cluster, folder, words)
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(cluster: Cluster):
+    """Leave no job of one test to the next."""
+    yield
+    cluster.cancel_all()
