@@ -42,6 +42,14 @@ def test_a_wheel_finds_its_configs_and_sweeps_from_another_folder(installed, tmp
 
 
 @pytest.mark.slow
+def test_a_wheel_brings_its_launchers(installed, tmp_path):
+    done = run(installed, tmp_path, "train", "-m", "seed=0,1", "hydra/launcher=local", "hydra.launcher.jobs=0")
+    assert done.returncode == 2
+    assert "hydra.launcher.jobs=0" in done.stderr
+    assert (installed / "hydra_plugins" / "mandseg_launchers.py").exists()
+
+
+@pytest.mark.slow
 def test_a_wheel_holds_the_reports_template_and_the_types_marker(installed, tmp_path):
     assert list(installed.glob("mandseg/templates/*.j2"))
     assert (installed / "mandseg" / "py.typed").exists()
