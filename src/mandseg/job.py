@@ -18,10 +18,11 @@ from typing import Any
 
 from mandseg.claim import LOCK, read_record
 from mandseg.files import write_text
+from mandseg.interruption import TRY_AGAIN
 from mandseg.lock import owner_of
 
 POLL_S = 0.2
-STOPPED = (-signal.SIGTERM, -signal.SIGUSR2)  # exit codes of a training that a signal met before it could listen
+STOPPED = (TRY_AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # exit codes; the last two: before the training could listen
 
 
 @dataclass
@@ -46,19 +47,16 @@ class Job:
         Raises:
             SystemExit: The run failed, or was interrupted and is not SLURM's to run again.
         """
-        is_first = os.environ.get("SLURM_PROCID", "0") == "0"
-        if is_first:
+        if os.environ.get("SLURM_PROCID", "0") != "0":
+            code = self._train()
+            if code != 0:
+                time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
+        else:
             self._free_the_run()
-        self.child = subprocess.Popen(self.command, env=_environment())
-        if is_first:
-            write_text(self._trace, json.dumps({"pid": self.child.pid, "host": socket.gethostname()}))
-        while not _has_ended(self.child.pid):
-            time.sleep(POLL_S)
-        code = self.child.wait()
-        if not is_first and code != 0:
-            time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
-        elif self.state != "done" and (self.state == "interrupted" or code in STOPPED):
-            _give_back()
+            code = self._train(self._trace)
+            if code in STOPPED and self.state != "done":
+                _give_back()
+            self._trace.unlink(missing_ok=True)
         if code != 0:
             sys.exit(code if code > 0 else 128 - code)
 
@@ -71,6 +69,15 @@ class Job:
             sys.exit(0)
         return DelayedSubmission(replace(self, child=None))
 
+    def _train(self, trace: Path | None = None) -> int:
+        """Run the training to its end; its process is named in a file beside the run's others."""
+        self.child = subprocess.Popen(self.command, env=_environment())
+        if trace is not None:
+            write_text(trace, json.dumps({"pid": self.child.pid, "host": socket.gethostname()}))
+        while not _has_ended(self.child.pid):
+            time.sleep(POLL_S)
+        return self.child.wait()
+
     @property
     def state(self) -> Any:
         """The run's state, by its folder."""
@@ -78,7 +85,7 @@ class Job:
 
     @property
     def _trace(self) -> Path:
-        """A file that says which process trained for this job last."""
+        """A file that says which process trained for this job last, for as long as the job has not ended by itself."""
         return self.folder / f".slurm-{os.environ['SLURM_JOB_ID']}"
 
     def _free_the_run(self) -> None:
