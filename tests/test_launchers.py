@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -206,6 +208,19 @@ def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small)
     assert "2 runs, 2 at a time; 0 are done already" in done.stdout
     assert states(tmp_path) == ["done", "failed"]
     assert any("Invalid learning rate" in file.read_text() for file in tmp_path.glob("outputs/s/*/console.log"))
+
+
+@pytest.mark.slow
+def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small):
+    words = ["-m", *small, "steps=5000", "seed=0,1,2", "hydra/launcher=local", "hydra.launcher.jobs=2"]
+    launch = subprocess.Popen([sys.executable, "-m", "mandseg.train", *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list(tmp_path.glob("outputs/s/*/learning_curve.csv"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    launch.send_signal(signal.SIGTERM)
+    assert launch.wait() == 128 + signal.SIGTERM
+    assert states(tmp_path) == ["interrupted", "interrupted"]
+    assert len(list(tmp_path.glob("outputs/s/*/checkpoints/last.ckpt"))) == 2
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from bench import ON_SLURM, Bench
 
-pytestmark = [pytest.mark.slurm, pytest.mark.slow]
+pytestmark = pytest.mark.slurm
 
 GRID = ["noise_ratio=0,0.2,0.5,1.0", "seed=0,1"]
 LONG = ["steps=1000", "validations=4"]  # about 15 s, long enough to be disturbed
