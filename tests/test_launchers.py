@@ -133,9 +133,9 @@ def test_the_gpus_of_the_environment_are_the_ones_to_share(monkeypatch):
 
 
 def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp_path):
-    for time, jobs in (("1", "a,7_0\nb,7_1\n"), ("2", "b,8\n")):
-        (tmp_path / "slurm" / time).mkdir(parents=True)
-        (tmp_path / "slurm" / time / "jobs.csv").write_text(f"run,job\n{jobs}")
+    for when, jobs in (("1", "a,7_0\nb,7_1\n"), ("2", "b,8\n")):
+        (tmp_path / "slurm" / when).mkdir(parents=True)
+        (tmp_path / "slurm" / when / "jobs.csv").write_text(f"run,job\n{jobs}")
     program = tmp_path / "squeue"
     program.write_text("#!/bin/sh\necho 7_1 RUNNING\necho 8 PENDING\n")
     program.chmod(0o755)
