@@ -4,7 +4,7 @@ Run: python benchmarks/sweep_overhead.py [--runs 5]
 
 Grids on phantoms whose caches are warm, each run with one step and one test of the phantoms' test sets, so the numbers
 are upper bounds: they hold Python's start, composing, importing, finding the prepared cases, locks, and that step and
-test. Processor seconds with one thread, because a busy machine says nothing about the program. Hydra's own launcher runs
+test. Processor seconds of one thread, as a busy machine says nothing about the program. Hydra's own launcher runs
 all cells in one process and pays for the start once; hydra/launcher=local and slurm start a process for each cell.
 """
 
