@@ -5,9 +5,10 @@ import io
 import secrets
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -67,8 +68,8 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
         )
     needed = [resources(cell.cfg.trainer, settings) for cell in cells]
     refuse_without_slurm()
-    queued = {run: job for study in {cell.study for cell in cells} for run, job in queued_runs(study).items()}
-    todo = [(c, r) for c, r in zip(cells, needed, strict=True) if not c.is_finished and c.run not in queued]
+    queued = {study / run: job for study in {cell.study for cell in cells} for run, job in queued_runs(study).items()}
+    todo = [(c, r) for c, r in zip(cells, needed, strict=True) if not c.is_finished and c.folder not in queued]
     jobs: list[str] = []
     for wanted in dict.fromkeys(r for _, r in todo):
         alike = [cell for cell, r in todo if r == wanted]
@@ -76,7 +77,7 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
             jobs += submit(alike[start : start + LARGEST_ARRAY], wanted, settings, config)
     _tell(cells, jobs, queued)
     if settings.wait:
-        wait_for([*jobs, *(queued[c.run].job for c in cells if c.run in queued)])
+        wait_for([*jobs, *(queued[c.folder].job for c in cells if c.folder in queued)])
     return [validation_dice(cell.folder) for cell in cells]
 
 
@@ -175,8 +176,8 @@ def wait_for(jobs: Sequence[str]) -> None:
         time.sleep(POLL_S)
 
 
-def _tell(cells: Sequence[Cell], jobs: Sequence[str], queued: dict[str, Any]) -> None:
-    waiting = sum(cell.run in queued for cell in cells)
+def _tell(cells: Sequence[Cell], jobs: Sequence[str], queued: Container[Path]) -> None:
+    waiting = sum(cell.folder in queued for cell in cells)
     arrays = dict.fromkeys(job.partition("_")[0] for job in jobs)
     ids = f", job {', '.join(arrays)}" if jobs else ""
     print(
