@@ -13,18 +13,9 @@ from mandseg.plan import check_ratio
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
     {
-        "hydra",
-        "study",
-        "trainer",
-        "tracking",
-        "eval",
-        "evaluation",
-        "analysis",
-        "output_dir",
-        "cache_dir",
-        "num_workers",
+        *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
+        *("output_dir", "cache_dir", "num_workers", "debug"),
     }
-    | {"debug"}
 )
 NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "seed": ("seed", 0),

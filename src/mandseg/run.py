@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -19,6 +19,8 @@ from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
 from mandseg.errors import UserError
 from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.files import write_text
+from mandseg.inference import SlidingWindow
+from mandseg.memorisation import Memorisation, watched_cases
 from mandseg.metrics import METRICS
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
@@ -75,8 +77,9 @@ def run(cfg: DictConfig, claim: Claim) -> None:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
+            callbacks = [overlay, build_memorisation(cfg, prepared)]
             checkpoints = claim.folder / "checkpoints"
-            fit(segmenter, data, settings["trainer"], precision, checkpoints, tracker.loggers, [overlay])
+            fit(segmenter, data, settings["trainer"], precision, checkpoints, tracker.loggers, callbacks)
         if isinstance(claim, Follower):
             return
         with claim.phase("evaluate"):
@@ -166,6 +169,18 @@ def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
         cfg.batch_size,
         steps_per_epoch(cfg.steps, cfg.validations),
         cfg.num_workers,
+    )
+
+
+def build_memorisation(cfg: DictConfig, prepared: PreparedRun) -> Memorisation:
+    """What measures memorisation on some training cases, in windows of the training patch's size."""
+    sliding_window: SlidingWindow = instantiate(cfg.sliding_window, _convert_="all")
+    return Memorisation(
+        watched_cases(prepared.training, prepared.plan),
+        instantiate(cfg.hu_window),
+        replace(sliding_window, patch_size=list(cfg.patches.patch_size)),
+        cfg.memorisation,
+        cfg.steps,
     )
 
 
