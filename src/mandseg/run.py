@@ -22,6 +22,7 @@ from mandseg.files import write_text
 from mandseg.inference import SlidingWindow
 from mandseg.memorisation import Memorisation, watched_cases
 from mandseg.metrics import METRICS
+from mandseg.noise_applied import NOISE_APPLIED, noise_applied
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
@@ -63,6 +64,8 @@ def run(cfg: DictConfig, claim: Claim) -> None:
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared.digest)
         prepared.plan.write(claim.folder / "noise_plan.csv")
+        applied = noise_applied(prepared.training, prepared.plan)
+        write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     segmenter = build_segmenter(cfg)
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
