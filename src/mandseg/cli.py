@@ -167,14 +167,31 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
 def report(
     study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
+    compare: Annotated[
+        str, typer.Option(help="What is compared: noise_ratio, method, model, noise, data or variant.")
+    ] = "noise_ratio",
+    baseline: Annotated[
+        str | None, typer.Option(help="What the others are compared with; default: ratio 0, else the most frequent.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Groups of cases to look at as well, by column: protocol,annotator.")] = "",
+    primary: Annotated[
+        str | None, typer.Option(help="The metric of the finding, e.g. hd95_mm; default: as declared before the runs.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option(help="Print report.pdf, too, where there is a Chromium.")] = True,
 ) -> None:
-    """Write the study's report: a page with curves, tables and pictures, and the same as CSV.
+    """Write the study's report: a page, its PDF, figures, tables as CSV and LaTeX, the methods in words.
 
-    Example: [bold]mandseg report outputs/openkbp[/bold]
+    Examples: [bold]mandseg report outputs/openkbp[/bold]
+
+    [bold]mandseg report outputs/openkbp --compare method --by protocol,annotator[/bold]
     """
     import mandseg.report
 
-    print(mandseg.report.write_report(study, out))
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    page = mandseg.report.write_report(
+        study, out, compare=compare, baseline=baseline, by=names, primary=primary, pdf=pdf
+    )
+    print(page)
 
 
 @app.command("plan-study")
