@@ -93,7 +93,7 @@ def test_run_that_holds_its_lock_but_has_not_written_its_record_is_running(study
         ("run.json", '{"state": "do', "run.json cannot be read"),
         ("run.json", "[]", "run.json holds no condition"),
         ("run.json", '{"state": "done", "condition": {"seed": 1}}', "run.json: the condition lacks noise_ratio, data"),
-        ("cases.csv", "", "cases.csv cannot be read: No columns to parse from file"),
+        ("cases.csv", "", "cases.csv is empty"),
         ("cases.csv", "run,dataset\n", "cases.csv lacks the columns noise_ratio"),
         ("cases.csv", b"\xff\xfe\x00", "cases.csv cannot be read"),
         ("cases.csv", 'run,"dataset\nx', "cases.csv"),

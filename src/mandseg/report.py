@@ -18,7 +18,9 @@ from mandseg import figures, findings
 from mandseg.errors import UserError
 from mandseg.files import folder_appearing_whole
 from mandseg.margins import MARGIN_SOURCES, MARGINS, METRICS, Margins
-from mandseg.statistics import Analysis, Difference, Mean, analyse, as_table, means_by_seed
+from mandseg.per_case import means_by_seed
+from mandseg.results import Difference, Mean, as_table
+from mandseg.statistics import Analysis, analyse
 from mandseg.study import ARM, Study, open_study
 
 OWN_FILES = {"index.html", "summary.csv", "differences.csv", "cases.csv", "figures"}
