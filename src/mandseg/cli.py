@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | fidelity | train | status | report | sync | dashboard``.
+"""The command line: ``mandseg prepare | check | audit | fidelity | train | status | report | sync | plan-study``.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -239,6 +239,26 @@ def dashboard(
     import mandseg.dashboard
 
     raise typer.Exit(mandseg.dashboard.dashboard(study))
+
+
+@app.command("plan-study")
+def plan_study(
+    pilot: Annotated[Path, typer.Argument(help="A study's folder, or a pooled cases.csv such as a report's.")],
+    margin: Annotated[float, typer.Option(help="The loss that counts as no loss, in the metric's unit.")],
+    power: Annotated[float, typer.Option(help="How often the planned study is to show it.")] = 0.8,
+    metric: Annotated[str, typer.Option(help="dice, hd95_mm, assd_mm, nsd_1mm or nsd_2mm.")] = "dice",
+    loss: Annotated[float, typer.Option(help="The true loss that is assumed.")] = 0.0,
+    dataset: Annotated[str | None, typer.Option(help="Data set of the pilot; default: the first.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Noise ratio of the pilot; default: the most variable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: plan in the study.")] = None,
+) -> None:
+    """Say how many test cases and seeds a study needs, from the variation that a pilot shows.
+
+    Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
+    """
+    import mandseg.planning
+
+    print(mandseg.planning.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
 
 
 if __name__ == "__main__":
