@@ -139,7 +139,7 @@ def judge_verdicts(world: World, rng: np.random.Generator, resampling: Resamplin
     return {
         "non-inferior": said == "non-inferior",
         "inferior": said == "inferior",
-        "equivalent": interval is not None and -MARGIN < interval.low and interval.high < MARGIN,
+        "equivalent": interval is not None and interval.low > -MARGIN and interval.high < MARGIN,
         "Wilcoxon": rank_pairs(nothing)[0] <= 0.05,
     }
 
@@ -221,7 +221,9 @@ def main() -> None:
     print(f"{n} studies each: one standard error is {errors[0]:.3f} at 0.95 and {errors[1]:.3f} at 0.025")
     print_table("Coverage of 95 % intervals", judge_means, WORLDS, n, resamples)
     print_table("Wrong verdicts, nominal at most 0.025 (Wilcoxon 0.05)", judge_verdicts, WORLDS, n, resamples)
-    between = [World(w.name, w.n_seeds, w.n_cases, w.seed, w.case, w.rest, (0.005, 0.03, 0.06), w.is_skewed) for w in WORLDS]
+    between = [
+        World(w.name, w.n_seeds, w.n_cases, w.seed, w.case, w.rest, (0.005, 0.03, 0.06), w.is_skewed) for w in WORLDS
+    ]
     print_table("Tolerated ratio and crossing, loss 0.03 at ratio 0.5", judge_tolerance, between, n, resamples)
     print_table("Tolerated ratio and crossing, loss at the margin at ratio 0.5", judge_tolerance, WORLDS, n, resamples)
     print("\nPower against the margin\n\n| seeds x cases | planned | found |\n| --- | --- | --- |")

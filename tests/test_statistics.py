@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from mandseg.bootstrap import Resampling
+from mandseg.errors import UserError
 from mandseg.findings import headline, number, p_value, sentences
 from mandseg.margins import METRICS, Margins
-from mandseg.results import Difference, Mean, as_table
+from mandseg.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
 from mandseg.statistics import Analysis, analyse
 from study_fixture import case_row
 
@@ -32,7 +33,7 @@ def difference(analysis: Analysis, ratio: float, metric: str = "dice") -> Differ
     return next(row for row in analysis.differences if (row.level, row.metric) == (ratio, metric))
 
 
-def numbers(rows: tuple[Mean, ...] | tuple[Difference, ...]) -> list[float]:
+def numbers(rows: tuple) -> list[float]:
     values = [getattr(row, field.name) for row in rows for field in fields(row)]
     return [value for value in values if isinstance(value, float)]
 
@@ -110,6 +111,103 @@ def test_worse_is_upwards_for_distances():
     assert row.verdict == "non-inferior"
 
 
+def missed_at(ratio: float) -> pd.DataFrame:
+    """Two ratios of equal scores; at one of them the first case is missed by one seed of two."""
+    rows = [
+        case_row(r, seed, "test", f"c{k}", 0.8 + 0.01 * k, "missed" if (r, seed, k) == (ratio, 0, 0) else "scored")
+        for r in (0.0, 0.5)
+        for seed in (0, 1)
+        for k in range(8)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis():
+    analysis = analyse(missed_at(0.5), resampling=QUICK)
+    assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
+    without = analysis.without_missed
+    assert without is not None
+    assert difference(without, 0.5).difference == pytest.approx(0.0)
+    assert "1 of 16 case-seed pairs are missing" in difference(without, 0.5).notes
+    missed = [analysis.mean("test", "dice", ratio) for ratio in (0.0, 0.5)]
+    assert [(mean.n_missed, mean.n_predictions) for mean in missed if mean] == [(0, 16), (1, 16)]
+    assert without.without_missed is None
+
+
+def test_without_missed_cases_there_is_no_second_analysis():
+    assert analyse(table({(0.0, 0): [0.9, 0.8], (0.5, 0): [0.9, 0.8]}), resampling=QUICK).without_missed is None
+
+
+def test_a_ratio_at_which_all_is_missed_is_worst_in_one_analysis_and_absent_from_the_other():
+    rows = [case_row(r, 0, "test", f"c{k}", 0.8, "missed" if r else "scored") for r in (0.0, 0.5) for k in range(4)]
+    analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
+    assert difference(analysis, 0.5).difference == pytest.approx(-0.8)
+    assert analysis.without_missed is not None
+    assert analysis.without_missed.levels == [0.0]
+    assert analysis.without_missed.notes == ("only noise ratio 0 has been run: there is nothing to compare",)
+
+
+def test_gap_and_interaction_compare_data_sets_at_every_ratio():
+    rng = np.random.default_rng(11)
+    level = {"home": 0.9, "away": 0.8}
+    loss = {"home": 0.0, "away": 0.04}
+    rows = [
+        case_row(ratio, seed, name, f"{name}{k}", level[name] + base - ratio * loss[name] + rng.normal(0, 0.002))
+        for name in level
+        for k, base in enumerate(rng.normal(0, 0.01, 30))
+        for ratio in (0.0, 1.0)
+        for seed in (0, 1, 2)
+    ]
+    analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
+    gaps = {row.level: row.value for row in analysis.gaps if row.metric == "dice"}
+    assert gaps == pytest.approx({0.0: -0.1, 1.0: -0.14}, abs=0.01)
+    (interaction,) = [row for row in analysis.interactions if row.metric == "dice"]
+    assert interaction.value == pytest.approx(-0.04, abs=0.002)
+    assert interaction.low is not None
+    assert interaction.high is not None
+    assert interaction.low < -0.04 < interaction.high < 0
+    assert (interaction.dataset, interaction.reference_dataset) == ("away", "home")
+
+
+def test_parts_of_a_data_set_are_not_compared_with_it():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    cases = {(0.0, 0): steady, (0.5, 0): steady}
+    part = table({key: values[:3] for key, values in cases.items()}, "part")
+    analysis = analyse(pd.concat([table(cases), part]), resampling=QUICK)
+    assert (analysis.gaps, analysis.interactions) == ((), ())
+    assert analysis.notes == (
+        "data set part shares 3 of its 3 subjects with test: the two are not compared with each other",
+    )
+
+
+def test_case_that_is_there_twice_is_refused():
+    cases = table({(0.0, 0): [0.9, 0.8]})
+    with pytest.raises(UserError, match="case c00 of data set test: scored twice at one level with seed 0"):
+        analyse(pd.concat([cases, cases]))
+
+
+def test_same_table_gives_the_same_analysis():
+    rng = np.random.default_rng(12)
+    cases = table({(r, s): list(rng.uniform(0.7, 0.9, 9)) for r in (0.0, 0.2, 0.5) for s in range(3)})
+    assert analyse(cases, resampling=QUICK) == analyse(cases.sample(frac=1, random_state=1), resampling=QUICK)
+
+
+def test_finding_is_about_the_primary_metric():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    cases = table({(r, s): steady for r in (0.0, 0.5) for s in (0, 1)})
+    analysis = analyse(cases, resampling=QUICK, primary="hd95_mm")
+    assert headline(analysis) == (
+        "At every tested noise ratio, up to 0.5, mean HD95 stays within 1 mm of training on clean labels on test."
+    )
+    assert "mean HD95 is 5.50" in sentences(analysis)[0]
+
+
+def test_empty_table_is_said():
+    analysis = analyse(table({(0.0, 0): [0.9]}).iloc[:0])
+    assert analysis.notes == ("no case was scored: there is nothing to analyse",)
+    assert headline(analysis) == "No run is done yet: there is nothing to report."
+
+
 def test_missed_cases_stay_in_the_mean_and_are_counted():
     rows = [case_row(0.0, 0, "test", f"c{k}", 0.8, "missed" if k == 0 else "scored") for k in range(4)]
     mean = analyse(pd.DataFrame(rows), resampling=QUICK).means[0]
@@ -163,9 +261,16 @@ def test_awkward_tables_give_words_and_never_nan(dice):
     for row in analysis.differences:
         assert row.p is not None or row.notes
         assert row.low is not None or row.notes
-    words = [headline(analysis), *sentences(analysis)]
+    kinds = {Tolerance: analysis.tolerances, Crossing: analysis.crossings, MixedCheck: analysis.mixed}
+    for rows in kinds.values():
+        assert np.isfinite(numbers(rows)).all()
+    words = [headline(analysis), *sentences(analysis), *analysis.notes, *(row.words for row in analysis.crossings)]
     text = " ".join(
-        [*words, as_table(analysis.means, Mean).to_csv(), as_table(analysis.differences, Difference).to_csv()]
+        [
+            *(*words, as_table(analysis.means, Mean).to_csv(), as_table(analysis.differences, Difference).to_csv()),
+            *(as_table(rows, kind).to_csv() for kind, rows in kinds.items()),
+            curve_table(analysis.crossings).to_csv(),
+        ]
     )
     assert "nan" not in text.lower()
     assert len(words) > 1

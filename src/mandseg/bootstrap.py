@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from mandseg.variance import Floats, Spread, mean_over_cases, mean_squares
 
@@ -73,13 +73,13 @@ class Distribution:
         """(B,) resamples stretched so that their percentiles are the ends of :attr:`interval`."""
         moved = self.resamples - self.estimate
         tail = self.resampling.tail
-        return self.estimate + moved * self.spread.quantile(1 - tail) / stats.norm.ppf(1 - tail)
+        return self.estimate + moved * self.spread.quantile(1 - tail) / special.ndtri(1 - tail)
 
     def bounds(self, tails: Floats) -> Floats:
         """One-sided bounds: the value below which the truth lies with an error of each tail probability (not 0.5)."""
         moved = np.quantile(self.resamples, tails) - self.estimate
         outward = np.where(tails < 0.5, np.minimum(moved, 0.0), np.maximum(moved, 0.0))
-        bounds: Floats = self.estimate + outward * self.spread.quantile(tails) / stats.norm.ppf(tails)
+        bounds: Floats = self.estimate + outward * self.spread.quantiles(tails) / special.ndtri(tails)
         return bounds
 
     def p_below(self, value: float) -> float:
@@ -97,11 +97,15 @@ class Distribution:
         p = float(np.interp(value, bounds, tails, left=0.0, right=1.0))
         return min(max(p, 1 / (self.resampling.n_resamples + 1)), 1.0)
 
+    def p_different(self, value: float) -> float:
+        """Two-sided p of "the truth is ``value``"."""
+        return min(1.0, 2 * min(self.p_above(value), self.p_below(value)))
+
     @cached_property
     def _curve(self) -> tuple[Floats, Floats]:
         """Tail probabilities, those of the interval's ends among them, and the ascending bounds that belong to them."""
-        end = stats.norm.ppf(self.resampling.tail)
-        tails = stats.norm.cdf(np.sort(np.append(Z_GRID, [end, -end])))
+        end = special.ndtri(self.resampling.tail)
+        tails = special.ndtr(np.sort(np.append(Z_GRID, [end, -end])))
         return tails, np.maximum.accumulate(self.bounds(tails))
 
 

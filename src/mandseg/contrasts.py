@@ -38,8 +38,7 @@ def contrast(row: Contrast, away: Scores, home: Scores, streams: tuple[int, int]
     if distribution is None:
         return replace(filled, notes=(*notes, "no interval can be given: too few subjects, or too many cells missing"))
     low, high = distribution.interval.low, distribution.interval.high
-    p = min(1.0, 2 * min(distribution.p_above(0.0), distribution.p_below(0.0)))
-    return replace(filled, low=low, high=high, p=p, notes=notes)
+    return replace(filled, low=low, high=high, p=distribution.p_different(0.0), notes=notes)
 
 
 def _distribution(

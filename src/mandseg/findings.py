@@ -104,10 +104,10 @@ def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
         for row in rows:
             if row.level == level:
                 verdicts.setdefault(row.verdict, []).append(row.dataset)
-        told = "; ".join(f"{SHOWN[said]} on {_listed(names)}" for said, names in verdicts.items())
+        told = ", ".join(f"{SHOWN[said]} on {_listed(names)}" for said, names in verdicts.items())
         parts.append(f"{compared.name(level)} is {told}")
     sentence = f"Against {compared.name(compared.baseline)}, with a margin of {margin} in mean {metric.label}: "
-    return f"{sentence}{'. '.join(parts)}."
+    return f"{sentence}{'; '.join(parts)}."
 
 
 def _amount(margin: float, metric: Metric) -> str:

@@ -6,7 +6,7 @@ For a table without holes the method of moments below gives the same variances a
 
 from dataclasses import replace
 
-from scipy import stats
+from scipy import special
 
 from mandseg.bootstrap import Interval
 from mandseg.equivalence import verdict
@@ -29,7 +29,7 @@ def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> M
     squares = mean_squares(whole.values, whole.numbered_subjects)
     spread, parts = squares.spread, squares.components
     mean, error = float(by_subject(whole.values, whole.numbered_subjects).mean()), spread.variance**0.5
-    half = float(stats.t.ppf(1 - tail, spread.freedom)) * error
+    half = float(special.stdtrit(spread.freedom, 1 - tail)) * error
     said = verdict(metric, row.margin, Interval(mean - half, mean + half))
     absent = len(pairs.scores.cases) - len(whole.cases)
     return replace(

@@ -21,7 +21,7 @@ from mandseg.power import POWER, power_of
 
 SEEDS = (2, 3, 4, 5, 7, 10)
 CASES = (5, 7, 10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)
-MOST_CASES = 20_000
+FEWEST_CASES, MOST_CASES = 6, 20_000  # fewer lean on a normal distribution
 OWN_FILES = {"power.csv", "needed.csv", "power.svg", "power.png"}
 
 
@@ -47,7 +47,9 @@ class Question:
         if not 0 < self.power < 1:
             raise UserError(f"power {self.power:g}: expected a share between 0 and 1")
         if not self.loss < self.margin:
-            raise UserError(f"loss {self.loss:g}: a loss of the margin ({self.margin:g}) or more cannot be shown to be less")
+            raise UserError(
+                f"loss {self.loss:g}: a loss of the margin ({self.margin:g}) or more cannot be shown to be less"
+            )
 
 
 @dataclass(frozen=True)
@@ -85,16 +87,20 @@ def design_power(question: Question, pilot: Pilot, n_seeds: int, n_cases: int) -
 
 
 def cases_needed(question: Question, pilot: Pilot, n_seeds: int) -> int | None:
-    """The fewest cases that reach the power; None where even twenty thousand do not, because seeds vary too much."""
-    steps = np.unique(np.geomspace(2, MOST_CASES, 120).astype(int))  # the power is not quite monotone: walk up
+    """The fewest cases, six or more, that reach the power; None where even twenty thousand do not."""
+    steps = np.unique(
+        np.geomspace(FEWEST_CASES, MOST_CASES, 120).astype(int)
+    )  # the power is not quite monotone: walk up
     reached = (int(n) for n in steps if design_power(question, pilot, n_seeds, int(n)) >= question.power)
     high = next(reached, None)
     if high is None:
         return None
-    low = int(max([1, *steps[steps < high]]))  # one case has no interval
+    low = int(max([FEWEST_CASES - 1, *steps[steps < high]]))
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if design_power(question, pilot, n_seeds, middle) >= question.power else (middle, high)
+        low, high = (
+            (low, middle) if design_power(question, pilot, n_seeds, middle) >= question.power else (middle, high)
+        )
     return high
 
 
@@ -155,9 +161,9 @@ def print_plan(planned: Plan, console: Console) -> None:
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     table = Table("seeds", "test cases", "trainings at two ratios")
-    for row in planned.needed.itertuples():
-        cases = "no number is enough" if pd.isna(row.n_cases) else str(row.n_cases)
-        table.add_row(str(row.n_seeds), cases, str(2 * int(str(row.n_seeds))))
+    for n_seeds, n_cases in zip(planned.needed.n_seeds, planned.needed.n_cases, strict=True):
+        cases = "no number is enough" if n_cases is pd.NA else str(n_cases)
+        table.add_row(str(n_seeds), cases, str(2 * n_seeds))
     console.print(table)
     if pilot.n_seeds < 4:
         console.print(
@@ -179,7 +185,8 @@ def draw(planned: Plan, folder: Path) -> None:
 
     question = planned.question
     with figures.style("power"):
-        ax = Figure(figsize=(6.4, 3.8)).add_subplot()
+        figure = Figure(figsize=(6.4, 3.8))
+        ax = figure.add_subplot()
         shades = np.linspace(0.25, 1.0, len(SEEDS))
         for shade, (n_seeds, rows) in zip(shades, planned.designs.groupby("n_seeds"), strict=True):
             ax.plot(rows.n_cases, rows.power, color=figures.COLOURS[0], alpha=shade, lw=1.8, label=f"{n_seeds} seeds")
@@ -192,7 +199,6 @@ def draw(planned: Plan, folder: Path) -> None:
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
         ax.set_xlabel("Test cases")
         ax.set_ylabel(f"Power (margin {_amount(question, question.margin)})")
-        figure = ax.figure
         figure.savefig(folder / "power.svg", metadata={"Date": None})
         figure.savefig(folder / "power.png", dpi=200)
 

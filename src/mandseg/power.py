@@ -17,7 +17,7 @@ def power_of(margin: float, spread: Spread, tail: float) -> float:
     """
     if spread.variance <= 0:
         return 1.0
-    critical = float(spread.quantile(1 - tail))
+    critical = spread.quantile(1 - tail)
     return float(stats.nct.sf(critical, spread.freedom, margin / spread.variance**0.5))
 
 
@@ -29,7 +29,7 @@ def detectable_difference(spread: Spread, tail: float, power: float = POWER) -> 
     if spread.variance <= 0:
         return 0.0
     error = spread.variance**0.5
-    highest = (float(spread.quantile(1 - tail)) + 10.0) * 2 * error
+    highest = (spread.quantile(1 - tail) + 10.0) * 2 * error
     return float(
         optimize.brentq(lambda margin: power_of(margin, spread, tail) - power, 0.0, highest, xtol=1e-4 * error)
     )

@@ -45,7 +45,9 @@ class Difference(_AtLevel):
     """One level minus the baseline on the same cases and seeds; numbers are None where ``notes`` says why.
 
     Attributes:
-        p: Two-sided p of Wilcoxon's signed-rank test over cases; ``p_holm`` the same adjusted over the levels.
+        p: Two-sided p of Wilcoxon's signed-rank test over cases, for these very trainings; ``p_holm`` the same adjusted
+            over the levels.
+        p_crossed: Two-sided p of "the mean difference is 0" from the crossed resamples, as if other seeds had been run.
         p_non_inferior: One-sided p of "the loss is the margin or more".
         p_equivalent: The same in both directions, the larger of the two (TOST).
         detectable: The smallest true difference that a study like this one would find in 80 of 100 tries.
@@ -69,6 +71,7 @@ class Difference(_AtLevel):
     equivalence: Equivalence = "not comparable"
     p_equivalent: float | None = None
     detectable: float | None = None
+    p_crossed: float | None = None
     group: str = ""
 
 
@@ -127,7 +130,7 @@ class Crossing:
         here, low, high = (self._said(value) for value in (self.crossing, self.low, self.high))
         if not any(point.low is not None for point in self.curve):
             return f"{here} (no interval)"
-        return f"{here} ({low} or more)" if self.low is None else f"{here} ({low} to {high})"
+        return f"{here} (the whole interval)" if self.low is None else f"{here} ({low} to {high})"
 
     def _said(self, value: float | None) -> str:
         return f"beyond {self.largest:g}" if value is None else f"{value:.2f}"

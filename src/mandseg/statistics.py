@@ -135,7 +135,7 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
         mixed=tuple(row for part in found for row in part.mixed),
         gaps=gaps,
         interactions=interactions,
-        notes=tuple(_notes(cubes, settings.comparison)),
+        notes=tuple(_notes(cubes, [row.level for row in means], settings.comparison)),
         comparison=settings.comparison,
         primary=settings.primary,
         margins=settings.margins,
@@ -227,6 +227,7 @@ def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, 
         rank_biserial=effect,
         verdict=verdict(metric, margin, interval),
         notes=pairs.notes + words,
+        p_crossed=distribution.p_different(0.0) if distribution else None,
         p_non_inferior=p_non_inferior(metric, margin, distribution),
         equivalence=equivalence(metric, margin, interval),
         p_equivalent=p_equivalent(metric, margin, distribution),
@@ -262,10 +263,10 @@ def _tables(pairs: Sequence[Pairs]) -> dict[Level, Scores]:
     return {one.level: one.scores for one in pairs if one.scores is not None}
 
 
-def _notes(cubes: Sequence[Cube], comparison: Comparison) -> Iterator[str]:
+def _notes(cubes: Sequence[Cube], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
     """What holds for the arm as a whole."""
     whole = [cube for cube in cubes if not cube.group]
-    levels = comparison.ordered([level for cube in whole for level in cube.levels])
+    levels = comparison.ordered(scored)
     if not levels:
         yield "no case was scored: there is nothing to analyse"
     elif comparison.baseline not in levels:

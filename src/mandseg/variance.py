@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
@@ -41,12 +41,17 @@ class Spread:
         """The variance that crossed resampling gives: it draws the pairs with the seeds and again with the subjects."""
         return sum(variance for variance, _ in self.parts) + sum(self.rest)
 
-    def quantile(self, tail: float | Floats) -> float | Floats:
-        """Quantile of t for the estimate: the parts' own ones, weighted by their variances (Cochran 1964)."""
+    def quantiles(self, tails: Floats) -> Floats:
+        """Quantiles of t for the estimate: the parts' own ones, weighted by their variances (Cochran 1964)."""
         total = sum(variance for variance, _ in self.parts)
         if total <= 0:
-            return stats.norm.ppf(tail)
-        return sum(variance / total * stats.t.ppf(tail, df) for variance, df in self.parts)
+            return np.asarray(special.ndtri(tails))
+        weighted = [variance / total * np.asarray(special.stdtrit(df, tails)) for variance, df in self.parts]
+        return np.asarray(np.sum(weighted, axis=0))
+
+    def quantile(self, tail: float) -> float:
+        """:meth:`quantiles` of one tail."""
+        return float(self.quantiles(np.array([tail]))[0])
 
     @property
     def freedom(self) -> float:
