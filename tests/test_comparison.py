@@ -8,12 +8,13 @@ import pytest
 
 from mandseg.bootstrap import Resampling
 from mandseg.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
-from mandseg.declaration import Declaration, declare, read_declaration, words
+from mandseg.declaration import Declaration, declare, read_declaration
 from mandseg.errors import UserError
 from mandseg.findings import headline, sentences
 from mandseg.margins import MARGINS, Margins, metric_named
 from mandseg.per_case import paired_differences
 from mandseg.results import Difference, as_table
+from mandseg.statement import state_methods
 from mandseg.statistics import Analysis, analyse
 from study_fixture import case_row
 
@@ -111,6 +112,16 @@ def test_groups_stand_beside_the_whole_data_set_and_lose_no_case(cases):
     assert len(analysis.differences_of("test", "dice")) == 2  # the whole data set only
 
 
+def test_methods_paragraph_says_what_was_compared_with_what(cases):
+    arm = split_arms(cases, Comparison("method", "supervised"))[0]
+    text = state_methods(analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised")))
+    assert "compared with method supervised in pairs of equal seed and case" in text
+    assert "400 resamples" in text
+    assert "(Dice 0.02, HD95 1 mm, " in text
+    assert "tolerated noise ratio" not in text
+    assert "tolerated noise ratio" in state_methods(analyse(split_arms(cases)[0].cases, resampling=QUICK))
+
+
 def test_unknown_group_is_refused(cases):
     with pytest.raises(UserError, match="by=annotator: the cases have no such column; there are dataset, metal, prot"):
         check_groups(cases, ["annotator"])
@@ -130,7 +141,7 @@ def test_declaration_is_read_from_the_config():
     assert declared.primary == "hd95_mm"
     assert declared.is_declared
     assert declared.margins == Margins(hd95_mm=2, assd_mm=None)
-    assert words(declared).startswith("primary metric HD95; margins: Dice 0.02, HD95 2 mm, Surface Dice")
+    assert declared.margins.words.startswith("Dice 0.02, HD95 2 mm, Surface Dice at 1 mm 0.02")
 
 
 @pytest.mark.parametrize(

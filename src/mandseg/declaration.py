@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from mandseg.errors import UserError
-from mandseg.margins import MARGINS, METRICS, Margins, metric_named
+from mandseg.margins import MARGINS, Margins, metric_named
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,6 @@ def read_declaration(configs: Iterable[Path]) -> Declaration:
     if seen[""]:
         notes.append(f"{seen['']} of {seen.total()} runs declare no primary metric and no margins")
     return replace(declaration, notes=tuple(notes))
-
-
-def words(declaration: Declaration) -> str:
-    """The declaration as one line: the primary metric and every margin."""
-    margins = [
-        f"{metric.label} {margin:g} {metric.unit}".strip()
-        for metric in METRICS
-        if (margin := declaration.margins.of(metric)) is not None
-    ]
-    return f"primary metric {metric_named(declaration.primary).label}; margins: {', '.join(margins)}"
 
 
 def _analysis_lines(file: Path) -> str:

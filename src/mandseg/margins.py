@@ -70,6 +70,12 @@ class Margins:
         """The margin of one metric, None where none is stated."""
         return asdict(self).get(metric.column)
 
+    @property
+    def words(self) -> str:
+        """Every stated margin with its unit: ``Dice 0.02, HD95 1 mm``."""
+        stated = [(metric, margin) for metric in METRICS if (margin := self.of(metric)) is not None]
+        return ", ".join(f"{metric.label} {margin:g} {metric.unit}".strip() for metric, margin in stated)
+
 
 MARGINS = Margins()
 MARGIN_SOURCES = {
