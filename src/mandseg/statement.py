@@ -11,8 +11,8 @@ def state_methods(analysis: Analysis) -> str:
     one_sided = f"{100 * analysis.resampling.tail:g} %"
     baseline = comparison.name(comparison.baseline)
     sentences = [
-        "The unit of analysis was the test case. All trainings were tested on the same cases; scores were averaged over "
-        f"seeds within each case and compared with {baseline} in pairs of equal seed and case.",
+        "The unit of analysis was the test case. All trainings were tested on the same cases; scores were averaged "
+        f"over seeds within each case and compared with {baseline} in pairs of equal seed and case.",
         f"The primary metric was the mean {metric.label}; all others are secondary.",
         "Missed and spurious predictions entered with their worst-case scores (Dice and surface Dice 0, distances the "
         "diagonal of the image), and a second analysis left them out."
@@ -34,8 +34,7 @@ def state_methods(analysis: Analysis) -> str:
     sentences.append(
         "Wilcoxon's signed-rank test of the per-case differences, which takes the trainings as given, was adjusted by "
         f"Holm's method over the {levels} of each data set and metric; effect sizes are matched-pairs rank-biserial "
-        "correlations. A linear mixed model with crossed random effects of case and seed, fitted by the method of moments, "
-        "served as a sensitivity analysis."
+        "correlations. A linear mixed model with crossed random effects of case and seed, fitted by the method of "
+        "moments, served as a sensitivity analysis."
     )
     return " ".join(sentences)
-

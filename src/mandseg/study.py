@@ -186,7 +186,8 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
     else:
         problems.append("grid.csv is missing: only runs that left a folder are counted")
         grid = pd.DataFrame(columns=columns)
-    strays = [run for run in found if run not in set(grid.run)]
+    listed = set(grid.run)
+    strays = [run for run in found if run not in listed]
     if not len(grid) and not strays:
         raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
     if len(grid) and strays:
