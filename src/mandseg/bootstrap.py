@@ -148,19 +148,25 @@ def draw_means(scores: Floats, subjects: NDArray[np.intp], resampling: Resamplin
     A resample that draws no score at all is filled by another one; NaN where that is more than one in twenty.
     """
     seed_weights = _seed_weights(len(scores), resampling)
-    weights = _subject_weights(int(subjects.max()) + 1, resampling, stream)[:, subjects]  # (B, C)
-    whole = np.isfinite(scores).all(axis=0)
-    total = np.einsum("bs,sb->b", seed_weights, scores[:, whole] @ weights[:, whole].T) / seed_weights[0].sum()
-    drawn = weights[:, whole].sum(axis=1)
-    if not whole.all():
-        means, count = _holed_means(scores[:, ~whole], seed_weights)
-        kept = weights[:, ~whole] * (count > 0)
-        total, drawn = total + (means * kept).sum(axis=1), drawn + kept.sum(axis=1)
+    weights = _case_weights(subjects, resampling, stream)  # (C, B)
+    holed = np.flatnonzero(~np.isfinite(scores).all(axis=0))
+    whole = scores if not len(holed) else np.where(np.isin(np.arange(scores.shape[1]), holed), 0.0, scores)
+    total = np.einsum("bs,sb->b", seed_weights, whole @ weights) / seed_weights[0].sum()
+    drawn = weights.sum(axis=0)
+    if len(holed):
+        means, count = _holed_means(scores[:, holed], seed_weights)
+        total += (means * weights[holed].T).sum(axis=1)
+        drawn -= (weights[holed].T * (count == 0)).sum(axis=1)
     filled = drawn > 0
     if filled.mean() < 0.95:
         return np.full(len(total), np.nan)
-    values = total[filled] / drawn[filled]
-    return np.resize(values, len(total))
+    return np.resize(total[filled] / drawn[filled], len(total))
+
+
+def _case_weights(subjects: NDArray[np.intp], resampling: Resampling, stream: int) -> Floats:
+    """(C, B) how often each case is drawn: as often as its subject."""
+    weights = _subject_weights(int(subjects.max()) + 1, resampling, stream)
+    return weights if np.array_equal(subjects, np.arange(len(weights))) else weights[subjects]
 
 
 def _holed_means(scores: Floats, seed_weights: Floats) -> tuple[Floats, Floats]:
@@ -179,8 +185,9 @@ def _seed_weights(n_seeds: int, resampling: Resampling) -> Floats:
 
 @lru_cache(maxsize=8)
 def _subject_weights(n_subjects: int, resampling: Resampling, stream: int) -> Floats:
-    """(B, n) how often each subject is drawn: the same for every metric and level of a data set."""
-    return _draws(np.random.default_rng([resampling.seed, 1, stream]), n_subjects, resampling.n_resamples)
+    """(n, B) how often each subject is drawn: the same for every metric and level of a data set."""
+    draws = _draws(np.random.default_rng([resampling.seed, 1, stream]), n_subjects, resampling.n_resamples)
+    return np.ascontiguousarray(draws.T)
 
 
 def _draws(rng: np.random.Generator, n: int, n_resamples: int) -> Floats:
