@@ -125,6 +125,9 @@ def missed_at(ratio: float) -> pd.DataFrame:
 def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis():
     analysis = analyse(missed_at(0.5), resampling=QUICK)
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
+    assert difference(analysis, 0.5).notes[-1] == (
+        "1 missed predictions count with worst-case scores: rare ones make the interval too narrow"
+    )
     without = analysis.without_missed
     assert without is not None
     assert difference(without, 0.5).difference == pytest.approx(0.0)

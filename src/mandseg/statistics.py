@@ -21,7 +21,7 @@ from mandseg.mixed import mixed_check
 from mandseg.paired import Pairs, holm, pair, rank_pairs
 from mandseg.power import detectable_difference
 from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
-from mandseg.scores import Cube, Scores, build_cubes
+from mandseg.scores import FAULTS, Cube, Scores, build_cubes
 from mandseg.tolerance import tolerated_ratio
 from mandseg.variance import mean_over_cases
 
@@ -191,7 +191,7 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         for level, scores in by_level.items()
         if level != comparison.baseline
     ]
-    rows = _adjusted([_difference(cube, metric, margin, one, tail) for one in pairs])
+    rows = _adjusted([_difference(cube, metric, margin, one, settings) for one in pairs])
     found = _Found(
         cube=cube,
         metric=metric,
@@ -209,7 +209,7 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
     )
 
 
-def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, tail: float) -> Difference:
+def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, settings: _Settings) -> Difference:
     row = Difference(cube.dataset, metric.column, pairs.level, margin=margin, notes=pairs.notes, group=cube.group)
     if pairs.scores is None:
         return row
@@ -226,13 +226,19 @@ def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, 
         p=p,
         rank_biserial=effect,
         verdict=verdict(metric, margin, interval),
-        notes=pairs.notes + words,
+        notes=pairs.notes + words + _fault_notes(cube, pairs.level, settings.comparison.baseline),
         p_crossed=distribution.p_different(0.0) if distribution else None,
         p_non_inferior=p_non_inferior(metric, margin, distribution),
         equivalence=equivalence(metric, margin, interval),
         p_equivalent=p_equivalent(metric, margin, distribution),
-        detectable=detectable_difference(distribution.spread, tail) if distribution else None,
+        detectable=detectable_difference(distribution.spread, settings.resampling.tail) if distribution else None,
     )
+
+
+def _fault_notes(cube: Cube, *levels: Level) -> tuple[str, ...]:
+    faults = {name: sum(cube.count(level, name) for level in levels) for name in FAULTS}
+    told = " and ".join(f"{n} {name}" for name, n in faults.items() if n)
+    return (f"{told} predictions count with worst-case scores: rare ones make the interval too narrow",) if told else ()
 
 
 def _adjusted(rows: Sequence[Difference]) -> list[Difference]:
