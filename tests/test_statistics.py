@@ -63,6 +63,9 @@ def test_known_loss_gets_its_verdicts():
         "inferior",
     ]
     assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
+    (said,) = sentences(analysis)
+    assert "By the mean losses alone, the largest tested ratio within the margin is " in said
+    assert "The fitted loss reaches the margin at noise ratio 0." in said
     assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
     dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (dice_tolerance.tolerated, dice_tolerance.stopped_at) == (0.2, 0.5)

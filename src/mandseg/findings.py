@@ -149,12 +149,25 @@ def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[
         return []
     told = [ratio for ratio in (tolerance.tolerated, tolerance.stopped_at) if ratio is not None]
     crossing = next(iter(analysis.of(analysis.crossings, dataset, metric.column)), None)
-    return [_one_difference(rows[ratio], metric, analysis) for ratio in told] + _crossing_words(crossing)
+    differences = [_one_difference(rows[ratio], metric, analysis) for ratio in told]
+    return differences + _estimate_words(tolerance) + _crossing_words(crossing)
+
+
+def _estimate_words(tolerance: Tolerance) -> list[str]:
+    """The tolerated ratio as it is estimated, with its interval; nothing where that cannot be given."""
+    if tolerance.low is None:
+        return []
+    here = f"{tolerance.estimate:g} ({tolerance.low:g} to {tolerance.high:g})"
+    return [f"By the mean losses alone, the largest tested ratio within the margin is {here}."]
 
 
 def _crossing_words(crossing: Crossing | None) -> list[str]:
+    """Where the fitted curve crosses the margin; nothing where even its interval lies beyond what was tested."""
     if crossing is None or crossing.low is None:
         return []
+    if crossing.crossing is None:
+        beyond = f"its interval is {crossing.low:.2f} to beyond {crossing.largest:g}"
+        return [f"The fitted loss does not reach the margin up to noise ratio {crossing.largest:g} ({beyond})."]
     return [f"The fitted loss reaches the margin at noise ratio {crossing.words}."]
 
 
