@@ -95,27 +95,32 @@ def write_run(folder: Path, ratio: float, seed: int, rows: Sequence[dict], **rec
         run / "noise_plan.csv",
         [{"case_id": f"t{k}", "annotator": "a", "label": label} for k, label in enumerate(labels)],
     )
-    curve = [
-        {
-            "step": s,
-            "train_loss": 1.5 / (1 + s / 40) + 0.02 * seed,
-            "val_dice": 0.9 - 0.5 / (1 + s / 30) if s % 100 == 0 else "",
-        }
-        for s in range(0, 401, 20)
-    ]
-    write_csv(run / "learning_curve.csv", curve)
+    write_csv(run / "noise_applied.csv", [applied_row(k, label) for k, label in enumerate(labels)])
+    write_csv(run / "learning_curve.csv", [curve_row(step, ratio, seed) for step in range(0, 401, 20)])
     if rows:
         write_csv(run / "cases.csv", rows, CASE_COLUMNS)
     return run
 
 
-def curve_row(step: int, seed: int) -> dict:
+def applied_row(number: int, label: str) -> dict:
+    """Two annotators; the noisy label of case k has Dice 0.80 + k / 100 and is 5 ml too large."""
+    scores = {"dice": 0.80 + number / 100, "hd95_mm": 4.0, "assd_mm": 1.0, "reference_ml": 60.0, "noisy_ml": 65.0}
+    ids = {"case_id": f"t{number}", "annotator": "ab"[number % 2], "label": label}
+    return ids | scores | {"volume_error_ml": 5.0}
+
+
+def curve_row(step: int, ratio: float, seed: int) -> dict:
+    """Loss at every row; Dice of validation and watched cases every hundred steps."""
     dice = 0.9 - 0.5 / (1 + step / 30)
-    return {
-        "step": step,
-        "train_loss": 1.5 / (1 + step / 40) + 0.02 * seed,
-        "val_dice": dice if step % 100 == 0 else "",
+    watched = {
+        "noisy_cases_dice_to_noisy": dice - 0.1 + 0.05 * ratio,
+        "noisy_cases_dice_to_reference": dice - 0.05 * ratio,
+        "clean_cases_dice_to_noisy": dice - 0.1 if ratio < 1 else "",
+        "clean_cases_dice_to_reference": dice if ratio < 1 else "",
     }
+    loss = {"step": step, "train_loss": 1.5 / (1 + step / 40) + 0.02 * seed}
+    values = {"val_dice": dice, **watched}
+    return loss | (values if step % 100 == 0 else dict.fromkeys(values, ""))
 
 
 def add_to_grid(folder: Path, ratio: float, seed: int) -> None:

@@ -224,10 +224,20 @@ def test_status_returns_its_exit_code_and_report_prints_its_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     replace_module(monkeypatch, "study", status=lambda study: 1 if study == tmp_path else 0)
-    replace_module(monkeypatch, "report", write_report=lambda study, out: (out or study / "report") / "index.html")
+    asked = []
+
+    def write_report(study: Path, out: Path | None, **question: object) -> Path:
+        asked.append(question)
+        return (out or study / "report") / "index.html"
+
+    replace_module(monkeypatch, "report", write_report=write_report)
     assert run("status", tmp_path) == 1
     assert run("status", tmp_path / "done") == 0
     assert run("report", tmp_path) == 0
-    assert run("report", tmp_path, "--out", tmp_path / "page") == 0
+    words = ("--compare", "method", "--baseline", "gce", "--by", "dataset, metal", "--primary", "hd95_mm", "--no-pdf")
+    assert run("report", tmp_path, "--out", tmp_path / "page", *words) == 0
     pages = [tmp_path / "report" / "index.html", tmp_path / "page" / "index.html"]
     assert capsys.readouterr().out.split() == [str(page) for page in pages]
+    nothing = {"compare": "noise_ratio", "baseline": None, "by": [], "primary": None, "pdf": True}
+    method = {"compare": "method", "baseline": "gce", "by": ["dataset", "metal"], "primary": "hd95_mm", "pdf": False}
+    assert asked == [nothing, method]

@@ -64,7 +64,10 @@ def test_what_changes_the_result_changes_the_name(change):
 
 @pytest.mark.parametrize(
     "change",
-    ["study=other", "output_dir=elsewhere", "cache_dir=/cache", "num_workers=4", "trainer=cpu", "tracking=none"],
+    [
+        *("study=other", "output_dir=elsewhere", "cache_dir=/cache", "num_workers=4", "trainer=cpu", "tracking=none"),
+        *("analysis.primary=hd95_mm", "++analysis.margins.dice=0.01"),
+    ],
 )
 def test_what_does_not_change_the_result_keeps_the_name(change):
     assert run_name(composed(change)) == run_name(composed())
@@ -75,9 +78,12 @@ def test_equal_numbers_are_one_condition_however_they_are_typed():
     assert config_hash(composed("noise_ratio=1")) == config_hash(composed("noise_ratio=1.0"))
 
 
-@pytest.mark.parametrize("change", ["noise_ratio=1.2", "noise_ratio=few", "seed=-1", "seed=0.5"])
+@pytest.mark.parametrize(
+    "change",
+    ["noise_ratio=1.2", "noise_ratio=few", "seed=-1", "seed=0.5", "++analysis.margins.dice=0", "++analysis.second=x"],
+)
 def test_an_impossible_condition_is_refused(change):
-    with pytest.raises(UserError, match=change.split("=")[0]):
+    with pytest.raises(UserError, match=change.split("=")[0].lstrip("+")):
         run_name(composed(change))
 
 
@@ -95,3 +101,8 @@ def test_a_long_list_of_annotators_still_gives_a_folder_name():
     lists = [composed(f"noise.annotators=[{','.join(names[:n])}]") for n in (19, 20)]
     assert all(len(run_name(cfg)) < 200 for cfg in lists)
     assert run_name(lists[0]) != run_name(lists[1])
+
+
+def test_an_unknown_primary_metric_is_refused_before_the_run():
+    with pytest.raises(UserError, match="metric 'iou': expected one of dice, hd95_mm"):
+        run_name(composed("analysis.primary=iou"))

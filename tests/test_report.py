@@ -1,23 +1,30 @@
 """The report says what is true of the study, needs no other file, and is written whole or not at all."""
 
+import csv
+import json
 import re
 import shutil
 from pathlib import Path
 
-import matplotlib as mpl
-import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.container import ErrorbarContainer
 
-from mandseg import report as report_module
 from mandseg.errors import UserError
-from mandseg.figures import MARGIN, plot_curve, plot_differences, plot_learning_curves
-from mandseg.margins import METRICS
-from mandseg.report import write_report
-from study_fixture import case_row, draw_overlays, run_name, write_run, write_study
+from mandseg.report import pictures, write, write_report
+from mandseg.report.page import page
+from mandseg.study import open_study
+from study_fixture import (
+    CASE_COLUMNS,
+    DATASETS,
+    case_row,
+    draw_overlays,
+    run_name,
+    write_csv,
+    write_run,
+    write_study,
+)
 
-DICE, HD95 = METRICS[:2]
+NO_NUMBER = re.compile(r"\b(nan|None|inf|-inf|NaT|undefined)\b", flags=re.I)
 
 
 @pytest.fixture(scope="module")
@@ -28,21 +35,51 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.7, "missed" if k == 3 else "scored") for k in range(8)]
     draw_overlays(write_run(study, 1.0, 0, rows), rows)
     write_run(study, 1.0, 1, [], state="failed", error="loss is <not> finite at step 7")
-    write_report(study)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mandseg.figures.look.FILES", {})  # tests/test_figures.py looks at those
+        write_report(study)
     return study / "report"
+
+
+@pytest.fixture
+def light(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as SVG only: what is tested is the page."""
+    monkeypatch.setattr("mandseg.figures.look.FILES", {})
 
 
 def text_of(report: Path) -> str:
     """The words of a page, without tags and drawings."""
     page = (report / "index.html").read_text(encoding="utf-8")
-    words = re.sub(r"<(style|svg)\b.*?</\1>|<[^>]+>", " ", page, flags=re.S)
+    words = re.sub(r"<(style|svg|script)\b.*?</\1>|<[^>]+>", " ", page, flags=re.S)
     return " ".join(words.split())
+
+
+def assert_no_absent_number(report: Path) -> None:
+    """No file says nan, None or inf where a number should be, the drawings of the page among them."""
+    page = (report / "index.html").read_text(encoding="utf-8")
+    drawings = re.sub(r"(fill|stroke|display|pointer-events|text-decoration)\s*:\s*none|data:[^\"]*", "", page)
+    drawings = re.sub(r"<(style|script)\b.*?</\1>", "", drawings, flags=re.S)
+    assert not NO_NUMBER.search(re.sub(r"<b>none</b>|Tolerated.*?</table>|\bnone\b", "", drawings))
+    for file in report.rglob("*"):
+        if file.suffix in (".csv", ".tex", ".md"):
+            assert not NO_NUMBER.search(file.read_text(encoding="utf-8").replace("none", "")), file.name
 
 
 def test_finding_comes_first_with_its_interval(reported):
     text = text_of(reported)
     finding = text.index("Up to a noise ratio of 0.5, mean Dice stays within 0.02 of training on clean labels on test.")
-    assert finding < text.index("95 % interval") < text.index("Accuracy against noise ratio")
+    verdict = text.index("✓ non-inferior")
+    assert finding < text.index("95 % interval") < verdict < text.index("Tolerated noise ratio")
+
+
+def test_verdicts_are_words_and_marks_and_not_colours_alone(reported):
+    page = (reported / "index.html").read_text(encoding="utf-8")
+    lights = page[page.index('id="table-verdicts"') :].split("</table>")[0]
+    cells = re.findall(r'<td[^>]*class="(is-[^"]*)"[^>]*>(.*?)</td>', lights)
+    assert [(kind, re.sub(r"<small>.*|<[^>]+>", "", words)) for kind, words in cells] == [
+        ("is-non-inferior", "✓ non-inferior"),
+        ("is-inferior", "✗ inferior"),
+    ]
 
 
 def test_missed_case_and_failed_run_are_on_the_page(reported):
@@ -51,6 +88,20 @@ def test_missed_case_and_failed_run_are_on_the_page(reported):
     assert "1 of 8" in text
     assert "7 of 8 runs done, 1 failed" in text
     assert "ratio1-seed1 failed loss is &lt;not&gt; finite at step 7" in text
+    assert "Dice with and without missed and spurious predictions" in text
+
+
+def test_noise_that_was_applied_is_told_by_annotator(reported):
+    data = pd.read_csv(reported / "tables" / "noise-applied.csv").set_index("annotator")
+    assert data.loc["all", "dice_median"] == pytest.approx(0.845)  # 0.80 to 0.89 in ten cases
+    assert data.loc["a", "dice_median"] == pytest.approx(0.84)
+    assert data.loc["all", ["noisy_at_0", "noisy_at_0.5", "noisy_at_1"]].tolist() == [0, 5, 10]
+    assert "0.845 0.800 to 0.890" in text_of(reported)
+
+
+def test_memorisation_is_drawn(reported):
+    assert (reported / "figures" / "memorisation.svg").exists()
+    assert "noise learned by heart" in text_of(reported)
 
 
 def test_settings_that_differ_show_every_value_and_versions_are_told(reported):
@@ -65,9 +116,12 @@ def test_page_needs_nothing_but_itself(reported):
     sources = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert sources
     assert all(source.startswith(("data:", "#")) for source in sources)
-    assert "<script" not in page
+    assert "http" not in re.sub(r"xmlns(:xlink)?=\"[^\"]*\"", "", page)
     assert len(page) < 1_500_000
-    assert len(re.findall(r'id="([^"]+)"', page)) == len(set(re.findall(r'id="([^"]+)"', page)))
+    identifiers = re.findall(r'id="([^"]+)"', page)
+    assert len(identifiers) == len(set(identifiers))
+    links = set(re.findall(r'href="#([^"]+)"', re.sub(r"<svg.*?</svg>", "", page, flags=re.S)))
+    assert links <= set(identifiers)
 
 
 def test_csv_files_hold_the_numbers_of_the_page(reported):
@@ -80,23 +134,60 @@ def test_csv_files_hold_the_numbers_of_the_page(reported):
     differences = pd.read_csv(reported / "differences.csv")
     assert set(differences.noise_ratio) == {0.5, 1.0}
     assert {"margin", "verdict", "p_holm", "low", "high"} <= set(differences.columns)
-    for table in ("summary.csv", "differences.csv", "cases.csv"):
-        assert "nan" not in (reported / table).read_text().lower()
+    assert_no_absent_number(reported)
 
 
-def test_figures_are_saved_as_svg_and_png(reported):
-    for name in ("curve-dice", "difference-hd95_mm", "learning-val_dice"):
-        assert (reported / "figures" / f"{name}.svg").read_text().startswith("<?xml")
-        assert (reported / "figures" / f"{name}.png").stat().st_size > 5000
+def test_every_table_of_the_page_is_there_as_csv_and_latex(reported):
+    page = (reported / "index.html").read_text(encoding="utf-8")
+    names = re.findall(r'<table id="table-([^"]+)"', page)
+    assert {"verdicts", "tolerances", "means-test", "differences-test", "missed", "cost", "runs"} <= set(names)
+    for name in names:
+        with (reported / "tables" / f"{name}.csv").open() as file:
+            assert len(list(csv.reader(file))) > 1
+        latex = (reported / "tables" / f"{name}.tex").read_text(encoding="utf-8")
+        assert latex.count("{") - latex.count(r"\{") == latex.count("}") - latex.count(r"\}")
+    verdicts = (reported / "tables" / "verdicts.tex").read_text(encoding="utf-8")
+    assert r"1 & inferior ($-$0." in verdicts
+
+
+def test_latex_escapes_what_latex_reads(reported):
+    latex = (reported / "tables" / "not-done.tex").read_text(encoding="utf-8")
+    assert r"ratio1-seed1 & failed & loss is $<$not$>$ finite at step 7 \\" in latex
+    missed = (reported / "tables" / "missed.tex").read_text(encoding="utf-8")
+    assert r"test\_003" in missed
+
+
+def test_every_figure_of_the_page_is_a_file_as_well(reported):
+    page = (reported / "index.html").read_text(encoding="utf-8")
+    names = set(re.findall(r'<figure id="figure-([^"]+)"', page))
+    assert {"curve-dice", "forest-dice", "cases", "case-differences", "seeds", "response", "learning-val_dice"} < names
+    assert {file.stem for file in (reported / "figures").glob("*.svg")} == names
+
+
+def test_methods_state_the_numbers_of_the_study(reported):
+    words = (reported / "methods.md").read_text(encoding="utf-8")
+    assert "noise ratios 0, 0.5, 1" in words
+    assert "7 trainings in all" in words
+    assert "0 at 0, 5 at 0.5 and 10 at 1" in words
+    assert "test (8 cases)" in words
+    assert "1 prediction was missed or spurious" in words
+    assert "median Dice 0.845 (0.800 to 0.890)" in words
+    assert "Dice 0.02 (three annotators" in words
+    assert "torch 2.13.0" in words
 
 
 def test_worst_case_of_a_ratio_is_the_one_that_is_shown(reported):
-    assert "test, noise ratio 1, seed 0: case test_003. missed; Dice 0.000" in text_of(reported)
+    assert "test, noise ratio 1, worst case, seed 0: test_003. missed; Dice 0.000" in text_of(reported)
+    assert "test, noise ratio 1, median case, seed 0: " in text_of(reported)
 
 
-def test_same_study_gives_the_same_page(reported, tmp_path):
-    again = write_report(reported.parent, tmp_path / "again")
-    assert again.read_text(encoding="utf-8") == (reported / "index.html").read_text(encoding="utf-8")
+@pytest.mark.usefixtures("light")
+def test_same_study_gives_the_same_files(reported, tmp_path):
+    again = write_report(reported.parent, tmp_path / "again").parent
+    files = [file.relative_to(reported) for file in reported.rglob("*") if file.is_file()]
+    assert len(files) > 40  # page, tables, figures
+    for file in files:
+        assert (again / file).read_bytes() == (reported / file).read_bytes(), file
 
 
 def test_study_without_a_done_run_says_so(tmp_path):
@@ -105,9 +196,10 @@ def test_study_without_a_done_run_says_so(tmp_path):
     text = text_of(page.parent)
     assert "No run of this study is done yet: there is no result to report." in text
     assert "no space left" in text
-    assert "nan" not in text.lower()
+    assert_no_absent_number(page.parent)
 
 
+@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("ratios", "sentence"),
     [
@@ -117,10 +209,98 @@ def test_study_without_a_done_run_says_so(tmp_path):
 )
 def test_study_that_cannot_answer_says_why(tmp_path, ratios, sentence):
     study = write_study(tmp_path / "demo", dict.fromkeys(ratios, 0.0), seeds=(0,), datasets={"test": 0.9}, n_cases=3)
-    text = text_of(write_report(study).parent)
-    assert sentence in text
-    assert "one seed: the interval does not cover the variation between trainings" in text
-    assert not re.search(r"\b(nan|NaN|None)\b", text)
+    report = write_report(study).parent
+    assert sentence in text_of(report)
+    assert "one seed: the interval does not cover the variation between trainings" in text_of(report)
+    assert_no_absent_number(report)
+
+
+@pytest.mark.usefixtures("light")
+def test_faults_in_runs_are_said_on_a_page_without_absent_numbers(tmp_path):
+    study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.01}, range(6), {"test": 0.9}, n_cases=5)
+    halved, elsewhere, other_code, no_numbers, no_noise = (study / run_name(0.5, seed) for seed in range(5))
+    cut_in_half(halved / "cases.csv")
+    change_record(elsewhere, study="elsewhere")
+    change_record(other_code, versions={"code": "fff0000"})
+    rows = list(csv.DictReader((no_numbers / "cases.csv").read_text().splitlines()))
+    write_csv(no_numbers / "cases.csv", [row | {"dice": "nan", "hd95_mm": "inf"} for row in rows], CASE_COLUMNS)
+    (no_noise / "noise_applied.csv").write_text("case_id,annot")
+    report = write_report(study).parent
+    text = text_of(report)
+    assert f"{halved.name} failed cases.csv" in text
+    assert "elsewhere" in text
+    assert "fff0000" in text
+    assert f"run {no_numbers.name}: 5 of 5 values of dice left out, no number" in text
+    assert_no_absent_number(report)
+
+
+def cut_in_half(file: Path) -> None:
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
+
+
+def change_record(run: Path, **changes: object) -> None:
+    record = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps(record | changes))
+
+
+@pytest.mark.usefixtures("light")
+def test_methods_are_compared_by_the_same_code(tmp_path):
+    study = write_methods(tmp_path / "demo")
+    report = write_report(study, compare="method").parent
+    text = text_of(report)
+    assert report.name == "report-method"
+    assert "method gce" in text
+    assert "Paired differences from method supervised" in text
+    assert "Tolerated noise ratio" not in text
+    differences = pd.read_csv(report / "differences.csv")
+    assert set(differences.method) == {"gce"}
+    assert set(differences.noise_ratio) == {0.0, 0.5}  # an arm each
+    assert differences[differences.metric == "dice"].difference.mean() == pytest.approx(-0.05, abs=0.005)
+    assert_no_absent_number(report)
+
+
+def write_methods(folder: Path) -> Path:
+    """Two methods at two ratios, ``gce`` 0.05 worse in Dice than ``supervised``."""
+    write_study(folder, {0.0: 0.0, 0.5: 0.01}, (0, 1, 2), {"test": 0.9}, n_cases=6)
+    for run in [path for path in folder.iterdir() if path.is_dir()]:
+        rows = list(csv.DictReader((run / "cases.csv").read_text().splitlines()))
+        other = folder / f"{run.name}-gce"
+        shutil.copytree(run, other)
+        state = json.loads((run / "run.json").read_text())
+        condition = state["condition"] | {"method": "gce"}
+        (other / "run.json").write_text(json.dumps(state | {"run": other.name, "condition": condition}))
+        worse = [row | {"method": "gce", "run": other.name, "dice": float(row["dice"]) - 0.05} for row in rows]
+        write_csv(other / "cases.csv", worse, CASE_COLUMNS)
+    return folder
+
+
+def test_what_cannot_be_compared_is_refused_in_one_line(reported):
+    with pytest.raises(UserError, match="compare=model"):
+        write_report(reported.parent, compare="model")
+    with pytest.raises(UserError, match="by=protocol"):
+        write_report(reported.parent, by=["protocol"])
+
+
+@pytest.mark.usefixtures("light")
+def test_groups_of_cases_and_data_sets_are_told_apart(tmp_path):
+    study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0, 1, 2), DATASETS, n_cases=6)
+    for file in study.glob("*/cases.csv"):
+        rows = list(csv.DictReader(file.read_text().splitlines()))
+        rows = [row | {"group_metal": "yes" if k % 2 else "no"} for k, row in enumerate(rows)]
+        write_csv(file, rows, CASE_COLUMNS)
+    report = write_report(study, by=["metal"]).parent
+    table = pd.read_csv(report / "tables" / "verdicts-by-group.csv")
+    assert sorted(table.group) == ["metal=no", "metal=no", "metal=yes", "metal=yes"]
+    assert set(table.n_cases) == {3}
+    assert "test, metal=yes" in text_of(report)
+
+    matrix = pd.read_csv(report / "tables" / "matrix.csv")
+    assert sorted(zip(matrix.test, matrix.noise_ratio, strict=True)) == [
+        *(("external_a", 0.0), ("external_a", 0.5), ("test", 0.0), ("test", 0.5)),
+    ]
+    assert "generalisation gap" in text_of(report)
+    assert_no_absent_number(report)
 
 
 def test_failure_half_way_keeps_the_report_that_was_there(reported, tmp_path, monkeypatch):
@@ -131,9 +311,8 @@ def test_failure_half_way_keeps_the_report_that_was_there(reported, tmp_path, mo
     def fail(*_: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(report_module, "_page", fail)
-    monkeypatch.setattr(report_module, "_curve_drawings", lambda *_: [])
-    monkeypatch.setattr(report_module, "_difference_drawings", lambda *_: [])
+    monkeypatch.setattr(write, "page", fail)
+    monkeypatch.setattr(write, "_parts", lambda *_: [])
     with pytest.raises(OSError, match="no space left"):
         write_report(study)
     assert sorted(file.name for file in study.iterdir()) == before
@@ -147,61 +326,24 @@ def test_report_never_replaces_a_folder_with_other_files(tmp_path):
         write_report(write_study(tmp_path / "demo", {0.0: 0.0}, (0,), n_cases=2), tmp_path / "thesis")
 
 
-def test_broken_picture_is_left_out(reported, tmp_path):
+def test_broken_picture_is_left_out(tmp_path):
     broken = tmp_path / run_name(1.0, 0) / "overlays" / "test--test_003.png"
     broken.parent.mkdir(parents=True)
     broken.write_bytes(b"\x89PNG broken")
-    assert report_module._embedded(broken) is None
-    assert report_module._embedded(tmp_path / "none.png") is None
+    assert pictures.embedded(broken) is None
+    assert pictures.embedded(tmp_path / "none.png") is None
 
 
-def means(**columns: object) -> pd.DataFrame:
-    rows = {"dataset": "test", "metric": "dice", "noise_ratio": [0.0, 0.5, 1.0], "mean": [0.9, 0.89, 0.8]}
-    return pd.DataFrame(rows | {"low": [0.88, 0.87, None], "high": [0.92, 0.91, None]} | columns)
+def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
+    study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=2)
+    opened = open_study(study)
+    many = pd.concat([opened.ledger] * 1200, ignore_index=True)
+    many.loc[many.index > 0, "state"] = "missing"
+    from dataclasses import replace
 
+    from mandseg.report.page import study_tables
 
-def test_curve_draws_means_and_their_intervals_at_their_ratios():
-    ax = plot_curve(means(), DICE, margin=0.02)
-    bars = next(item for item in ax.containers if isinstance(item, ErrorbarContainer))
-    line, _, (segments,) = bars
-    np.testing.assert_allclose(line.get_xydata(), [[0, 0.9], [0.5, 0.89], [1, 0.8]])
-    ends = [tuple(np.round(segment[:, 1], 6)) for segment in segments.get_segments()]
-    assert ends == [(0.88, 0.92), (0.87, 0.91), (0.8, 0.8)]  # an absent interval has no length
-
-
-@pytest.mark.parametrize(("metric", "edge"), [(DICE, 0.88), (HD95, 0.92)])
-def test_margin_lies_on_the_worse_side(metric, edge):
-    ax = plot_curve(means(), metric, margin=0.02)
-    (dashed,) = [line for line in ax.lines if line.get_color() == MARGIN]
-    assert dashed.get_ydata()[0] == pytest.approx(edge)
-
-
-def test_data_sets_stand_side_by_side_in_the_difference_plot():
-    table = pd.concat([means(dataset=name).rename(columns={"mean": "difference"}) for name in ("a", "b")])
-    ax = plot_differences(table[table.noise_ratio > 0], DICE, margin=0.02)
-    low, high = ax.get_xlim()
-    first, second = (bars[0].get_xydata()[:, 0] for bars in ax.containers)
-    assert (first < second).all()
-    assert low < first.min()
-    assert second.max() < high
-    np.testing.assert_allclose((first + second) / 2, [0.5, 1.0])
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert set(labels) == {"a", "b", "margin"}
-
-
-def test_data_sets_stay_inside_the_axes_when_only_one_ratio_is_compared():
-    rows = [{"dataset": name, "metric": "dice", "noise_ratio": 0.5, "difference": 0.0} for name in "abcd"]
-    ax = plot_differences(pd.DataFrame(rows).assign(low=None, high=None), DICE)
-    x = [bars[0].get_xydata()[0, 0] for bars in ax.containers]
-    assert ax.get_xlim()[0] < min(x) < max(x) < ax.get_xlim()[1]
-
-
-def test_learning_curve_skips_rows_without_a_value():
-    curves = pd.DataFrame({"noise_ratio": 0.0, "seed": 0, "step": [0, 1, 2], "val_dice": [0.1, None, 0.3]})
-    ax = plot_learning_curves(curves, "val_dice", "Validation Dice")
-    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0.1], [2, 0.3]])
-
-
-def test_report_leaves_the_style_of_other_figures_alone(reported):
-    assert mpl.rcParams["svg.fonttype"] == "path"
-    assert mpl.rcParams["axes.spines.top"]
+    opened = replace(opened, ledger=many)
+    words = page(opened, [], study_tables(opened), "", ())
+    assert "And 999 more: see not-done.csv." in words
+    assert "And 200 more: see runs.csv." in words

@@ -5,13 +5,13 @@ from dataclasses import fields
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from mandseg.bootstrap import Resampling, crossed_interval, degrees_of_freedom, mean_over_cases
+from mandseg.bootstrap import Resampling
+from mandseg.errors import UserError
 from mandseg.findings import headline, number, p_value, sentences
 from mandseg.margins import METRICS, Margins
-from mandseg.statistics import Analysis, Difference, Mean, analyse, as_table, holm, signed_rank
+from mandseg.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
+from mandseg.statistics import Analysis, analyse
 from study_fixture import case_row
 
 DICE = METRICS[0]
@@ -30,125 +30,12 @@ def table(dice: dict[tuple[float, int], list[float | None]], dataset: str = "tes
 
 
 def difference(analysis: Analysis, ratio: float, metric: str = "dice") -> Difference:
-    return next(row for row in analysis.differences if (row.noise_ratio, row.metric) == (ratio, metric))
+    return next(row for row in analysis.differences if (row.level, row.metric) == (ratio, metric))
 
 
-def numbers(rows: tuple[Mean, ...] | tuple[Difference, ...]) -> list[float]:
+def numbers(rows: tuple) -> list[float]:
     values = [getattr(row, field.name) for row in rows for field in fields(row)]
     return [value for value in values if isinstance(value, float)]
-
-
-def test_mean_counts_every_case_once_however_many_seeds_it_has():
-    scores = np.array([[0.8, 0.6], [1.0, np.nan]])  # case means 0.9 and 0.6
-    assert mean_over_cases(scores) == pytest.approx(0.75)
-
-
-def test_interval_of_one_seed_is_the_t_interval_of_its_cases():
-    rng = np.random.default_rng(1)
-    scores = rng.normal(0.8, 0.1, (1, 200))
-    interval = crossed_interval(scores, np.arange(200), Resampling(8_000))
-    low, high = stats.t.interval(0.95, 199, scores.mean(), stats.sem(scores[0]))
-    assert interval is not None
-    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.001)
-
-
-def test_interval_of_equal_seed_effects_widens_with_the_spread_between_seeds():
-    cases = np.linspace(0.7, 0.9, 40)
-    calm, wild = (cases + spread * np.array([[-1.0], [0.0], [1.0]]) for spread in (0.001, 0.05))
-    narrow, wide = (crossed_interval(scores, np.arange(40), QUICK) for scores in (calm, wild))
-    assert narrow is not None
-    assert wide is not None
-    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
-
-
-def test_degrees_of_freedom_are_those_of_the_level_that_varies():
-    rng = np.random.default_rng(2)
-    seeds, cases = rng.normal(0, 1, (3, 1)), rng.normal(0, 1, (1, 50))
-    assert degrees_of_freedom(seeds + 0 * cases, 50) == pytest.approx(2)
-    assert degrees_of_freedom(cases + 0 * seeds, 50) == pytest.approx(49)
-
-
-def test_cases_of_one_subject_are_drawn_together():
-    scores = np.repeat(np.random.default_rng(3).normal(0, 1, (1, 20)), 2, axis=1)  # every subject has two equal scans
-    apart = crossed_interval(scores, np.arange(40), Resampling(4000))
-    together = crossed_interval(scores, np.arange(40) // 2, Resampling(4000))
-    assert apart is not None
-    assert together is not None
-    assert (together.high - together.low) / (apart.high - apart.low) == pytest.approx(np.sqrt(2), rel=0.1)
-
-
-def test_same_seed_gives_the_same_interval_and_another_seed_another():
-    scores = np.random.default_rng(4).normal(0, 1, (3, 12))
-    first, again, other = (crossed_interval(scores, np.arange(12), Resampling(300, seed=seed)) for seed in (5, 5, 6))
-    assert first == again
-    assert first != other
-
-
-@pytest.mark.parametrize(
-    ("seed_spread", "case_spread", "n_seeds", "n_cases"),
-    [(0.0, 1.0, 3, 20), (1.0, 0.3, 3, 20), (0.3, 1.0, 5, 20), (0.3, 1.0, 1, 20)],
-    ids=["cases vary", "seeds vary", "both vary", "one seed, judged for itself"],
-)
-def test_interval_covers_the_truth_about_as_often_as_it_says(seed_spread, case_spread, n_seeds, n_cases):
-    rng = np.random.default_rng(7)
-    trials, hits = 200, 0
-    for trial in range(trials):
-        seeds = rng.normal(0, seed_spread, (n_seeds, 1))
-        scores = seeds + rng.normal(0, case_spread, (1, n_cases)) + rng.normal(0, 0.3, (n_seeds, n_cases))
-        truth = seeds.mean() if n_seeds == 1 else 0.0
-        interval = crossed_interval(scores, np.arange(n_cases), Resampling(200, seed=trial % 4))
-        assert interval is not None
-        hits += interval.low <= truth <= interval.high
-    assert 0.90 <= hits / trials <= 0.995  # 95 % +- 3 standard errors of 200 trials, a little room for skew above
-
-
-def test_no_difference_is_called_inferior_or_significant_about_as_rarely_as_it_says():
-    rng = np.random.default_rng(8)
-    wrong, significant, trials = 0, 0, 300
-    for _ in range(trials):
-        differences = rng.normal(-0.02, 0.02, (3, 20))  # exactly at the margin: neither verdict is right
-        interval = crossed_interval(differences, np.arange(20), Resampling(200))
-        assert interval is not None
-        wrong += interval.low > -0.02
-        significant += signed_rank(rng.normal(0, 0.02, 20))[0] <= 0.05
-    assert wrong / trials <= 0.05  # nominal 2.5 %
-    assert significant / trials <= 0.09  # nominal 5 %
-
-
-@pytest.mark.parametrize("n_cases", [3, 8, 20, 60])
-@pytest.mark.parametrize("decimals", [1, 6], ids=["ties and zeros", "no ties"])
-def test_signed_rank_agrees_with_scipy(n_cases, decimals):
-    differences = np.round(np.random.default_rng(n_cases).normal(0.1, 0.3, n_cases), decimals)
-    p, effect, _ = signed_rank(differences)
-    moved = differences[differences != 0]
-    assert p == pytest.approx(stats.wilcoxon(moved).pvalue)
-    ranks = stats.rankdata(abs(moved))
-    assert effect == pytest.approx((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
-
-
-def test_signed_rank_of_three_risen_cases_is_a_quarter_and_says_so():
-    p, effect, words = signed_rank(np.array([0.1, 0.2, 0.3]))
-    assert p == pytest.approx(2 * 0.5**3)
-    assert effect == 1.0
-    assert words == ("only 3 of the cases differ: p cannot fall below 0.25",)
-
-
-def test_rank_biserial_by_hand():
-    assert signed_rank(np.array([1.0, -2.0, 3.0]))[1] == pytest.approx((1 - 2 + 3) / 6)
-
-
-def test_all_zero_differences_are_said_in_words():
-    assert signed_rank(np.zeros(5)) == (1.0, 0.0, ("all differences are zero",))
-
-
-def test_rounding_noise_makes_no_tie_a_difference():
-    assert signed_rank(np.array([0.3 - 0.1 - 0.2, 0.0])) == (1.0, 0.0, ("all differences are zero",))
-
-
-@pytest.mark.parametrize("n_ratios", [1, 2, 3, 9])
-def test_holm_agrees_with_statsmodels(n_ratios):
-    p_values = list(np.round(np.random.default_rng(n_ratios).uniform(0, 0.2, n_ratios), 2))
-    assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
 def test_difference_pairs_the_same_seed_and_case():
@@ -172,10 +59,13 @@ def test_known_loss_gets_its_verdicts():
     analysis = analyse(table(dice), resampling=QUICK)
     assert [row.verdict for row in analysis.differences_of("test", "dice")] == [
         "non-inferior",
-        "inconclusive",
+        "not shown",
         "inferior",
     ]
     assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
+    (said,) = sentences(analysis)
+    assert "By the mean losses alone, the largest tested ratio within the margin is " in said
+    assert "The fitted loss reaches the margin at noise ratio 0." in said
     assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
     dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (dice_tolerance.tolerated, dice_tolerance.stopped_at) == (0.2, 0.5)
@@ -222,6 +112,106 @@ def test_worse_is_upwards_for_distances():
     row = difference(analysis, 0.5, "hd95_mm")
     assert row.difference == pytest.approx(-3.0)
     assert row.verdict == "non-inferior"
+
+
+def missed_at(ratio: float) -> pd.DataFrame:
+    """Two ratios of equal scores; at one of them the first case is missed by one seed of two."""
+    rows = [
+        case_row(r, seed, "test", f"c{k}", 0.8 + 0.01 * k, "missed" if (r, seed, k) == (ratio, 0, 0) else "scored")
+        for r in (0.0, 0.5)
+        for seed in (0, 1)
+        for k in range(8)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis():
+    analysis = analyse(missed_at(0.5), resampling=QUICK)
+    assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
+    assert difference(analysis, 0.5).notes[-1] == (
+        "1 missed predictions count with worst-case scores: rare ones make the interval too narrow"
+    )
+    without = analysis.without_missed
+    assert without is not None
+    assert difference(without, 0.5).difference == pytest.approx(0.0)
+    assert "1 of 16 case-seed pairs are missing" in difference(without, 0.5).notes
+    missed = [analysis.mean("test", "dice", ratio) for ratio in (0.0, 0.5)]
+    assert [(mean.n_missed, mean.n_predictions) for mean in missed if mean] == [(0, 16), (1, 16)]
+    assert without.without_missed is None
+
+
+def test_without_missed_cases_there_is_no_second_analysis():
+    assert analyse(table({(0.0, 0): [0.9, 0.8], (0.5, 0): [0.9, 0.8]}), resampling=QUICK).without_missed is None
+
+
+def test_a_ratio_at_which_all_is_missed_is_worst_in_one_analysis_and_absent_from_the_other():
+    rows = [case_row(r, 0, "test", f"c{k}", 0.8, "missed" if r else "scored") for r in (0.0, 0.5) for k in range(4)]
+    analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
+    assert difference(analysis, 0.5).difference == pytest.approx(-0.8)
+    assert analysis.without_missed is not None
+    assert analysis.without_missed.levels == [0.0]
+    assert analysis.without_missed.notes == ("only noise ratio 0 has been run: there is nothing to compare",)
+
+
+def test_gap_and_interaction_compare_data_sets_at_every_ratio():
+    rng = np.random.default_rng(11)
+    level = {"home": 0.9, "away": 0.8}
+    loss = {"home": 0.0, "away": 0.04}
+    rows = [
+        case_row(ratio, seed, name, f"{name}{k}", level[name] + base - ratio * loss[name] + rng.normal(0, 0.002))
+        for name in level
+        for k, base in enumerate(rng.normal(0, 0.01, 30))
+        for ratio in (0.0, 1.0)
+        for seed in (0, 1, 2)
+    ]
+    analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
+    gaps = {row.level: row.value for row in analysis.gaps if row.metric == "dice"}
+    assert gaps == pytest.approx({0.0: -0.1, 1.0: -0.14}, abs=0.01)
+    (interaction,) = [row for row in analysis.interactions if row.metric == "dice"]
+    assert interaction.value == pytest.approx(-0.04, abs=0.002)
+    assert interaction.low is not None
+    assert interaction.high is not None
+    assert interaction.low < -0.04 < interaction.high < 0
+    assert (interaction.dataset, interaction.reference_dataset) == ("away", "home")
+
+
+def test_parts_of_a_data_set_are_not_compared_with_it():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    cases = {(0.0, 0): steady, (0.5, 0): steady}
+    part = table({key: values[:3] for key, values in cases.items()}, "part")
+    analysis = analyse(pd.concat([table(cases), part]), resampling=QUICK)
+    assert (analysis.gaps, analysis.interactions) == ((), ())
+    assert analysis.notes == (
+        "data set part shares 3 of its 3 subjects with test: the two are not compared with each other",
+    )
+
+
+def test_case_that_is_there_twice_is_refused():
+    cases = table({(0.0, 0): [0.9, 0.8]})
+    with pytest.raises(UserError, match="case c00 of data set test: scored twice at one level with seed 0"):
+        analyse(pd.concat([cases, cases]))
+
+
+def test_same_table_gives_the_same_analysis():
+    rng = np.random.default_rng(12)
+    cases = table({(r, s): list(rng.uniform(0.7, 0.9, 9)) for r in (0.0, 0.2, 0.5) for s in range(3)})
+    assert analyse(cases, resampling=QUICK) == analyse(cases.sample(frac=1, random_state=1), resampling=QUICK)
+
+
+def test_finding_is_about_the_primary_metric():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    cases = table({(r, s): steady for r in (0.0, 0.5) for s in (0, 1)})
+    analysis = analyse(cases, resampling=QUICK, primary="hd95_mm")
+    assert headline(analysis) == (
+        "At every tested noise ratio, up to 0.5, mean HD95 stays within 1 mm of training on clean labels on test."
+    )
+    assert "mean HD95 is 5.50" in sentences(analysis)[0]
+
+
+def test_empty_table_is_said():
+    analysis = analyse(table({(0.0, 0): [0.9]}).iloc[:0])
+    assert analysis.notes == ("no case was scored: there is nothing to analyse",)
+    assert headline(analysis) == "No run is done yet: there is nothing to report."
 
 
 def test_missed_cases_stay_in_the_mean_and_are_counted():
@@ -277,9 +267,16 @@ def test_awkward_tables_give_words_and_never_nan(dice):
     for row in analysis.differences:
         assert row.p is not None or row.notes
         assert row.low is not None or row.notes
-    words = [headline(analysis), *sentences(analysis)]
+    kinds = {Tolerance: analysis.tolerances, Crossing: analysis.crossings, MixedCheck: analysis.mixed}
+    for rows in kinds.values():
+        assert np.isfinite(numbers(rows)).all()
+    words = [headline(analysis), *sentences(analysis), *analysis.notes, *(row.words for row in analysis.crossings)]
     text = " ".join(
-        [*words, as_table(analysis.means, Mean).to_csv(), as_table(analysis.differences, Difference).to_csv()]
+        [
+            *(*words, as_table(analysis.means, Mean).to_csv(), as_table(analysis.differences, Difference).to_csv()),
+            *(as_table(rows, kind).to_csv() for kind, rows in kinds.items()),
+            curve_table(analysis.crossings).to_csv(),
+        ]
     )
     assert "nan" not in text.lower()
     assert len(words) > 1

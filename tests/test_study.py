@@ -5,6 +5,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -93,7 +94,7 @@ def test_run_that_holds_its_lock_but_has_not_written_its_record_is_running(study
         ("run.json", '{"state": "do', "run.json cannot be read"),
         ("run.json", "[]", "run.json holds no condition"),
         ("run.json", '{"state": "done", "condition": {"seed": 1}}', "run.json: the condition lacks noise_ratio, data"),
-        ("cases.csv", "", "cases.csv cannot be read: No columns to parse from file"),
+        ("cases.csv", "", "cases.csv is empty"),
         ("cases.csv", "run,dataset\n", "cases.csv lacks the columns noise_ratio"),
         ("cases.csv", b"\xff\xfe\x00", "cases.csv cannot be read"),
         ("cases.csv", 'run,"dataset\nx', "cases.csv"),
@@ -187,6 +188,49 @@ def test_same_condition_twice_is_used_once_and_said(study):
         opened.problems[-1]
         == f"the same condition was run more than once, the first is used: {run_name(0.5, 1)}, again"
     )
+
+
+def test_runs_of_another_study_or_of_other_code_are_said(study):
+    versions = {"mandseg": "0.1.0", "torch": "2.13.0", "code": "def5678"}
+    edit_record(run_of(study), study="elsewhere", versions=versions)
+    lines = (
+        f"runs of different studies, counted all the same: demo (3 runs); elsewhere ({run_of(study).name})",
+        f"runs of different code versions, counted all the same: abc1234 (3 runs); def5678 ({run_of(study).name})",
+    )
+    assert open_study(study).problems == lines
+    assert all(line in printed_status(study)[1] for line in lines)
+
+
+def test_study_that_was_renamed_is_no_mixture(study):
+    renamed = study.rename(study.with_name("other"))
+    assert open_study(renamed).problems == ()
+
+
+def test_status_reads_no_score(study, monkeypatch):
+    monkeypatch.setattr("mandseg.run_folder.pd.read_csv", lambda *_, **__: pytest.fail("a table was read"))
+    monkeypatch.setattr("mandseg.study._read_grid", lambda path, _: pd.DataFrame({"run": [run_of(path).name]}))
+    assert printed_status(study)[0] == 0
+
+
+def test_status_lists_the_first_of_many_open_runs(study, monkeypatch):
+    monkeypatch.setattr("mandseg.study.LISTED_RUNS", 2)
+    for seed in (7, 8, 9):
+        add_to_grid(study, 1.0, seed)
+    code, text = printed_status(study)
+    assert code == 1
+    assert "ratio1-seed8" in text
+    assert "ratio1-seed9" not in text
+    assert "and 1 more" in text
+
+
+def test_declared_analysis_comes_with_the_study(study):
+    assert open_study(study).declaration.notes == (
+        "no run declares a primary metric or margins: the defaults are used",
+    )
+    for config in study.glob("*/config.yaml"):
+        config.write_text(config.read_text() + "analysis:\n  primary: hd95_mm\n  margins: {}\n")
+    declaration = open_study(study).declaration
+    assert (declaration.primary, declaration.is_declared, declaration.notes) == ("hd95_mm", True, ())
 
 
 @pytest.mark.parametrize(

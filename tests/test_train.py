@@ -66,6 +66,12 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
     assert set(table.noise_ratio) == {0.0, 0.5}
     assert table[["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]].notna().all().all()
     assert sorted(pd.read_csv(noisy / "noise_plan.csv").label) == ["noisy", "noisy", "reference", "reference"]
+    assert {f"{group}_cases_dice_to_noisy" for group in ("noisy", "clean")} <= set(
+        pd.read_csv(clean / "learning_curve.csv").dropna(axis=1, how="all")
+    )
+    applied = pd.read_csv(noisy / "noise_applied.csv")
+    assert sorted(applied.label) == ["noisy", "noisy", "reference", "reference"]
+    assert applied.dice.between(0.7, 0.99).all()
     pictures = {picture.name.split("--")[0] for picture in clean.glob("overlays/*.png")}
     assert pictures == {"validation", "test"}
     assert not list(clean.glob(".predictions*"))

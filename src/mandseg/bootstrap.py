@@ -1,16 +1,18 @@
-"""Crossed bootstrap: an interval for a mean over seeds x cases where all seeds are tested on the same cases.
+"""Crossed bootstrap: the distribution of a mean over seeds x cases where all seeds are tested on the same cases.
 
-In: an array of scores (S seeds, C cases), NaN where a cell is missing. Out: the mean and its interval.
+In: an array of scores (S seeds, C cases), NaN where a cell is missing. Out: the mean with intervals and p-values.
 """
 
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
-Floats = NDArray[np.float64]
+from mandseg.variance import Floats, Spread, mean_over_cases, mean_squares
+
+Z_GRID = np.linspace(-3.5, 3.5, 142)  # standard normal quantiles at which a distribution is read to give p-values
 
 
 @dataclass(frozen=True)
@@ -33,94 +35,162 @@ class Resampling:
     confidence: float = 0.95
     seed: int = 0
 
-
-def case_means(scores: Floats) -> Floats:
-    """Mean over the seeds of each case. (S, C) -> (C,), NaN for a case without any score."""
-    present = np.isfinite(scores)
-    total, count = np.where(present, scores, 0.0).sum(axis=0), present.sum(axis=0)
-    means: Floats = np.divide(total, count, out=np.full(scores.shape[1], np.nan), where=count > 0)
-    return means
+    @property
+    def tail(self) -> float:
+        """One-sided error of each end of an interval."""
+        return (1 - self.confidence) / 2
 
 
-def mean_over_cases(scores: Floats) -> float:
-    """Mean over cases of the mean over seeds: every case counts once, however many seeds it has."""
-    return float(np.nanmean(case_means(scores)))
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """An estimate, its resamples, and how far these must be stretched because there are few seeds or cases.
+
+    Attributes:
+        estimate: The value of the data.
+        resamples: (B,) values of resampled data, scaled to the estimate's unbiased variance.
+        spread: Where that variance comes from.
+        resampling: How they were drawn.
+    """
+
+    estimate: float
+    resamples: Floats = field(repr=False)
+    spread: Spread
+    resampling: Resampling
+
+    @property
+    def standard_error(self) -> float:
+        """Standard deviation of the estimate over studies like this one."""
+        return float(np.sqrt(self.spread.variance))
+
+    @cached_property
+    def interval(self) -> Interval:
+        """The two-sided interval."""
+        low, high = self.bounds(np.array([self.resampling.tail, 1 - self.resampling.tail]))
+        return Interval(float(low), float(high))
+
+    @cached_property
+    def stretched(self) -> Floats:
+        """(B,) resamples stretched so that their percentiles are the ends of :attr:`interval`."""
+        moved = self.resamples - self.estimate
+        tail = self.resampling.tail
+        return self.estimate + moved * self.spread.quantile(1 - tail) / special.ndtri(1 - tail)
+
+    def bounds(self, tails: Floats) -> Floats:
+        """One-sided bounds: the value below which the truth lies with an error of each tail probability (not 0.5)."""
+        moved = np.quantile(self.resamples, tails) - self.estimate
+        outward = np.where(tails < 0.5, np.minimum(moved, 0.0), np.maximum(moved, 0.0))
+        bounds: Floats = self.estimate + outward * self.spread.quantiles(tails) / special.ndtri(tails)
+        return bounds
+
+    def p_below(self, value: float) -> float:
+        """One-sided p of "the truth is ``value`` or more", small where it is shown to be less.
+
+        The smallest error at which a one-sided interval stays below ``value``; never below 1 / (resamples + 1).
+        """
+        tails, bounds = self._curve
+        p = 1 - float(np.interp(value, bounds, tails, left=0.0, right=1.0))
+        return min(max(p, 1 / (self.resampling.n_resamples + 1)), 1.0)
+
+    def p_above(self, value: float) -> float:
+        """One-sided p of "the truth is ``value`` or less"."""
+        tails, bounds = self._curve
+        p = float(np.interp(value, bounds, tails, left=0.0, right=1.0))
+        return min(max(p, 1 / (self.resampling.n_resamples + 1)), 1.0)
+
+    def p_different(self, value: float) -> float:
+        """Two-sided p of "the truth is ``value``"."""
+        return min(1.0, 2 * min(self.p_above(value), self.p_below(value)))
+
+    @cached_property
+    def _curve(self) -> tuple[Floats, Floats]:
+        """Tail probabilities, those of the interval's ends among them, and the ascending bounds that belong to them."""
+        end = special.ndtri(self.resampling.tail)
+        tails = special.ndtr(np.sort(np.append(Z_GRID, [end, -end])))
+        return tails, np.maximum.accumulate(self.bounds(tails))
 
 
-def crossed_interval(scores: Floats, subjects: NDArray[np.intp], resampling: Resampling) -> Interval | None:
-    """Interval of :func:`mean_over_cases`, seeds and subjects resampled independently.
+def resampled_mean(
+    scores: Floats, subjects: NDArray[np.intp], resampling: Resampling, stream: int = 0
+) -> Distribution | None:
+    """Distribution of the mean over cases, seeds and subjects resampled independently.
 
     One seed fewer and one subject fewer than there are is drawn each time, which makes the resampled variance unbiased
-    (Rao and Wu 1988, doi 10.1080/01621459.1988.10478591), and the percentile interval is widened from the normal to the
-    t distribution with Satterthwaite's degrees of freedom: three seeds are few. With one seed only subjects are drawn.
+    for seeds and for subjects (Rao and Wu 1988, doi 10.1080/01621459.1988.10478591). Single case-seed pairs are drawn
+    with both, so that their variance comes three times; the resamples are scaled to the variance that the two-way
+    analysis of variance gives. With one seed only subjects are drawn.
 
     Args:
         scores: (S, C), NaN for missing cells; every row and column holds at least one score.
         subjects: (C,) number of the subject of each case, 0 to n - 1; cases of one subject are drawn together.
         resampling: Number of resamples, confidence and seed.
+        stream: Number of the data set: subjects of two data sets are drawn independently, seeds together.
 
     Returns:
         None with fewer than two subjects, or where missing cells leave too many resamples empty.
     """
-    n_subjects = len(np.unique(subjects))
-    if n_subjects < 2:
+    if len(np.unique(subjects)) < 2:
         return None
-    means = _resampled_means(scores, subjects, resampling)
-    if len(means) < 0.95 * resampling.n_resamples:
+    drawn = draw_means(scores, subjects, resampling, stream)
+    if not np.isfinite(drawn).all():
         return None
-    tail = (1 - resampling.confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    widening = stats.t.ppf(1 - tail, degrees_of_freedom(scores, n_subjects)) / stats.norm.ppf(1 - tail)
-    mean = mean_over_cases(scores)
-    return Interval(mean - float(widening * max(mean - low, 0.0)), mean + float(widening * max(high - mean, 0.0)))
+    return calibrated(mean_over_cases(scores), drawn, mean_squares(scores, subjects).spread, resampling)
 
 
-def _resampled_means(scores: Floats, subjects: NDArray[np.intp], resampling: Resampling) -> Floats:
-    """(S, C) -> (B,): a mean is a weighted sum, so all resamples are one product of weights and scores."""
-    seed_weights, subject_weights = _weights(len(scores), int(subjects.max()) + 1, resampling)
-    present = np.isfinite(scores)
-    count = seed_weights @ present  # (B, C)
-    total = seed_weights @ np.where(present, scores, 0.0)
-    means = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
-    weights = subject_weights[:, subjects] * (count > 0)
-    drawn = weights.sum(axis=1)
+def calibrated(estimate: float, drawn: Floats, spread: Spread, resampling: Resampling) -> Distribution:
+    """Resamples scaled about the estimate from the variance that resampling gives to the unbiased one."""
+    scale = np.sqrt(spread.variance / spread.resampled) if spread.resampled > 0 else 1.0
+    return Distribution(estimate, estimate + scale * (drawn - estimate), spread, resampling)
+
+
+def draw_means(scores: Floats, subjects: NDArray[np.intp], resampling: Resampling, stream: int = 0) -> Floats:
+    """(S, C) -> (B,): a mean is a weighted sum, so all resamples are one product of weights and scores.
+
+    A resample that draws no score at all is filled by another one; NaN where that is more than one in twenty.
+    """
+    seed_weights = _seed_weights(len(scores), resampling)
+    weights = _case_weights(subjects, resampling, stream)  # (C, B)
+    holed = np.flatnonzero(~np.isfinite(scores).all(axis=0))
+    whole = scores if not len(holed) else np.where(np.isin(np.arange(scores.shape[1]), holed), 0.0, scores)
+    total = np.einsum("bs,sb->b", seed_weights, whole @ weights) / seed_weights[0].sum()
+    drawn = weights.sum(axis=0)
+    if len(holed):
+        means, count = _holed_means(scores[:, holed], seed_weights)
+        total += (means * weights[holed].T).sum(axis=1)
+        drawn -= (weights[holed].T * (count == 0)).sum(axis=1)
     filled = drawn > 0
-    return np.asarray((means * weights).sum(axis=1)[filled] / drawn[filled], dtype=np.float64)
+    if filled.mean() < 0.95:
+        return np.full(len(total), np.nan)
+    return np.resize(total[filled] / drawn[filled], len(total))
+
+
+def _case_weights(subjects: NDArray[np.intp], resampling: Resampling, stream: int) -> Floats:
+    """(C, B) how often each case is drawn: as often as its subject."""
+    weights = _subject_weights(int(subjects.max()) + 1, resampling, stream)
+    return weights if np.array_equal(subjects, np.arange(len(weights))) else weights[subjects]
+
+
+def _holed_means(scores: Floats, seed_weights: Floats) -> tuple[Floats, Floats]:
+    """Mean over the drawn seeds of cases that lack some, and how many scores it is from: (B, C) each."""
+    present = np.isfinite(scores)
+    count = seed_weights @ present
+    total = seed_weights @ np.where(present, scores, 0.0)
+    return np.divide(total, count, out=np.zeros_like(total), where=count > 0), count
 
 
 @lru_cache(maxsize=8)
-def _weights(n_seeds: int, n_subjects: int, resampling: Resampling) -> tuple[Floats, Floats]:
-    """How often each seed (B, S) and each subject (B, n) is drawn; the same for every metric and ratio."""
-    rng = np.random.default_rng(resampling.seed)
-    return _draws(rng, n_seeds, resampling.n_resamples), _draws(rng, n_subjects, resampling.n_resamples)
+def _seed_weights(n_seeds: int, resampling: Resampling) -> Floats:
+    """(B, S) how often each seed is drawn: the same for every data set, metric and level."""
+    return _draws(np.random.default_rng([resampling.seed, 0]), n_seeds, resampling.n_resamples)
+
+
+@lru_cache(maxsize=8)
+def _subject_weights(n_subjects: int, resampling: Resampling, stream: int) -> Floats:
+    """(n, B) how often each subject is drawn: the same for every metric and level of a data set."""
+    draws = _draws(np.random.default_rng([resampling.seed, 1, stream]), n_subjects, resampling.n_resamples)
+    return np.ascontiguousarray(draws.T)
 
 
 def _draws(rng: np.random.Generator, n: int, n_resamples: int) -> Floats:
     if n == 1:
         return np.ones((n_resamples, 1))
     return rng.multinomial(n - 1, np.full(n, 1 / n), size=n_resamples).astype(np.float64)
-
-
-def degrees_of_freedom(scores: Floats, n_subjects: int) -> float:
-    """Satterthwaite's degrees of freedom of the mean of a crossed table, from its two-way analysis of variance.
-
-    Between S - 1, where the seeds make all the variance, and about n - 1, where the subjects do. Missing cells take the
-    value that their row and column predict.
-    """
-    n_seeds, n_cases = scores.shape
-    if n_seeds == 1:
-        return n_subjects - 1
-    by_case, by_seed, grand = case_means(scores), case_means(scores.T), mean_over_cases(scores)
-    expected = by_seed[:, None] + by_case[None, :] - grand
-    residual = np.where(np.isfinite(scores), scores - expected, 0.0)
-    between_seeds = n_cases * np.square(by_seed - grand).sum() / (n_seeds - 1)
-    between_cases = n_seeds * np.square(by_case - grand).sum() / (n_subjects - 1)
-    rest = np.square(residual).sum() / ((n_seeds - 1) * (n_subjects - 1))
-    spread = (
-        between_seeds**2 / (n_seeds - 1)
-        + between_cases**2 / (n_subjects - 1)
-        + rest**2 / ((n_seeds - 1) * (n_subjects - 1))
-    )
-    fewest = min(n_seeds, n_subjects) - 1
-    variance = max(between_seeds + between_cases - rest, 0.0)
-    return float(max(variance**2 / spread, fewest)) if spread > 0 else float(n_subjects - 1)

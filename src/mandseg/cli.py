@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | fidelity | train | status | report | sync | dashboard``.
+"""The command line: ``mandseg prepare | check | audit | train | status | report`` and what goes with them.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -198,14 +198,51 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
 def report(
     study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
+    compare: Annotated[
+        str, typer.Option(help="What is compared: noise_ratio, method, model, noise, data or variant.")
+    ] = "noise_ratio",
+    baseline: Annotated[
+        str | None, typer.Option(help="What the others are compared with; default: ratio 0, else the most frequent.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Groups of cases to look at as well, by column: protocol,annotator.")] = "",
+    primary: Annotated[
+        str | None, typer.Option(help="The metric of the finding, e.g. hd95_mm; default: as declared before the runs.")
+    ] = None,
+    pdf: Annotated[bool, typer.Option(help="Print report.pdf, too, where there is a Chromium.")] = True,
 ) -> None:
-    """Write the study's report: a page with curves, tables and pictures, and the same as CSV.
+    """Write the study's report: a page, its PDF, figures, tables as CSV and LaTeX, the methods in words.
 
-    Example: [bold]mandseg report outputs/openkbp[/bold]
+    Examples: [bold]mandseg report outputs/openkbp[/bold]
+
+    [bold]mandseg report outputs/openkbp --compare method --by protocol,annotator[/bold]
     """
     import mandseg.report
 
-    print(mandseg.report.write_report(study, out))
+    names = [name.strip() for name in by.split(",") if name.strip()]
+    page = mandseg.report.write_report(
+        study, out, compare=compare, baseline=baseline, by=names, primary=primary, pdf=pdf
+    )
+    print(page)
+
+
+@app.command("plan-study")
+def plan_study(
+    pilot: Annotated[Path, typer.Argument(help="A study's folder, or a pooled cases.csv such as a report's.")],
+    margin: Annotated[float, typer.Option(help="The loss that counts as no loss, in the metric's unit.")],
+    power: Annotated[float, typer.Option(help="How often the planned study is to show it.")] = 0.8,
+    metric: Annotated[str, typer.Option(help="dice, hd95_mm, assd_mm, nsd_1mm or nsd_2mm.")] = "dice",
+    loss: Annotated[float, typer.Option(help="The true loss that is assumed.")] = 0.0,
+    dataset: Annotated[str | None, typer.Option(help="Data set of the pilot; default: the first.")] = None,
+    ratio: Annotated[float | None, typer.Option(help="Noise ratio of the pilot; default: the most variable.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: plan in the study.")] = None,
+) -> None:
+    """Say how many test cases and seeds a study needs, from the variation that a pilot shows.
+
+    Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
+    """
+    import mandseg.planning
+
+    print(mandseg.planning.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
 
 
 @app.command()

@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.declaration import declare
 from mandseg.errors import UserError
 from mandseg.plan import check_ratio
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
     {
-        *("hydra", "study", "trainer", "tracking", "eval", "evaluation"),
+        *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
         *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug"),
     }
 )
@@ -35,13 +36,15 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, or the smallest piece no share.
+        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, the smallest piece no share, or
+            the analysis names an unknown metric or no margin.
     """
     check_ratio(cfg.noise_ratio)
     if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
         raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
     if not 0 <= cfg.evaluation.smallest_piece <= 1:
         raise UserError(f"evaluation.smallest_piece={cfg.evaluation.smallest_piece}: expected a share, 0 to 1")
+    declare(cast(dict[str, Any], OmegaConf.to_container(cfg.analysis, resolve=True)))
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),

@@ -2,12 +2,27 @@
 
 from collections.abc import Sequence
 
-from mandseg.margins import METRICS, Metric
-from mandseg.statistics import Analysis, Difference, Mean, Tolerance
+from mandseg.comparison import Comparison
+from mandseg.margins import Metric, metric_named
+from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
+from mandseg.statistics import Analysis
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"
-DICE = METRICS[0]
+VERDICTS = {
+    "non-inferior": "no worse than the margin allows",
+    "inferior": "worse than the margin allows",
+    "not shown": "which neither keeps nor clearly breaks the margin",
+    "no margin": "for which no margin is stated",
+    "not comparable": "which cannot be compared",
+}
+SHOWN = {
+    "non-inferior": "shown to be non-inferior",
+    "inferior": "shown to be inferior",
+    "not shown": "not shown to be either",
+    "no margin": "without a margin",
+    "not comparable": "not comparable",
+}
 
 
 def number(value: float | None, decimals: int, signed: bool = False) -> str:
@@ -18,11 +33,11 @@ def number(value: float | None, decimals: int, signed: bool = False) -> str:
     return (text if float(text) else f"{0:.{decimals}f}").replace("-", MINUS)
 
 
-def span(row: Mean | Difference, metric: Metric) -> str:
+def span(row: Mean | Difference | MixedCheck | Contrast, metric: Metric) -> str:
     """Both ends of an interval, or a dash."""
     if row.low is None or row.high is None:
         return ABSENT
-    signed = isinstance(row, Difference)
+    signed = not isinstance(row, Mean)
     return f"{number(row.low, metric.decimals, signed)} to {number(row.high, metric.decimals, signed)}"
 
 
@@ -34,37 +49,69 @@ def p_value(p: float | None) -> str:
 
 
 def headline(analysis: Analysis) -> str:
-    """One sentence: the noise ratio up to which mean Dice holds, or why it cannot be given."""
-    ratios = sorted({row.noise_ratio for row in analysis.means})
-    if not ratios:
+    """One sentence: what the primary metric shows, or why nothing can be said."""
+    levels, comparison, metric = analysis.levels, analysis.comparison, metric_named(analysis.primary)
+    if not levels:
         return "No run is done yet: there is nothing to report."
-    if len(ratios) == 1:
-        return f"Only noise ratio {ratios[0]:g} has been run: there is no curve yet."
-    if 0.0 not in ratios:
-        return "No run at noise ratio 0 is done: the loss against clean labels cannot be given."
-    rows = [row for row in analysis.tolerances if row.metric == DICE.column]
-    if not rows:
-        return "No margin is stated for Dice: no tolerated noise ratio can be given."
-    sentence = _tolerance_sentence(rows, ratios[1], ratios[-1])
+    if len(levels) == 1:
+        none = "curve" if comparison.is_dose else "comparison"
+        return f"Only {comparison.name(levels[0])} has been run: there is no {none} yet."
+    if comparison.baseline not in levels:
+        return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
+    if analysis.margins.of(metric) is None:
+        return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
+    sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
     one_seed = all(row.n_seeds <= 1 for row in analysis.differences)
     return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
 
 
-def _tolerance_sentence(rows: Sequence[Tolerance], first: float, last: float) -> str:
+def _loss_of(comparison: Comparison) -> str:
+    return "the loss against clean labels" if comparison.is_dose else "differences from it"
+
+
+def _wanted(comparison: Comparison) -> str:
+    return "no tolerated noise ratio" if comparison.is_dose else "no verdict"
+
+
+def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
     """Data sets grouped by the ratio they tolerate, the largest ratio first."""
-    kept = f"within {rows[0].margin:g} of training on clean labels"
+    rows = [row for row in analysis.tolerances if row.metric == metric.column and not row.group]
+    first, last = analysis.levels[1], analysis.levels[-1]
+    kept = f"within {_amount(rows[0].margin, metric)} of training on clean labels"
     groups: dict[float | None, list[str]] = {}
     for row in sorted(rows, key=lambda row: -(row.tolerated or 0.0)):
         groups.setdefault(row.tolerated, []).append(row.dataset)
     lost = groups.pop(None, [])
     if not groups:
-        return f"Already at noise ratio {first:g}, mean Dice is not shown to stay {kept} {_where(lost, rows)}."
+        return (
+            f"Already at noise ratio {first:g}, mean {metric.label} is not shown to stay {kept} {_where(lost, rows)}."
+        )
     (most, names), *others = groups.items()
     reach = f"At every tested noise ratio, up to {last:g}" if most == last else f"Up to a noise ratio of {most:g}"
-    parts = [f"{reach}, mean Dice stays {kept} {_where(names, rows)}"]
+    parts = [f"{reach}, mean {metric.label} stays {kept} {_where(names, rows)}"]
     parts += [f"up to {ratio:g} on {_listed(names)}" for ratio, names in others]
     parts += [f"on {_listed(lost)}, not even {first:g} is shown to be tolerated"] if lost else []
     return "; ".join(parts) + "."
+
+
+def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
+    """For each level and data set the verdict in words."""
+    rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
+    margin, compared = _amount(analysis.margins.of(metric) or 0.0, metric), analysis.comparison
+    parts = []
+    for level in dict.fromkeys(row.level for row in rows):
+        verdicts: dict[str, list[str]] = {}
+        for row in rows:
+            if row.level == level:
+                verdicts.setdefault(row.verdict, []).append(row.dataset)
+        told = ", ".join(f"{SHOWN[said]} on {_listed(names)}" for said, names in verdicts.items())
+        parts.append(f"{compared.name(level)} is {told}")
+    sentence = f"Against {compared.name(compared.baseline)}, with a margin of {margin} in mean {metric.label}: "
+    return f"{sentence}{'; '.join(parts)}."
+
+
+def _amount(margin: float, metric: Metric) -> str:
+    return f"{margin:g} {metric.unit}".strip()
 
 
 def _where(names: Sequence[str], rows: Sequence[Tolerance]) -> str:
@@ -72,45 +119,69 @@ def _where(names: Sequence[str], rows: Sequence[Tolerance]) -> str:
 
 
 def sentences(analysis: Analysis) -> list[str]:
-    """For each data set: Dice with clean labels, the last tolerated ratio and the first that is not."""
+    """For each data set: the primary metric at the baseline, the last tolerated ratio and the first that is not."""
+    metric = metric_named(analysis.primary)
     lines = []
-    for dataset in dict.fromkeys(row.dataset for row in analysis.means):
-        means = [row for row in analysis.means if (row.dataset, row.metric) == (dataset, DICE.column)]
+    for dataset in analysis.datasets:
+        means = analysis.of(analysis.means, dataset, metric.column)
         if means:
-            parts = [_mean_words(means[0]), *_difference_words(analysis, dataset)]
+            parts = [_mean_words(means[0], metric, analysis), *_difference_words(analysis, dataset, metric)]
             lines.append(" ".join(parts))
     return lines
 
 
-def _mean_words(mean: Mean) -> str:
-    interval = f"95 % interval {span(mean, DICE)}" if mean.low is not None else "no interval"
+def _mean_words(mean: Mean, metric: Metric, analysis: Analysis) -> str:
+    interval = f"{_percent(analysis)} interval {span(mean, metric)}" if mean.low is not None else "no interval"
     missed = f", {mean.n_missed} of {mean.n_predictions} predictions are empty" if mean.n_missed else ""
     return (
-        f"{mean.dataset}: at noise ratio {mean.noise_ratio:g}, mean Dice is {number(mean.mean, DICE.decimals)} "
-        f"({interval}; {_count(mean.n_cases, 'case')}, {_count(mean.n_seeds, 'seed')}{missed})."
+        f"{mean.dataset}: at {analysis.comparison.name(mean.level)}, mean {metric.label} is "
+        f"{number(mean.mean, metric.decimals)} ({interval}; {_count(mean.n_cases, 'case')}, "
+        f"{_count(mean.n_seeds, 'seed')}{missed})."
     )
 
 
-def _difference_words(analysis: Analysis, dataset: str) -> list[str]:
-    rows = {row.noise_ratio: row for row in analysis.differences_of(dataset, DICE.column)}
-    tolerance = next((t for t in analysis.tolerances if (t.dataset, t.metric) == (dataset, DICE.column)), None)
+def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[str]:
+    rows = {row.level: row for row in analysis.differences_of(dataset, metric.column)}
+    if not analysis.comparison.is_dose:
+        return [_one_difference(row, metric, analysis) for row in rows.values()]
+    tolerance = next(iter(analysis.of(analysis.tolerances, dataset, metric.column)), None)
     if tolerance is None:
         return []
     told = [ratio for ratio in (tolerance.tolerated, tolerance.stopped_at) if ratio is not None]
-    return [_one_difference(rows[ratio]) for ratio in told]
+    crossing = next(iter(analysis.of(analysis.crossings, dataset, metric.column)), None)
+    differences = [_one_difference(rows[ratio], metric, analysis) for ratio in told]
+    return differences + _estimate_words(tolerance) + _crossing_words(crossing)
 
 
-def _one_difference(row: Difference) -> str:
+def _estimate_words(tolerance: Tolerance) -> list[str]:
+    """The tolerated ratio as it is estimated, with its interval; nothing where that cannot be given."""
+    if tolerance.low is None:
+        return []
+    here = f"{tolerance.estimate:g} ({tolerance.low:g} to {tolerance.high:g})"
+    return [f"By the mean losses alone, the largest tested ratio within the margin is {here}."]
+
+
+def _crossing_words(crossing: Crossing | None) -> list[str]:
+    """Where the fitted curve crosses the margin; nothing where even its interval lies beyond what was tested."""
+    if crossing is None or crossing.low is None:
+        return []
+    if crossing.crossing is None:
+        beyond = f"its interval is {crossing.low:.2f} to beyond {crossing.largest:g}"
+        return [f"The fitted loss does not reach the margin up to noise ratio {crossing.largest:g} ({beyond})."]
+    return [f"The fitted loss reaches the margin at noise ratio {crossing.words}."]
+
+
+def _one_difference(row: Difference, metric: Metric, analysis: Analysis) -> str:
+    where = f"{row.level:g}" if analysis.comparison.is_dose else analysis.comparison.name(row.level)
     if row.difference is None:
-        return f"At {row.noise_ratio:g}: {'; '.join(row.notes)}."
-    meaning = {
-        "non-inferior": "no worse than the margin allows",
-        "inferior": "worse than the margin allows",
-        "inconclusive": "which neither keeps nor clearly breaks the margin",
-    }
-    interval = span(row, DICE) if row.low is not None else "no interval"
-    size = number(row.difference, DICE.decimals, signed=True)
-    return f"At {row.noise_ratio:g} it differs by {size} ({interval}), {meaning.get(row.verdict, row.verdict)}."
+        return f"At {where}: {'; '.join(row.notes)}."
+    interval = span(row, metric) if row.low is not None else "no interval"
+    size = number(row.difference, metric.decimals, signed=True)
+    return f"At {where} it differs by {size} ({interval}), {VERDICTS[row.verdict]}."
+
+
+def _percent(analysis: Analysis) -> str:
+    return f"{100 * analysis.resampling.confidence:g} %"
 
 
 def _count(n: int, noun: str) -> str:

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,8 +20,11 @@ from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
 from mandseg.errors import UserError
 from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.files import write_text
+from mandseg.inference import SlidingWindow
 from mandseg.interruption import Interruption
+from mandseg.memorisation import Memorisation, watched_cases
 from mandseg.metrics import METRICS
+from mandseg.noise_applied import NOISE_APPLIED, noise_applied
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.prepared import PreparedCase, prepare_cases
@@ -69,6 +72,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared.digest)
         prepared.plan.write(claim.folder / "noise_plan.csv")
+        applied = noise_applied(prepared.training, prepared.plan)
+        write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     segmenter = build_segmenter(cfg)
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
@@ -83,11 +88,12 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
+            callbacks = [overlay, build_memorisation(cfg, prepared)]
             size = processes_wanted(cfg.trainer)
             files = RunCheckpointIO({**condition, "cohort": prepared.digest})
             folder = claim.folder / "checkpoints"
             last = LastCheckpoint(folder, data.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
-            fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, [overlay])
+            fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, callbacks)
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
 
@@ -175,6 +181,18 @@ def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
         cfg.batch_size,
         steps_per_epoch(cfg.steps, cfg.validations),
         cfg.num_workers,
+    )
+
+
+def build_memorisation(cfg: DictConfig, prepared: PreparedRun) -> Memorisation:
+    """What measures memorisation on some training cases, in windows of the training patch's size."""
+    sliding_window: SlidingWindow = instantiate(cfg.sliding_window, _convert_="all")
+    return Memorisation(
+        watched_cases(prepared.training, prepared.plan),
+        instantiate(cfg.hu_window),
+        replace(sliding_window, patch_size=list(cfg.patches.patch_size)),
+        cfg.memorisation,
+        cfg.steps,
     )
 
 

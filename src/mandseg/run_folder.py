@@ -49,6 +49,14 @@ def read_state(folder: Path) -> tuple[str, str, dict[str, Any]]:
     return "missing", "stopped before it wrote run.json" if folder.is_dir() else "not started", {}
 
 
+def read_status(folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """:func:`read_state`, and a done run whose cases.csv does not look right is failed."""
+    state, reason, record = read_state(folder)
+    if state == "done" and (fault := check_cases(folder)):
+        return "failed", fault, record
+    return state, reason, record
+
+
 def _read_record(file: Path) -> dict[str, Any] | str:
     """run.json, empty where there is none, or one line that says what is wrong with it."""
     try:
@@ -68,6 +76,8 @@ def _read_record(file: Path) -> dict[str, Any] | str:
 
 def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> pd.DataFrame | str:
     """The checked cases.csv of one run, or one line that says why it cannot be used."""
+    if fault := check_cases(folder):
+        return fault
     cases = read_table(folder / "cases.csv", [*KEYS, *SCORES])
     if isinstance(cases, str):
         return cases
@@ -87,6 +97,26 @@ def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> 
     of_all = f"of {len(cases)} values of"
     problems += [f"run {folder.name}: {n} {of_all} {score} left out, no number" for score, n in holes.items() if n]
     return cases
+
+
+def check_cases(folder: Path) -> str:
+    """One line that says why cases.csv cannot be used, empty if its head and its end look right; no row is read."""
+    try:
+        with (folder / "cases.csv").open("rb") as file:
+            head = file.readline().decode("utf-8").rstrip("\r\n").lstrip("\ufeff")
+            size = file.seek(0, 2)
+            file.seek(max(size - 1, 0))
+            last = file.read()
+    except FileNotFoundError:
+        return "cases.csv is missing"
+    except (OSError, ValueError) as error:
+        return f"cases.csv cannot be read: {one_line(error)}"
+    if not size:
+        return "cases.csv is empty"
+    columns = head.split(",")
+    if absent := [column for column in (*KEYS, *SCORES) if column not in columns]:
+        return f"cases.csv lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
+    return "" if last == b"\n" else "cases.csv ends in the middle of a row"
 
 
 def cost(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mandseg.declaration import Declaration, read_declaration
 from mandseg.errors import UserError
 from mandseg.queued import QueuedJob, queued_runs
 from mandseg.run_folder import (
@@ -21,12 +22,20 @@ from mandseg.run_folder import (
     read_cases,
     read_curve,
     read_state,
+    read_status,
     read_table,
 )
 
 STATES = ("done", "running", "failed", "missing")
 ARM = ["data", "noise", "model", "method", "variant"]
 """Columns that say what is compared at several noise ratios; ratio and seed vary within an arm."""
+LISTED_RUNS = 200
+MIXED: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "studies": lambda record: str(record.get("study") or ""),
+    "code versions": lambda record: str((record.get("versions") or {}).get("code") or ""),
+    "mandseg versions": lambda record: str((record.get("versions") or {}).get("mandseg") or ""),
+}
+"""What the done runs of a study should share."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class Study:
         learning_curves: ``run, noise_ratio, seed, step, ...`` of every run that has a curve, done or not.
         records: run.json of every run that has a readable one.
         problems: One line for each thing that was found wrong and left out or assumed.
+        declaration: The primary metric and the margins that the runs declared.
     """
 
     path: Path
@@ -50,6 +60,7 @@ class Study:
     learning_curves: pd.DataFrame
     records: dict[str, dict[str, Any]]
     problems: tuple[str, ...]
+    declaration: Declaration = field(default_factory=Declaration)
 
     @property
     def name(self) -> str:
@@ -58,7 +69,7 @@ class Study:
 
     def counts(self) -> dict[str, int]:
         """Number of runs by state, ``expected`` first."""
-        return {"expected": len(self.ledger)} | {state: int((self.ledger.state == state).sum()) for state in STATES}
+        return _counts(list(self.ledger.state))
 
 
 def open_study(path: Path) -> Study:
@@ -74,7 +85,11 @@ def open_study(path: Path) -> Study:
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
     records = {str(run.row["run"]): run.record for run in runs if run.record}
-    return Study(path, ledger, cases, _concat([run.curve for run in runs]), records, tuple(problems))
+    done = [str(run) for run in ledger.run[ledger.state == "done"]]
+    problems += mixtures({run: records[run] for run in done})
+    declaration = read_declaration(path / run / "config.yaml" for run in done)
+    curves = _concat([run.curve for run in runs])
+    return Study(path, ledger, cases, curves, records, tuple(problems), declaration)
 
 
 @dataclass(frozen=True)
@@ -102,31 +117,64 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
 def status(path: Path, console: Console | None = None) -> int:
     """Print what a study has and lacks, with the reason of each run that is not done.
 
+    Of each run only run.json is read, and of a done one the head and the end of cases.csv.
+
     Returns:
         0 if every expected run is done, else 1.
     """
-    study, console = open_study(path), console or Console()
-    counts = study.counts()
-    table = Table(title=f"Study {study.name}", title_justify="left")
+    console, problems = console or Console(), list[str]()
+    runs = [str(run) for run in _read_grid(path, problems).run]
+    found = {run: read_status(path / run) for run in runs}
+    counts = _counts([state for state, _, _ in found.values()])
+    problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
+    table = Table(title=f"Study {path.resolve().name}", title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
-    _print_open_runs(study.ledger[study.ledger.state != "done"], queued_runs(path), console)
-    for problem in study.problems:
+    _print_open_runs({run: line for run, line in found.items() if line[0] != "done"}, queued_runs(path), console)
+    for problem in problems:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0 if counts["done"] == counts["expected"] else 1
 
 
-def _print_open_runs(runs: pd.DataFrame, queued: dict[str, QueuedJob], console: Console) -> None:
-    if runs.empty:
+def _counts(states: Sequence[str]) -> dict[str, int]:
+    return {"expected": len(states)} | {state: states.count(state) for state in STATES}
+
+
+def _print_open_runs(
+    runs: Mapping[str, tuple[str, str, object]], queued: Mapping[str, QueuedJob], console: Console
+) -> None:
+    """The first of the runs that are not done, and how many more there are: a terminal is no place for thousands."""
+    if not runs:
         return
     table = Table("run", "state", "reason", title="Not done", title_justify="left")
-    for row in runs.itertuples():
-        job = queued.get(str(row.run))
-        words = [str(row.reason), f"SLURM job {job.job} {job.state}" if job else ""]
-        table.add_row(str(row.run), str(row.state), escape("; ".join(filter(None, words))))
+    for run, (state, reason, _) in list(runs.items())[:LISTED_RUNS]:
+        job = queued.get(run)
+        words = [reason, f"SLURM job {job.job} {job.state}" if job else ""]
+        table.add_row(run, state, escape("; ".join(filter(None, words))))
     console.print(table)
+    if len(runs) > LISTED_RUNS:
+        console.print(f"and {len(runs) - LISTED_RUNS} more")
+
+
+def mixtures(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each thing that should be the same in all done runs and is not: the study, the code."""
+    lines = []
+    for what, of in MIXED.items():
+        runs: dict[str, list[str]] = {}
+        for run, record in records.items():
+            if value := of(record):
+                runs.setdefault(value, []).append(run)
+        if len(runs) > 1:
+            usual, *others = sorted(runs, key=lambda value: -len(runs[value]))
+            told = "; ".join(f"{value} ({_some(runs[value])})" for value in others)
+            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {told}")
+    return lines
+
+
+def _some(runs: Sequence[str]) -> str:
+    return ", ".join(runs) if len(runs) <= 3 else f"{len(runs)} runs"
 
 
 def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
@@ -143,7 +191,8 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
     else:
         problems.append("grid.csv is missing: only runs that left a folder are counted")
         grid = pd.DataFrame(columns=columns)
-    strays = [run for run in found if run not in set(grid.run)]
+    listed = set(grid.run)
+    strays = [run for run in found if run not in listed]
     if not len(grid) and not strays:
         raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
     if len(grid) and strays:

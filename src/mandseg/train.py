@@ -34,8 +34,8 @@ def main() -> None:
 
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal, to be started again.
     """
-    # Hydra wants plus signs for keys that no config file names, and the names of data sets are the user's own.
-    sys.argv[1:] = [f"++{word}" if word.startswith("eval.") else word for word in sys.argv[1:]]
+    # Hydra wants plus signs for keys that no config file names: data sets of the user's own names, and margins.
+    sys.argv[1:] = [f"++{word}" if word.startswith(("eval.", "analysis.margins.")) else word for word in sys.argv[1:]]
     if not {"--config-dir", "-cd"} & set(sys.argv):
         sys.argv[1:1] = ["--config-dir", str(sweeps_folder())]
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message can be made one line here

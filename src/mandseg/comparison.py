@@ -1,0 +1,122 @@
+"""What is compared with what: a column of the cases, its baseline level, and the arms in which all else is equal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from mandseg.errors import UserError
+
+Level = float | str
+RATIO_COLUMN = "noise_ratio"
+COMPARABLE = (RATIO_COLUMN, "data", "noise", "model", "method", "variant")
+"""Columns of a run's condition that can be compared; the seed pairs the runs and is no level."""
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Levels of one column, each against a baseline on the same cases and seeds; ratio against ratio 0 is one instance.
+
+    Args:
+        column: One of :data:`COMPARABLE`.
+        baseline: The level that the others are compared with.
+    """
+
+    column: str
+    baseline: Level
+
+    @property
+    def is_dose(self) -> bool:
+        """Whether the levels are ordered amounts, so that a tolerated level and a curve make sense."""
+        return self.column == RATIO_COLUMN
+
+    def level(self, value: object) -> Level:
+        """A cell of the column as a level: a noise ratio is a number, all else a name."""
+        return float(str(value)) if self.is_dose else str(value)
+
+    def ordered(self, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """The baseline first, then ratios ascending, or names in the order given."""
+        rest = [level for level in dict.fromkeys(levels) if level != self.baseline]
+        first = [self.baseline] if self.baseline in levels else []
+        return (*first, *(sorted(rest, key=float) if self.is_dose else rest))
+
+    def name(self, level: Level) -> str:
+        """A level as it is said in a sentence: ``noise ratio 0.2``, ``method gce``."""
+        return f"noise ratio {level:g}" if self.is_dose else f"{self.column} {level or 'without changes'}"
+
+
+RATIO = Comparison(RATIO_COLUMN, 0.0)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Runs that differ in the compared column and the seed only; ``fixed`` says what they share."""
+
+    fixed: dict[str, Level]
+    cases: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The shared condition in words."""
+        return ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in self.fixed.items() if value != "")
+
+
+def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline: Level | None = None) -> Comparison:
+    """Compare the levels of a column with one of them.
+
+    Args:
+        cases: The pooled cases of a study.
+        column: One of :data:`COMPARABLE`.
+        baseline: The level to compare with; by default 0 for the noise ratio, else the one with most runs, of those the
+            first.
+
+    Raises:
+        UserError: The column cannot be compared, has one level only, or never takes the baseline.
+    """
+    if column not in COMPARABLE or column not in cases:
+        raise UserError(f"compare={column}: expected one of {', '.join(COMPARABLE)}")
+    if column == RATIO_COLUMN and baseline is None:
+        return RATIO
+    comparison = Comparison(column, "")
+    runs = [comparison.level(value) for value in cases.drop_duplicates("run")[column]]
+    levels = list(dict.fromkeys(runs))
+    if len(levels) < 2:
+        raise UserError(f"compare={column}: all runs have {column} {_shown(levels)}, there is nothing to compare")
+    wanted = max(levels, key=runs.count) if baseline is None else _parsed(comparison, baseline)
+    if wanted not in levels:
+        raise UserError(f"baseline={baseline}: no run has this {column}, they have {_shown(levels)}")
+    return Comparison(column, wanted)
+
+
+def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO) -> list[Arm]:
+    """Split pooled cases into arms, in the order of the runs."""
+    shared = [column for column in COMPARABLE if column != comparison.column]
+    return [
+        Arm({c: float(str(v)) if c == RATIO_COLUMN else str(v) for c, v in zip(shared, values, strict=True)}, rows)
+        for values, rows in cases.groupby(shared, sort=False)
+    ]
+
+
+def check_groups(cases: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
+    """The grouping columns asked for, as their names in ``cases``; "dataset" is always one and is dropped.
+
+    Raises:
+        UserError: The cases have no such column.
+    """
+    there = [column.removeprefix("group_") for column in cases.columns if column.startswith("group_")]
+    names = [name.removeprefix("group_") for name in by if name != "dataset"]
+    if absent := [name for name in names if name not in there]:
+        raise UserError(f"by={absent[0]}: the cases have no such column; there are {', '.join(['dataset', *there])}")
+    return tuple(dict.fromkeys(names))
+
+
+def _parsed(comparison: Comparison, baseline: Level) -> Level:
+    try:
+        return comparison.level(baseline)
+    except ValueError:
+        raise UserError(f"baseline={baseline}: expected a noise ratio, 0 to 1") from None
+
+
+def _shown(levels: Sequence[Level]) -> str:
+    return ", ".join(str(level) or "(none)" for level in levels)

@@ -1,0 +1,108 @@
+"""What a study declared before it ran: the metric its finding is about, and the losses that count as no loss."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mandseg.errors import UserError
+from mandseg.margins import MARGINS, Margins, metric_named
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The primary metric and the margins.
+
+    Args:
+        primary: Column of the metric that the finding is about; all other metrics are secondary.
+        margins: The loss that counts as no loss, per metric.
+        is_declared: Whether the runs' configs say so; else these are the defaults.
+        notes: What a reader must know about where they come from.
+    """
+
+    primary: str = "dice"
+    margins: Margins = MARGINS
+    is_declared: bool = False
+    notes: tuple[str, ...] = ()
+
+    def asked_for(self, primary: str | None) -> "Declaration":
+        """The same with the metric that a report is asked for; another one than the declared one is said.
+
+        Raises:
+            UserError: There is no such metric.
+        """
+        if primary is None or primary == self.primary:
+            return self
+        label, declared = metric_named(primary).label, metric_named(self.primary).label
+        origin = "declared before the runs" if self.is_declared else "the default"
+        note = f"{label} was asked for as the primary metric after the runs; {declared} is {origin}"
+        return replace(self, primary=primary, notes=(*self.notes, note))
+
+
+def declare(settings: Mapping[str, Any]) -> Declaration:
+    """The ``analysis`` group of a config, checked.
+
+    Raises:
+        UserError: An unknown key or metric, or a margin that is no positive number.
+    """
+    if strange := set(settings) - {"primary", "margins"}:
+        raise UserError(f"analysis.{min(strange)}: expected primary or margins")
+    primary = metric_named(str(settings.get("primary", Declaration.primary)))
+    margins = dict(settings.get("margins") or {})
+    for column, margin in margins.items():
+        metric = metric_named(str(column))
+        if margin is not None and metric.better is None:
+            raise UserError(f"analysis.margins.{column}={margin}: neither sign of {metric.label} is better")
+        if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or margin <= 0):
+            raise UserError(f"analysis.margins.{column}={margin}: expected a positive number, or null for no margin")
+    chosen = Margins(**(asdict(MARGINS) | margins))
+    if chosen.of(primary) is None:
+        raise UserError(f"analysis.primary={primary.column}: the primary metric needs a margin")
+    return Declaration(primary.column, chosen, is_declared=True)
+
+
+def read_declaration(configs: Iterable[Path]) -> Declaration:
+    """What the config.yaml files of a study's runs declare; the most frequent where they differ, which is said."""
+    seen: Counter[str] = Counter()
+    for file in configs:
+        seen[_analysis_lines(file)] += 1
+    blocks = [(block, n) for block, n in seen.most_common() if block]
+    if not blocks:
+        return Declaration(
+            notes=("no run declares a primary metric or margins: the defaults are used",) if seen else ()
+        )
+    try:
+        declaration = declare(yaml.safe_load(blocks[0][0])["analysis"])
+    except (UserError, yaml.YAMLError, TypeError, KeyError) as error:
+        return Declaration(notes=(f"the declared analysis cannot be read, the defaults are used: {_line(error)}",))
+    notes = []
+    if len(blocks) > 1:
+        others = sum(n for _, n in blocks[1:])
+        notes.append(f"{others} of {seen.total()} runs declare another primary metric or other margins than is used")
+    if seen[""]:
+        notes.append(f"{seen['']} of {seen.total()} runs declare no primary metric and no margins")
+    return replace(declaration, notes=tuple(notes))
+
+
+def _analysis_lines(file: Path) -> str:
+    """The ``analysis`` block of a config.yaml as text, empty without one: ten thousand files are not parsed for it."""
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return ""
+    start = next((number for number, line in enumerate(lines) if line.startswith("analysis:")), None)
+    if start is None:
+        return ""
+    inner = []
+    for line in lines[start + 1 :]:
+        if not line.startswith(" "):
+            break
+        inner.append(line)
+    return "\n".join([lines[start], *inner])
+
+
+def _line(error: object) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,40 @@
+"""Verdicts against a margin: shown to be no worse, shown to be worse, or neither; and equivalence both ways."""
+
+from mandseg.bootstrap import Distribution, Interval
+from mandseg.margins import Metric
+from mandseg.results import Equivalence, Verdict
+
+
+def verdict(metric: Metric, margin: float | None, interval: Interval | None) -> Verdict:
+    """Non-inferior: the worse end of the interval stays inside the margin; inferior: the better end leaves it."""
+    if margin is None or metric.better is None:
+        return "no margin"
+    if interval is None:
+        return "not shown"
+    mildest, worst = sorted((metric.worsening(interval.low), metric.worsening(interval.high)))
+    if worst < margin:
+        return "non-inferior"
+    return "inferior" if mildest > margin else "not shown"
+
+
+def p_non_inferior(metric: Metric, margin: float | None, distribution: Distribution | None) -> float | None:
+    """One-sided p of "the loss is the margin or more"."""
+    if margin is None or metric.better is None or distribution is None:
+        return None
+    return distribution.p_above(-margin) if metric.better == "higher" else distribution.p_below(margin)
+
+
+def equivalence(metric: Metric, margin: float | None, interval: Interval | None) -> Equivalence:
+    """Equivalent: the whole interval lies within the margin on both sides (two one-sided tests, Schuirmann 1987)."""
+    if margin is None or metric.better is None:
+        return "no margin"
+    if interval is None:
+        return "not shown"
+    return "equivalent" if -margin < interval.low and interval.high < margin else "not shown"
+
+
+def p_equivalent(metric: Metric, margin: float | None, distribution: Distribution | None) -> float | None:
+    """The larger p of the two one-sided tests."""
+    if margin is None or metric.better is None or distribution is None:
+        return None
+    return max(distribution.p_above(-margin), distribution.p_below(margin))

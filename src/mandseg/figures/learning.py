@@ -1,0 +1,81 @@
+"""How the trainings went: learning curves, and whether the network learned its noise by heart."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from mandseg.comparison import Level
+from mandseg.figures.axis import LevelAxis
+from mandseg.figures.look import COLOURS, DOSE, one_axes, panels
+
+DRAWN_LEVELS = 5
+WATCHED = {
+    "noisy_cases_dice_to_noisy": "Noisy cases, to the noisy label",
+    "noisy_cases_dice_to_reference": "Noisy cases, to the reference",
+    "clean_cases_dice_to_reference": "Clean cases, to the reference",
+}
+
+
+def plot_learning_curves(
+    curves: pd.DataFrame, column: str, label: str, axis: LevelAxis, ax: Axes | None = None
+) -> Axes:
+    """One column of the learning curves against the step: mean over seeds per level, range of the seeds as a band.
+
+    Args:
+        curves: ``level, seed, step`` and the column; rows without a value are skipped.
+        column: What is drawn.
+        label: Its name.
+        axis: The levels; of many, five are drawn.
+        ax: Axes to draw on.
+    """
+    ax = ax or one_axes()
+    rows = curves.dropna(subset=[column])
+    for level, shade in shades(axis).items():
+        by_step = rows[rows.level == level].groupby("step")[column].agg(["mean", "min", "max"])
+        if by_step.empty:
+            continue
+        ax.fill_between(by_step.index, by_step["min"], by_step["max"], color=shade, alpha=0.15, lw=0)
+        ax.plot(by_step.index, by_step["mean"], color=shade, marker=".", ms=4, lw=1.5, label=axis.name(level))
+    ax.set_xlabel("Training step")
+    ax.set_ylabel(label)
+    ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), title=axis.label)
+    return ax
+
+
+def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
+    """Dice of watched training cases against their labels (see :mod:`mandseg.memorisation`), by level.
+
+    Args:
+        curves: ``level, seed, step`` and the columns that the measurement logs.
+        axis: The levels; of many, five are drawn.
+    """
+    columns = [column for column in WATCHED if column in curves and curves[column].notna().any()]
+    figure, axes = panels(len(columns), height=3.2)
+    colours = shades(axis)
+    for column, ax in zip(columns, axes, strict=True):
+        for level, colour in colours.items():
+            values = curves[curves.level == level].groupby("step")[column].mean().dropna()
+            ax.plot(values.index, values, color=colour, lw=1.6, marker=".", ms=5)
+        ax.set_title(WATCHED[column], fontsize=10.5)
+        ax.set_xlabel("Training step")
+    axes[0].set_ylabel("Training Dice")
+    handles = [Line2D([], [], color=colour, lw=2, label=axis.name(level)) for level, colour in colours.items()]
+    figure.legend(handles=handles, loc="outside right upper", title=axis.label, fontsize=9.5)
+    return figure
+
+
+def shades(axis: LevelAxis) -> dict[Level, str]:
+    """A colour for each level, from clean to noisy; of many levels, five evenly over their order."""
+    chosen = np.unique(np.linspace(0, len(axis.levels) - 1, DRAWN_LEVELS).round().astype(int))
+    levels = [axis.levels[k] for k in chosen]
+    if not axis.comparison.is_dose:
+        return dict(zip(levels, COLOURS, strict=False))
+    return {level: _hex(DOSE(k / max(len(levels) - 1, 1))) for k, level in enumerate(levels)}
+
+
+def _hex(colour: Sequence[float]) -> str:
+    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])

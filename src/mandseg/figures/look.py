@@ -1,0 +1,134 @@
+"""The look of every figure: palette, type, panels, and the files that a figure becomes."""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+INK = "#24262b"
+FAINT = "#8a8f98"
+PAPER = "#fefefe"
+BLUE, VERMILION, PINK, ORANGE, SKY, GREEN = "#0072b2", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73"
+"""Okabe and Ito's palette, told apart with any colour vision; a colour never stands without a marker or a word."""
+COLOURS = (BLUE, VERMILION, PINK, ORANGE, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P")
+MARGIN = GREEN
+OCHRE = "#a87400"
+VERDICT_COLOURS = {"non-inferior": GREEN, "not shown": OCHRE, "inferior": VERMILION}
+VERDICT_MARKERS = {"non-inferior": "o", "not shown": "D", "inferior": "X"}
+DOSE = LinearSegmentedColormap.from_list("dose", [BLUE, "#8d62a8", VERMILION])
+"""From clean to noisy."""
+ON_PAGE = {
+    INK: "currentColor",
+    "fill: #ffffff": "fill: none",
+    PAPER: "var(--paper)",
+    BLUE: f"var(--blue, {BLUE})",
+    OCHRE: f"var(--unsure, {OCHRE})",
+    GREEN: f"var(--margin, {GREEN})",
+    VERMILION: f"var(--vermilion, {VERMILION})",
+}
+"""What a drawing's colours become on a page, which knows whether it is dark."""
+FILES: dict[str, dict[str, Any]] = {
+    ".png": {"dpi": 160},
+    ".pdf": {"metadata": {"CreationDate": None, "Creator": None}},
+}
+"""What a figure is saved as beside SVG: without the time of day, so that the same figure is the same file."""
+ONE_ROW, LONG_LABEL = 4.0, 26  # inches, letters
+LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # inside a tag: a hundredth of a point is enough on a screen
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": FAINT,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10.5,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.08,
+    "figure.constrained_layout.h_pad": 0.08,
+    "font.size": 10.5,
+    "grid.alpha": 0.3,
+    "grid.color": FAINT,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 10,
+    "legend.frameon": False,
+    "pdf.fonttype": 42,
+    "svg.fonttype": "none",
+    "text.color": INK,
+    "xtick.color": INK,
+    "xtick.major.size": 3,
+    "ytick.color": INK,
+    "ytick.major.size": 0,
+}
+
+
+@contextmanager
+def style(salt: str = "mandseg") -> Iterator[None]:
+    """The look of every figure; ``salt`` keeps identifiers of SVGs on one page apart and the same on every run."""
+    with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
+        yield
+
+
+def panels(n: int, columns: int = 3, height: float = 2.9, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+    """Axes for n data sets in rows of at most ``columns`` (four as two and two), on one y scale by default."""
+    across = 2 if n == 4 and columns < 4 else min(n, columns)
+    lines = -(-n // across)
+    figure = Figure(figsize=((5.4, 8.2, 10.2, 11.0)[across - 1], height * lines))
+    grid = figure.subplots(lines, across, sharey=sharey, squeeze=False).ravel()
+    for ax in grid[n:]:
+        ax.remove()
+    return figure, list(grid[:n])
+
+
+def one_axes(width: float = 6.4, height: float = 3.6) -> Axes:
+    """A figure of one panel."""
+    return Figure(figsize=(width, height)).add_subplot()
+
+
+def label_panels(figure: Figure, x: str, y: str) -> None:
+    """Name the axes that all panels share; beside one row of panels a long name takes two lines."""
+    one_row = figure.get_figheight() < ONE_ROW
+    y = re.sub(r" \(|(?<=:) ", lambda gap: "\n" + gap[0].strip(), y, count=1) if one_row and len(y) > LONG_LABEL else y
+    figure.supylabel(y, fontsize=10.5, color=INK, ma="center")
+    figure.supxlabel(x, fontsize=10.5, color=INK)
+
+
+def save(figure: Figure, stem: Path) -> str:
+    """Write the figure as SVG, PDF and PNG on white, for a paper or a README.
+
+    Returns:
+        The same SVG for an HTML page: no background, the page's colours, as wide as the page lets it be.
+    """
+    figure.draw_without_rendering()  # lays the figure out, once for all files
+    figure.set_layout_engine("none")
+    for suffix, options in FILES.items():
+        figure.savefig(stem.with_suffix(suffix), facecolor="white", **options)
+    text = io.StringIO()
+    figure.savefig(text, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    svg = text.getvalue()
+    stem.with_suffix(".svg").write_text(svg, encoding="utf-8")
+    return for_page(svg)
+
+
+def for_page(svg: str) -> str:
+    """An SVG file as a part of a page: coloured by the page, sized by the page, no identifiers but those it uses."""
+    svg = svg[svg.index("<svg") :]
+    for colour, on_page in ON_PAGE.items():
+        svg = svg.replace(colour, on_page)
+    head, body = svg.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
+    body = re.sub(r"<[^>]+>", lambda tag: LONG_NUMBER.sub(r"\1", tag[0]), body)
+    return f"{head}>" + re.sub(r'<g id="[^"]*"', "<g", body)

@@ -1,0 +1,34 @@
+"""The noise that was applied: how far each noisy label is from its reference, by who drew it."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from mandseg.figures.look import BLUE, FAINT, INK, one_axes
+
+DRAWN_ANNOTATORS = 30
+
+
+def plot_noise(applied: pd.DataFrame, column: str, label: str, ax: Axes | None = None) -> Axes:
+    """A row per annotator: every training case's noisy label against its reference, and the median.
+
+    Args:
+        applied: ``annotator`` and the column, one row per training case.
+        column: What is drawn, ``dice`` or ``hd95_mm``.
+        label: Its name.
+        ax: Axes to draw on.
+    """
+    rows = applied.dropna(subset=[column])
+    medians = rows.groupby("annotator")[column].median().sort_values()
+    medians = medians.iloc[:DRAWN_ANNOTATORS]
+    ax = ax or one_axes(5.6, 0.9 + 0.26 * len(medians))
+    for line, (annotator, median) in enumerate(medians.items()):
+        values = np.sort(rows[column][rows.annotator == annotator].to_numpy(float))
+        ax.scatter(values, np.full(len(values), line), s=14, color=FAINT, alpha=0.6, lw=0)
+        ax.plot([median], [line], marker="|", ms=13, mew=2.4, color=BLUE)
+    ax.axvline(float(rows[column].median()), color=INK, lw=1, ls=(0, (4, 2.5)))
+    ax.set_yticks(range(len(medians)), [str(name) or "unnamed" for name in medians.index])
+    ax.set_ylim(len(medians) - 0.4, -0.6)
+    ax.grid(visible=True, axis="x")
+    ax.set_xlabel(label)
+    return ax

@@ -1,0 +1,37 @@
+"""Seed-to-seed variation: the mean of every single training, a line per seed."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from mandseg.figures.axis import LevelAxis, axis_label
+from mandseg.figures.look import BLUE, FAINT, INK, label_panels, panels
+from mandseg.margins import Metric
+
+NAMED_SEEDS = 12
+
+
+def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
+    """The mean over cases of each training against the level; trainings of one seed are joined.
+
+    Args:
+        by_seed: ``dataset, level, seed, mean``.
+        metric: What is drawn.
+        axis: The levels.
+    """
+    datasets = list(by_seed.dataset.drop_duplicates())
+    figure, axes = panels(len(datasets))
+    for dataset, ax in zip(datasets, axes, strict=True):
+        wide = by_seed[by_seed.dataset == dataset].pivot(index="level", columns="seed", values="mean")
+        levels = [level for level in axis.levels if level in wide.index]
+        wide = wide.loc[levels]
+        places = axis.places(levels)
+        ax.plot(places, wide.to_numpy(), color=BLUE, lw=0.9, alpha=0.5, marker=".", ms=5)
+        ax.plot(places, wide.mean(axis=1), color=INK, lw=1.6)
+        if len(wide.columns) <= NAMED_SEEDS:
+            for seed, value in wide.iloc[-1].dropna().items():
+                ax.annotate(f"{seed:g}", (places[-1], value), (5, 0), textcoords="offset points", va="center",
+                            fontsize=8, color=FAINT)  # fmt: skip
+        ax.set_title(dataset, fontsize=10.5)
+        axis.draw(ax, title=False)
+    label_panels(figure, axis.label, axis_label(metric))
+    return figure

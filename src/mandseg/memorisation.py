@@ -1,0 +1,127 @@
+"""Lightning callback: whether the network learns its noise by heart, measured on training cases while it trains.
+
+The network's Dice against the noisy label of a case that is trained on it shows how far the noise is memorised; that
+against the case's reference, which no training step sees, shows what is lost by it (early learning and memorisation:
+Liu et al., "Adaptive early-learning correction", CVPR 2022). The values go to learning_curve.csv.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
+
+from mandseg.data import HuWindow, crop
+from mandseg.errors import UserError
+from mandseg.inference import SlidingWindow
+from mandseg.plan import NoisePlan, noisy_order
+from mandseg.prepared import PreparedCase
+from mandseg.preprocess import AIR_HU
+from mandseg.segmenter import dice
+
+CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
+
+
+@dataclass(frozen=True)
+class WatchedCases:
+    """The training cases that are measured, all with both labels.
+
+    Args:
+        noisy: Cases trained on their noisy label; at ratio 0 those that would be the first to carry it, which shows
+            how near a network comes to noise that it never saw.
+        clean: Cases trained on their reference, those that would be the last to carry noise; none at ratio 1.
+    """
+
+    noisy: Sequence[PreparedCase]
+    clean: Sequence[PreparedCase]
+
+
+def watched_cases(training: Sequence[PreparedCase], plan: NoisePlan) -> WatchedCases:
+    """Choose up to four cases of a kind by the plan's own order, so that one seed watches the same at every ratio."""
+    both = {p.case.case_id: p for p in training if p.noisy is not None and p.reference is not None}
+    order = [both[case_id] for case_id in noisy_order(plan.annotators, plan.seed) if case_id in both]
+    n = min(CASES, (len(order) + 1) // 2)
+    noisy = [p for p in order if not plan.noisy or p.case.case_id in plan.noisy][:n]
+    others = [p for p in reversed(order) if p not in noisy and p.case.case_id not in plan.noisy]
+    return WatchedCases(noisy, others[:n])
+
+
+class Memorisation(Callback):
+    """Log the Dice of the watched cases against their noisy label and their reference, some times in a training.
+
+    Columns: ``noisy_cases_dice_to_noisy``, ``noisy_cases_dice_to_reference``, and the same of ``clean_cases``; means
+    over the cases. A case is predicted in the box around both of its labels, which is at least a training patch:
+    what the network finds elsewhere in the scan is not seen. Nothing random is drawn, so the training is the same with
+    and without the callback, and the values depend on the weights alone.
+
+    Args:
+        cases: The cases to measure.
+        window: HU to network input.
+        sliding_window: How the box is covered; its windows are of the training patch's size.
+        measurements: How often, evenly over the training; the last one at its end.
+        steps: Length of the training.
+
+    Raises:
+        UserError: The measurements are no whole number, 0 or more.
+    """
+
+    def __init__(
+        self, cases: WatchedCases, window: HuWindow, sliding_window: SlidingWindow, measurements: int, steps: int
+    ) -> None:
+        if isinstance(measurements, bool) or not isinstance(measurements, int) or measurements < 0:
+            raise UserError(f"memorisation={measurements}: a number of measurements, expected 0 or more")
+        self.cases, self.window, self.sliding_window = cases, window, sliding_window
+        self.due = {max(1, round(k * steps / measurements)) for k in range(1, measurements + 1)}
+
+    @rank_zero_only
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Measure after a step that is due; the row is that of the step's loss."""
+        if trainer.global_step not in self.due:
+            return
+        modes = {module: module.training for module in pl_module.modules()}
+        pl_module.eval()
+        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+            values = self._measure("noisy_cases", self.cases.noisy, pl_module)
+            values |= self._measure("clean_cases", self.cases.clean, pl_module)
+        for module, training in modes.items():
+            module.training = training
+        if values:
+            for logger in trainer.loggers:
+                logger.log_metrics(values, trainer.global_step - 1)
+
+    def _measure(self, group: str, cases: Sequence[PreparedCase], network: L.LightningModule) -> dict[str, float]:
+        scores = [self._dice_to_both(case, network) for case in cases]
+        if not scores:
+            return {}
+        to_noisy, to_reference = np.mean(scores, axis=0)
+        return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
+
+    def _dice_to_both(self, case: PreparedCase, network: L.LightningModule) -> tuple[float, float]:
+        corner, size = box_of_labels(case, self.sliding_window.patch_size)
+        image = self.window(crop(case.image, corner, size, AIR_HU))[None, None].to(network.device)
+        mask = self.sliding_window(network, image)[0, 0].cpu() > 0
+        noisy, reference = (
+            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # both are there
+            for label in (case.noisy, case.reference)
+        )
+        return dice(mask, noisy), dice(mask, reference)
+
+
+def box_of_labels(case: PreparedCase, at_least: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The box around both labels of a case, widened evenly where it is smaller than ``at_least``.
+
+    Returns:
+        Its lowest voxel, possibly negative, and its size in voxels.
+    """
+    either = np.asarray(case.noisy).astype(bool) | np.asarray(case.reference).astype(bool)
+    inside = np.argwhere(either) if either.any() else np.array([either.shape]) // 2
+    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    size = np.maximum(high - low, np.asarray(at_least))
+    return (low + high - size) // 2, size

@@ -1,0 +1,53 @@
+"""Single trainings and single cases, for the figures that show what the means are made of."""
+
+import numpy as np
+import pandas as pd
+
+from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level
+from mandseg.margins import Metric
+from mandseg.scores import Cube, Scores, build_cubes
+from mandseg.variance import case_means
+
+
+def means_by_seed(cases: pd.DataFrame, metric: Metric, column: str = RATIO_COLUMN) -> pd.DataFrame:
+    """The mean of every single training: ``dataset, <compared column>, seed, mean``."""
+    grouped = cases.groupby(["dataset", column, "seed"], sort=False)[metric.column]
+    return grouped.mean().dropna().rename("mean").reset_index()
+
+
+def paired_differences(cases: pd.DataFrame, metric: Metric, comparison: Comparison = RATIO) -> pd.DataFrame:
+    """The difference of every single case from the baseline.
+
+    Returns:
+        ``dataset, <compared column>, case_id, baseline, value, difference, n_seeds``: means over the seeds in which the
+        case was scored at both levels; cases without such a seed are not there. Empty without a baseline.
+    """
+    tables = [
+        _case_table(cube, level, scores, baseline, comparison)
+        for cube in (build_cubes(cases, comparison) if len(cases) else [])
+        for by_level in [cube.scores(metric)]
+        if (baseline := by_level.pop(comparison.baseline, None)) is not None
+        for level, scores in by_level.items()
+    ]
+    columns = ["dataset", comparison.column, "case_id", "baseline", "value", "difference", "n_seeds"]
+    full = [table for table in tables if len(table)]
+    return pd.concat(full, ignore_index=True)[columns] if full else pd.DataFrame(columns=columns)
+
+
+def _case_table(cube: Cube, level: Level, other: Scores, baseline: Scores, comparison: Comparison) -> pd.DataFrame:
+    seeds = sorted(set(other.seeds) & set(baseline.seeds))
+    values, clean = other.of_seeds(seeds).values, baseline.of_seeds(seeds).values
+    paired = np.isfinite(values - clean)
+    value, before = (case_means(np.where(paired, array, np.nan)) for array in (values, clean))
+    table = pd.DataFrame(
+        {
+            "dataset": cube.dataset,
+            comparison.column: level,
+            "case_id": cube.cases,
+            "baseline": before,
+            "value": value,
+            "difference": value - before,
+            "n_seeds": paired.sum(axis=0),
+        }
+    )
+    return table[table.n_seeds > 0]

@@ -1,0 +1,35 @@
+"""What a design can find: the power against a margin, and the smallest difference that it would hardly miss."""
+
+from scipy import optimize, stats
+
+from mandseg.variance import Spread
+
+POWER = 0.8
+
+
+def power_of(margin: float, spread: Spread, tail: float) -> float:
+    """Probability that the interval stays inside a margin that lies this far from the truth (noncentral t).
+
+    Args:
+        margin: Distance of the margin from the true difference, in the unit of the score.
+        spread: Where the variance of the difference comes from.
+        tail: One-sided error of the interval.
+    """
+    if spread.variance <= 0:
+        return 1.0
+    critical = spread.quantile(1 - tail)
+    return float(stats.nct.sf(critical, spread.freedom, margin / spread.variance**0.5))
+
+
+def detectable_difference(spread: Spread, tail: float, power: float = POWER) -> float:
+    """The smallest true difference that is found with the given power, two-sided.
+
+    It is also the smallest margin for which non-inferiority would be shown with that power if there were no difference.
+    """
+    if spread.variance <= 0:
+        return 0.0
+    error = spread.variance**0.5
+    highest = (spread.quantile(1 - tail) + 10.0) * 2 * error
+    return float(
+        optimize.brentq(lambda margin: power_of(margin, spread, tail) - power, 0.0, highest, xtol=1e-4 * error)
+    )

@@ -1,0 +1,92 @@
+"""What a study's run folders say besides scores: settings, versions, the cost of the runs, the noise they applied."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from mandseg.study import Study
+
+PHASES = ["prepare_s", "train_s", "evaluate_s"]
+READ_CONFIGS = 200  # of many runs, so many are read, evenly over the study
+NOISE_APPLIED = "noise_applied.csv"
+
+
+def settings(study: Study) -> dict[str, str]:
+    """Each setting with its values over the done runs: one, or those that differ."""
+    values: dict[str, dict[str, None]] = {}
+    for run in some(study.ledger.run[study.ledger.state == "done"], READ_CONFIGS):
+        for key, value in _flat(config_of(study, run)):
+            values.setdefault(key, {})[value] = None
+    return {key: " | ".join(seen) for key, seen in values.items()}
+
+
+def config_of(study: Study, run: str) -> Any:
+    """The settings of one run; one that says so where they cannot be read."""
+    try:
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        return yaml.load((study.path / run / "config.yaml").read_text(encoding="utf-8"), loader)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {"config.yaml": "cannot be read"}
+
+
+def some(runs: Iterable[str], most: int) -> list[str]:
+    """At most so many, evenly over all."""
+    names = [str(run) for run in runs]
+    return names if len(names) <= most else [names[k * len(names) // most] for k in range(most)]
+
+
+def versions(study: Study) -> dict[str, str]:
+    """Each package with its versions over the done runs."""
+    seen: dict[str, dict[str, None]] = {}
+    for run in study.ledger.run[study.ledger.state == "done"]:
+        for name, version in (study.records[str(run)].get("versions") or {}).items():
+            seen.setdefault(str(name), {})[str(version)] = None
+    return {name: ", ".join(found) for name, found in seen.items()}
+
+
+def cost(study: Study) -> pd.DataFrame:
+    """Mean seconds per phase and run of the done runs, by noise ratio, and the sum of all in hours."""
+    done = study.ledger[study.ledger.state == "done"]
+    numbers = done.assign(**{phase: pd.to_numeric(done[phase], errors="coerce") for phase in PHASES})
+    grouped = numbers.groupby("noise_ratio")
+    hours = numbers[PHASES].sum(axis=1).groupby(numbers.noise_ratio).sum() / 3600
+    return grouped[PHASES].mean().assign(runs=grouped.size(), hours=hours).reset_index()
+
+
+def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
+    """noise_applied.csv of one done run per noise ratio, the first that has one; empty where none has.
+
+    Returns:
+        ``noise_ratio, seed, case_id, annotator, label, dice, hd95_mm, ...``.
+    """
+    wanted = set(runs)
+    done = study.ledger[study.ledger.run.isin(wanted) & (study.ledger.state == "done")]
+    tables = []
+    for ratio, rows in done.groupby("noise_ratio"):
+        for row in rows.sort_values("seed", kind="stable").to_dict("records"):
+            table = _read_applied(study.path / str(row["run"]) / NOISE_APPLIED)
+            if table is not None:
+                tables.append(table.assign(noise_ratio=ratio, seed=row["seed"]))
+                break
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _read_applied(file: Path) -> pd.DataFrame | None:
+    try:
+        table = pd.read_csv(file, dtype={"case_id": str, "annotator": str, "label": str})
+    except (OSError, ValueError):
+        return None
+    complete = {"case_id", "annotator", "label", "dice", "hd95_mm", "volume_error_ml"} <= set(table.columns)
+    return table.assign(annotator=table.annotator.fillna("")) if complete and len(table) else None
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Nested settings as ``group.key``, text."""
+    if isinstance(value, Mapping) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, "none" if value is None else str(value)

@@ -1,0 +1,99 @@
+"""The worst and the median case of each data set at each level, as the runs drew them, small enough for a page."""
+
+import base64
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image, UnidentifiedImageError
+
+from mandseg import findings
+from mandseg.comparison import Comparison, Level
+from mandseg.margins import METRICS
+
+WIDTH = 1000  # pixels
+MOST = 64
+"""Pictures of a page: at 30 to 60 kB each they stay below 4 MB."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One case with the contours of reference and prediction."""
+
+    source: str  # data URI
+    caption: str
+
+
+def pictures(
+    study: Path, cases: pd.DataFrame, comparison: Comparison, levels: list[Level], most: int = MOST
+) -> Iterator[Picture]:
+    """For each data set and level the worst case by Dice of those that a run drew, and the median case of that run.
+
+    With more data sets and levels than there is room for, levels are left out evenly; the first and last stay.
+    """
+    datasets = list(cases.dataset.drop_duplicates())
+    room = max(2, most // (2 * max(len(datasets), 1)))
+    places = np.unique(np.linspace(0, len(levels) - 1, min(room, len(levels))).round().astype(int))
+    shown = [levels[place] for place in places]
+    for dataset in datasets[: max(1, most // 4)]:
+        of_set = cases[cases.dataset == dataset]
+        for level in shown:
+            rows = of_set[of_set[comparison.column] == level]
+            yield from _of_one(study, rows, f"{dataset}, {comparison.name(level)}")
+
+
+def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[Picture]:
+    drawn = _drawn(study, rows)
+    if drawn.empty:
+        return
+    worst = drawn.iloc[0]
+    same_run = drawn[drawn.run == worst.run]
+    for word, row in {"worst": worst, "median": same_run.iloc[-1]}.items():
+        if word == "worst" or row.case_id != worst.case_id:
+            source = embedded(_file(study, row))
+            if source:
+                yield Picture(source, f"{place}, {word} case, {_words(row)}")
+
+
+def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows that have a picture, worst first; each run drew two of a data set, so few files are asked for."""
+    chosen = []
+    for run, own in rows.groupby("run", sort=False):
+        folder = study / str(run) / "overlays"
+        names = {file.name for file in folder.glob("*--*.png")} if folder.is_dir() else set()
+        if names:
+            wanted = own.dataset + "--" + own.case_id + ".png"
+            chosen.append(own[wanted.isin(names)])
+    full = [part for part in chosen if len(part)]
+    return pd.concat(full).sort_values("dice", kind="stable") if full else pd.DataFrame()
+
+
+def _file(study: Path, row: Any) -> Path:
+    return study / str(row.run) / "overlays" / f"{row.dataset}--{row.case_id}.png"
+
+
+def _words(row: Any) -> str:
+    scores = [
+        f"{metric.label} {findings.number(row[metric.column], metric.decimals)} {metric.unit}".strip()
+        for metric in METRICS[:3]
+        if pd.notna(row[metric.column])
+    ]
+    outcome = "" if row.outcome == "scored" else f"{row.outcome}; "
+    return f"seed {row.seed:g}: {row.case_id}. {outcome}{', '.join(scores)}"
+
+
+def embedded(file: Path) -> str | None:
+    """A picture as a data URI, small enough for a light page; None where there is none that can be read."""
+    try:
+        with Image.open(file) as image:
+            picture = image.convert("RGB")
+    except (FileNotFoundError, UnidentifiedImageError, OSError):
+        return None
+    picture.thumbnail((WIDTH, WIDTH))
+    data = io.BytesIO()
+    picture.save(data, "WEBP", quality=80)
+    return "data:image/webp;base64," + base64.b64encode(data.getvalue()).decode()

@@ -1,0 +1,154 @@
+"""The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level, check_groups, choose_comparison, split_arms
+from mandseg.errors import UserError
+from mandseg.files import folder_appearing_whole
+from mandseg.margins import Margins
+from mandseg.report.arm import Part, build_part
+from mandseg.report.methods import methods
+from mandseg.report.page import page, study_tables
+from mandseg.report.paper import print_page
+from mandseg.report.table import Table
+from mandseg.report.tables import matrix_table
+from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
+from mandseg.statistics import analyse
+from mandseg.study import Study, open_study
+
+OWN_FILES = frozenset(
+    {"index.html", "report.pdf", "methods.md", "summary.csv", "differences.csv", "cases.csv", "figures", "tables"}
+)
+
+
+def write_report(
+    study: Path,
+    out: Path | None = None,
+    *,
+    margins: Margins | None = None,
+    compare: str = RATIO_COLUMN,
+    baseline: Level | None = None,
+    by: Sequence[str] = (),
+    primary: str | None = None,
+    pdf: bool = False,
+) -> Path:
+    """Write the report of a study, whole or not at all; an earlier report is replaced.
+
+    Args:
+        study: The study folder.
+        out: Folder of the report (default: ``report`` inside the study, or ``report-<compare>``).
+        margins: The loss that counts as no loss, per metric (default: as the runs declared).
+        compare: The column whose levels are compared.
+        baseline: The level that the others are compared with.
+        by: Groups of cases to look at as well, by their columns.
+        primary: The metric that the finding is about (default: as the runs declared).
+        pdf: Whether to print report.pdf, too.
+
+    Returns:
+        Path of index.html.
+
+    Raises:
+        UserError: The study cannot be read or compared so, or ``out`` holds files that no report wrote.
+    """
+    folder = out or study / ("report" if compare == RATIO_COLUMN else f"report-{compare}")
+    _refuse_foreign_files(folder)
+    opened = open_study(study)
+    declaration = opened.declaration.asked_for(primary)
+    comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
+    groups = check_groups(opened.cases, by) if len(opened.cases) else ()
+    with folder_appearing_whole(folder) as new:
+        (new / "figures").mkdir()
+        (new / "tables").mkdir()
+        parts = _parts(opened, comparison, groups, declaration.primary, margins or declaration.margins, new / "figures")
+        _write(new, opened, parts, groups)
+        if pdf and (problem := print_page(new / "index.html", new / "report.pdf")):
+            print(problem)
+    return folder / "index.html"
+
+
+def _refuse_foreign_files(folder: Path) -> None:
+    """A report replaces its folder: say no where that would delete something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"report {folder}: is a file, expected a folder")
+    foreign = sorted({file.name for file in folder.iterdir()} - OWN_FILES) if folder.is_dir() else []
+    if foreign:
+        raise UserError(f"report {folder}: holds {foreign[0]}, which is not a report's; choose an empty folder")
+
+
+def _parts(
+    study: Study, comparison: Comparison, by: Sequence[str], primary: str, margins: Margins, folder: Path
+) -> list[Part]:
+    arms = split_arms(study.cases, comparison) if len(study.cases) else []
+    titles = _titles([arm.fixed for arm in arms])
+    return [
+        build_part(
+            study,
+            arm,
+            analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary),
+            folder,
+            f"arm{number}-" if len(arms) > 1 else "",
+            title,
+            len(arms),
+        )
+        for number, (arm, title) in enumerate(zip(arms, titles, strict=True), start=1)
+    ]
+
+
+def _titles(fixed: Sequence[dict[str, Level]]) -> list[str]:
+    """What tells each arm from the others; all of its condition where it is alone."""
+    differ = [key for key in (fixed[0] if fixed else ()) if len({arm[key] for arm in fixed}) > 1] if fixed else []
+    keys = differ or list(fixed[0] if fixed else ())
+    return [
+        ", ".join(f"{key.replace('_', ' ')} {_word(arm[key])}" for key in keys if arm[key] != "" or key in differ)
+        for arm in fixed
+    ]
+
+
+def _word(level: Level) -> str:
+    return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
+
+
+def _write(folder: Path, study: Study, parts: Sequence[Part], by: Sequence[str]) -> None:
+    """Everything but the figures, which are there."""
+    shared = _shared_tables(study, parts)
+    runs = [list(rows.run) for rows in _ledgers(study, parts)]
+    words = methods(study, parts, runs)
+    (folder / "methods.md").write_text(words, encoding="utf-8")
+    (folder / "index.html").write_text(page(study, parts, shared, words, by), encoding="utf-8")
+    for table in (*shared, *(table for part in parts for table in part.tables)):
+        table.write(folder / "tables")
+    _write_pooled(folder, study, parts)
+
+
+def _shared_tables(study: Study, parts: Sequence[Part]) -> list[Table]:
+    titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
+    matrix = matrix_table(titled, "matrix") if parts else None
+    return [*study_tables(study), *([matrix] if matrix else [])]
+
+
+def _ledgers(study: Study, parts: Sequence[Part]) -> list[pd.DataFrame]:
+    done = study.ledger[study.ledger.state == "done"]
+    return [done[done.run.isin(part.runs)] for part in parts]
+
+
+def _write_pooled(folder: Path, study: Study, parts: Sequence[Part]) -> None:
+    """All arms' rows of a kind in one table, and every case."""
+    axis = parts[0].analysis.comparison.column if parts else RATIO_COLUMN
+    kinds = {
+        "summary": (Mean, "means"),
+        "differences": (Difference, "differences"),
+        "tables/tolerated": (Tolerance, "tolerances"),
+        "tables/crossings": (Crossing, "crossings"),
+        "tables/mixed": (MixedCheck, "mixed"),
+        "tables/contrasts-gap": (Contrast, "gaps"),
+        "tables/contrasts-interaction": (Contrast, "interactions"),
+    }
+    for name, (kind, field) in kinds.items():
+        made = [as_table(getattr(part.analysis, field), kind, axis).assign(**part.fixed) for part in parts]
+        full = [table for table in made if len(table)]
+        pooled = pd.concat(full, ignore_index=True) if full else as_table([], kind, axis)
+        pooled.to_csv(folder / f"{name}.csv", index=False)
+    study.cases.to_csv(folder / "cases.csv", index=False)

@@ -1,0 +1,85 @@
+"""The tolerated noise ratio: how far up every tested ratio stays within the margin, shown and resampled."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mandseg.margins import Metric
+from mandseg.paired import Pairs
+from mandseg.results import Difference, Tolerance
+from mandseg.variance import Floats
+
+
+def tolerated_ratio(
+    rows: Sequence[Difference], pairs: Sequence[Pairs], metric: Metric, margin: float, tail: float
+) -> Tolerance:
+    """Walk up the ratios and stop at the first that is not shown to be non-inferior.
+
+    A fixed order of tests needs no adjustment: each is made only when all before it succeeded.
+
+    Args:
+        rows: The differences of one data set and metric, ratios ascending.
+        pairs: What they were made from, in the same order.
+        metric: The metric.
+        margin: Its margin.
+        tail: One-sided error of each end of the interval.
+    """
+    stop = next((row for row in rows if row.verdict != "non-inferior"), None)
+    passed = [row.noise_ratio for row in rows if stop is None or row.noise_ratio < stop.noise_ratio]
+    usable = usable_pairs(pairs)
+    shown = Tolerance(
+        dataset=rows[0].dataset,
+        metric=metric.column,
+        margin=margin,
+        tolerated=max(passed, default=None),
+        stopped_at=stop.noise_ratio if stop else None,
+        verdict_there=stop.verdict if stop else None,
+        group=rows[0].group,
+    )
+    return _with_interval(shown, usable, metric, tail, len(usable) < len(pairs))
+
+
+def _with_interval(shown: Tolerance, pairs: Sequence[Pairs], metric: Metric, tail: float, cut: bool) -> Tolerance:
+    """The tolerance with its estimate and how that varies over resamples of seeds and cases."""
+    ratios = np.array([0.0, *(float(pair.level) for pair in pairs)])
+    losses = np.array([[metric.worsening(pair.difference or 0.0) for pair in pairs]])
+    estimated = replace(shown, estimate=float(ratios[walk(losses, shown.margin)[0]]))
+    notes = (f"ratios above {ratios[-1]:g} cannot be compared and are left out of the interval",) if cut else ()
+    resampled = stretched_losses(pairs, metric)
+    if resampled is None:
+        return replace(estimated, notes=(*notes, "no interval can be given"))
+    reached = walk(resampled, shown.margin)
+    low, high = (float(ratios[place]) for place in np.quantile(reached, [tail, 1 - tail], method="inverted_cdf"))
+    shares = tuple((float(ratio), float((reached >= place).mean())) for place, ratio in enumerate(ratios) if place)
+    return replace(estimated, low=low, high=high, shares=shares, notes=notes + seeds_differ(pairs))
+
+
+def walk(losses: Floats, margin: float) -> NDArray[np.intp]:
+    """How many ratios lie before the first loss that is not below the margin. (B, R) -> (B,) in 0 to R."""
+    before: NDArray[np.intp] = np.logical_and.accumulate(losses < margin, axis=1).sum(axis=1)
+    return before
+
+
+def usable_pairs(pairs: Sequence[Pairs]) -> list[Pairs]:
+    """The ratios up to the first that cannot be compared."""
+    stop = next((place for place, pair in enumerate(pairs) if pair.scores is None), len(pairs))
+    return list(pairs[:stop])
+
+
+def stretched_losses(pairs: Sequence[Pairs], metric: Metric) -> Floats | None:
+    """Resampled mean losses of every ratio, seeds and cases drawn alike for all. (B, R), None without an interval."""
+    distributions = [pair.distribution for pair in pairs if pair.distribution is not None]
+    if len(distributions) < len(pairs) or not pairs:
+        return None
+    columns = np.stack([distribution.stretched for distribution in distributions], axis=1)
+    return -columns if metric.better == "higher" else columns
+
+
+def seeds_differ(pairs: Sequence[Pairs]) -> tuple[str, ...]:
+    """A word of caution where the ratios do not rest on the same seeds and cases."""
+    tables = {(pair.scores.seeds, pair.scores.cases) for pair in pairs if pair.scores is not None}
+    return (
+        ("the ratios rest on different seeds or cases: how they vary together is not known",) if len(tables) > 1 else ()
+    )

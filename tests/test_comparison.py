@@ -1,0 +1,210 @@
+"""What is compared with what, and what was declared before the runs."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mandseg.bootstrap import Resampling
+from mandseg.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
+from mandseg.declaration import Declaration, declare, read_declaration
+from mandseg.errors import UserError
+from mandseg.findings import headline, sentences
+from mandseg.margins import MARGINS, Margins, metric_named
+from mandseg.per_case import paired_differences
+from mandseg.results import Difference, as_table
+from mandseg.statement import state_methods
+from mandseg.statistics import Analysis, analyse
+from study_fixture import case_row
+
+QUICK = Resampling(n_resamples=400)
+LOSS = {"supervised": 0.0, "gce": 0.005, "forgetful": 0.1}
+
+
+def rows(
+    ratio: float = 0.2, methods: tuple[str, ...] = tuple(LOSS), seeds: tuple[int, ...] = (0, 1, 2)
+) -> list[dict[str, object]]:
+    rng = np.random.default_rng(1)
+    base = 0.85 + rng.normal(0, 0.03, 15)
+    return [
+        case_row(ratio, seed, "test", f"c{k:02d}", value)
+        | {"method": method, "variant": "", "run": f"{ratio}-{method}-{seed}", "group_protocol": "a" if k < 9 else ""}
+        for method in methods
+        for seed in seeds
+        for k, value in enumerate(base - LOSS[method] + rng.normal(0, 0.004, 15))
+    ]
+
+
+@pytest.fixture
+def cases() -> pd.DataFrame:
+    return pd.DataFrame(rows() + rows(0.5))
+
+
+def test_default_is_the_noise_ratio_against_zero(cases):
+    assert choose_comparison(cases) == RATIO
+
+
+def test_baseline_of_names_is_the_level_with_most_runs(cases):
+    more = pd.concat([cases, pd.DataFrame(rows(methods=("gce",), seeds=(3, 4)))])
+    assert choose_comparison(cases, "method") == Comparison("method", "supervised")
+    assert choose_comparison(more, "method") == Comparison("method", "gce")
+    assert choose_comparison(cases, "method", "forgetful") == Comparison("method", "forgetful")
+    assert choose_comparison(cases, "noise_ratio", "0.2") == Comparison("noise_ratio", 0.2)
+
+
+@pytest.mark.parametrize(
+    ("column", "baseline", "message"),
+    [
+        ("colour", None, "compare=colour: expected one of noise_ratio, data, noise, model, method, variant"),
+        ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
+        ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
+        ("noise_ratio", "few", "baseline=few: expected a noise ratio, 0 to 1"),
+    ],
+)
+def test_comparison_that_cannot_be_made_is_refused(cases, column, baseline, message):
+    with pytest.raises(UserError, match=f"^{message}$"):
+        choose_comparison(cases, column, baseline)
+
+
+def test_arms_share_everything_but_the_compared_column_and_the_seed(cases):
+    arms = split_arms(cases, Comparison("method", "supervised"))
+    assert [arm.fixed["noise_ratio"] for arm in arms] == [0.2, 0.5]
+    assert arms[0].title == "noise ratio 0.2, data phantom, noise planning, model unet"
+    assert len(split_arms(cases)) == 3
+
+
+def test_methods_are_compared_by_the_code_that_compares_ratios(cases):
+    arm = split_arms(cases, Comparison("method", "supervised"))[0]
+    analysis = analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised"))
+    verdicts = {row.level: row.verdict for row in analysis.differences_of("test", "dice")}
+    assert verdicts == {"gce": "non-inferior", "forgetful": "inferior"}
+    assert analysis.levels == ["supervised", "gce", "forgetful"]
+    assert (analysis.tolerances, analysis.crossings) == ((), ())
+    assert headline(analysis) == (
+        "Against method supervised, with a margin of 0.02 in mean Dice: method gce is shown to be non-inferior on "
+        "test; method forgetful is shown to be inferior on test."
+    )
+    assert sentences(analysis)[0].startswith("test: at method supervised, mean Dice is 0.8")
+    table = as_table(analysis.differences, Difference, "method")
+    assert list(table[table.metric == "dice"].method) == ["gce", "forgetful"]
+
+
+def test_ratio_and_method_give_the_same_numbers_for_the_same_scores(cases):
+    by_method = split_arms(cases, Comparison("method", "supervised"))[0].cases
+    as_ratio = by_method.assign(noise_ratio=by_method.method.map({"supervised": 0.0, "gce": 0.2, "forgetful": 1.0}))
+    one = analyse(by_method, resampling=QUICK, comparison=Comparison("method", "supervised"))
+    other = analyse(as_ratio, resampling=QUICK)
+    for a, b in zip(one.differences, other.differences, strict=True):
+        assert (a.difference, a.low, a.high, a.p, a.verdict) == (b.difference, b.low, b.high, b.p, b.verdict)
+
+
+def group_rows(analysis: Analysis) -> dict[str, int]:
+    return {row.group: row.n_cases for row in analysis.differences if row.metric == "dice" and row.level == "gce"}
+
+
+def test_groups_stand_beside_the_whole_data_set_and_lose_no_case(cases):
+    arm = split_arms(cases, Comparison("method", "supervised"))[0]
+    by = check_groups(cases, ["dataset", "protocol"])
+    assert by == ("protocol",)
+    analysis = analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised"), by=by)
+    assert group_rows(analysis) == {"": 15, "protocol=a": 9, "protocol=not stated": 6}
+    assert len(analysis.differences_of("test", "dice")) == 2  # the whole data set only
+
+
+def test_methods_paragraph_says_what_was_compared_with_what(cases):
+    arm = split_arms(cases, Comparison("method", "supervised"))[0]
+    text = state_methods(analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised")))
+    assert "compared with method supervised in pairs of equal seed and case" in text
+    assert "400 resamples" in text
+    assert "(Dice 0.02, HD95 1 mm, " in text
+    assert "tolerated noise ratio" not in text
+    assert "tolerated noise ratio" in state_methods(analyse(split_arms(cases)[0].cases, resampling=QUICK))
+
+
+def test_unknown_group_is_refused(cases):
+    with pytest.raises(UserError, match="by=annotator: the cases have no such column; there are dataset, metal, prot"):
+        check_groups(cases, ["annotator"])
+
+
+def test_paired_differences_are_those_of_the_cases(cases):
+    arm = split_arms(cases, Comparison("method", "supervised"))[0]
+    table = paired_differences(arm.cases, metric_named("dice"), Comparison("method", "supervised"))
+    assert len(table) == 2 * 15
+    analysis = analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised"))
+    means = table.groupby("method", sort=False).difference.mean()
+    assert list(means) == pytest.approx([row.difference for row in analysis.differences_of("test", "dice")])
+
+
+def test_declaration_is_read_from_the_config():
+    declared = declare({"primary": "hd95_mm", "margins": {"hd95_mm": 2, "assd_mm": None}})
+    assert declared.primary == "hd95_mm"
+    assert declared.is_declared
+    assert declared.margins == Margins(hd95_mm=2, assd_mm=None)
+    assert declared.margins.words.startswith("Dice 0.02, HD95 2 mm, Surface Dice at 1 mm 0.02")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"primary": "iou"}, "metric 'iou'"),
+        ({"margins": {"iou": 0.1}}, "metric 'iou'"),
+        ({"margins": {"dice": -0.1}}, "analysis.margins.dice=-0.1: expected a positive number"),
+        ({"margins": {"dice": "few"}}, "analysis.margins.dice=few: expected a positive number"),
+        ({"margins": {"dice": None}}, "analysis.primary=dice: the primary metric needs a margin"),
+        ({"margins": {"volume_error_ml": 1}}, "neither sign of Volume error is better"),
+        ({"secondary": "dice"}, "analysis.secondary: expected primary or margins"),
+    ],
+)
+def test_wrong_declaration_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        declare(settings)
+
+
+def configs(folder: Path, *texts: str) -> list[Path]:
+    files = [folder / f"{k}.yaml" for k in range(len(texts))]
+    for file, text in zip(files, texts, strict=True):
+        file.write_text(text)
+    return files
+
+
+HD95 = "seed: 1\nanalysis:\n  primary: hd95_mm\n  margins:\n    hd95_mm: 2.0\noutput_dir: outputs\n"
+
+
+def test_runs_that_agree_declare_without_a_word(tmp_path):
+    read = read_declaration(configs(tmp_path, HD95, HD95))
+    assert read == Declaration("hd95_mm", Margins(hd95_mm=2.0), is_declared=True)
+
+
+def test_runs_that_differ_or_say_nothing_are_told(tmp_path):
+    dice = "analysis:\n  primary: dice\n  margins: {}\n"
+    read = read_declaration(configs(tmp_path, HD95, HD95, dice, "seed: 1\n"))
+    assert read.primary == "hd95_mm"
+    assert read.notes == (
+        "1 of 4 runs declare another primary metric or other margins than is used",
+        "1 of 4 runs declare no primary metric and no margins",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        ("seed: 1\n", "no run declares a primary metric or margins: the defaults are used"),
+        ("analysis: [\n", "the declared analysis cannot be read, the defaults are used: "),
+        ("analysis:\n  primary: iou\n", "the declared analysis cannot be read, the defaults are used: metric 'iou'"),
+    ],
+)
+def test_undeclared_study_uses_the_defaults_and_says_so(tmp_path, text, note):
+    read = read_declaration(configs(tmp_path, text))
+    assert (read.primary, read.margins, read.is_declared) == ("dice", MARGINS, False)
+    assert read.notes[0].startswith(note)
+
+
+def test_another_primary_than_the_declared_one_is_said(tmp_path):
+    read = read_declaration(configs(tmp_path, HD95))
+    assert read.asked_for(None) == read.asked_for("hd95_mm") == read
+    assert read.asked_for("dice").notes == (
+        "Dice was asked for as the primary metric after the runs; HD95 is declared before the runs",
+    )
+    with pytest.raises(UserError, match="metric 'iou'"):
+        read.asked_for("iou")

@@ -1,0 +1,144 @@
+"""Figures draw the numbers they are given, at the places that the axis says."""
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+
+from mandseg import figures
+from mandseg.comparison import RATIO, Comparison
+from mandseg.figures import LevelAxis
+from mandseg.figures.cases import DRAWN_CASES, spread
+from mandseg.figures.look import BLUE, DOSE, MARGIN, for_page
+from mandseg.margins import METRICS
+
+DICE, HD95 = METRICS[:2]
+AXIS = LevelAxis(RATIO, (0.0, 0.5, 1.0))
+
+
+def means(**columns):
+    table = pd.DataFrame(
+        {"dataset": "test", "metric": "dice", "level": AXIS.levels, "mean": [0.9, 0.89, 0.8], "n_cases": 7}
+        | {"low": [0.88, 0.87, 0.78], "high": [0.92, 0.91, 0.82]}
+    )
+    return table.assign(**columns)
+
+
+def differences(metric="dice", **columns):
+    table = pd.DataFrame(
+        {"dataset": "test", "group": "", "metric": metric, "level": [0.5, 1.0], "difference": [-0.01, -0.1]}
+        | {"low": [-0.015, -0.12], "high": [-0.005, -0.08], "verdict": ["non-inferior", "inferior"]}
+    )
+    return table.assign(**columns)
+
+
+def test_the_band_reaches_from_the_baseline_to_the_margin_on_the_worse_side():
+    for metric, edge in ((DICE, 0.88), (HD95, 0.92)):
+        ax = figures.plot_curve(means(), differences(), metric, AXIS, margin=0.02)
+        (band,) = (patch for patch in ax.patches if mpl.colors.to_hex(patch.get_facecolor()) == MARGIN)
+        assert sorted((band.get_y(), band.get_y() + band.get_height())) == pytest.approx(sorted((0.9, edge)))
+
+
+def test_the_thick_bar_is_the_paired_interval_laid_on_the_baselines_mean():
+    ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
+    bars = [line.get_xydata() for line in ax.lines if line.get_linewidth() > 4]
+    np.testing.assert_allclose(bars, [[[0.5, 0.885], [0.5, 0.895]], [[1.0, 0.78], [1.0, 0.82]]])
+
+
+def test_each_verdict_has_a_marker_of_its_own():
+    ax = figures.plot_curve(means(), differences(verdict=["not shown", "inferior"]), DICE, AXIS, margin=0.02)
+    markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", "")]
+    assert markers == ["o", "D", "X"]
+
+
+def test_without_a_baseline_the_curve_is_drawn_and_no_band():
+    ax = figures.plot_curve(means().iloc[1:], differences().iloc[:0], DICE, AXIS, margin=0.02)
+    assert not ax.patches
+    assert ax.get_xlim()[0] < 0 < 1 < ax.get_xlim()[1]
+
+
+def test_names_stand_side_by_side_with_the_baseline_first():
+    axis = LevelAxis(Comparison("method", "supervised"), ("supervised", "gce", "t_loss"))
+    table = means(level=["gce", "supervised", "t_loss"])
+    ax = figures.plot_curve(table, differences(level=["gce", "t_loss"]), DICE, axis)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["supervised", "gce", "t_loss"]
+    assert axis.places(["gce", "t_loss"]).tolist() == [1, 2]
+
+
+def test_ratios_too_close_for_their_labels_lose_them():
+    axis = LevelAxis(RATIO, (0.0, 0.01, 0.02, 0.5, 1.0))
+    ax = figures.plot_curve(means(level=[0.0, 0.01, 1.0]), differences(), DICE, axis)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
+
+
+def test_the_forest_has_a_row_for_each_difference_with_its_numbers_and_verdict():
+    ax = figures.plot_forest(differences(), DICE, AXIS, margin=0.02)
+    words = [text.get_text() for text in ax.texts]
+    assert words[0] == "test"
+    assert "\N{MINUS SIGN}0.010 (\N{MINUS SIGN}0.015 to \N{MINUS SIGN}0.005)" in words
+    assert "inferior" in words
+    assert ax.get_xlim()[0] < -0.12
+
+
+def test_of_many_cases_the_drawn_ones_reach_from_the_worst_to_the_best():
+    values = np.random.default_rng(0).normal(size=1000)
+    shown = spread(values, DRAWN_CASES)
+    assert len(shown) == len(set(shown)) == DRAWN_CASES
+    assert {values[shown].min(), values[shown].max()} == {values.min(), values.max()}
+    assert sorted(spread(values[:5], DRAWN_CASES)) == [0, 1, 2, 3, 4]
+
+
+def test_learning_curves_skip_steps_without_a_value():
+    curves = pd.DataFrame({"level": 0.0, "seed": 0, "step": [0, 1, 2], "val_dice": [0.1, None, 0.3]})
+    ax = figures.plot_learning_curves(curves, "val_dice", "Validation Dice", LevelAxis(RATIO, (0.0,)))
+    np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0.1], [2, 0.3]])
+
+
+def test_memorisation_shows_the_noisy_cases_against_both_of_their_labels():
+    curves = pd.DataFrame(
+        {"level": [0.0, 1.0], "seed": 0, "step": 9}
+        | {
+            f"noisy_cases_dice_to_{label}": values
+            for label, values in (("noisy", [0.5, 0.8]), ("reference", [0.7, 0.6]))
+        }
+    )
+    figure = figures.plot_memorisation(curves, LevelAxis(RATIO, (0.0, 1.0)))
+    to_noisy, to_reference = ([line.get_ydata().tolist() for line in ax.lines] for ax in figure.axes)
+    assert to_noisy == [[0.5], [0.8]]
+    assert to_reference == [[0.7], [0.6]]
+    assert [text.get_text() for text in figure.legends[0].texts] == ["0", "1"]
+
+
+def test_a_page_colours_the_drawing_itself_and_keeps_its_words(tmp_path):
+    with figures.style("x"):
+        ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
+        ax.set_title("version 0.123456")
+        on_page = figures.save(ax.figure, tmp_path / "x")
+    assert "var(--margin" in on_page
+    assert "currentColor" in on_page
+    assert "version 0.123456" in on_page
+
+
+def test_the_same_figure_is_saved_as_the_same_files(tmp_path):
+    for name in ("one", "two"):
+        with figures.style("x"):
+            ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
+            figures.save(ax.figure, tmp_path / name)
+    starts = {".svg": b"<?xml", ".pdf": b"%PDF", ".png": b"\x89PNG"}
+    for suffix, start in starts.items():
+        content = (tmp_path / f"one{suffix}").read_bytes()
+        assert content.startswith(start)
+        assert content == (tmp_path / f"two{suffix}").read_bytes()
+
+
+def test_numbers_inside_tags_are_shortened_and_those_of_text_are_not():
+    assert for_page('<svg width="9"><path d="M 1.23456 2"/><text>1.23456</text></svg>') == (
+        '<svg><path d="M 1.23 2"/><text>1.23456</text></svg>'
+    )
+
+
+def test_figures_leave_the_style_of_others_alone():
+    with figures.style("x"):
+        assert mpl.rcParams["svg.hashsalt"] == "x"
+    assert mpl.rcParams["svg.fonttype"] == "path"
+    assert mpl.colors.to_hex(DOSE(0.0)) == BLUE
