@@ -132,9 +132,8 @@ def test_the_same_figure_is_saved_as_the_same_files(tmp_path):
 
 
 def test_numbers_inside_tags_are_shortened_and_those_of_text_are_not():
-    assert for_page('<svg width="9"><path d="M 1.23456 2"/><text>1.23456</text></svg>') == (
-        '<svg><path d="M 1.23 2"/><text>1.23456</text></svg>'
-    )
+    drawing = '<svg width="100pt" height="50pt"><path d="M 1.23456 2"/><text>1.23456</text></svg>'
+    assert for_page(drawing) == '<svg style="max-width: 160px"><path d="M 1.23 2"/><text>1.23456</text></svg>'
 
 
 def test_figures_leave_the_style_of_others_alone():

@@ -12,6 +12,7 @@ import pytest
 from mandseg.errors import UserError
 from mandseg.report import pictures, write, write_report
 from mandseg.report.page import page
+from mandseg.report_copy import copy_report
 from mandseg.study import open_study
 from study_fixture import (
     CASE_COLUMNS,
@@ -188,6 +189,15 @@ def test_same_study_gives_the_same_files(reported, tmp_path):
     assert len(files) > 40  # page, tables, figures
     for file in files:
         assert (again / file).read_bytes() == (reported / file).read_bytes(), file
+
+
+def test_a_copy_that_leaves_the_machine_names_no_annotator(reported, tmp_path):
+    copy_report(reported, tmp_path, {})
+    assert "Noisy training labels against their references" in text_of(reported)
+    assert "Noisy training labels against their references" not in text_of(tmp_path)
+    assert "Learning and memorisation" in text_of(tmp_path)
+    assert (tmp_path / "figures" / "curve-dice.svg").exists()
+    assert not [file.name for file in tmp_path.rglob("*noise-*")]
 
 
 def test_study_without_a_done_run_says_so(tmp_path):

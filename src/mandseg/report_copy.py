@@ -18,6 +18,8 @@ TEXTS = frozenset({".html", ".csv", ".md", ".tex", ".svg", ".txt"})
 PICTURES = frozenset({".png", ".webp", ".jpg"})
 PRIVATE_COLUMNS = re.compile(r"subject_id|annotator|host|group_.*")
 """Columns of a table that no run sends either: whose case it is, who contoured it, what else the manifest says."""
+ANNOTATORS = re.compile(r"<!-- annotators -->.*?<!-- /annotators -->", flags=re.DOTALL)
+"""The part of the page that names those who contoured; its figures and tables are files called ``noise-...``."""
 WITHHELD = "withheld"
 FOLDER = re.compile(r"(?<![\w/.:])/[\w.+@-]+(?:/[\w.+@-]+)+")
 
@@ -37,6 +39,8 @@ def copy_report(report: Path, dest: Path, private: Mapping[str, str]) -> list[st
     for file in sorted(path for path in report.rglob("*") if path.is_file()):
         name = file.relative_to(report)
         (dest / name).parent.mkdir(parents=True, exist_ok=True)
+        if _names_annotators(name) or (file.suffix == ".pdf" and name.parts[0] == "figures"):
+            continue  # a figure's PDF shows what its SVG shows
         if file.suffix in PICTURES:
             shutil.copyfile(file, dest / name)
         elif file.suffix in TEXTS and (text := _cleaned(file, private)) is not None:
@@ -59,12 +63,17 @@ def private_words(study: Study) -> dict[str, str]:
     return dict(sorted(words.items(), key=lambda pair: -len(pair[0])))
 
 
+def _names_annotators(name: Path) -> bool:
+    return name.parts[0] in ("figures", "tables") and "noise-" in name.stem
+
+
 def _cleaned(file: Path, private: Mapping[str, str]) -> str | None:
     """The file's text in other words, None if it cannot be told or a private word is in it still."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
+    text = ANNOTATORS.sub("", text) if file.suffix == ".html" else text
     if file.suffix == ".csv":
         text = _without_private_columns(text)
     for word, instead in private.items():

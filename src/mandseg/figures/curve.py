@@ -113,7 +113,7 @@ def plot_curves(
         by_seed: ``dataset, level, mean`` of each training.
     """
     datasets = list(means.dataset.drop_duplicates())
-    figure, axes = panels(len(datasets), height=2.65)
+    figure, axes = panels(len(datasets), height=2.65 if len(datasets) > 1 else 3.4)
     for dataset, ax in zip(datasets, axes, strict=True):
         seeds = None if by_seed is None else by_seed[by_seed.dataset == dataset]
         own = means[means.dataset == dataset]
@@ -124,7 +124,7 @@ def plot_curves(
         ax.set_xlabel("")
     label_panels(figure, axis.title, axis_label(metric))
     handles = legend_handles(list(differences.verdict.drop_duplicates()), margin, metric)
-    columns = len(handles) if len(axes) > 1 else 2
+    columns = len(handles) if len(axes) > 1 else 3
     figure.legend(
         handles=handles, loc="outside upper left", ncols=columns, fontsize=9, columnspacing=1.2, handlelength=1.5
     )

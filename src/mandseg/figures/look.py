@@ -85,7 +85,7 @@ def panels(n: int, columns: int = 3, height: float = 2.9, sharey: bool = True) -
     """Axes for n data sets in rows of at most ``columns`` (four as two and two), on one y scale by default."""
     across = 2 if n == 4 and columns < 4 else min(n, columns)
     lines = -(-n // across)
-    figure = Figure(figsize=((5.4, 8.2, 10.2, 11.0)[across - 1], height * lines))
+    figure = Figure(figsize=((6.4, 8.2, 10.2, 11.0)[across - 1], height * lines))
     grid = figure.subplots(lines, across, sharey=sharey, squeeze=False).ravel()
     for ax in grid[n:]:
         ax.remove()
@@ -128,6 +128,7 @@ def for_page(svg: str) -> str:
     for colour, on_page in ON_PAGE.items():
         svg = svg.replace(colour, on_page)
     head, body = svg.split(">", 1)
+    head = re.sub(r' width="([\d.]+)pt"', lambda width: f' style="max-width: {1.6 * float(width[1]):.0f}px"', head)
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.S)
     body = re.sub(r"<[^>]+>", lambda tag: LONG_NUMBER.sub(r"\1", tag[0]), body)
