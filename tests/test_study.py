@@ -141,6 +141,12 @@ def test_value_that_is_no_number_is_left_out_and_said(study):
     assert opened.cases.hd95_mm.isna().sum() == 1
 
 
+def test_a_column_of_a_pooled_table_in_a_run_is_no_obstacle(study):
+    cases = pd.read_csv(run_of(study) / "cases.csv").assign(variant="a", noise="b")
+    cases.to_csv(run_of(study) / "cases.csv", index=False)
+    assert set(open_study(study).cases.variant) == {""}
+
+
 def test_run_that_lacks_cases_of_the_others_is_said(study):
     write_run(study, 1.0, 0, [case_row(1.0, 0, "test", "test_000", 0.9)])
     assert open_study(study).problems == ("run ratio1-seed0: 1 of the 3 cases of data set test",)

@@ -229,7 +229,7 @@ def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
     if pooled.empty:
         return pd.DataFrame(columns=[*KEYS, *CONDITION[2:], "variant", "subject_id", *SCORES])
     done = ledger[ledger.state == "done"].drop_duplicates([*CONDITION, "variant"])
-    kept = pooled.drop(columns=CONDITION, errors="ignore")
+    kept = pooled.drop(columns=[*CONDITION, "variant"], errors="ignore")
     cases: pd.DataFrame = kept.merge(done[["run", *CONDITION, "variant"]], on="run", how="inner", sort=False)
     if "subject_id" not in cases:
         cases["subject_id"] = cases.case_id
