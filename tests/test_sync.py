@@ -362,6 +362,20 @@ def test_without_a_report_the_study_itself_is_not_sent(study, server):
     assert server.runs == {}
 
 
+def test_a_report_that_names_annotators_stays_here(reported, server):
+    summary = reported / "report" / "summary.csv"
+    table = pd.read_csv(summary)
+    groups = pd.concat([table, table.assign(group="protocol=fov500", mean=0.0)])
+    groups.to_csv(summary, index=False)
+    assert study_row(reported)[0] == "uploaded"
+    tables = {name: json.loads(body) for name, body in media(server, "table") if "curves" in name}
+    assert all(0.0 not in [row[3] for row in content["data"]] for content in tables.values())  # of data sets only
+    table.assign(group="annotator=Dr Miller").to_csv(summary, index=False)
+    result, reason = study_row(reported)
+    assert (result, reason.split(",")[0]) == ("left out", "its report names annotators")
+    assert "Miller" not in sent(server)
+
+
 def test_what_a_run_withheld_the_study_withholds(reported, home, server):
     tell(reported / run_name(0.0, 0), home, overlays=False)
     tell(reported / run_name(0.0, 1), home, case_table=False)

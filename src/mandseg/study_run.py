@@ -84,7 +84,10 @@ def study_run(study: Study) -> Iterator[StudyRun | str]:
         yield "a run was made with tracking=none"
     elif curves is None:
         yield f"no report yet: mandseg report {study.path}"
+    elif curves.group.str.contains("annotator=").any():
+        yield f"its report names annotators, who stay here: mandseg report {study.path} without --by annotator"
     else:
+        curves = curves[curves.group == ""].drop(columns="group")
         with TemporaryDirectory(prefix="mandseg-") as folder:
             shown, left_out = settings.case_table and settings.overlays, list[str]()
             if shown:
@@ -194,13 +197,13 @@ def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
 
 
 def _curves(report: Path) -> pd.DataFrame | None:
-    """The report's table of means: the first that has the columns of a curve; None if there is no such report."""
+    """The report's means, of data sets and of groups in them: the first table that has a curve's columns, or None."""
     for file in sorted(report.rglob("*.csv")):
         if set(CURVE) <= set(pd.read_csv(file, nrows=0).columns):
-            table = pd.read_csv(file, dtype=dict.fromkeys(ARM, "str"))
+            table = pd.read_csv(file, dtype=dict.fromkeys([*ARM, "group"], "str"))
             parts = [table[key].fillna("") for key in ARM if key in table]
             arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
-            return table[CURVE].assign(arm=arm)
+            return table[CURVE].assign(arm=arm, group=table["group"].fillna("") if "group" in table else "")
     return None
 
 
