@@ -3,6 +3,7 @@
 Hydra composes a config for each cell of the grid; each becomes one run folder, whose name is its condition.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -137,6 +138,7 @@ def _in_its_processes(cfg: DictConfig, claim: Claim, here: Place, interruption: 
     from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
 
     run(cfg, claim, interruption)
+    gc.collect()  # trainer and module know each other: the memory maps of a run would stay open for several more
 
 
 if __name__ == "__main__":
