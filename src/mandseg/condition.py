@@ -104,7 +104,7 @@ def _short(value: Any) -> str:
         if isinstance(value, int | float)
         else str(value)
     )
-    return "".join(letter if letter.isalnum() or letter in ".+_" else "_" for letter in text)[:LONGEST]
+    return "".join(letter if letter.isalnum() or letter in ".+-_" else "_" for letter in text)[:LONGEST]
 
 
 def _digest(settings: dict[str, Any]) -> str:
