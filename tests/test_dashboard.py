@@ -82,7 +82,8 @@ def test_the_saved_workspace_has_a_curve_for_each_data_set_and_metric_grouped_ov
         ((_, dots),) = [panel for panel in shown[f"Noise ratio, {dataset}"] if panel[0] == "Scatter Plot"]
         assert (dots["xAxis"], dots["yAxis"]) == ("config:noise_ratio.value", f"summary:{dataset}/dice")
     learning = {config["metrics"][0]: config for _, config in shown["Learning curves"]}
-    assert set(learning) == {"train_loss", "val_dice"}
+    memorisation = {f"{of}_cases_dice_to_{to}" for of in ("noisy", "clean") for to in ("noisy", "reference")}
+    assert set(learning) == {"train_loss", "val_dice", *memorisation}
     assert learning["val_dice"]["groupBy"] == "noise_ratio.value"
     assert learning["val_dice"]["xAxis"] == "trainer/global_step"
     assert shown["Runs"] == [("Run Comparer", {"diffOnly": "split"})]

@@ -174,7 +174,7 @@ def test_an_output_folder_that_cannot_be_written_is_one_line_and_exit_code_2(wor
     (world.folder / "file").write_text("")
     assert world.run([*settings(world, "nowhere"), f"output_dir={world.folder}/file/outputs"]) == 2
     (line,) = world.told()
-    assert "file/outputs/s: cannot be written (Not a directory)" in line
+    assert "file/outputs/s cannot be written (Not a directory)" in line
 
 
 def run_that_is_signalled(order):
