@@ -141,6 +141,8 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
         (["-m", "noise_ratio=0,2"], "noise_ratio=2: a share of cases"),
         (["nois_ratio=0.5"], "nois_ratio"),
         (["model=unett"], "unett"),
+        (["steps=abc"], "steps=abc: expected a whole number, 1 or more"),
+        (["preprocessing.spacing_mm=[5,5]"], "preprocessing.spacing_mm=[5.0, 5.0]: expected three lengths in mm"),
         (["steps=5"], "steps=5 cannot be divided evenly by validations=2"),
         (["eval.far=nowhere.csv"], "nowhere.csv: no such manifest"),
     ],

@@ -29,8 +29,12 @@ def user_error_behind(error: BaseException | None) -> UserError | None:
     return error
 
 
+NOISE = ("full_key", "object_type", "Config search", "provider=", "To append to your config")
+"""How lines of Hydra's messages begin that repeat the config's path, or advise to add a setting that nothing reads."""
+
+
 def one_line(error: BaseException) -> str:
-    """Put an error of a library and what caused it on one line, without the lines that repeat the config's path."""
+    """Put an error of a library and what caused it on one line, without the lines that say nothing."""
     texts = [str(error).strip() or type(error).__name__]
     if error.__cause__ is not None:
         texts.append(str(error.__cause__).strip())
@@ -38,6 +42,7 @@ def one_line(error: BaseException) -> str:
     lines = [
         line
         for line in lines
-        if line and not line.startswith(("full_key", "object_type", "Config search", "provider="))
+        if line
+        and not line.startswith(("full_key", "object_type", "Config search", "provider=", "To append to your config"))
     ]
     return "; ".join(dict.fromkeys(lines))

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from mandseg.errors import UserError
 from mandseg.scan import Scan
 from mandseg.volume import Geometry, Volume, from_canonical, to_canonical
 
@@ -31,6 +32,8 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spacing_mm", tuple(float(s) for s in self.spacing_mm))
+        if len(self.spacing_mm) != 3 or not all(s > 0 for s in self.spacing_mm):
+            raise UserError(f"preprocessing.spacing_mm={list(self.spacing_mm)}: expected three lengths in mm")
 
     def image(self, scan: Scan) -> Volume:
         """Reorient, crop to the body and resample linearly: int16 HU on RAS+ axes."""

@@ -135,6 +135,7 @@ def _in_its_processes(cfg: DictConfig, claim: Claim, here: Place, interruption: 
         return
     if here.size > 1:
         announce(claim.folder, here.launch, runs=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # comes with MONAI where optuna is installed
     from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
 
     run(cfg, claim, interruption)

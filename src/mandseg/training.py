@@ -99,7 +99,10 @@ def steps_per_epoch(steps: int, validations: int) -> int:
     Raises:
         UserError: The validations do not divide the steps.
     """
-    if steps < 1 or validations < 1 or steps % validations:
+    for name, value in (("steps", steps), ("validations", validations)):
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{name}={value}: expected a whole number, 1 or more")
+    if steps % validations:
         raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
     return steps // validations
 

@@ -69,7 +69,7 @@ def _range_of_annotators(annotators: pd.DataFrame) -> str:
     ends = [
         f"{number(row['bias_mm'], 1, True)} mm ({row['annotator']})" for row in known.iloc[[0, -1]].to_dict("records")
     ]
-    return f"By annotator, the mean displacement goes from {ends[0]} to {ends[1]}."
+    return f"By annotator of {FEWEST_CASES} or more cases, the mean displacement goes from {ends[0]} to {ends[1]}."
 
 
 def _habits(annotators: pd.DataFrame) -> str:
