@@ -29,7 +29,7 @@ def user_error_behind(error: BaseException | None) -> UserError | None:
     return error
 
 
-NOISE = ("full_key", "object_type", "Config search", "provider=", "To append to your config")
+EMPTY_WORDS = ("full_key", "object_type", "Config search", "provider=", "To append to your config")
 """How lines of Hydra's messages begin that repeat the config's path, or advise to add a setting that nothing reads."""
 
 
@@ -39,10 +39,5 @@ def one_line(error: BaseException) -> str:
     if error.__cause__ is not None:
         texts.append(str(error.__cause__).strip())
     lines = [line.strip().rstrip(".:") for text in texts for line in text.splitlines()]
-    lines = [
-        line
-        for line in lines
-        if line
-        and not line.startswith(("full_key", "object_type", "Config search", "provider=", "To append to your config"))
-    ]
+    lines = [line for line in lines if line and not line.startswith(EMPTY_WORDS)]
     return "; ".join(dict.fromkeys(lines))
