@@ -9,7 +9,7 @@ from scipy import optimize
 
 from mandseg.fidelity.comparison import Table, misfit_of, table
 from mandseg.fidelity.pairs import Pair
-from mandseg.fidelity.quantities import QUANTITIES, Floats
+from mandseg.fidelity.quantities import Floats
 from mandseg.fidelity.simulation import draw, measured, real_table, with_seeds
 from mandseg.noise.boundary import Margin
 from mandseg.noise.panel import Habit, Panel
@@ -90,7 +90,7 @@ def fit(panel: Panel, pairs: Sequence[Pair], n_rounds: int, n_drawings: int) -> 
 
     best = np.zeros(len(begin))
     drawn = drawn_at(best)
-    lowest = before = misfit_of(real, drawn, QUANTITIES)
+    lowest = before = misfit_of(real, drawn)
     for k in range(n_rounds):
         step = SHRINK**k
         slopes = [_difference(drawn_at(best + step * turned), drawn, step) for turned in np.eye(len(best))]
@@ -98,7 +98,7 @@ def fit(panel: Panel, pairs: Sequence[Pair], n_rounds: int, n_drawings: int) -> 
         tries = [(position, drawn_at(position)) for position in (best + share * way for share in SHARES)]
         n_tried += len(slopes) + len(tries)
         for position, found in tries:
-            reached = misfit_of(real, found, QUANTITIES)
+            reached = misfit_of(real, found)
             if reached < lowest:
                 best, drawn, lowest = position, found, reached
     return Fitted(with_knobs(panel, moved(begin, best)), before, lowest, n_tried)
@@ -119,11 +119,15 @@ def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -
             name: values + sum(x * slope[name] for x, slope in zip(way, slopes, strict=True))
             for name, values in drawn.items()
         }
-        return misfit_of(real, changed, QUANTITIES)
+        return misfit_of(real, changed)
 
-    bounds = [(-reach, reach)] * len(slopes)
-    options = {"xtol": 0.02, "ftol": 1e-3, "maxiter": 10}
-    found = optimize.minimize(misfit_at, np.zeros(len(slopes)), method="Powell", bounds=bounds, options=options)
+    found = optimize.minimize(
+        misfit_at,
+        np.zeros(len(slopes)),
+        method="Powell",
+        bounds=[(-reach, reach)] * len(slopes),
+        options={"xtol": 0.02, "ftol": 1e-3, "maxiter": 10},
+    )
     return np.asarray(found.x, np.float64)
 
 

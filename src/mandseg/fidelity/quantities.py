@@ -62,9 +62,7 @@ def _heights() -> range:
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _quantities()}
 
 
-def measure(
-    drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface | None = None
-) -> dict[str, float]:
+def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface | None = None) -> dict[str, float]:
     """Measure a drawing against its reference.
 
     Args:
