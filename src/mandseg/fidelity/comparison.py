@@ -97,7 +97,7 @@ def misfit_of(real: Table, simulated: Table) -> float:
     return _mean_of_groups(found)
 
 
-def advantage(real: Table, first: Table, second: Table, n_resamples: int = 1000, seed: int = 0) -> Advantage:
+def advantage(real: Table, first: Table, second: Table, n_resamples: int = 500, seed: int = 0) -> Advantage:
     """Compare the misfits of two simulations of the same cases; the interval is a percentile bootstrap over cases.
 
     Args:
