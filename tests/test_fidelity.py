@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from mandseg.cli import main
 from mandseg.cohort import Case, write_cohort
+from mandseg.condition import noise_label
+from mandseg.config_folder import config_folder
 from mandseg.errors import UserError
 from mandseg.fidelity.assessment import known_panel
 from mandseg.fidelity.comparison import advantage, compare, exchange_p, misfit, misfit_of, table
@@ -204,10 +207,25 @@ def test_a_fit_finds_the_margin_of_people_who_only_have_one():
     panel = Panel([Habit(Margin(1.0), spread=0), Habit(SmoothError(1.0, 8.0), spread=0)])
     fitted = fit(panel, pairs, n_rounds=4, n_drawings=1)
     assert fitted.misfit < 0.5 * fitted.misfit_before
-    assert fitted.n_tried == 1 + 4 * (2 + 2)
+    assert fitted.n_tried == 3 + 4 * (2 + 2)
     assert knobs(fitted.panel)["Margin.outward_mm"] == pytest.approx(1.3, abs=0.15)
     assert knobs(fitted.panel)["SmoothError.amplitude_mm"] < 0.15  # from 0.3
     assert fit(with_knobs(panel, dict.fromkeys(knobs(panel), 9.0)), pairs, 4, 1) == fitted
+
+
+FITTED = Path(__file__).parents[1] / "docs" / "results" / "radiographer" / "fitted.yaml"
+
+
+@pytest.mark.parametrize("name", ["radiographer", "margin"])
+def test_what_is_shipped_is_the_fit_to_all_pairs(name: str):
+    values = yaml.safe_load(FITTED.read_text())[name]["whole"]["values"]
+    assert knobs(known_panel(name)) == pytest.approx(values, abs=0.0006)  # three decimals
+
+
+@pytest.mark.parametrize("name", ["radiographer", "margin"])
+def test_the_bias_of_a_preset_is_no_change_that_a_run_is_named_after(name: str):
+    common, own = (OmegaConf.load(config_folder() / "noise" / f"{file}.yaml") for file in ("panel", name))
+    assert noise_label(OmegaConf.merge(common, own)) == name
 
 
 def test_halves_are_dealt_in_turn_by_displacement_whatever_the_order():
@@ -293,7 +311,7 @@ def test_the_command_writes_tables_figures_and_the_fit(
     assert [row["half"] for row in read_table(out / "halves.csv")[1]] == ["1", "1", "1", "2", "2"]
     fitted = yaml.safe_load((out / "fitted.yaml").read_text())
     assert list(fitted["margin"]) == ["whole", "first", "second"]
-    assert fitted["margin"]["first"]["n_tried"] == 1 + 2 + 2
+    assert fitted["margin"]["first"]["n_tried"] == 9 + 2 + 2
     assert set(fitted["margin"]["whole"]["values"]) == {"case_bias_mm", "Margin.outward_mm"}
     assert fitted["radiographer"]["first"]["values"] != fitted["radiographer"]["second"]["values"]
     for group in ("agreement", "regions", "slices"):

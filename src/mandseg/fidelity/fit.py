@@ -1,5 +1,6 @@
 """Fit of a panel's sizes to real pairs: a preset in, the same one with the sizes that match people best, out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, cast
@@ -18,6 +19,7 @@ START_MM = 0.3  # of every size but bias and its spread, whatever the preset say
 SIGNED = ("outward_mm", "inward_mm", "bias_mm")  # start at 0 and are moved by steps; sizes are multiplied
 STEP_MM = 0.1
 STEP_FACTOR = 0.3  # of ln
+SCAN = {"Margin.outward_mm": (0.0, 1.5, 3.0), "case_bias_mm": (0.0, -3.0, -7.5)}  # steps; factors 1, 0.41 and 0.11
 REACH = 3.0  # how far from where it was measured a slope is trusted, in steps
 SHRINK = 0.6  # of the steps from round to round
 SHARES = (1.0, 0.5)  # of the way that the slopes promise
@@ -32,6 +34,13 @@ class Fitted:
     misfit_before: float
     misfit: float
     n_tried: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Try:
+    misfit: float
+    position: Floats
+    drawn: Mapping[str, Floats]
 
 
 def knobs(panel: Panel) -> dict[str, float]:
@@ -70,38 +79,36 @@ def fit(panel: Panel, pairs: Sequence[Pair], n_rounds: int, n_drawings: int) -> 
     """Turn the knobs of a panel until its drawings of the references are distributed like the recorded ones.
 
     The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
-    random numbers, so that each quantity of each drawing is a function of the knobs. In a round each knob is turned by
-    itself to see how they change; where these slopes promise the lowest misfit, and half-way there, drawings are made,
-    and the best of all tries is where the next round starts, with smaller steps. Nothing is drawn by chance.
+    random numbers, so that each quantity of each drawing is a function of the knobs. First come nine pairs of a bias
+    and its spread: a margin below half of a voxel moves hardly anything, so that slopes alone mislead. Then, in rounds,
+    each knob is turned by itself to see how the quantities change; where these slopes promise the lowest misfit, and
+    half-way there, drawings are made, and the best of all tries is where the next round starts, with smaller steps.
 
     Args:
         panel: Its structure counts, not its values: the fit begins at ``start``.
         pairs: Those to fit on.
-        n_rounds: Each takes as many tries as there are knobs, and two more.
+        n_rounds: Each takes as many tries as there are knobs, and two.
         n_drawings: Drawings of each reference at each try.
     """
     begin, real = start(panel, pairs), real_table(pairs)
     seeds = balanced_seeds(panel, pairs, n_drawings)
-    n_tried = 1
 
-    def drawn_at(position: Floats) -> dict[str, Floats]:
+    def tried(position: Floats) -> _Try:
         drawers = with_seeds(with_knobs(panel, moved(begin, position)), seeds)
-        return table([[measured(draw(drawer, pair), pair) for drawer in drawers] for pair in pairs])
+        drawn = table([[measured(draw(drawer, pair), pair) for drawer in drawers] for pair in pairs])
+        return _Try(misfit_of(real, drawn), position, drawn)
 
-    best = np.zeros(len(begin))
-    drawn = drawn_at(best)
-    lowest = before = misfit_of(real, drawn)
+    scan = [tried(np.array(place)) for place in itertools.product(*(SCAN.get(name, (0.0,)) for name in begin))]
+    best = min(scan, key=_misfit)
     for k in range(n_rounds):
         step = SHRINK**k
-        slopes = [_difference(drawn_at(best + step * turned), drawn, step) for turned in np.eye(len(best))]
-        way = promised(real, drawn, slopes, REACH * step)
-        tries = [(position, drawn_at(position)) for position in (best + share * way for share in SHARES)]
-        n_tried += len(slopes) + len(tries)
-        for position, found in tries:
-            reached = misfit_of(real, found)
-            if reached < lowest:
-                best, drawn, lowest = position, found, reached
-    return Fitted(with_knobs(panel, moved(begin, best)), before, lowest, n_tried)
+        slopes = [
+            _difference(tried(best.position + step * turned).drawn, best.drawn, step) for turned in np.eye(len(begin))
+        ]
+        way = promised(real, best.drawn, slopes, REACH * step)
+        best = min([best, *(tried(best.position + share * way) for share in SHARES)], key=_misfit)
+    n_tried = len(scan) + n_rounds * (len(begin) + len(SHARES))
+    return Fitted(with_knobs(panel, moved(begin, best.position)), scan[0].misfit, best.misfit, n_tried)
 
 
 def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -> Floats:
@@ -153,6 +160,10 @@ def moved(begin: Mapping[str, float], position: Floats) -> dict[str, float]:
         name: value + STEP_MM * float(x) if _signed(name) else value * float(np.exp(STEP_FACTOR * x))
         for (name, value), x in zip(begin.items(), position, strict=True)
     }
+
+
+def _misfit(tried: _Try) -> float:
+    return tried.misfit
 
 
 def _difference(turned: Table, drawn: Table, step: float) -> dict[str, Floats]:
