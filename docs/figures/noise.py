@@ -22,6 +22,7 @@ from mandseg.metrics import bounding_box, score
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
+    EndSlices,
     EveryNth,
     GrossError,
     Habit,
@@ -63,6 +64,7 @@ MODES: Mapping[str, tuple[Mode, Sequence[Plane]]] = {
     "hand_jitter": (HandJitter(0.7, 6.0, 0.5), (AXIAL, SAGITTAL)),
     "every_nth": (EveryNth(4), (AXIAL, SAGITTAL)),
     "dropped_ends": (DroppedEnds(8.0, 6.0), (CORONAL, SAGITTAL)),
+    "end_slices": (EndSlices(3.0, 2.0, 2.0), (CORONAL, SAGITTAL)),
     "pose": (Pose(2.0, 2.0), (AXIAL, SAGITTAL)),
     "teeth_included": (TeethIncluded(7.0), (AXIAL, SAGITTAL)),
     "tips_cut": (TipsCut(8.0, 8.0), (CORONAL, SAGITTAL)),
@@ -207,7 +209,7 @@ def ramus(phantom: Phantom) -> int:
 def draw(phantom: Phantom, rows: Sequence[Sequence[Cell]], title: str = "") -> Figure:
     """A table of pictures with the legend of the two contours below."""
     figure = Figure(figsize=(3.2 * len(rows[0]), 2.65 * len(rows) + 0.5), facecolor="white", layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(title, fontsize=10, wrap=True)
     for row, axes in zip(rows, figure.subplots(len(rows), len(rows[0]), squeeze=False), strict=True):
         for cell, ax in zip(row, axes, strict=True):
             index = most_different(cell, phantom) if cell.index is None else cell.index

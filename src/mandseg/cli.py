@@ -143,25 +143,25 @@ def fidelity(
     preset: Annotated[str, typer.Option(help="A preset of conf/noise.")] = "radiographer",
     out: Annotated[Path | None, typer.Option(help="Folder to write tables and figures to.")] = None,
     baseline: Annotated[str, typer.Option(help="The preset to beat.")] = "margin",
-    seed: Annotated[int, typer.Option(help="Of the halves: one to fit on, one to check on.")] = 0,
     drawings: Annotated[int, typer.Option(min=1, help="Simulated drawings of each reference.")] = 8,
-    tries: Annotated[int, typer.Option("--fit", min=0, help="Fit both presets first, in so many tries.")] = 0,
+    rounds: Annotated[int, typer.Option("--fit", min=0, help="Fit both presets first, in so many rounds.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
     """Compare simulated with real pairs of drawings: are a preset's errors distributed like people's?
 
-    Takes the cases with a reference and a noisy label; what counts is the half that presets are not fitted on.
+    Takes the cases with a reference and a noisy label. With --fit both presets are fitted on either half and
+    compared on the other, and fitted on all pairs to be used; without, they are compared as they are.
 
     Example: [bold]mandseg fidelity cohorts/deepmind --preset radiographer --out fidelity[/bold]
 
-    Example: [bold]mandseg fidelity cohorts/clinic --fit 150 --out fidelity[/bold]
+    Example: [bold]mandseg fidelity cohorts/clinic --fit 3 --out fidelity[/bold]
     """
     from rich.console import Console
 
     from mandseg.fidelity.assessment import Plan, assess, write_assessment
     from mandseg.fidelity.summary import print_assessment
 
-    assessment = assess(cohort, Plan(preset, baseline, seed, drawings, tries, workers=workers))
+    assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:
         write_assessment(out, assessment)
     console = Console()

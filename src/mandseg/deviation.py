@@ -5,7 +5,6 @@ area of each vertex.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,29 +20,32 @@ MARGIN_VOXELS = 2  # of air round both masks, so that every surface is closed
 
 
 @dataclass(frozen=True, eq=False)
-class Deviation:
-    """The surface of a reference and how far the drawn contour is displaced from it.
+class Surface:
+    """The surface of a reference.
 
     Args:
         vertices_mm: (N, 3), from the grid's first voxel centre, on RAS+ axes.
         faces: (M, 3), indices of vertices.
-        displacement_mm: (N,), positive where the drawn contour lies outside the reference, negative where inside; what
-            was not drawn at all is displaced inward by the distance to what was.
         regions: (N,), index in ``mandseg.regions.REGIONS``.
+        areas_mm2: (N,), area that belongs to each vertex: a third of every triangle that it is a corner of.
     """
 
     vertices_mm: Floats
     faces: npt.NDArray[np.int64]
-    displacement_mm: Floats
     regions: npt.NDArray[np.uint8]
+    areas_mm2: Floats
 
-    @cached_property
-    def areas_mm2(self) -> Floats:
-        """Area of the surface that belongs to each vertex: a third of every triangle that it is a corner of; (N,)."""
-        a, b, c = (self.vertices_mm[self.faces[:, corner]] for corner in range(3))
-        thirds = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
-        areas = np.bincount(self.faces.ravel(), np.repeat(thirds, 3), minlength=len(self.vertices_mm))
-        return np.asarray(areas, np.float64)
+
+@dataclass(frozen=True, eq=False)
+class Deviation(Surface):
+    """The surface of a reference and how far the drawn contour is displaced from it.
+
+    Args:
+        displacement_mm: (N,), positive where the drawn contour lies outside the reference, negative where inside; what
+            was not drawn at all is displaced inward by the distance to what was.
+    """
+
+    displacement_mm: Floats
 
     def mean_mm(self, region: Region | None = None) -> float | None:
         """Mean displacement over the surface, or over a region of it; None where the reference has no such region."""
@@ -61,36 +63,56 @@ class Deviation:
         return float(values[chosen] @ self.areas_mm2[chosen]) / area if area > 0 else None
 
 
-def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> Deviation:
+def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface | None = None) -> Deviation:
     """Measure how a drawn contour deviates from its reference.
 
     Args:
         drawn: bool, (X, Y, Z), on RAS+ axes.
         reference: bool, on the same grid.
         spacing_mm: Voxel edge lengths.
+        surface: What ``find_surface`` found of the reference, for who measures many contours against one.
 
     Raises:
         ValueError: A mask is empty, or the shapes differ.
     """
-    from skimage.measure import marching_cubes
-
     if drawn.shape != reference.shape:
         raise ValueError(f"shape {drawn.shape} of the drawn mask differs from {reference.shape} of the reference")
-    for name, mask in (("drawn", drawn), ("reference", reference)):
-        if not mask.any():
-            raise ValueError(f"the {name} mask is empty: it has no surface")
-    box = bounding_box(drawn, reference)
-    drawn, reference = (np.pad(mask[box], MARGIN_VOXELS) for mask in (drawn, reference))
+    surface = surface or find_surface(reference, spacing_mm)
+    if not drawn.any():
+        raise ValueError("the drawn mask is empty: it has no surface")
+    near, corner = _cut_out(drawn, bounding_box(drawn, reference))
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
-    vertices, faces, _, _ = marching_cubes(signed_distance_mm(reference, spacing), 0.0)
-    level_mm = signed_distance_mm(drawn, spacing)
-    displacement_mm = -ndimage.map_coordinates(level_mm, vertices.T, order=1, mode="nearest")
-    regions = region_map(find_landmarks(reference, spacing), reference.shape, spacing)
+    places = (surface.vertices_mm / spacing - corner).T
+    displacement_mm = -ndimage.map_coordinates(signed_distance_mm(near, spacing), places, order=1, mode="nearest")
+    return Deviation(**vars(surface), displacement_mm=displacement_mm.astype(np.float64))
+
+
+def find_surface(reference: Mask, spacing_mm: Spacing) -> Surface:
+    """Find the surface of a reference, bool, (X, Y, Z), on RAS+ axes, and the region of each vertex.
+
+    Raises:
+        ValueError: It is empty.
+    """
+    from skimage.measure import marching_cubes
+
+    if not reference.any():
+        raise ValueError("the reference mask is empty: it has no surface")
+    near, corner = _cut_out(reference, bounding_box(reference))
+    spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
+    vertices, faces, _, _ = marching_cubes(signed_distance_mm(near, spacing), 0.0)
+    regions = region_map(find_landmarks(near, spacing), near.shape, spacing)
+    vertices_mm = np.asarray((vertices + corner) * spacing, np.float64)
     nearest = tuple(np.rint(vertices).astype(int).T)
-    corner = np.array([0 if axis is None else axis.start for axis in box or ()]) - MARGIN_VOXELS
-    return Deviation(
-        (vertices + corner) * spacing,
-        faces.astype(np.int64),
-        displacement_mm.astype(np.float64),
-        regions[nearest],
-    )
+    return Surface(vertices_mm, faces.astype(np.int64), regions[nearest], _areas_mm2(vertices_mm, faces))
+
+
+def _cut_out(mask: Mask, box: tuple[slice, slice, slice] | None) -> tuple[Mask, npt.NDArray[np.intp]]:
+    """What lies in a box, with air round it, and the index that its first voxel has in the grid."""
+    assert box is not None  # the mask is not empty
+    return np.pad(mask[box], MARGIN_VOXELS), np.array([axis.start for axis in box]) - MARGIN_VOXELS
+
+
+def _areas_mm2(vertices_mm: Floats, faces: npt.NDArray[np.integer]) -> Floats:
+    a, b, c = (vertices_mm[faces[:, corner]] for corner in range(3))
+    thirds = np.linalg.norm(np.cross(b - a, c - a), axis=1) / 6
+    return np.asarray(np.bincount(faces.ravel(), np.repeat(thirds, 3), minlength=len(vertices_mm)), np.float64)

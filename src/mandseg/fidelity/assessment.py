@@ -3,7 +3,8 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ import yaml
 
 from mandseg.config_folder import config_folder
 from mandseg.errors import UserError
-from mandseg.fidelity.comparison import Comparison, Table, compare, misfit, misfit_of
+from mandseg.fidelity.comparison import Advantage, Comparison, Table, advantage, compare, misfit_of
 from mandseg.fidelity.figures import plot_group, quantiles
 from mandseg.fidelity.fit import Fitted, fit, knobs
-from mandseg.fidelity.pairs import Halves, Pair, read_pairs, split_pairs
-from mandseg.fidelity.quantities import GROUPS, QUANTITIES
+from mandseg.fidelity.pairs import Halves, Pair, deal, read_pairs
+from mandseg.fidelity.quantities import GROUPS, QUANTITIES, Floats
 from mandseg.fidelity.simulation import real_table, simulated_table
 from mandseg.figures import save, style
 from mandseg.files import folder_appearing_whole, write_text
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
+from mandseg.progress import default_workers, for_each
 
 DECIMALS = 4
 NOT_PANELS = ("panel", "recorded")
@@ -34,38 +36,52 @@ class Plan:
     Args:
         preset: A preset of conf/noise.
         baseline: The preset to beat.
-        seed: Of the halves.
         n_drawings: Simulated drawings of each reference.
-        n_tries: Settings that a fit of the preset tries on the first half, a third as many for the baseline; 0: none.
-        n_fit_drawings: Drawings of each reference at each try.
+        n_rounds: Of the fits of both; 0: they are compared as they are.
+        n_fit_drawings: Drawings of each reference at each try of a fit.
         workers: Processes.
     """
 
     preset: str
     baseline: str = "margin"
-    seed: int = 0
     n_drawings: int = 8
-    n_tries: int = 0
-    n_fit_drawings: int = 3
+    n_rounds: int = 0
+    n_fit_drawings: int = 2
     workers: int | None = None
 
 
 @dataclass(frozen=True)
+class CrossFit:
+    """A preset fitted three times: on all pairs, to be used, and on either half, to be checked on the other."""
+
+    whole: Fitted
+    first: Fitted
+    second: Fitted
+
+
+@dataclass(frozen=True)
 class Assessment:
-    """How a preset and its baseline compare with people, on the half that was held out and on the other one."""
+    """How a preset and its baseline compare with people.
+
+    After a fit every pair was drawn by panels that were fitted on the other half; without one, by the presets as they
+    are. Tables and comparisons are of all pairs, those of the first half first.
+    """
 
     plan: Plan
     halves: Halves
     notes: tuple[str, ...]
-    fitted: Mapping[str, Fitted]
+    fits: Mapping[str, CrossFit]
     """By preset; empty where nothing was fitted."""
     real: Table
-    """(C, 1) of each quantity, of the held-out half."""
+    """(C, 1) of each quantity."""
     simulations: Mapping[str, Table]
-    """By preset, (C, R) of each quantity, of the held-out half."""
-    held_out: Mapping[str, Sequence[Comparison]]
+    """By preset, (C, R) of each quantity."""
+    comparisons: Mapping[str, Sequence[Comparison]]
     """By preset."""
-    on_fit_half: Mapping[str, Sequence[Comparison]]
+    in_sample: Mapping[str, Sequence[Comparison]]
+    """By preset, drawn by panels that were fitted on these very pairs; empty where nothing was fitted."""
+    advantage: Advantage
+    """Of the preset over the baseline."""
     between_halves: float
     """The misfit of the people of one half as a stand-in for those of the other: what no simulation need better."""
 
@@ -78,21 +94,25 @@ def assess(cohort: Path, plan: Plan) -> Assessment:
     """
     panels = {name: known_panel(name) for name in (plan.preset, plan.baseline)}
     pairs, notes = read_pairs(cohort, plan.workers)
-    halves = split_pairs(pairs, plan.seed)
-    fitted = _fitted(panels, halves.fit, plan)
-    panels |= {name: found.panel for name, found in fitted.items()}
-    real, simulations = _tables(panels, halves.check, plan)
-    real_fit, simulations_fit = _tables(panels, halves.fit, plan)
+    plan = replace(plan, workers=plan.workers or default_workers(len(pairs)))
+    halves = deal(pairs)
+    fits = _fits(panels, (pairs, *halves), plan) if plan.n_rounds else {}
+    drawers = {name: (own.second.panel, own.first.panel) for name, own in fits.items()}
+    simulations = {name: _drawn(drawers.get(name, (panel, panel)), halves, plan) for name, panel in panels.items()}
+    fitted = {name: _drawn((own.whole.panel, own.whole.panel), halves, plan) for name, own in fits.items()}
+    first, second = (real_table(half) for half in halves)
+    real = _joined(first, second)
     return Assessment(
         plan,
         halves,
         tuple(notes),
-        fitted,
+        fits,
         real,
         simulations,
         {name: compare(real, own) for name, own in simulations.items()},
-        {name: compare(real_fit, own) for name, own in simulations_fit.items()},
-        misfit_of(real, real_fit, QUANTITIES),
+        {name: compare(real, own) for name, own in fitted.items()},
+        advantage(real, simulations[plan.preset], simulations[plan.baseline]),
+        misfit_of(second, first),
     )
 
 
@@ -114,8 +134,8 @@ def write_assessment(out: Path, assessment: Assessment) -> None:
         write_text(part / "comparison.csv", _csv(_comparison_rows(assessment)))
         write_text(part / "quantiles.csv", _csv(_quantile_rows(assessment)))
         write_text(part / "halves.csv", _csv(_half_rows(assessment.halves)))
-        if assessment.fitted:
-            write_text(part / "fitted.yaml", yaml.safe_dump(_fitted_values(assessment), sort_keys=False))
+        if assessment.fits:
+            write_text(part / "fitted.yaml", yaml.safe_dump(_fitted_values(assessment.fits), sort_keys=False))
         with style("fidelity"):
             for group in GROUPS:
                 figure = plot_group(group, assessment.real, assessment.simulations)
@@ -123,26 +143,35 @@ def write_assessment(out: Path, assessment: Assessment) -> None:
                     save(figure, part / f"quantiles-{group}")
 
 
-def _fitted(panels: Mapping[str, Panel], pairs: Sequence[Pair], plan: Plan) -> dict[str, Fitted]:
-    if not plan.n_tries:
-        return {}
-    tries = {plan.baseline: max(plan.n_tries // 3, 1), plan.preset: plan.n_tries}
-    return {name: fit(panels[name], pairs, tries[name], plan.n_fit_drawings) for name in tries}
+def _fits(panels: Mapping[str, Panel], fitted_on: Sequence[Sequence[Pair]], plan: Plan) -> dict[str, CrossFit]:
+    """Fit each panel on all pairs, on the first half and on the second."""
+    jobs = [(panel, pairs) for pairs in fitted_on for panel in panels.values()]
+    done = list(for_each(partial(_fitted, plan), jobs, "Fitting", plan.workers))
+    return {name: CrossFit(*done[k :: len(panels)]) for k, name in enumerate(panels)}
 
 
-def _tables(panels: Mapping[str, Panel], pairs: Sequence[Pair], plan: Plan) -> tuple[Table, dict[str, Table]]:
-    simulations: dict[str, Table] = {
-        name: simulated_table(panel, pairs, plan.n_drawings, plan.workers, f"Drawing {name}")
-        for name, panel in panels.items()
-    }
-    return real_table(pairs), simulations
+def _fitted(plan: Plan, job: tuple[Panel, Sequence[Pair]]) -> Fitted:
+    return fit(*job, plan.n_rounds, plan.n_fit_drawings)
+
+
+def _drawn(panels: tuple[Panel, Panel], halves: Halves, plan: Plan) -> dict[str, Floats]:
+    """What is measured of both halves, each drawn by a panel of its own."""
+    first, second = (
+        simulated_table(panel, half, plan.n_drawings, plan.workers) for panel, half in zip(panels, halves, strict=True)
+    )
+    return _joined(first, second)
+
+
+def _joined(first: Table, second: Table) -> dict[str, Floats]:
+    return {name: np.concatenate([values, second[name]]) for name, values in first.items()}
 
 
 def _comparison_rows(assessment: Assessment) -> Iterator[dict[str, Any]]:
-    for half, comparisons in (("check", assessment.held_out), ("fit", assessment.on_fit_half)):
+    how = "held out" if assessment.fits else "as it is"
+    for drawn_by, comparisons in ((how, assessment.comparisons), ("fitted on all", assessment.in_sample)):
         for name, own in comparisons.items():
             for comparison in own:
-                yield {"half": half, "preset": name} | {
+                yield {"preset": name, "drawn_by": drawn_by} | {
                     key: _rounded(value) for key, value in asdict(comparison).items()
                 }
 
@@ -160,20 +189,24 @@ def _quantile_rows(assessment: Assessment) -> Iterator[dict[str, Any]]:
 
 
 def _half_rows(halves: Halves) -> Iterator[dict[str, Any]]:
-    for half, pairs in (("fit", halves.fit), ("check", halves.check)):
-        for pair in pairs:
-            yield {"case_id": pair.case.case_id, "half": half}
+    for k, half in enumerate(halves, 1):
+        for pair in half:
+            yield {"case_id": pair.case.case_id, "half": k, "displacement_mm": _rounded(pair.displacement_mm)}
 
 
-def _fitted_values(assessment: Assessment) -> dict[str, Any]:
+def _fitted_values(fits: Mapping[str, CrossFit]) -> dict[str, Any]:
     return {
         name: {
-            "misfit_before": _rounded(found.misfit_before),
-            "misfit": _rounded(found.misfit),
-            "n_tried": found.n_tried,
-            "values": {knob: _rounded(value) for knob, value in knobs(found.panel).items()},
+            field.name: {
+                "misfit_before": _rounded(own.misfit_before),
+                "misfit": _rounded(own.misfit),
+                "n_tried": own.n_tried,
+                "values": {knob: _rounded(value) for knob, value in knobs(own.panel).items()},
+            }
+            for field in fields(found)
+            for own in [getattr(found, field.name)]
         }
-        for name, found in assessment.fitted.items()
+        for name, found in fits.items()
     }
 
 
@@ -187,8 +220,3 @@ def _csv(rows: Iterator[dict[str, Any]]) -> str:
 
 def _rounded(value: Any) -> Any:
     return round(float(value), DECIMALS) if isinstance(value, float | np.floating) else value
-
-
-def misfits(comparisons: Mapping[str, Sequence[Comparison]]) -> dict[str, float]:
-    """The misfit of each preset."""
-    return {name: misfit(own) for name, own in comparisons.items()}

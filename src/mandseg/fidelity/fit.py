@@ -1,23 +1,30 @@
 """Fit of a panel's sizes to real pairs: a preset in, the same one with the sizes that match people best, out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+from scipy import optimize
 
-from mandseg.fidelity.comparison import misfit_of, table
-from mandseg.fidelity.counts import COUNTS, count
+from mandseg.fidelity.comparison import Table, misfit_of, table
 from mandseg.fidelity.pairs import Pair
 from mandseg.fidelity.quantities import Floats
-from mandseg.fidelity.simulation import draw, with_seeds
+from mandseg.fidelity.simulation import draw, measured, real_table, with_seeds
+from mandseg.noise.boundary import Margin
 from mandseg.noise.panel import Habit, Panel
 
-SIGNED = ("bias_mm", "outward_mm", "inward_mm")  # moved by steps; all other sizes are multiplied
-PANEL_KNOBS = ("bias_mm", "case_bias_mm", "case_spread")
+START_MM = 0.3  # of every size but bias and its spread, whatever the preset says: a third of a voxel
+SIGNED = ("outward_mm", "inward_mm", "bias_mm")  # start at 0 and are moved by steps; sizes are multiplied
 STEP_MM = 0.1
 STEP_FACTOR = 0.3  # of ln
-SUCCESS = 1.5  # what a success does to the length of the steps
+SCAN = {"Margin.outward_mm": (0.0, 1.5, 3.0), "case_bias_mm": (0.0, -3.0, -7.5)}  # steps; factors 1, 0.41 and 0.11
+CLEARLY = 0.9  # of the misfit at the moments: what another bias and spread must come below to be the start instead
+REACH = 3.0  # how far from where it was measured a slope is trusted, in steps
+SHRINK = 0.6  # of the steps from round to round
+SHARES = (1.0, 0.5)  # of the way that the slopes promise
+FIRST_SEED, N_SEEDS = 1000, 200  # among which the fit looks for its own; an assessment draws with others
 
 
 @dataclass(frozen=True)
@@ -30,13 +37,20 @@ class Fitted:
     n_tried: int
 
 
-def knobs(panel: Panel) -> dict[str, float]:
-    """What a fit may turn: bias and its spread between cases, the spread of severity, every length of every mode.
+@dataclass(frozen=True, eq=False)
+class _Try:
+    misfit: float
+    position: Floats
+    drawn: Mapping[str, Floats]
 
-    What is 0 stays 0, except for the bias. Names are ``bias_mm`` or ``SmoothError.amplitude_mm``; a mode that two
-    habits have counts by its place, too.
+
+def knobs(panel: Panel) -> dict[str, float]:
+    """What a fit may turn: the bias's spread between cases and every size of every mode that is a length.
+
+    What is 0 stays 0. Names are ``case_bias_mm`` or ``SmoothError.amplitude_mm``; a mode that two habits have counts by
+    its place, too.
     """
-    found = {name: float(getattr(panel, name)) for name in PANEL_KNOBS if name == "bias_mm" or getattr(panel, name)}
+    found = {"case_bias_mm": panel.case_bias_mm} if panel.case_bias_mm else {}
     for place, habit in enumerate(panel.habits):
         found |= {f"{_title(panel, place)}.{name}": getattr(habit.mode, name) for name in _lengths(habit)}
     return found
@@ -48,50 +62,116 @@ def with_knobs(panel: Panel, values: Mapping[str, float]) -> Panel:
     for place, habit in enumerate(panel.habits):
         own = {name: values[f"{_title(panel, place)}.{name}"] for name in _lengths(habit)}
         habits.append(replace(habit, mode=replace(habit.mode, **own)))
-    own_knobs: dict[str, Any] = {name: values[name] for name in PANEL_KNOBS if name in values}
-    return replace(panel, habits=tuple(habits), **own_knobs)
+    return replace(panel, habits=tuple(habits), case_bias_mm=values.get("case_bias_mm", 0.0))
 
 
-def fit(panel: Panel, pairs: Sequence[Pair], n_tries: int, n_drawings: int, seed: int = 0) -> Fitted:
+def start(panel: Panel, pairs: Sequence[Pair]) -> dict[str, float]:
+    """Where a fit starts, whatever values the panel has: the moments of the real displacement, and 0.3 mm.
+
+    Bias and its spread are the mean and the standard deviation of the pairs' displacement, other signed sizes are 0.
+    """
+    displacement_mm = [pair.displacement_mm for pair in pairs]
+    found = {name: 0.0 if _signed(name) else START_MM for name in knobs(panel)}
+    moments = {"Margin.outward_mm": float(np.mean(displacement_mm)), "case_bias_mm": float(np.std(displacement_mm))}
+    return found | {name: value for name, value in moments.items() if name in found}
+
+
+def fit(panel: Panel, pairs: Sequence[Pair], n_rounds: int, n_drawings: int) -> Fitted:
     """Turn the knobs of a panel until its drawings of the references are distributed like the recorded ones.
 
-    An evolution strategy of one parent and one child with the 1/5 success rule (Rechenberg 1973): it minds neither
-    plateaus, of which voxels make many, nor a few tries only. The misfit is that of ``COUNTS``, which take a tenth of
-    the time of the quantities that the result is checked with; every try draws with the same random numbers, so that
-    it is a function of the knobs.
+    The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
+    random numbers, so that each quantity of each drawing is a function of the knobs. First come nine pairs of a bias
+    and its spread, of which one other than the moments is the start if it is clearly better: a margin below half of a
+    voxel moves hardly anything, so that slopes alone mislead. Then, in rounds, each knob is turned by itself to see how
+    the quantities change; where these slopes promise the lowest misfit, and half-way there, drawings are made, and the
+    best of all tries is where the next round starts, with smaller steps.
 
     Args:
-        panel: Where to start.
+        panel: Its structure counts, not its values: the fit begins at ``start``.
         pairs: Those to fit on.
-        n_tries: Settings to try, the panel as it is among them.
-        n_drawings: Drawings of each reference.
-        seed: Of the steps.
+        n_rounds: Each takes as many tries as there are knobs, and two.
+        n_drawings: Drawings of each reference at each try.
     """
-    start, rng = knobs(panel), np.random.default_rng(seed)
-    real = table([[count(pair.noisy, pair)] for pair in pairs], COUNTS)
+    begin, real = start(panel, pairs), real_table(pairs)
+    seeds = balanced_seeds(panel, pairs, n_drawings)
 
-    def misfit_at(position: Floats) -> float:
-        drawers = with_seeds(with_knobs(panel, moved(start, position)), n_drawings)
-        drawn = [[count(draw(drawer, pair), pair) for drawer in drawers] for pair in pairs]
-        return misfit_of(real, table(drawn, COUNTS), COUNTS)
+    def tried(position: Floats) -> _Try:
+        drawers = with_seeds(with_knobs(panel, moved(begin, position)), seeds)
+        drawn = table([[measured(draw(drawer, pair), pair) for drawer in drawers] for pair in pairs])
+        return _Try(misfit_of(real, drawn), position, drawn)
 
-    best, step = np.zeros(len(start)), 1.0
-    lowest = before = misfit_at(best)
-    for _ in range(n_tries - 1):
-        position = best + step * rng.standard_normal(len(start))
-        found = misfit_at(position)
-        step *= SUCCESS if found < lowest else SUCCESS**-0.25
-        if found < lowest:
-            best, lowest = position, found
-    return Fitted(with_knobs(panel, moved(start, best)), before, lowest, n_tries)
+    scan = [tried(np.array(place)) for place in itertools.product(*(SCAN.get(name, (0.0,)) for name in begin))]
+    best, other = scan[0], min(scan, key=_misfit)
+    best = other if other.misfit < CLEARLY * best.misfit else best
+    for k in range(n_rounds):
+        step = SHRINK**k
+        slopes = [
+            _difference(tried(best.position + step * turned).drawn, best.drawn, step) for turned in np.eye(len(begin))
+        ]
+        way = promised(real, best.drawn, slopes, REACH * step)
+        best = min([best, *(tried(best.position + share * way) for share in SHARES)], key=_misfit)
+    n_tried = len(scan) + n_rounds * (len(begin) + len(SHARES))
+    return Fitted(with_knobs(panel, moved(begin, best.position)), scan[0].misfit, best.misfit, n_tried)
 
 
-def moved(start: Mapping[str, float], position: Floats) -> dict[str, float]:
+def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -> Floats:
+    """The change of each knob, at most ``reach``, at which the misfit is lowest if all slopes hold.
+
+    Args:
+        real: (C, 1) of each quantity.
+        drawn: (C, R) of each quantity.
+        slopes: How these change with each knob, (C, R) of each quantity.
+        reach: In steps.
+    """
+
+    def misfit_at(way: Floats) -> float:
+        changed = {
+            name: values + sum(x * slope[name] for x, slope in zip(way, slopes, strict=True))
+            for name, values in drawn.items()
+        }
+        return misfit_of(real, changed)
+
+    found = optimize.minimize(
+        misfit_at,
+        np.zeros(len(slopes)),
+        method="Powell",
+        bounds=[(-reach, reach)] * len(slopes),
+        options={"xtol": 0.02, "ftol": 1e-3, "maxiter": 10},
+    )
+    return np.asarray(found.x, np.float64)
+
+
+def balanced_seeds(panel: Panel, pairs: Sequence[Pair], n: int) -> list[int]:
+    """The seeds, of 200, whose cases' biases come nearest to the mean and the spread that they are drawn from.
+
+    With few pairs the fitted bias would answer to the chance mean of these draws otherwise.
+    """
+    unit = replace(panel, habits=(), bias_mm=0.0, bias_spread_mm=0.0, case_bias_mm=1.0)
+
+    def imbalance(drawer: Panel) -> float:
+        cases = [replace(pair.case, annotator="") for pair in pairs]
+        biases = [cast(Margin, drawer.profile(case).modes[0]).outward_mm for case in cases]
+        return float(abs(np.mean(biases)) + abs(np.std(biases) - 1))
+
+    drawers = with_seeds(unit, range(FIRST_SEED, FIRST_SEED + N_SEEDS))
+    return [drawer.seed for drawer in sorted(drawers, key=imbalance)[:n]]
+
+
+def moved(begin: Mapping[str, float], position: Floats) -> dict[str, float]:
     """Knobs at a position in steps from the start: signed ones moved by 0.1 mm a step, sizes multiplied."""
     return {
         name: value + STEP_MM * float(x) if _signed(name) else value * float(np.exp(STEP_FACTOR * x))
-        for (name, value), x in zip(start.items(), position, strict=True)
+        for (name, value), x in zip(begin.items(), position, strict=True)
     }
+
+
+def _misfit(tried: _Try) -> float:
+    return tried.misfit
+
+
+def _difference(turned: Table, drawn: Table, step: float) -> dict[str, Floats]:
+    """Change of each quantity of each drawing by step; 0 where one of the two has none."""
+    return {name: np.nan_to_num((turned[name] - values) / step) for name, values in drawn.items()}
 
 
 def _signed(name: str) -> bool:
@@ -99,7 +179,8 @@ def _signed(name: str) -> bool:
 
 
 def _lengths(habit: Habit) -> list[str]:
-    return [f.name for f in fields(habit.mode) if f.name.endswith("_mm") and getattr(habit.mode, f.name) != 0]
+    sizes: list[Any] = [f for f in fields(habit.mode) if f.metadata.get("severity")]
+    return [f.name for f in sizes if f.name.endswith("_mm") and getattr(habit.mode, f.name) != 0]
 
 
 def _title(panel: Panel, place: int) -> str:

@@ -6,20 +6,19 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
 
 from mandseg.check import COPY_DICE
 from mandseg.cohort import Case, read_cohort
+from mandseg.deviation import Surface, find_surface, measure_deviation
 from mandseg.errors import UserError
 from mandseg.metrics import bounding_box
 from mandseg.noise.scene import WINDOW_MM, Scene, Window, look_at
 from mandseg.progress import for_each
-from mandseg.regions import REGIONS, Mask, Spacing, region_map
+from mandseg.regions import Mask, Spacing
 from mandseg.scan import examine
 from mandseg.volume import Volume, to_canonical
 
-FEWEST_PAIRS = 4  # two to fit and two to check
+FEWEST_PAIRS = 4  # two to fit and two to check on, both ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,25 +36,19 @@ class Pair:
         return look_at(self.reference, self.spacing_mm)
 
     @cached_property
-    def regions(self) -> npt.NDArray[np.uint8]:
-        """Index in ``REGIONS`` of every voxel of the view, (X, Y, Z)."""
-        scene, _ = self.view
-        return region_map(scene.landmarks, scene.mask.shape, scene.spacing_mm)
+    def surface(self) -> Surface:
+        """The reference's, which all drawings are measured against."""
+        return find_surface(self.reference, self.spacing_mm)
 
     @cached_property
-    def boundary_voxels(self) -> npt.NDArray[np.intp]:
-        """How many voxels of the reference lie at its boundary, in each region; (6,)."""
-        mask = self.view[0].mask
-        rim = mask & ~ndimage.binary_erosion(mask)
-        return np.bincount(self.regions[rim], minlength=len(REGIONS))
+    def displacement_mm(self) -> float:
+        """How far the recorded drawing lies outside the reference, on average over its surface."""
+        mean_mm = measure_deviation(self.noisy, self.reference, self.spacing_mm, self.surface).mean_mm()
+        assert mean_mm is not None  # a reference that is not empty has a surface
+        return mean_mm
 
 
-@dataclass(frozen=True)
-class Halves:
-    """The pairs that presets are fitted on, and those that they are checked on."""
-
-    fit: tuple[Pair, ...]
-    check: tuple[Pair, ...]
+Halves = tuple[tuple[Pair, ...], tuple[Pair, ...]]
 
 
 def read_pairs(cohort: Path, workers: int | None = None) -> tuple[list[Pair], list[str]]:
@@ -85,13 +78,17 @@ def read_pairs(cohort: Path, workers: int | None = None) -> tuple[list[Pair], li
     return pairs, notes
 
 
-def split_pairs(pairs: Sequence[Pair], seed: int) -> Halves:
-    """Deal the subjects out into two halves by a seed, whatever the order of the manifest; the second may be larger."""
-    subjects = sorted({pair.case.subject_id for pair in pairs})
-    shuffled = np.random.default_rng(seed).permutation(len(subjects))
-    chosen = {subjects[k] for k in shuffled[: len(subjects) // 2]}
-    fit = tuple(pair for pair in pairs if pair.case.subject_id in chosen)
-    return Halves(fit, tuple(pair for pair in pairs if pair.case.subject_id not in chosen))
+def deal(pairs: Sequence[Pair]) -> Halves:
+    """Deal the subjects out into two halves that are displaced alike: in order of their displacement, in turn.
+
+    A property of the recorded drawings alone. The cases of one subject stay together; the first half may be larger.
+    """
+    by_subject: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        by_subject.setdefault(pair.case.subject_id, []).append(pair)
+    ordered = sorted(by_subject.values(), key=lambda own: float(np.mean([pair.displacement_mm for pair in own])))
+    first, second = (tuple(pair for own in ordered[k::2] for pair in own) for k in range(2))
+    return first, second
 
 
 def dice(drawn: Mask, reference: Mask) -> float:

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.deviation import measure_deviation
+from mandseg.deviation import Deviation, Surface, measure_deviation
 from mandseg.metrics import score
 from mandseg.regions import REGIONS, Mask, Spacing
 
@@ -62,13 +62,14 @@ def _heights() -> range:
 QUANTITIES: dict[str, Quantity] = {quantity.name: quantity for quantity in _quantities()}
 
 
-def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
+def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface | None = None) -> dict[str, float]:
     """Measure a drawing against its reference.
 
     Args:
         drawn: bool, (X, Y, Z), on RAS+ axes.
         reference: The same grid, not empty.
         spacing_mm: Voxel edge lengths.
+        surface: The reference's, found here if it is not given.
 
     Returns:
         The ``QUANTITIES`` that exist: where a region or a height has no surface, or nothing is drawn, it has none.
@@ -76,7 +77,8 @@ def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, floa
     agreement = _agreement(drawn, reference, spacing_mm)
     if not drawn.any():
         return agreement
-    return agreement | _by_region(drawn, reference, spacing_mm) | by_height(drawn, reference, spacing_mm)
+    regions = _by_region(measure_deviation(drawn, reference, spacing_mm, surface))
+    return agreement | regions | _by_height(drawn, reference, spacing_mm)
 
 
 def _agreement(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
@@ -85,9 +87,8 @@ def _agreement(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, f
     return found | {"volume_difference": float(scores["volume_error_ml"]) / float(scores["reference_ml"])}
 
 
-def _by_region(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
+def _by_region(deviation: Deviation) -> dict[str, float]:
     """Mean and standard deviation of the signed displacement of the reference's surface, weighted by area."""
-    deviation = measure_deviation(drawn, reference, spacing_mm)
     found: dict[str, float] = {}
     for region in REGIONS:
         mean_mm, spread_mm = deviation.mean_mm(region), deviation.spread_mm(region)
@@ -96,7 +97,7 @@ def _by_region(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, f
     return found
 
 
-def by_height(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
+def _by_height(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
     """Compare slice by slice, gathered in equal parts of the height.
 
     ``slice_share`` counts left and right half apart: slices with something drawn, divided by those of the reference;

@@ -17,7 +17,7 @@ from mandseg.regions import Mask
 
 def real_table(pairs: Sequence[Pair]) -> dict[str, Floats]:
     """Measure the recorded drawings; (C, 1) of each quantity."""
-    return table([[measure(pair.noisy, pair.reference, pair.spacing_mm)] for pair in pairs])
+    return table([[measured(pair.noisy, pair)] for pair in pairs])
 
 
 def simulated_table(
@@ -54,10 +54,16 @@ def draw(panel: Panel, pair: Pair) -> Mask:
     return drawn
 
 
-def with_seeds(panel: Panel, n_drawings: int) -> list[Panel]:
-    """The panel with as many seeds as there are drawings of a reference."""
-    return [replace(panel, seed=panel.seed + k) for k in range(n_drawings)]
+def measured(drawn: Mask, pair: Pair) -> dict[str, float]:
+    """Measure a drawing of a pair's reference."""
+    return measure(drawn, pair.reference, pair.spacing_mm, pair.surface)
+
+
+def with_seeds(panel: Panel, seeds: Sequence[int]) -> list[Panel]:
+    """The panel with each of these seeds: other styles, other dealing of cases, other errors."""
+    return [replace(panel, seed=seed) for seed in seeds]
 
 
 def _drawn_and_measured(panel: Panel, n_drawings: int, pair: Pair) -> list[dict[str, float]]:
-    return [measure(draw(own, pair), pair.reference, pair.spacing_mm) for own in with_seeds(panel, n_drawings)]
+    seeds = range(panel.seed, panel.seed + n_drawings)
+    return [measured(draw(own, pair), pair) for own in with_seeds(panel, seeds)]

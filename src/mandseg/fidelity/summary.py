@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mandseg.fidelity.assessment import Assessment, misfits
-from mandseg.fidelity.comparison import Comparison
+from mandseg.fidelity.assessment import Assessment
+from mandseg.fidelity.comparison import Comparison, misfit
 from mandseg.fidelity.quantities import QUANTITIES
 
 SIGNIFICANT = 0.05
 
 
 def print_assessment(assessment: Assessment, console: Console) -> None:
-    """Print every quantity of the held-out half, and what it comes to."""
+    """Print every quantity, and what it comes to."""
     console.print(_table(assessment))
     for line in summary(assessment):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
@@ -22,22 +23,28 @@ def print_assessment(assessment: Assessment, console: Console) -> None:
 def summary(assessment: Assessment) -> list[str]:
     """Say in a few lines what was compared and how far preset and baseline are off."""
     plan, halves = assessment.plan, assessment.halves
+    means_mm = [np.mean([pair.displacement_mm for pair in half]) for half in halves]
     lines = [
         *assessment.notes,
-        f"{len(halves.fit)} pairs to fit on, {len(halves.check)} held out (seed {plan.seed}); "
-        f"{plan.n_drawings} drawings of each reference",
+        f"{len(halves[0])} + {len(halves[1])} pairs, dealt in turn by their displacement "
+        f"(mean {means_mm[0]:+.2f} and {means_mm[1]:+.2f} mm); {plan.n_drawings} drawings of each reference",
     ]
-    for name, fitted in assessment.fitted.items():
+    for name, fits in assessment.fits.items():
+        for where, own in (("the first half", fits.first), ("the second", fits.second), ("all pairs", fits.whole)):
+            lines.append(
+                f"{name}: fitted on {where}, misfit {own.misfit_before:.3f} -> {own.misfit:.3f} in {own.n_tried} tries"
+            )
+    for name, comparisons in assessment.comparisons.items():
+        fitted = f"held out ({misfit(assessment.in_sample[name]):.3f} fitted on all)" if assessment.fits else "as it is"
         lines.append(
-            f"{name}: fitted, misfit {fitted.misfit_before:.3f} -> {fitted.misfit:.3f} in {fitted.n_tried} tries"
-        )
-    held_out, on_fit_half = misfits(assessment.held_out), misfits(assessment.on_fit_half)
-    for name, comparisons in assessment.held_out.items():
-        lines.append(
-            f"{name}: misfit {held_out[name]:.3f} held out ({on_fit_half[name]:.3f} on the other half); "
+            f"{name}: misfit {misfit(comparisons):.3f} {fitted}; "
             f"{_n_told_apart(comparisons)} of {len(comparisons)} quantities told apart (p < {SIGNIFICANT})"
         )
-    lines.append(f"people: misfit {assessment.between_halves:.3f} between the two halves")
+    won = assessment.advantage
+    lines += [
+        f"{plan.preset} less {plan.baseline}: {won.difference:+.3f} ({won.low:+.3f} to {won.high:+.3f}, over cases)",
+        f"people: misfit {assessment.between_halves:.3f} between the two halves",
+    ]
     return lines
 
 
@@ -46,15 +53,16 @@ def _n_told_apart(comparisons: Sequence[Comparison]) -> int:
 
 
 def _table(assessment: Assessment) -> Table:
-    names = list(assessment.held_out)
-    table = Table(title="Held-out half: real and simulated drawings, median (quartiles)", title_justify="left")
+    names = list(assessment.comparisons)
+    how = "Held out" if assessment.fits else "Presets as they are"
+    table = Table(title=f"{how}: real and simulated drawings, median (quartiles)", title_justify="left")
     table.add_column("quantity", no_wrap=True)
     table.add_column("real", justify="right")
     for name in names:
         table.add_column(name, justify="right")
         table.add_column("distance", justify="right")
         table.add_column("p", justify="right")
-    for rows in zip(*assessment.held_out.values(), strict=True):
+    for rows in zip(*assessment.comparisons.values(), strict=True):
         first = rows[0]
         cells = [_label(first), _spread(first.real_median, first.real_low, first.real_high)]
         for own in rows:
