@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from mandseg.condition import config_hash, run_name
+from mandseg.condition import check_ratio, config_hash, run_name
 from mandseg.config_folder import config_folder, sweeps_folder
 from mandseg.errors import UserError
 
@@ -76,6 +76,30 @@ def test_what_does_not_change_the_result_keeps_the_name(change):
 def test_equal_numbers_are_one_condition_however_they_are_typed():
     assert {run_name(composed(f"noise_ratio={r}")) for r in ("0", "0.0", "0.00")} == {run_name(composed())}
     assert config_hash(composed("noise_ratio=1")) == config_hash(composed("noise_ratio=1.0"))
+
+
+def test_the_hash_of_the_default_config_is_known():
+    """A change of this text renames every run and refuses every checkpoint: let it be a decision."""
+    assert config_hash(composed()) == "e9482554"
+    assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "d1e382bc"
+
+
+def test_the_same_cohort_by_another_path_is_the_same_condition():
+    paths = ("cohort/manifest.csv", "/elsewhere/cohort/manifest.csv", "../cohort")
+    assert len({run_name(composed("data=folder", f"data.manifest={path}")) for path in paths}) == 1
+
+
+def test_a_module_that_moves_renames_no_run():
+    target = "mandseg.elsewhere.Preprocessing"
+    assert run_name(composed(f"preprocessing._target_={target}")) == run_name(composed())
+    assert run_name(composed("preprocessing._target_=mandseg.preprocess.Other")) != run_name(composed())
+    assert run_name(composed("preprocessing._target_=other.preprocess.Preprocessing")) != run_name(composed())
+
+
+@pytest.mark.parametrize("ratio", [-0.1, 1.01, float("nan"), "abc", True])
+def test_a_ratio_outside_0_to_1_is_refused(ratio):
+    with pytest.raises(UserError, match=f"noise_ratio={ratio}"):
+        check_ratio(ratio)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,6 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.declaration import declare
 from mandseg.errors import UserError
-from mandseg.plan import check_ratio
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
@@ -29,7 +28,9 @@ NOISE_KNOBS: dict[str, tuple[str, Any]] = {
 }
 """Knobs of a noise preset: how a change is marked in the name of a condition, and what is no change."""
 LONGEST = 60  # letters of a knob's value in a name: file systems end at 255
-CACHE_KEYS = frozenset({"cache_dir"})  # inside groups: a folder, not a setting
+PLACES = frozenset({"cache_dir", "manifest"})
+"""Keys inside groups that say where files lie. The digest in run.json protects the content (docs/resume.md)."""
+PACKAGE = __name__.split(".")[0]
 
 
 def condition(cfg: DictConfig) -> dict[str, Any]:
@@ -54,6 +55,12 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "method": cfg.method.name,
         "config_hash": config_hash(cfg),
     }
+
+
+def check_ratio(ratio: float) -> None:
+    """Refuse a noise ratio outside [0, 1]."""
+    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
+        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number from 0 to 1")
 
 
 def noise_label(noise: DictConfig) -> str:
@@ -112,14 +119,24 @@ def _digest(settings: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers as floats, and no cache folders, so that equal settings are equal text."""
+    """Settings such that equal settings are equal text.
+
+    Numbers become floats. Places of files are left out. A class of this package counts by its name, not by its module,
+    so that a module can move and no run changes its name.
+    """
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items() if k not in CACHE_KEYS}
+        return {k: _target(v) if k == "_target_" else _plain(v) for k, v in value.items() if k not in PLACES}
     if isinstance(value, list):
         return [_plain(v) for v in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
+
+
+def _target(path: str) -> str:
+    """``mandseg.inference.SlidingWindow`` as ``mandseg:SlidingWindow``; a path of another package as it is."""
+    package, _, name = path.partition(".")
+    return f"{PACKAGE}:{name.rpartition('.')[2]}" if package == PACKAGE else path
 
 
 # Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
