@@ -9,8 +9,8 @@ from rich.console import Console
 from mandseg.check import agreement, check_case, check_cohort, content_hash, drawing, inspect_case, piece_sizes
 from mandseg.check_table import print_checkup, summary, write_checkup
 from mandseg.cohort import Case, write_cohort
-from mandseg.errors import UserError
 from mandseg.scan import load_scan
+from mandseg.system.errors import UserError
 from mandseg.volume import Volume
 
 MakeCase = Callable[..., Case]

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from mandseg import lock
 from mandseg.claim import LOCK, BusyError, Claim, LostError, claimed
-from mandseg.lock import HeldError, held, is_held, owner_of
+from mandseg.system import lock
+from mandseg.system.lock import HeldError, held, is_held, owner_of
 from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
 
 CONDITION = {"noise_ratio": 0.0, "seed": 0}
-HOLD = "import sys, time; from pathlib import Path; from mandseg.lock import held\nwith held(Path(sys.argv[1])):\n"
+HOLD = (
+    "import sys, time; from pathlib import Path; from mandseg.system.lock import held\nwith held(Path(sys.argv[1])):\n"
+)
 HOLD += "    print('held', flush=True)\n    time.sleep(60)"
 
 

@@ -10,9 +10,9 @@ import pytest
 import mandseg
 from mandseg.cli import main
 from mandseg.cohort import Case, Cohort, read_cohort, write_cohort
-from mandseg.errors import UserError
 from mandseg.noise import load_preset
 from mandseg.phantom.population import GERIATRIC
+from mandseg.system.errors import UserError
 from mandseg.volume import Volume
 
 HEAVY = "torch monai lightning pandas scipy SimpleITK nibabel torchio matplotlib hydra wandb numpy".split()  # noqa: SIM905

@@ -12,7 +12,7 @@ from mandseg.cohort import (
     refuse_shared_subjects,
     write_cohort,
 )
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 HEADER = "case_id,subject_id,split,image,reference,noisy,annotator\n"
 

@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from mandseg.condition import check_ratio, config_hash, run_name
-from mandseg.config_folder import config_folder, sweeps_folder
-from mandseg.errors import UserError
+from mandseg.system.config_paths import config_folder, sweeps_folder
+from mandseg.system.errors import UserError
 
 GROUPS = sorted(p.relative_to(config_folder()) for p in config_folder().glob("*/*.yaml"))
 SWEEPS = sorted(p.stem for p in sweeps_folder().glob("*.yaml"))

@@ -10,8 +10,8 @@ import wandb
 import yaml
 
 from mandseg.dashboard import FILE, dashboard, write_dashboard
-from mandseg.errors import UserError
 from mandseg.margins import METRICS
+from mandseg.system.errors import UserError
 from mandseg.tracking import _described
 from study_fixture import DATASETS, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server

@@ -12,9 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.cohort import Case
 from mandseg.data import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
-from mandseg.errors import UserError
-from mandseg.interruption import Interruption
 from mandseg.plan import plan_noise
+from mandseg.system.errors import UserError
+from mandseg.system.signals import Interruption
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)

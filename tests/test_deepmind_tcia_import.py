@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mandseg.errors import UserError
 from mandseg.importers.deepmind_tcia import import_deepmind_tcia, subject_of
+from mandseg.system.errors import UserError
 from mandseg.volume import read_volume
 
 

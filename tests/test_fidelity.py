@@ -10,8 +10,6 @@ from omegaconf import OmegaConf
 from mandseg.cli import main
 from mandseg.cohort import Case, write_cohort
 from mandseg.condition import noise_label
-from mandseg.config_folder import config_folder
-from mandseg.errors import UserError
 from mandseg.fidelity.assessment import known_panel
 from mandseg.fidelity.comparison import advantage, compare, exchange_p, misfit, misfit_of, table
 from mandseg.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
@@ -19,6 +17,8 @@ from mandseg.fidelity.pairs import Pair, deal, read_pairs
 from mandseg.fidelity.quantities import QUANTITIES, measure
 from mandseg.fidelity.simulation import draw, measured, simulated_table
 from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError
+from mandseg.system.config_paths import config_folder
+from mandseg.system.errors import UserError
 from mandseg.table import read_table
 from mandseg.volume import Volume, write_volume
 from test_noise import ISO, ball, horseshoe

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from mandseg.cohort import Case, read_cohort
-from mandseg.errors import UserError
 from mandseg.importers import Imported, plain_name
 from mandseg.importers.folder import Conversion, Layout, Splitting, import_folder
 from mandseg.importers.patterns import to_regex
 from mandseg.importers.splits import split_by_subject
+from mandseg.system.errors import UserError
 from mandseg.volume import Volume, read_volume, write_volume
 
 

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from mandseg.claim import LOCK, RECORD
-from mandseg.interruption import TRY_AGAIN
 from mandseg.job import Job
-from mandseg.lock import held, is_held, owner_of
+from mandseg.system.lock import held, is_held, owner_of
+from mandseg.system.signals import TRY_AGAIN
 
 
 @pytest.fixture(autouse=True)

@@ -15,10 +15,10 @@ from omegaconf import OmegaConf, open_dict
 
 from mandseg.cells import cell_of, command, validation_dice
 from mandseg.cells import compose as compose_cells
-from mandseg.config_folder import config_folder, sweeps_folder
-from mandseg.errors import UserError
 from mandseg.queued import queued_runs
 from mandseg.submission import Resources, SlurmSettings, parameters, resources
+from mandseg.system.config_paths import config_folder, sweeps_folder
+from mandseg.system.errors import UserError
 from mandseg.workstation import LocalSettings, share_out, visible_gpus
 
 CELLS = [

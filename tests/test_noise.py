@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mandseg.errors import UserError
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
@@ -30,6 +29,7 @@ from mandseg.noise import (
     TipsCut,
 )
 from mandseg.noise.distance import signed_distance_mm, smooth_field
+from mandseg.system.errors import UserError
 
 MODES = [
     SmoothError(1.0, 10.0, 0.3),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
 from mandseg.noise import Habit, Margin, Panel, Profile, Recorded, SmoothError, TipsCut, load_preset
 from mandseg.plan import cases_by, plan_noise
 from mandseg.regions import REGIONS, find_landmarks, region_map
+from mandseg.system.errors import UserError
 from test_noise import ISO, ct, horseshoe
 
 PRESETS = ["expert", "radiographer", "planning", "gross"]

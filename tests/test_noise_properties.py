@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
 from mandseg.noise import GrossError, Panel, load_preset
 from mandseg.noise.panel import Habit
+from mandseg.system.errors import UserError
 from test_noise import MODES, NAMES
 
 CASE = Case("a", "a", "train", None, None, None)

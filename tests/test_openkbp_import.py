@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.errors import UserError
 from mandseg.importers.hounsfield import from_stored, histogram, peaks_note, tissue_peaks
 from mandseg.importers.openkbp import import_openkbp, protocol, read_mask
+from mandseg.system.errors import UserError
 from mandseg.volume import read_volume
 
 

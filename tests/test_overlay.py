@@ -7,7 +7,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mandseg.errors import UserError
 from mandseg.overlay import (
     LARGEST_FILE,
     PLANES,
@@ -18,6 +17,7 @@ from mandseg.overlay import (
     draw_plane,
     overlay_figure,
 )
+from mandseg.system.errors import UserError
 
 SHAPE = (24, 20, 16)
 SPACING_MM = (1.0, 1.0, 3.0)

@@ -9,7 +9,6 @@ import pytest
 from scipy import ndimage
 
 from mandseg.cohort import Case, Cohort, read_cohort
-from mandseg.errors import UserError
 from mandseg.noise import load_preset
 from mandseg.phantom import (
     CLINIC,
@@ -26,6 +25,7 @@ from mandseg.phantom import (
 from mandseg.phantom.mandible import make_mandible, outline_table
 from mandseg.phantom.solids import box, ellipsoid, mirrored, tube
 from mandseg.phantom.subject import draw_subject
+from mandseg.system.errors import UserError
 from mandseg.volume import Volume, read_volume, to_canonical
 
 COARSE = replace(CLINIC, shape=(44, 44, 48), spacing_mm=(6.0, 6.0, 5.0))

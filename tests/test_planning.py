@@ -6,12 +6,12 @@ import pandas as pd
 import pytest
 
 from mandseg.cli import main
-from mandseg.errors import UserError
 from mandseg.margins import metric_named
 from mandseg.pilot import Pilot, choose_pilot, find_pilots, read_pilot
 from mandseg.planning import Question, cases_needed, design_power, plan_study
 from mandseg.power import power_of
 from mandseg.study import open_study
+from mandseg.system.errors import UserError
 from mandseg.variance import Components
 from study_fixture import write_study
 

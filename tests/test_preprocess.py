@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mandseg.errors import UserError
 from mandseg.noise import Recorded, load_preset
 from mandseg.prepared import prepare_case, prepare_cases
 from mandseg.preprocess import Preprocessing, back_to_original, body_window, resample_onto
 from mandseg.scan import load_scan
+from mandseg.system.errors import UserError
 from mandseg.volume import Geometry, Volume, to_canonical
 
 FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mandseg.errors import UserError
 from mandseg.report import pictures, write, write_report
 from mandseg.report.page import page
 from mandseg.report_copy import copy_report
 from mandseg.study import open_study
+from mandseg.system.errors import UserError
 from study_fixture import (
     CASE_COLUMNS,
     DATASETS,

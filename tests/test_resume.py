@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from mandseg.checkpoint import loops_at
-from mandseg.interruption import Interrupted, interruptible
+from mandseg.system.signals import Interrupted, interruptible
 from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
 

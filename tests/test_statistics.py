@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from mandseg.bootstrap import Resampling
-from mandseg.errors import UserError
 from mandseg.findings import headline, number, p_value, sentences
 from mandseg.margins import METRICS, Margins
 from mandseg.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
 from mandseg.statistics import Analysis, analyse
+from mandseg.system.errors import UserError
 from study_fixture import case_row
 
 DICE = METRICS[0]

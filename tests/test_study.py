@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mandseg.errors import UserError
-from mandseg.lock import held
 from mandseg.study import open_study, status
+from mandseg.system.errors import UserError
+from mandseg.system.lock import held
 from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
 
 

@@ -18,11 +18,11 @@ import yaml
 from rich.console import Console
 
 from mandseg.claim import claimed
-from mandseg.errors import UserError
 from mandseg.recordings import UNSENT, recordings
 from mandseg.report import write_report
 from mandseg.study_run import STATE
 from mandseg.sync import sync
+from mandseg.system.errors import UserError
 from mandseg.tracking import TrackingSettings, sync_hint, tracked
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from mandseg.errors import UserError
 from mandseg.mirror import resolve_mode
+from mandseg.system.errors import UserError
 from mandseg.tracking import TrackingSettings
 
 

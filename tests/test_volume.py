@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 from mandseg.volume import (
     Geometry,
     Volume,

@@ -17,7 +17,6 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from mandseg.cohort import Case
-from mandseg.files import appearing_whole
 from mandseg.metrics import bounding_box, score
 from mandseg.noise import (
     BoundaryWalk,
@@ -46,6 +45,7 @@ from mandseg.noise.scene import Hu
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
 from mandseg.phantom import CLINIC, phantom_case
 from mandseg.regions import Mask
+from mandseg.system.files import appearing_whole
 from mandseg.volume import to_canonical
 
 PLANNING_CT = replace(CLINIC, shape=(264, 264, 92), spacing_mm=(1.0, 1.0, 2.5))

@@ -35,7 +35,7 @@ class _CellLauncher(Launcher):
     ) -> list[JobReturn]:
         """Start the cells; wrong input ends the launch with a line and exit code 2."""
         from mandseg.cells import cells_of
-        from mandseg.errors import UserError, print_problems
+        from mandseg.system.errors import UserError, print_problems
 
         try:
             cells = cells_of(self.context, self.config, job_overrides)

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mandseg.errors import UserError
 from mandseg.mirror import key_is_configured, wandb_client
+from mandseg.system.errors import UserError
 
 PATIENCE_S = 10  # seconds
 

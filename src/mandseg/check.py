@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.cohort import Case, Cohort, examine_manifest
-from mandseg.progress import for_each
 from mandseg.scan import examine
+from mandseg.system.progress import for_each
 from mandseg.volume import Geometry, Volume
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml

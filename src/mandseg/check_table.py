@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.check import Checkup, Finding, Inspection
-from mandseg.files import write_text
+from mandseg.system.files import write_text
 
 CSV_COLUMNS = (
     *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),

@@ -15,9 +15,9 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from mandseg.errors import UserError
-from mandseg.files import appearing_whole
-from mandseg.interruption import Interruption, take_back
+from mandseg.system.errors import UserError
+from mandseg.system.files import appearing_whole
+from mandseg.system.signals import Interruption, take_back
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 MARK = "mandseg_run"  # key in a checkpoint: the condition it belongs to

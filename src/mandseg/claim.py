@@ -16,9 +16,9 @@ from subprocess import DEVNULL, CalledProcessError, check_output
 from time import perf_counter
 from typing import Any
 
-from mandseg.errors import UserError
-from mandseg.files import write_text
-from mandseg.lock import HeldError, held
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
+from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
 PATIENCE_S = 2.0  # for an owner that is just leaving

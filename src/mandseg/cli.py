@@ -13,7 +13,7 @@ import typer
 
 from mandseg import __version__
 from mandseg.cli_prepare import prepare
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 BAD_INPUT = 2  # exit code
 WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
     from mandseg.importers import Imported

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mandseg.errors import UserError
-from mandseg.files import write_text
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
 from mandseg.table import Row, read_table
 
 MANIFEST = "manifest.csv"

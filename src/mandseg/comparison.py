@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 Level = float | str
 RATIO_COLUMN = "noise_ratio"

@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
-from mandseg.errors import UserError
 from mandseg.margins import MARGINS, Margins, metric_named
+from mandseg.system.errors import UserError
 
 
 @dataclass(frozen=True)

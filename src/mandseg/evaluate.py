@@ -17,10 +17,10 @@ from mandseg.inference import SlidingWindow, predict_case
 from mandseg.metrics import score
 from mandseg.overlay import draw_overlay
 from mandseg.prepared import PreparedCase
-from mandseg.processes import from_all, here
-from mandseg.progress import for_each
 from mandseg.scan import Scan, load_scan
 from mandseg.sources import EvaluationSets
+from mandseg.system.distributed import from_all, here
+from mandseg.system.progress import for_each
 from mandseg.volume import Volume, read_volume, to_canonical, write_volume
 
 Mask = npt.NDArray[np.bool_]

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from mandseg.claim import LOCK, read_record
-from mandseg.files import write_text
-from mandseg.interruption import TRY_AGAIN
-from mandseg.lock import owner_of
+from mandseg.system.files import write_text
+from mandseg.system.lock import owner_of
+from mandseg.system.signals import TRY_AGAIN
 
 POLL_S = 0.2
 STOPPED = (TRY_AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # exit codes; the last two: before the training could listen

@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.cells import Cell, cell_of, compose, expand, study_folder
-from mandseg.errors import UserError, one_line, print_problems, user_error_behind
-from mandseg.files import write_text
-from mandseg.lock import held
+from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.files import write_text
+from mandseg.system.lock import held
 
 GRID = "grid.csv"
 COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from mandseg.files import write_text
+from mandseg.system.files import write_text
 
 STEP = "step"
 

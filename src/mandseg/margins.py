@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 
 @dataclass(frozen=True)

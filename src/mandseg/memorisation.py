@@ -17,12 +17,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data import HuWindow, crop
-from mandseg.errors import UserError
 from mandseg.inference import SlidingWindow
 from mandseg.plan import NoisePlan, noisy_order
 from mandseg.prepared import PreparedCase
 from mandseg.preprocess import AIR_HU
 from mandseg.segmenter import dice
+from mandseg.system.errors import UserError
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 Mask = npt.NDArray[np.bool_]  # (X, Y, Z)
 Floats = npt.NDArray[np.float64]

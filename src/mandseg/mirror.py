@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from mandseg.errors import UserError
-from mandseg.files import write_text
 from mandseg.recordings import UNSENT, Recording
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mandseg.files import write_text
 from mandseg.metrics import score
 from mandseg.plan import NoisePlan
 from mandseg.prepared import PreparedCase
-from mandseg.progress import for_each
+from mandseg.system.files import write_text
+from mandseg.system.progress import for_each
 
 NOISE_APPLIED = "noise_applied.csv"
 MEASURED = ("dice", "hd95_mm", "assd_mm", "reference_ml", "noisy_ml", "volume_error_ml")

@@ -18,9 +18,9 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from mandseg.errors import UserError
-from mandseg.files import appearing_whole
 from mandseg.metrics import Mask, bounding_box
+from mandseg.system.errors import UserError
+from mandseg.system.files import appearing_whole
 
 REFERENCE_COLOUR = "#56B4E9"  # Okabe and Ito's sky blue and vermilion: two hues for every eye,
 PREDICTION_COLOUR = "#D55E00"  # and two strokes, solid and dashed, for grey print

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
-from mandseg.files import write_text
 from mandseg.noise import NoiseSource, Panel
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mandseg.bootstrap import Resampling
-from mandseg.errors import UserError
-from mandseg.files import folder_appearing_whole
 from mandseg.margins import Metric, metric_named
 from mandseg.pilot import Pilot, choose_pilot, find_pilots, read_pilot
 from mandseg.power import POWER, power_of
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
 
 SEEDS = (2, 3, 4, 5, 7, 10)
 CASES = (5, 7, 10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)

@@ -11,8 +11,8 @@ from time import perf_counter
 import torch
 from torch import nn
 
-from mandseg.files import write_text
-from mandseg.lock import held
+from mandseg.system.files import write_text
+from mandseg.system.lock import held
 
 BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen

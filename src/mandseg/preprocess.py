@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.errors import UserError
 from mandseg.scan import Scan
+from mandseg.system.errors import UserError
 from mandseg.volume import Geometry, Volume, from_canonical, to_canonical
 
 AIR_HU = -1000

@@ -13,10 +13,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.claim import Claim, Follower, read_record
-from mandseg.errors import one_line, user_error_behind
-from mandseg.files import write_text
-from mandseg.interruption import TRY_AGAIN, Interrupted, interruptible
 from mandseg.ranks import end_with_parent, place
+from mandseg.system.errors import one_line, user_error_behind
+from mandseg.system.files import write_text
+from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.claim import Claim, read_record
-from mandseg.errors import UserError
-from mandseg.files import write_text
-from mandseg.interruption import TRY_AGAIN, Interruption
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
+from mandseg.system.signals import TRY_AGAIN, Interruption
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from mandseg.lock import is_held
+from mandseg.system.lock import is_held
 
 CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
 OUTCOMES = ("scored", "missed", "spurious", "both_empty")

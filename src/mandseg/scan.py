@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 from mandseg.volume import Array, Volume, read_volume
 
 

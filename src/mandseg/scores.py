@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from mandseg.bootstrap import Distribution, Resampling, resampled_mean
 from mandseg.comparison import NOT_STATED, Comparison, Level
-from mandseg.errors import UserError
 from mandseg.margins import METRICS, Metric
+from mandseg.system.errors import UserError
 from mandseg.variance import Floats
 
 FAULTS = ("missed", "spurious")

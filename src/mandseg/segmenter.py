@@ -10,7 +10,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
 from mandseg.inference import SlidingWindow
-from mandseg.processes import from_all, whole_batch
+from mandseg.system.distributed import from_all, whole_batch
 
 
 class Segmenter(L.LightningModule):

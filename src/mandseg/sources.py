@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.cohort import Case, Cohort, read_cohort, refuse_shared_subjects
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 EvaluationSets = dict[str, tuple[Case, ...]]
 

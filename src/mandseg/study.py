@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.declaration import Declaration, read_declaration
-from mandseg.errors import UserError
 from mandseg.queued import QueuedJob, queued_runs
 from mandseg.run_folder import (
     CONDITION,
@@ -25,6 +24,7 @@ from mandseg.run_folder import (
     read_status,
     read_table,
 )
+from mandseg.system.errors import UserError
 
 STATES = ("done", "running", "failed", "missing")
 ARM = ["data", "noise", "model", "method", "variant"]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from mandseg.files import write_text
 from mandseg.mirror import RATIO_AXIS, client_settings, finish_in_time, media_table, wandb_client
 from mandseg.report_copy import copy_report, private_words
 from mandseg.run_folder import CONDITION, SCORES
 from mandseg.study import ARM, Study
+from mandseg.system.files import write_text
 from mandseg.tracking import TrackingSettings
 
 if TYPE_CHECKING:

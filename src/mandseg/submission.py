@@ -14,10 +14,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mandseg.cells import Cell, command, validation_dice
-from mandseg.errors import UserError
-from mandseg.files import write_text
 from mandseg.job import Job
 from mandseg.queued import JOBS, live_jobs, queued_runs
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
 
 LARGEST_ARRAY = 1000  # SLURM's own default for the largest array
 POLL_S = 5.0

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 from pathlib import Path
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 Row = dict[str, str]
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from mandseg.errors import UserError
 from mandseg.mirror import MODES, Mirror, open_mirror, resolve_mode
 from mandseg.recordings import recordings, waiting
+from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,10 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 from mandseg.cells import validation_dice
 from mandseg.claim import BusyError, Claim, Follower, LostError, claimed, now, read_record
 from mandseg.condition import condition, evaluation_hash
-from mandseg.config_folder import config_folder, sweeps_folder
-from mandseg.errors import UserError, one_line, print_problems, user_error_behind
-from mandseg.interruption import TRY_AGAIN, Interrupted, Interruption, interruptible
 from mandseg.ranks import Place, announce, is_run, place, processes_wanted, refuse_wrong_number, start_ranks
+from mandseg.system.config_paths import config_folder, sweeps_folder
+from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.signals import TRY_AGAIN, Interrupted, Interruption, interruptible
 
 log = logging.getLogger(__name__)
 

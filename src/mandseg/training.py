@@ -15,9 +15,9 @@ from lightning.pytorch.loggers import Logger
 
 from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.data import PatchDataModule
-from mandseg.errors import UserError
-from mandseg.processes import process_settings
 from mandseg.segmenter import Segmenter
+from mandseg.system.distributed import process_settings
+from mandseg.system.errors import UserError
 
 HUSHED = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.errors import UserError
-from mandseg.files import appearing_whole
+from mandseg.system.errors import UserError
+from mandseg.system.files import appearing_whole
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")

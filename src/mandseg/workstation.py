@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from omegaconf import DictConfig
 
 from mandseg.cells import Cell, command, validation_dice
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 CONSOLE = "console.log"
 CORES_OF_A_JOB = 2  # where there is no GPU to count

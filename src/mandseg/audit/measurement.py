@@ -7,10 +7,10 @@ from mandseg.audit.pair import Pair, load_pair
 from mandseg.check import piece_sizes
 from mandseg.cohort import Case
 from mandseg.deviation import measure_deviation
-from mandseg.errors import UserError
 from mandseg.metrics import Mask, bounding_box, score
 from mandseg.noise import NoiseSource
 from mandseg.regions import REGIONS, Region
+from mandseg.system.errors import UserError
 
 UNNAMED = "not recorded"  # the annotator of a label nobody signed
 

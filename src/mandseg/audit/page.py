@@ -20,12 +20,12 @@ from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import Picture, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
 from mandseg.cohort import Case, Cohort, read_cohort
-from mandseg.errors import UserError
-from mandseg.files import folder_appearing_whole, refuse_foreign_files
 from mandseg.findings import number
 from mandseg.noise import NoiseSource
-from mandseg.progress import for_each
 from mandseg.regions import REGIONS
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
+from mandseg.system.progress import for_each
 
 OWN_FILES = {"index.html", "cases.csv", "annotators.csv", "regions.csv", "figures"}
 LARGEST_PAGE = 12_000_000  # bytes of pictures in it, encoded; what is beyond is a file beside it

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.cohort import Case, Cohort
-from mandseg.errors import UserError
 from mandseg.noise import NoiseSource, Recorded
 from mandseg.regions import Mask, Spacing
 from mandseg.scan import examine
+from mandseg.system.errors import UserError
 from mandseg.volume import Array, Volume, to_canonical
 
 

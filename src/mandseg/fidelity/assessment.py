@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mandseg.config_folder import config_folder
-from mandseg.errors import UserError
 from mandseg.fidelity.comparison import Advantage, Comparison, Table, advantage, compare, misfit_of
 from mandseg.fidelity.figures import plot_group, quantiles
 from mandseg.fidelity.fit import Fitted, fit, knobs
@@ -20,10 +18,12 @@ from mandseg.fidelity.pairs import Halves, Pair, deal, read_pairs
 from mandseg.fidelity.quantities import GROUPS, QUANTITIES, Floats
 from mandseg.fidelity.simulation import real_table, simulated_table
 from mandseg.figures import save, style
-from mandseg.files import folder_appearing_whole, write_text
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
-from mandseg.progress import default_workers, for_each
+from mandseg.system.config_paths import config_folder
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole, write_text
+from mandseg.system.progress import default_workers, for_each
 
 DECIMALS = 4
 NOT_PANELS = ("panel", "recorded")

@@ -10,12 +10,12 @@ import numpy as np
 from mandseg.check import COPY_DICE
 from mandseg.cohort import Case, read_cohort
 from mandseg.deviation import Surface, find_surface, measure_deviation
-from mandseg.errors import UserError
 from mandseg.metrics import bounding_box
 from mandseg.noise.scene import WINDOW_MM, Scene, Window, look_at
-from mandseg.progress import for_each
 from mandseg.regions import Mask, Spacing
 from mandseg.scan import examine
+from mandseg.system.errors import UserError
+from mandseg.system.progress import for_each
 from mandseg.volume import Volume, to_canonical
 
 FEWEST_PAIRS = 4  # two to fit and two to check on, both ways

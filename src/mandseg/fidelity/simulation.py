@@ -6,13 +6,13 @@ from functools import partial
 
 import numpy as np
 
-from mandseg.errors import UserError
 from mandseg.fidelity.comparison import table
 from mandseg.fidelity.pairs import Pair
 from mandseg.fidelity.quantities import Floats, measure
 from mandseg.noise.panel import Panel
-from mandseg.progress import for_each
 from mandseg.regions import Mask
+from mandseg.system.errors import UserError
+from mandseg.system.progress import for_each
 
 
 def real_table(pairs: Sequence[Pair]) -> dict[str, Floats]:

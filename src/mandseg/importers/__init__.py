@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.cohort import MANIFEST, Case, Cohort, read_cohort, write_cohort
-from mandseg.errors import UserError
-from mandseg.files import folder_appearing_whole
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mandseg.cohort import COLUMNS, Case
-from mandseg.errors import UserError
 from mandseg.importers import plain_name
+from mandseg.system.errors import UserError
 from mandseg.table import Row, read_table
 
 GUESSES: dict[str, tuple[str, ...]] = {

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.cohort import SPLITS, Case
-from mandseg.errors import UserError
 from mandseg.importers import Imported, finish, imported, new_cohort_folder, plain_name
-from mandseg.progress import for_each
+from mandseg.system.errors import UserError
+from mandseg.system.progress import for_each
 from mandseg.volume import is_image_file, read_volume
 
 ANNOTATORS = ("oncologist", "radiographer")

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
 from mandseg.importers import Imported, finish, imported, new_cohort_folder, plain_name
 from mandseg.importers.hounsfield import from_stored, histogram, peaks_note
-from mandseg.progress import for_each
+from mandseg.system.errors import UserError
+from mandseg.system.progress import for_each
 from mandseg.volume import Affine, Volume, write_volume
 
 SHAPE = (128, 128, 128)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
 from mandseg.importers.columns import normal_split
+from mandseg.system.errors import UserError
 from mandseg.volume import is_image_file
 
 Found = dict[str, tuple[Path, dict[str, str]]]  # case -> its file and the other fields of the pattern

@@ -6,9 +6,9 @@ from typing import Literal
 
 import numpy as np
 
-from mandseg.errors import UserError
 from mandseg.metrics import hd95_mm, surfaces
 from mandseg.regions import Mask, Spacing
+from mandseg.system.errors import UserError
 
 Metric = Literal["dice", "hd95_mm"]
 DICE_TOLERANCE = 0.005

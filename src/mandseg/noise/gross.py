@@ -7,10 +7,10 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import ndimage
 
-from mandseg.errors import UserError
 from mandseg.noise.distance import Field
 from mandseg.noise.mode import Mode
 from mandseg.noise.scene import Scene
+from mandseg.system.errors import UserError
 
 Kind = Literal["piece_missing", "side_missing", "wrong_structure", "empty"]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -2,9 +2,9 @@
 
 from typing import Any, cast
 
-from mandseg.config_folder import config_folder
-from mandseg.errors import UserError, user_error_behind
 from mandseg.noise.panel import Panel
+from mandseg.system.config_paths import config_folder
+from mandseg.system.errors import UserError, user_error_behind
 
 COMMON = "panel"  # what every preset starts from
 NO_PANEL = "recorded"  # the file of conf/noise that simulates nothing

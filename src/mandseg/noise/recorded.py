@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 from mandseg.cohort import Case
-from mandseg.errors import UserError
 from mandseg.noise.scene import Hu
 from mandseg.regions import Mask, Spacing
+from mandseg.system.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import mandseg.noise
 import mandseg.regions
 import mandseg.volume
 from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
-from mandseg.config_folder import config_folder
-from mandseg.errors import UserError
-from mandseg.files import folder_appearing_whole
-from mandseg.lock import held
 from mandseg.noise import Panel, load_preset
 from mandseg.phantom.case import phantom_case
 from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
+from mandseg.system.config_paths import config_folder
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
+from mandseg.system.lock import held
 from mandseg.volume import Volume, from_canonical, to_canonical, write_volume
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i

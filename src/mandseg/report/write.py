@@ -6,8 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level, check_groups, choose_comparison, split_arms
-from mandseg.errors import UserError
-from mandseg.files import folder_appearing_whole
 from mandseg.margins import Margins
 from mandseg.report.arm import Part, build_part
 from mandseg.report.methods import methods
@@ -18,6 +16,8 @@ from mandseg.report.tables import matrix_table
 from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
 from mandseg.statistics import analyse
 from mandseg.study import Study, open_study
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
 
 OWN_FILES = frozenset(
     {"index.html", "report.pdf", "methods.md", "summary.csv", "differences.csv", "cases.csv", "figures", "tables"}

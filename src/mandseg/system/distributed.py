@@ -26,7 +26,7 @@ VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RAN
 def process_settings(trainer_settings: Mapping[str, Any], size: int) -> dict[str, Any]:
     """What the trainer needs to know of the run's processes: who started them, and the batch normalisation on a CPU.
 
-    Signals stay with mandseg.interruption: Lightning does not requeue.
+    Signals stay with mandseg.system.signals: Lightning does not requeue.
     """
     settings = dict(trainer_settings)
     plugins: list[Any] = list(settings.pop("plugins", None) or [])

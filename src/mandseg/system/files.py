@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from mandseg.errors import UserError
+from mandseg.system.errors import UserError
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""Files, locks, signals, progress, errors and processes: what every room uses."""
