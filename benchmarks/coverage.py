@@ -19,7 +19,7 @@ from mandseg.comparison import RATIO
 from mandseg.contrasts import contrast
 from mandseg.dose_response import cross, fit_isotonic, margin_crossing
 from mandseg.equivalence import verdict
-from mandseg.margins import METRICS
+from mandseg.metrics.margins import METRICS
 from mandseg.mixed import mixed_check
 from mandseg.paired import Pairs, pair, rank_pairs
 from mandseg.power import power_of

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from mandseg.cohort import Case
-from mandseg.metrics import score
+from mandseg.metrics.agreement import score
 from mandseg.noise import Panel, load_preset
 from mandseg.phantom import CLINIC, phantom_case
 from mandseg.volume import to_canonical

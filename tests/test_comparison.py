@@ -8,9 +8,9 @@ import pytest
 
 from mandseg.bootstrap import Resampling
 from mandseg.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
-from mandseg.declaration import Declaration, declare, read_declaration
 from mandseg.findings import headline, sentences
-from mandseg.margins import MARGINS, Margins, metric_named
+from mandseg.metrics.declaration import Declaration, declare, read_declaration
+from mandseg.metrics.margins import MARGINS, Margins, metric_named
 from mandseg.per_case import paired_differences
 from mandseg.results import Difference, as_table
 from mandseg.statement import state_methods

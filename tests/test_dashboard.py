@@ -10,7 +10,7 @@ import wandb
 import yaml
 
 from mandseg.dashboard import FILE, dashboard, write_dashboard
-from mandseg.margins import METRICS
+from mandseg.metrics.margins import METRICS
 from mandseg.system.errors import UserError
 from mandseg.tracking import _described
 from study_fixture import DATASETS, write_study

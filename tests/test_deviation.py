@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mandseg.deviation import measure_deviation
+from mandseg.metrics.displacement import measure_deviation
 from mandseg.noise import Margin, TipsCut
 
 SPACING = (1.0, 1.0, 2.0)

@@ -9,7 +9,7 @@ from mandseg.bootstrap import Interval, Resampling
 from mandseg.comparison import RATIO
 from mandseg.dose_response import cross, fit_isotonic, margin_crossing
 from mandseg.equivalence import equivalence, p_equivalent, p_non_inferior, verdict
-from mandseg.margins import metric_named
+from mandseg.metrics.margins import metric_named
 from mandseg.paired import Pairs, pair
 from mandseg.results import Difference
 from mandseg.scores import Scores

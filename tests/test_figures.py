@@ -10,7 +10,7 @@ from mandseg.comparison import RATIO, Comparison
 from mandseg.figures import LevelAxis
 from mandseg.figures.cases import DRAWN_CASES, spread
 from mandseg.figures.look import BLUE, DOSE, MARGIN, for_page
-from mandseg.margins import METRICS
+from mandseg.metrics.margins import METRICS
 
 DICE, HD95 = METRICS[:2]
 AXIS = LevelAxis(RATIO, (0.0, 0.5, 1.0))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from mandseg.metrics import METRICS, bounding_box, score
+from mandseg.metrics.agreement import METRICS, bounding_box, score
 from mandseg.system.errors import UserError
 
 AGREEMENT = ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")

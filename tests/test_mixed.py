@@ -11,7 +11,7 @@ from statsmodels.stats.power import TTestPower
 from crossed_tables import crossed_table
 from mandseg.bootstrap import Resampling
 from mandseg.contrasts import contrast
-from mandseg.margins import metric_named
+from mandseg.metrics.margins import metric_named
 from mandseg.mixed import mixed_check
 from mandseg.paired import Pairs
 from mandseg.power import detectable_difference, power_of

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from mandseg.metrics.signed_distance import signed_distance_mm, smooth_field
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
@@ -28,7 +29,6 @@ from mandseg.noise import (
     TeethIncluded,
     TipsCut,
 )
-from mandseg.noise.distance import signed_distance_mm, smooth_field
 from mandseg.system.errors import UserError
 
 MODES = [
@@ -337,7 +337,7 @@ def test_a_target_dice_is_met(dice):
 
 
 def test_a_target_hd95_is_met():
-    from mandseg.metrics import score
+    from mandseg.metrics.agreement import score
 
     mask = horseshoe()
     drawn = replace(PROFILE, target=Target("hd95_mm", 3.0))(mask, ISO, rng())

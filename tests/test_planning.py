@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from mandseg.cli import main
-from mandseg.margins import metric_named
+from mandseg.metrics.margins import metric_named
 from mandseg.pilot import Pilot, choose_pilot, find_pilots, read_pilot
 from mandseg.planning import Question, cases_needed, design_power, plan_study
 from mandseg.power import power_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mandseg.regions import REGIONS, find_landmarks, region_map
+from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
 from test_noise import ISO, horseshoe
 
 

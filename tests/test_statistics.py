@@ -8,7 +8,7 @@ import pytest
 
 from mandseg.bootstrap import Resampling
 from mandseg.findings import headline, number, p_value, sentences
-from mandseg.margins import METRICS, Margins
+from mandseg.metrics.margins import METRICS, Margins
 from mandseg.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
 from mandseg.statistics import Analysis, analyse
 from mandseg.system.errors import UserError

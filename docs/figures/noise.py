@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from mandseg.cohort import Case
-from mandseg.metrics import bounding_box, score
+from mandseg.metrics.agreement import bounding_box, score
+from mandseg.metrics.regions import Mask
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
@@ -44,7 +45,6 @@ from mandseg.noise import (
 from mandseg.noise.scene import Hu
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
 from mandseg.phantom import CLINIC, phantom_case
-from mandseg.regions import Mask
 from mandseg.system.files import appearing_whole
 from mandseg.volume import to_canonical
 

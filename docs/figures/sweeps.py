@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mandseg.figures.look import MARKERS, save, style
-from mandseg.margins import MARGINS
+from mandseg.metrics.margins import MARGINS
 
 RESULTS = Path(__file__).parents[1] / "results"
 CONDITIONS = {

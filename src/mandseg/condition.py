@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.declaration import declare
+from mandseg.metrics.declaration import declare
 from mandseg.system.errors import UserError
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.

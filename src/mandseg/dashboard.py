@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mandseg.account import Account, UnreachableError, open_account
-from mandseg.margins import METRICS, Metric
+from mandseg.metrics.margins import METRICS, Metric
 from mandseg.mirror import RATIO_AXIS, STEP_AXIS, key_is_configured, wandb_client
 from mandseg.study import Study, open_study
 from mandseg.study_run import PANEL, tracking_of

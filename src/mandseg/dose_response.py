@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.paired import Pairs
 from mandseg.results import Crossing, CurvePoint
 from mandseg.tolerance import seeds_differ, stretched_losses, usable_pairs

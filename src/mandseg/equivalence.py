@@ -1,7 +1,7 @@
 """Verdicts against a margin: shown to be no worse, shown to be worse, or neither; and equivalence both ways."""
 
 from mandseg.bootstrap import Distribution, Interval
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.results import Equivalence, Verdict
 
 

@@ -14,7 +14,7 @@ import torch
 from mandseg.cohort import Case
 from mandseg.data import HuWindow
 from mandseg.inference import SlidingWindow, predict_case
-from mandseg.metrics import score
+from mandseg.metrics.agreement import score
 from mandseg.overlay import draw_overlay
 from mandseg.prepared import PreparedCase
 from mandseg.scan import Scan, load_scan

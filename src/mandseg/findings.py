@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mandseg.comparison import Comparison
-from mandseg.margins import Metric, metric_named
+from mandseg.metrics.margins import Metric, metric_named
 from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
 from mandseg.statistics import Analysis
 

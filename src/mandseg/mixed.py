@@ -10,7 +10,7 @@ from scipy import special
 
 from mandseg.bootstrap import Interval
 from mandseg.equivalence import verdict
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.paired import Pairs
 from mandseg.results import Difference, MixedCheck
 from mandseg.variance import by_subject, mean_squares

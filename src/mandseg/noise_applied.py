@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mandseg.metrics import score
+from mandseg.metrics.agreement import score
 from mandseg.plan import NoisePlan
 from mandseg.prepared import PreparedCase
 from mandseg.system.files import write_text
@@ -24,7 +24,7 @@ MEASURED = ("dice", "hd95_mm", "assd_mm", "reference_ml", "noisy_ml", "volume_er
 def noise_applied(training: Sequence[PreparedCase], plan: NoisePlan) -> pd.DataFrame:
     """One row per training case: ``case_id, annotator, label`` (what it carries), and how far its noisy label is off.
 
-    The scores are those of :mod:`mandseg.metrics`, the noisy label in the place of the prediction;
+    The scores are those of :mod:`mandseg.metrics.agreement`, the noisy label in the place of the prediction;
     ``volume_error_ml`` is noisy minus reference. A case that lacks one of the labels has no scores.
     """
     measured = for_each(measure, training, "Measuring the noise", workers=None if _is_much_new(training) else 1)

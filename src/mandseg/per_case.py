@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.scores import Cube, Scores, build_cubes
 from mandseg.variance import case_means
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from mandseg.bootstrap import Resampling
 from mandseg.comparison import RATIO, Level, split_arms
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.paired import pair
 from mandseg.run_folder import CONDITION, KEYS, read_table
 from mandseg.scores import Scores, build_cubes

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mandseg.bootstrap import Resampling
-from mandseg.margins import Metric, metric_named
+from mandseg.metrics.margins import Metric, metric_named
 from mandseg.pilot import Pilot, choose_pilot, find_pilots, read_pilot
 from mandseg.power import POWER, power_of
 from mandseg.system.errors import UserError

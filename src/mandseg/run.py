@@ -20,7 +20,7 @@ from mandseg.data import PatchDataModule, PatchDataset, ValidationDataset
 from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.inference import SlidingWindow
 from mandseg.memorisation import Memorisation, watched_cases
-from mandseg.metrics import METRICS
+from mandseg.metrics.agreement import METRICS
 from mandseg.noise_applied import NOISE_APPLIED, noise_applied
 from mandseg.plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mandseg.bootstrap import Distribution, Resampling, resampled_mean
 from mandseg.comparison import NOT_STATED, Comparison, Level
-from mandseg.margins import METRICS, Metric
+from mandseg.metrics.margins import METRICS, Metric
 from mandseg.system.errors import UserError
 from mandseg.variance import Floats
 

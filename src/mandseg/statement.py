@@ -1,6 +1,6 @@
 """What was done statistically, as the paragraph that a paper's methods section needs."""
 
-from mandseg.margins import metric_named
+from mandseg.metrics.margins import metric_named
 from mandseg.statistics import Analysis
 
 

@@ -16,7 +16,7 @@ from mandseg.comparison import RATIO, Comparison, Level
 from mandseg.contrasts import contrasts, shared_subjects
 from mandseg.dose_response import margin_crossing
 from mandseg.equivalence import equivalence, p_equivalent, p_non_inferior, verdict
-from mandseg.margins import MARGINS, METRICS, Margins, Metric, metric_named
+from mandseg.metrics.margins import MARGINS, METRICS, Margins, Metric, metric_named
 from mandseg.mixed import mixed_check
 from mandseg.paired import Pairs, holm, pair, rank_pairs
 from mandseg.power import detectable_difference

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.declaration import Declaration, read_declaration
+from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.queued import QueuedJob, queued_runs
 from mandseg.run_folder import (
     CONDITION,

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 from mandseg.paired import Pairs
 from mandseg.results import Difference, Tolerance
 from mandseg.variance import Floats

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.metrics import score
+from mandseg.metrics.agreement import score
 from mandseg.volume import read_volume
 
 DATA = Path(os.environ.get("MANDSEG_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))

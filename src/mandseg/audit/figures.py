@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from mandseg.figures import COLOURS, FAINT, INK
 from mandseg.findings import number
-from mandseg.metrics import Floats
-from mandseg.regions import REGIONS
+from mandseg.metrics.agreement import Floats
+from mandseg.metrics.regions import REGIONS
 
 DIVERGING = "RdBu_r"  # outward red, inward blue: told apart with any colour vision
 LARGEST_MM = 4.0  # where the colours of displacements end, on every figure and picture

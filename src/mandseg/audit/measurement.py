@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from mandseg.audit.pair import Pair, load_pair
 from mandseg.check import piece_sizes
 from mandseg.cohort import Case
-from mandseg.deviation import measure_deviation
-from mandseg.metrics import Mask, bounding_box, score
+from mandseg.metrics.agreement import Mask, bounding_box, score
+from mandseg.metrics.displacement import measure_deviation
+from mandseg.metrics.regions import REGIONS, Region
 from mandseg.noise import NoiseSource
-from mandseg.regions import REGIONS, Region
 from mandseg.system.errors import UserError
 
 UNNAMED = "not recorded"  # the annotator of a label nobody signed
@@ -32,7 +32,7 @@ class Measurement:
     subject_id: str
     split: str
     annotator: str
-    outcome: str  # as in mandseg.metrics: scored, missed (nothing drawn), spurious, both_empty
+    outcome: str  # as in mandseg.metrics.agreement: scored, missed (nothing drawn), spurious, both_empty
     dice: float
     hd95_mm: float
     assd_mm: float

@@ -21,8 +21,8 @@ from mandseg.audit.pictures import Picture, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
 from mandseg.cohort import Case, Cohort, read_cohort
 from mandseg.findings import number
+from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
-from mandseg.regions import REGIONS
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
 from mandseg.system.progress import for_each

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.cohort import Case, Cohort
+from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise import NoiseSource, Recorded
-from mandseg.regions import Mask, Spacing
 from mandseg.scan import examine
 from mandseg.system.errors import UserError
 from mandseg.volume import Array, Volume, to_canonical

@@ -17,8 +17,8 @@ from mandseg.audit.figures import DIVERGING, LARGEST_MM
 from mandseg.audit.pair import Pair, load_pair
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.cohort import Case
-from mandseg.deviation import Deviation, measure_deviation
-from mandseg.metrics import Mask, bounding_box
+from mandseg.metrics.agreement import Mask, bounding_box
+from mandseg.metrics.displacement import Deviation, measure_deviation
 from mandseg.noise import NoiseSource
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 from mandseg.volume import Array

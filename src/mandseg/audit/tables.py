@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from mandseg.audit.measurement import Displacement, Measurement
-from mandseg.regions import REGIONS
+from mandseg.metrics.regions import REGIONS
 
 WORTH_SAYING_MM = 2.0  # displacement of a region, on average
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mandseg.audit.page import Audit
 from mandseg.findings import number
-from mandseg.regions import REGIONS
+from mandseg.metrics.regions import REGIONS
 
 COLUMNS = (
     *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "farthest off"),

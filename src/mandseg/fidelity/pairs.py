@@ -9,10 +9,10 @@ import numpy as np
 
 from mandseg.check import COPY_DICE
 from mandseg.cohort import Case, read_cohort
-from mandseg.deviation import Surface, find_surface, measure_deviation
-from mandseg.metrics import bounding_box
+from mandseg.metrics.agreement import bounding_box
+from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
+from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.scene import WINDOW_MM, Scene, Window, look_at
-from mandseg.regions import Mask, Spacing
 from mandseg.scan import examine
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each

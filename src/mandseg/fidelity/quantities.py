@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.deviation import Deviation, Surface, measure_deviation
-from mandseg.metrics import score
-from mandseg.regions import REGIONS, Mask, Spacing
+from mandseg.metrics.agreement import score
+from mandseg.metrics.displacement import Deviation, Surface, measure_deviation
+from mandseg.metrics.regions import REGIONS, Mask, Spacing
 
 Floats = npt.NDArray[np.float64]
 Group = Literal["agreement", "regions", "slices"]

@@ -9,8 +9,8 @@ import numpy as np
 from mandseg.fidelity.comparison import table
 from mandseg.fidelity.pairs import Pair
 from mandseg.fidelity.quantities import Floats, measure
+from mandseg.metrics.regions import Mask
 from mandseg.noise.panel import Panel
-from mandseg.regions import Mask
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 

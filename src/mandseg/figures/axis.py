@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mandseg.comparison import Comparison, Level
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 LEAST_GAP = 0.07  # of the axis, between two labels
 LONG_NAMES = 14  # letters of all names of one axis that fit side by side, per level

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from mandseg.figures.axis import LevelAxis, axis_label
 from mandseg.figures.look import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 DRAWN_CASES = 60  # of a data set; more lines say no more
 DRAWN_POINTS = 300  # of a data set and level

@@ -22,7 +22,7 @@ from mandseg.figures.look import (
     one_axes,
     panels,
 )
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 OTHER = "no verdict"
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from mandseg.figures.axis import LevelAxis
 from mandseg.figures.look import FAINT, INK, MARGIN, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
 from mandseg.findings import number
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 FOREST_ROWS = 60
 INCHES_A_ROW = 0.27

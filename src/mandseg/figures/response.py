@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from mandseg.figures.axis import LevelAxis
 from mandseg.figures.look import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 
 def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from mandseg.figures.axis import LevelAxis, axis_label
 from mandseg.figures.look import BLUE, FAINT, INK, label_panels, panels
-from mandseg.margins import Metric
+from mandseg.metrics.margins import Metric
 
 NAMED_SEEDS = 12
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mandseg.noise.distance import Field, smooth_field
+from mandseg.metrics.regions import Mask
+from mandseg.metrics.signed_distance import Field, smooth_field
 from mandseg.noise.mode import Mode, size
 from mandseg.noise.scene import Scene
-from mandseg.regions import Mask
 
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
 CHIN_WIDTH_MM = 12.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from mandseg.noise.distance import Field, smooth_field
+from mandseg.metrics.signed_distance import Field, smooth_field
 from mandseg.noise.mode import Mode, size
 from mandseg.noise.scene import Scene
 

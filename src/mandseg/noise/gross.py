@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import ndimage
 
-from mandseg.noise.distance import Field
+from mandseg.metrics.signed_distance import Field
 from mandseg.noise.mode import Mode
 from mandseg.noise.scene import Scene
 from mandseg.system.errors import UserError

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.cohort import Case
+from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.boundary import Margin
 from mandseg.noise.calibration import Target
 from mandseg.noise.mode import Mode
 from mandseg.noise.profile import Profile
 from mandseg.noise.scene import Hu
-from mandseg.regions import Mask, Spacing
 from mandseg.system.errors import UserError
 
 RELIABILITY_SPREAD = 0.5  # of ln: how much more steadily one annotator works than another

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from mandseg.noise.distance import Field
+from mandseg.metrics.signed_distance import Field
 from mandseg.noise.mode import Mode, size
 from mandseg.noise.scene import Scene
 

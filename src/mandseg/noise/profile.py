@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.boundary import SmoothError
 from mandseg.noise.calibration import Target, calibrate
 from mandseg.noise.gross import GrossError
 from mandseg.noise.mode import Mode, redraw_all
 from mandseg.noise.scene import Hu, Scene, look_at
-from mandseg.regions import Mask, Spacing
 
 
 @dataclass(frozen=True)

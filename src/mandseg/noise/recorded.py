@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from mandseg.cohort import Case
+from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.scene import Hu
-from mandseg.regions import Mask, Spacing
 from mandseg.system.errors import UserError
 
 

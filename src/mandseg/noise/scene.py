@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.noise.distance import Field, signed_distance_mm
-from mandseg.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.signed_distance import Field, signed_distance_mm
 
 Hu = npt.NDArray[Any]  # (X, Y, Z), HU, of any number type
 Window = tuple[slice, slice, slice]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from mandseg.noise.distance import Field, smooth_field
+from mandseg.metrics.signed_distance import Field, smooth_field
 from mandseg.noise.mode import Mode, size
 from mandseg.noise.scene import Scene
 

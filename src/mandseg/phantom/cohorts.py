@@ -13,8 +13,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+import mandseg.metrics.regions
 import mandseg.noise
-import mandseg.regions
 import mandseg.volume
 from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
 from mandseg.noise import Panel, load_preset
@@ -223,5 +223,5 @@ def _code_digest() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     noise = Path(str(mandseg.noise.__file__)).parent
     sources += [*sorted(noise.glob("*.py")), *sorted((config_folder() / "noise").glob("p*.yaml"))]
-    sources += [Path(str(module.__file__)) for module in (mandseg.regions, mandseg.volume)]
+    sources += [Path(str(module.__file__)) for module in (mandseg.metrics.regions, mandseg.volume)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.comparison import Arm, Level
-from mandseg.margins import metric_named
+from mandseg.metrics.margins import metric_named
 from mandseg.report import tables
 from mandseg.report.drawings import Drawing, Drawings
 from mandseg.report.facts import applied_noise

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from mandseg import figures
 from mandseg.figures import LevelAxis
 from mandseg.figures.cases import DRAWN_CASES, DRAWN_POINTS
-from mandseg.margins import METRICS, Metric, metric_named
+from mandseg.metrics.margins import METRICS, Metric, metric_named
 from mandseg.per_case import means_by_seed, paired_differences
 from mandseg.results import Crossing, Difference, Mean, as_table, curve_table
 from mandseg.statistics import Analysis

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from mandseg.findings import number
-from mandseg.margins import MARGIN_SOURCES, MARGINS, METRICS, Metric, metric_named
+from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, Metric, metric_named
 from mandseg.report.arm import Part
 from mandseg.report.facts import config_of, versions
 from mandseg.results import Difference

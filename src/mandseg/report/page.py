@@ -7,7 +7,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mandseg import findings
 from mandseg.findings import ABSENT, number
-from mandseg.margins import MARGIN_SOURCES, MARGINS, METRICS, metric_named
+from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, metric_named
 from mandseg.report import facts
 from mandseg.report.arm import Part
 from mandseg.report.table import Cell, Column, Table

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mandseg import findings
 from mandseg.comparison import Comparison, Level
-from mandseg.margins import METRICS
+from mandseg.metrics.margins import METRICS
 
 WIDTH = 1000  # pixels
 MOST = 64

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mandseg.comparison import Level
 from mandseg.findings import ABSENT, number, p_value, span
-from mandseg.margins import METRICS, Metric, metric_named
+from mandseg.metrics.margins import METRICS, Metric, metric_named
 from mandseg.report.table import Cell, Column, Table
 from mandseg.results import Contrast, Difference, Mean, MixedCheck, Tolerance, as_table
 from mandseg.statistics import Analysis

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level, check_groups, choose_comparison, split_arms
-from mandseg.margins import Margins
+from mandseg.metrics.margins import Margins
 from mandseg.report.arm import Part, build_part
 from mandseg.report.methods import methods
 from mandseg.report.page import page, study_tables

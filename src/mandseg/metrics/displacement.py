@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.metrics import bounding_box
-from mandseg.noise.distance import signed_distance_mm
-from mandseg.regions import REGIONS, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.agreement import bounding_box
+from mandseg.metrics.regions import REGIONS, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.signed_distance import signed_distance_mm
 
 Floats = npt.NDArray[np.float64]
 
@@ -26,7 +26,7 @@ class Surface:
     Args:
         vertices_mm: (N, 3), from the grid's first voxel centre, on RAS+ axes.
         faces: (M, 3), indices of vertices.
-        regions: (N,), index in ``mandseg.regions.REGIONS``.
+        regions: (N,), index in ``mandseg.metrics.regions.REGIONS``.
         areas_mm2: (N,), area that belongs to each vertex: a third of every triangle that it is a corner of.
     """
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mandseg.margins import MARGINS, Margins, metric_named
+from mandseg.metrics.margins import MARGINS, Margins, metric_named
 from mandseg.system.errors import UserError
 
 
