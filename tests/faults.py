@@ -75,7 +75,7 @@ def fault(moment: str, count: int, signum: int) -> None:
 
         before(mandseg.evaluate, "load_scan")
     elif moment == "cases":  # everything is scored, cases.csv is not there
-        from mandseg.tracking import Tracker
+        from mandseg.tracking.tracker import Tracker
 
         before(Tracker, "log_results")
     elif moment == "cache":  # an array of a cache entry is half there

@@ -12,7 +12,7 @@ import yaml
 from mandseg.dashboard import FILE, dashboard, write_dashboard
 from mandseg.metrics.margins import METRICS
 from mandseg.system.errors import UserError
-from mandseg.tracking import _described
+from mandseg.tracking.tracker import _described
 from study_fixture import DATASETS, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -138,7 +138,7 @@ def test_offline_is_respected(study, server, monkeypatch):
 
 
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys):
-    monkeypatch.setattr("mandseg.account.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
     server.behaviour = "hangs"
     assert dashboard(study) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -18,12 +18,12 @@ import yaml
 from rich.console import Console
 
 from mandseg.claim import claimed
-from mandseg.recordings import UNSENT, recordings
 from mandseg.report import write_report
 from mandseg.study_run import STATE
 from mandseg.sync import sync
 from mandseg.system.errors import UserError
-from mandseg.tracking import TrackingSettings, sync_hint, tracked
+from mandseg.tracking.recordings import UNSENT, recordings
+from mandseg.tracking.tracker import TrackingSettings, sync_hint, tracked
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -85,7 +85,7 @@ def study(reported):
 def tell(run: Path, home: Path, **tracking) -> None:
     """Settings and record of a run that name the user and the host."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    settings["tracking"] = {"_target_": "mandseg.tracking.TrackingSettings", **TRACKING, **LIMITS, **tracking}
+    settings["tracking"] = {"_target_": "mandseg.tracking.tracker.TrackingSettings", **TRACKING, **LIMITS, **tracking}
     settings |= {"data": {"manifest": "/data/smith/clinic/manifest.csv"}, "cache_dir": f"{home}/.cache/mandseg"}
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     record = json.loads((run / "run.json").read_text())
@@ -247,7 +247,7 @@ def test_a_run_that_is_training_is_left_out(study, server):
 
 @pytest.mark.parametrize("behaviour", ["hangs", "fails"])
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys, behaviour):
-    monkeypatch.setattr("mandseg.account.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
     record(study, 0.0, 0)
     server.behaviour = behaviour
     started = time.monotonic()
@@ -261,7 +261,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
 def test_a_server_that_goes_away_is_not_asked_for_every_run(study, server, monkeypatch):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     monkeypatch.setattr("mandseg.sync.BATCH", 1)
-    monkeypatch.setattr("mandseg.account.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
     server.hangs_at = "file_stream"
     console = Console(record=True, width=400, file=io.StringIO())
     started = time.monotonic()

@@ -20,8 +20,8 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from PIL import Image
 
-from mandseg.recordings import SYNCED, recordings
-from mandseg.tracking import TrackingSettings, summary, sync_hint, tracked, without_folders
+from mandseg.tracking.recordings import SYNCED, recordings
+from mandseg.tracking.tracker import TrackingSettings, summary, sync_hint, tracked, without_folders
 from wandb_server import become_a_new_user, log_in, wandb_server
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -225,8 +225,8 @@ def test_nothing_to_send_gives_no_hint(tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from mandseg.recordings import SYNCED, recordings
-from mandseg.tracking import TrackingSettings, tracked
+from mandseg.tracking.recordings import SYNCED, recordings
+from mandseg.tracking.tracker import TrackingSettings, tracked
 settings = TrackingSettings(sys.argv[1], "mandseg", None, True, True, 3.0, 8.0)
 with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}) as tracker:
     for logger in tracker.loggers:

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from mandseg.mirror import resolve_mode
 from mandseg.system.errors import UserError
-from mandseg.tracking import TrackingSettings
+from mandseg.tracking.tracker import TrackingSettings
+from mandseg.tracking.wandb_run import resolve_mode
 
 
 @pytest.fixture(autouse=True)

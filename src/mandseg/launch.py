@@ -48,7 +48,7 @@ class Launch(Callback):
         if is_detached(config):
             return
         from mandseg.study import status
-        from mandseg.tracking import sync_hint
+        from mandseg.tracking.tracker import sync_hint
 
         codes = []
         for study in dict.fromkeys(cell.study for cell in self.cells) or [study_folder(config)]:

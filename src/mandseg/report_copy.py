@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mandseg.study import Study
-from mandseg.tracking import without_folders
+from mandseg.tracking.tracker import without_folders
 
 TEXTS = frozenset({".html", ".csv", ".md", ".tex", ".svg", ".txt"})
 PICTURES = frozenset({".png", ".webp", ".jpg"})

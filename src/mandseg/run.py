@@ -32,7 +32,7 @@ from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
-from mandseg.tracking import Tracker, tracked
+from mandseg.tracking.tracker import Tracker, tracked
 from mandseg.training import fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
 from mandseg.validation_overlay import ValidationOverlay
 

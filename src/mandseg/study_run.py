@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from mandseg.mirror import RATIO_AXIS, client_settings, finish_in_time, media_table, wandb_client
 from mandseg.report_copy import copy_report, private_words
 from mandseg.run_folder import CONDITION, SCORES
 from mandseg.study import ARM, Study
 from mandseg.system.files import write_text
-from mandseg.tracking import TrackingSettings
+from mandseg.tracking.tracker import TrackingSettings
+from mandseg.tracking.wandb_run import RATIO_AXIS, client_settings, finish_in_time, media_table, wandb_client
 
 if TYPE_CHECKING:
     import wandb

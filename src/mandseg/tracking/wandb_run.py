@@ -14,15 +14,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from mandseg.recordings import UNSENT, Recording
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.tracking.recordings import UNSENT, Recording
 
 if TYPE_CHECKING:
     import pandas as pd
     import wandb
 
-    from mandseg.tracking import TrackingSettings
+    from mandseg.tracking.tracker import TrackingSettings
 
 log = logging.getLogger(__name__)
 

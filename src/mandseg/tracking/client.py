@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from mandseg.mirror import key_is_configured, wandb_client
 from mandseg.system.errors import UserError
+from mandseg.tracking.wandb_run import key_is_configured, wandb_client
 
 PATIENCE_S = 10  # seconds
 

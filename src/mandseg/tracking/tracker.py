@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from mandseg.mirror import MODES, Mirror, open_mirror, resolve_mode
-from mandseg.recordings import recordings, waiting
 from mandseg.system.errors import UserError
+from mandseg.tracking.recordings import recordings, waiting
+from mandseg.tracking.wandb_run import MODES, Mirror, open_mirror, resolve_mode
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def tracked(
     if mirror is None:
         yield Tracker(loggers)
         return
-    from mandseg.mirror_logger import MirrorLogger
+    from mandseg.tracking.mirror_logger import MirrorLogger
 
     try:
         yield Tracker([*loggers, MirrorLogger(mirror)], mirror, condition.get("noise_ratio"))

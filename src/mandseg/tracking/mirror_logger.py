@@ -7,7 +7,7 @@ from typing import Any
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from mandseg.mirror import Mirror
+from mandseg.tracking.wandb_run import Mirror
 
 
 class MirrorLogger(WandbLogger):
