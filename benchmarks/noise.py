@@ -13,11 +13,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
+from mandseg.data.phantom import CLINIC, phantom_case
+from mandseg.data.volume import to_canonical
 from mandseg.metrics.agreement import score
 from mandseg.noise import Panel, load_preset
-from mandseg.phantom import CLINIC, phantom_case
-from mandseg.volume import to_canonical
 
 SHAPE = (512, 512, 160)
 PLANNING_CT = replace(CLINIC, shape=(264, 264, 92), spacing_mm=(1.0, 1.0, 2.5))

@@ -11,8 +11,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from mandseg.phantom import POPULATIONS, Population, phantom_case
-from mandseg.volume import to_canonical
+from mandseg.data.phantom import POPULATIONS, Population, phantom_case
+from mandseg.data.volume import to_canonical
 
 COLUMNS = ("body, axial", "teeth, axial", "rami, axial", "sagittal", "ramus, sagittal", "coronal")
 WINDOW_HU = (-250, 1100)

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.cohort import Case
-from mandseg.volume import Volume, write_volume
+from mandseg.data.manifest import Case
+from mandseg.data.volume import Volume, write_volume
 
 SPACING_MM = 4.0  # a voxel has 0.064 ml
 BONE = (slice(8, 17), slice(8, 17), slice(8, 17))  # 729 voxels, 46.656 ml: within the range of mandibles

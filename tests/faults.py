@@ -79,9 +79,9 @@ def fault(moment: str, count: int, signum: int) -> None:
 
         before(Tracker, "log_results")
     elif moment == "cache":  # an array of a cache entry is half there
-        import mandseg.prepared
+        import mandseg.data.cache
 
-        whole = mandseg.prepared.np.save
+        whole = mandseg.data.cache.np.save
 
         def torn(file, array):
             file.write(array.tobytes()[: array.nbytes // 2])
@@ -91,20 +91,20 @@ def fault(moment: str, count: int, signum: int) -> None:
             file.truncate()
             whole(file, array)
 
-        mandseg.prepared.np = type("np", (), {**vars(mandseg.prepared.np), "save": staticmethod(torn)})
+        mandseg.data.cache.np = type("np", (), {**vars(mandseg.data.cache.np), "save": staticmethod(torn)})
     elif moment == "cached":  # an entry's image is there, the rest is not
-        import mandseg.prepared
+        import mandseg.data.cache
 
-        after(mandseg.prepared, "_save_array")
+        after(mandseg.data.cache, "_save_array")
     else:
         raise ValueError(moment)
 
 
 def keep_diary(file: str) -> None:
-    import mandseg.prepared
+    import mandseg.data.cache
     import mandseg.run
 
-    run, write = mandseg.run.run, mandseg.prepared._write_folder
+    run, write = mandseg.run.run, mandseg.data.cache._write_folder
 
     def note(what: str) -> None:
         with Path(file).open("a") as diary:
@@ -118,7 +118,7 @@ def keep_diary(file: str) -> None:
         note(f"entry {folder.name}")
         return write(folder, *args)
 
-    mandseg.run.run, mandseg.prepared._write_folder = noted_run, noted_write
+    mandseg.run.run, mandseg.data.cache._write_folder = noted_run, noted_write
 
 
 def draw_nothing() -> None:

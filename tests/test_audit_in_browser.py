@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from mandseg.audit.page import write_audit
-from mandseg.cohort import Case, write_cohort
+from mandseg.data.manifest import Case, write_cohort
+from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import Recorded
-from mandseg.volume import Volume, write_volume
 from test_noise import ISO, horseshoe
 from test_report_in_browser import CHROMIUM, PHONE, browse, console_lines
 

@@ -9,11 +9,11 @@ import pytest
 
 import mandseg
 from mandseg.cli import main
-from mandseg.cohort import Case, Cohort, read_cohort, write_cohort
+from mandseg.data.manifest import Case, Cohort, read_cohort, write_cohort
+from mandseg.data.phantom.population import GERIATRIC
+from mandseg.data.volume import Volume
 from mandseg.noise import load_preset
-from mandseg.phantom.population import GERIATRIC
 from mandseg.system.errors import UserError
-from mandseg.volume import Volume
 
 HEAVY = "torch monai lightning pandas scipy SimpleITK nibabel torchio matplotlib hydra wandb numpy".split()  # noqa: SIM905
 
@@ -194,7 +194,7 @@ def test_prepare_phantom_passes_sizes_seed_and_panel_on(
         seen.extend(arguments)
         return read_cohort(cohort)
 
-    monkeypatch.setattr("mandseg.phantom.cohorts.write_phantom_cohort", write)
+    monkeypatch.setattr("mandseg.data.phantom.cohorts.write_phantom_cohort", write)
     options = ["--population", "geriatric", "--train", 3, "--val", 0, "--test", 2, "--seed", 5]
     assert run("prepare", "phantom", tmp_path / "out", *options) == 0
     assert seen == [tmp_path / "out", GERIATRIC, 3, 0, 2, 5, load_preset("planning", seed=5)]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mandseg.cohort import (
+from mandseg.data.manifest import (
     MANIFEST,
     Case,
     Violation,

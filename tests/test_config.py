@@ -92,7 +92,7 @@ def test_the_same_cohort_by_another_path_is_the_same_condition():
 def test_a_module_that_moves_renames_no_run():
     target = "mandseg.elsewhere.Preprocessing"
     assert run_name(composed(f"preprocessing._target_={target}")) == run_name(composed())
-    assert run_name(composed("preprocessing._target_=mandseg.preprocess.Other")) != run_name(composed())
+    assert run_name(composed("preprocessing._target_=mandseg.data.preprocessing.Other")) != run_name(composed())
     assert run_name(composed("preprocessing._target_=other.preprocess.Preprocessing")) != run_name(composed())
 
 

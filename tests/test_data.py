@@ -10,11 +10,11 @@ import torchio as tio
 from torch.utils.data import DataLoader, Dataset
 
 from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
-from mandseg.cohort import Case
-from mandseg.data import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
+from mandseg.data.manifest import Case
 from mandseg.plan import plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
+from mandseg.training.patches import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)

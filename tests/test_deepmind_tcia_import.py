@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mandseg.importers.deepmind_tcia import import_deepmind_tcia, subject_of
+from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia, subject_of
+from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
-from mandseg.volume import read_volume
 
 
 def write_nrrd(path: Path, array: np.ndarray) -> None:

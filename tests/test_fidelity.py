@@ -8,8 +8,10 @@ import yaml
 from omegaconf import OmegaConf
 
 from mandseg.cli import main
-from mandseg.cohort import Case, write_cohort
 from mandseg.condition import noise_label
+from mandseg.data.manifest import Case, write_cohort
+from mandseg.data.spreadsheet import read_table
+from mandseg.data.volume import Volume, write_volume
 from mandseg.fidelity.assessment import known_panel
 from mandseg.fidelity.comparison import advantage, compare, exchange_p, misfit, misfit_of, table
 from mandseg.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
@@ -19,8 +21,6 @@ from mandseg.fidelity.simulation import draw, measured, simulated_table
 from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from mandseg.table import read_table
-from mandseg.volume import Volume, write_volume
 from test_noise import ISO, ball, horseshoe
 
 SPACING = (1.0, 1.0, 2.5)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from mandseg.data import HuWindow
+from mandseg.data.cache import prepare_case
+from mandseg.data.case import load_scan
+from mandseg.data.preprocessing import Preprocessing
+from mandseg.data.volume import Volume
 from mandseg.inference import SlidingWindow, predict_case, without_small_pieces
-from mandseg.prepared import prepare_case
-from mandseg.preprocess import Preprocessing
-from mandseg.scan import load_scan
-from mandseg.volume import Volume
+from mandseg.training.patches import HuWindow
 
 
 @pytest.mark.parametrize("shape", [(17, 13, 11), (8, 8, 8), (5, 30, 9)])

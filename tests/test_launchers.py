@@ -179,7 +179,7 @@ def states(folder):
 @pytest.fixture
 def small(make_case, bone, tmp_path):
     """The settings of a training of seconds."""
-    from mandseg.cohort import write_cohort
+    from mandseg.data.manifest import write_cohort
 
     cases = [make_case(f"t{k}") for k in range(2)] + [make_case("v", "val"), make_case("x", "test")]
     cohort = write_cohort(cases[0].image.parent, cases)

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mandseg.cohort import Case
-from mandseg.data import HuWindow
+from mandseg.data.manifest import Case
 from mandseg.inference import SlidingWindow
 from mandseg.learning_curve import LearningCurve
 from mandseg.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
 from mandseg.plan import plan_noise
 from mandseg.segmenter import Segmenter
 from mandseg.system.errors import UserError
+from mandseg.training.patches import HuWindow
 
 WINDOW = HuWindow(-1000, 1000)
 SLIDING = SlidingWindow((8, 8, 8), 0.25)

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from mandseg import noise_applied as module
+from mandseg.data.cache import prepare_cases
+from mandseg.data.preprocessing import Preprocessing
 from mandseg.noise import Recorded
 from mandseg.noise_applied import noise_applied
 from mandseg.plan import plan_noise
-from mandseg.prepared import prepare_cases
-from mandseg.preprocess import Preprocessing
 
 VOXEL_ML = 0.064  # 4 mm
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.importers.hounsfield import from_stored, histogram, peaks_note, tissue_peaks
-from mandseg.importers.openkbp import import_openkbp, protocol, read_mask
+from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note, tissue_peaks
+from mandseg.data.importers.openkbp import import_openkbp, protocol, read_mask
+from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
-from mandseg.volume import read_volume
 
 
 def flat(posterior: int, left: int, inferior: int) -> int:

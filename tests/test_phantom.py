@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandseg.cohort import Case, Cohort, read_cohort
-from mandseg.noise import load_preset
-from mandseg.phantom import (
+from mandseg.data.manifest import Case, Cohort, read_cohort
+from mandseg.data.phantom import (
     CLINIC,
     GERIATRIC,
     MAXILLOFACIAL,
@@ -22,11 +21,12 @@ from mandseg.phantom import (
     phantom_cohorts,
     write_phantom_cohort,
 )
-from mandseg.phantom.mandible import make_mandible, outline_table
-from mandseg.phantom.solids import box, ellipsoid, mirrored, tube
-from mandseg.phantom.subject import draw_subject
+from mandseg.data.phantom.mandible import make_mandible, outline_table
+from mandseg.data.phantom.solids import box, ellipsoid, mirrored, tube
+from mandseg.data.phantom.subject import draw_subject
+from mandseg.data.volume import Volume, read_volume, to_canonical
+from mandseg.noise import load_preset
 from mandseg.system.errors import UserError
-from mandseg.volume import Volume, read_volume, to_canonical
 
 COARSE = replace(CLINIC, shape=(44, 44, 48), spacing_mm=(6.0, 6.0, 5.0))
 MASK_ONLY_MM = 2.5
@@ -156,7 +156,7 @@ def test_right_stays_right_whatever_the_storage(population: Population) -> None:
 
 
 def _metal_on_the_right_only(seed: int) -> bool:
-    from mandseg.phantom.case import subject_of
+    from mandseg.data.phantom.drawn_case import subject_of
 
     subject = subject_of(replace(COARSE, metal_share=1.0), seed)
     return bool(subject.metal_crowns) and all(index in (1, 2, 3) for _, index in subject.metal_crowns)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mandseg.data.cache import prepare_case, prepare_cases
+from mandseg.data.case import load_scan
+from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample_onto
+from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
-from mandseg.prepared import prepare_case, prepare_cases
-from mandseg.preprocess import Preprocessing, back_to_original, body_window, resample_onto
-from mandseg.scan import load_scan
 from mandseg.system.errors import UserError
-from mandseg.volume import Geometry, Volume, to_canonical
 
 FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.cohort import write_cohort
+from mandseg.data.manifest import write_cohort
 
 SMALL = [
     "data=folder",
@@ -157,7 +157,7 @@ def test_wrong_settings_give_one_line_and_exit_code_2(tmp_path, cohort, words, l
 
 
 def test_a_case_that_is_unusable_is_named_with_both_values(tmp_path, cohort, make_case, ct, affine):
-    from mandseg.volume import Volume
+    from mandseg.data.volume import Volume
 
     make_case("t0", "train", reference=Volume(np.ones((24, 24, 23), bool), affine))
     result = train(tmp_path, cohort)

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mandseg.system.errors import UserError
-from mandseg.volume import (
+from mandseg.data.volume import (
     Geometry,
     Volume,
     from_canonical,
@@ -16,6 +15,7 @@ from mandseg.volume import (
     to_canonical,
     write_volume,
 )
+from mandseg.system.errors import UserError
 
 ORIENTATIONS = ["RAS", "LPS", "SRA", "PIL", "ASL", "IPR"]
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.cohort import Case, Cohort, write_cohort
-from mandseg.volume import Volume, write_volume
+from mandseg.data.manifest import Case, Cohort, write_cohort
+from mandseg.data.volume import Volume, write_volume
 
 CASES = {"t0": "train", "t1": "train", "t2": "train", "t3": "train", "v": "val", "w": "val", "u": "val"}
 TESTED = {"x": "test", "y": "test", "z": "test"}

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
+from mandseg.data.phantom import CLINIC, phantom_case
+from mandseg.data.volume import to_canonical
 from mandseg.metrics.agreement import bounding_box, score
 from mandseg.metrics.regions import Mask
 from mandseg.noise import (
@@ -44,9 +46,7 @@ from mandseg.noise import (
 )
 from mandseg.noise.scene import Hu
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
-from mandseg.phantom import CLINIC, phantom_case
 from mandseg.system.files import appearing_whole
-from mandseg.volume import to_canonical
 
 PLANNING_CT = replace(CLINIC, shape=(264, 264, 92), spacing_mm=(1.0, 1.0, 2.5))
 SPACING_MM = PLANNING_CT.spacing_mm

@@ -77,8 +77,8 @@ def check(
     """
     from rich.console import Console
 
-    from mandseg.check import check_cohort
-    from mandseg.check_table import print_checkup, write_checkup
+    from mandseg.data.check import check_cohort
+    from mandseg.data.check_table import print_checkup, write_checkup
 
     checkup = check_cohort(cohort, workers)
     if csv is not None:

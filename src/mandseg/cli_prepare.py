@@ -9,7 +9,7 @@ import typer
 from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
-    from mandseg.importers import Imported
+    from mandseg.data.importers.cohort_folder import Imported
 
 prepare = typer.Typer(
     help="Write a cohort folder (manifest.csv and what it needs) from your data, a public set or a phantom.",
@@ -37,10 +37,10 @@ def phantom(
 
     Example: [bold]mandseg prepare phantom cohorts/old --population geriatric --train 0 --val 0 --test 20[/bold]
     """
-    from mandseg.importers import Imported
+    from mandseg.data.importers.cohort_folder import Imported
+    from mandseg.data.phantom.cohorts import write_phantom_cohort
+    from mandseg.data.phantom.population import POPULATIONS
     from mandseg.noise import load_preset
-    from mandseg.phantom.cohorts import write_phantom_cohort
-    from mandseg.phantom.population import POPULATIONS
 
     known = {known.name: known for known in POPULATIONS}
     if population not in known:
@@ -60,7 +60,7 @@ def openkbp(
 
     Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/openkbp[/bold]
     """
-    from mandseg.importers.openkbp import import_openkbp
+    from mandseg.data.importers.openkbp import import_openkbp
 
     _show(import_openkbp(source, dest, hu_offset, overwrite))
 
@@ -82,7 +82,7 @@ def deepmind_tcia(
 
     Example: [bold]mandseg prepare deepmind-tcia SOURCE DEST --reference radiographer --noisy oncologist[/bold]
     """
-    from mandseg.importers.deepmind_tcia import import_deepmind_tcia
+    from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
 
     _show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite))
 
@@ -123,7 +123,7 @@ def folder(
 
     Example: [bold]mandseg prepare folder data cohort --reference {case}/label.nii.gz --label-values 21,22[/bold]
     """
-    from mandseg.importers.folder import Conversion, Layout, Splitting, import_folder
+    from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
 
     names = {
         "case_id": case_id,

@@ -11,17 +11,17 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from mandseg.cohort import Case
-from mandseg.data import HuWindow
+from mandseg.data.cache import PreparedCase
+from mandseg.data.case import Scan, load_scan
+from mandseg.data.manifest import Case
+from mandseg.data.sources import EvaluationSets
+from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.inference import SlidingWindow, predict_case
 from mandseg.metrics.agreement import score
 from mandseg.overlay import draw_overlay
-from mandseg.prepared import PreparedCase
-from mandseg.scan import Scan, load_scan
-from mandseg.sources import EvaluationSets
 from mandseg.system.distributed import from_all, here
 from mandseg.system.progress import for_each
-from mandseg.volume import Volume, read_volume, to_canonical, write_volume
+from mandseg.training.patches import HuWindow
 
 Mask = npt.NDArray[np.bool_]
 Key = tuple[Path | None, Path | None]  # image and reference: two readers of one CT are two cases
@@ -134,7 +134,7 @@ def draw_examples(
 
 
 def reference_mask(scan: Scan) -> Mask:
-    """The reference label, which every tested case has (mandseg.sources refuses others)."""
+    """The reference label, which every tested case has (mandseg.data.sources refuses others)."""
     if scan.reference is None:
         raise ValueError(f"case {scan.case.case_id} has no reference")
     return np.asarray(scan.reference.array, dtype=np.bool_)

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from mandseg.data import HuWindow
-from mandseg.prepared import PreparedCase
-from mandseg.preprocess import back_to_original
-from mandseg.volume import Volume
+from mandseg.data.cache import PreparedCase
+from mandseg.data.preprocessing import back_to_original
+from mandseg.data.volume import Volume
+from mandseg.training.patches import HuWindow
 
 
 @dataclass(frozen=True)

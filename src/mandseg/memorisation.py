@@ -16,13 +16,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
-from mandseg.data import HuWindow, crop
+from mandseg.data.cache import PreparedCase
+from mandseg.data.preprocessing import AIR_HU
 from mandseg.inference import SlidingWindow
 from mandseg.plan import NoisePlan, noisy_order
-from mandseg.prepared import PreparedCase
-from mandseg.preprocess import AIR_HU
 from mandseg.segmenter import dice
 from mandseg.system.errors import UserError
+from mandseg.training.patches import HuWindow, crop
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 

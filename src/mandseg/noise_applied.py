@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
 from mandseg.plan import NoisePlan
-from mandseg.prepared import PreparedCase
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 

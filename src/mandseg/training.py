@@ -14,10 +14,10 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
 from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
-from mandseg.data import PatchDataModule
 from mandseg.segmenter import Segmenter
 from mandseg.system.distributed import process_settings
 from mandseg.system.errors import UserError
+from mandseg.training.patches import PatchDataModule
 
 HUSHED = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13

@@ -9,8 +9,8 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
+from mandseg.data.cache import PreparedCase
 from mandseg.overlay import draw_overlay
-from mandseg.prepared import PreparedCase
 
 
 class ValidationOverlay(Callback):

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.check import check_cohort
-from mandseg.importers.deepmind_tcia import import_deepmind_tcia
-from mandseg.importers.folder import Conversion, import_folder
-from mandseg.importers.openkbp import find_patients, import_openkbp, protocol, read_mask
-from mandseg.table import read_table
-from mandseg.volume import read_volume, to_canonical
+from mandseg.data.check import check_cohort
+from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
+from mandseg.data.importers.folder import Conversion, import_folder
+from mandseg.data.importers.openkbp import find_patients, import_openkbp, protocol, read_mask
+from mandseg.data.spreadsheet import read_table
+from mandseg.data.volume import read_volume, to_canonical
 
 pytestmark = pytest.mark.real_data
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mandseg.data.volume import read_volume
 from mandseg.metrics.agreement import score
-from mandseg.volume import read_volume
 
 DATA = Path(os.environ.get("MANDSEG_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
 DRAWINGS = DATA / "deepmind_tcia" / "nrrds" / "test"

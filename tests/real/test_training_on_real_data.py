@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.importers.openkbp import import_openkbp
+from mandseg.data.cache import prepare_cases
+from mandseg.data.case import load_scan
+from mandseg.data.importers.openkbp import import_openkbp
+from mandseg.data.preprocessing import Preprocessing, back_to_original
+from mandseg.data.volume import Volume
 from mandseg.noise import load_preset
-from mandseg.prepared import prepare_cases
-from mandseg.preprocess import Preprocessing, back_to_original
-from mandseg.scan import load_scan
-from mandseg.volume import Volume
 
 pytestmark = pytest.mark.real_data
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from cluster import Cluster
 
-from mandseg.cohort import Case
-from mandseg.volume import Volume, write_volume
+from mandseg.data.manifest import Case
+from mandseg.data.volume import Volume, write_volume
 
 SMALL = [
     "data=folder",

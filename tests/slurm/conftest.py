@@ -4,7 +4,7 @@ import pytest
 from bench import SMALL, Bench, small_case
 from cluster import Cluster, missing, running_cluster
 
-from mandseg.cohort import Cohort, write_cohort
+from mandseg.data.manifest import Cohort, write_cohort
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from mandseg.audit.measurement import Measurement, measure_case
 from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import Picture, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
-from mandseg.cohort import Case, Cohort, read_cohort
+from mandseg.data.manifest import Case, Cohort, read_cohort
 from mandseg.findings import number
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.cohort import Case, Cohort
+from mandseg.data.case import examine
+from mandseg.data.manifest import Case, Cohort
+from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise import NoiseSource, Recorded
-from mandseg.scan import examine
 from mandseg.system.errors import UserError
-from mandseg.volume import Array, Volume, to_canonical
 
 
 @dataclass(frozen=True)

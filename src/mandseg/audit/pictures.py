@@ -16,12 +16,12 @@ from PIL import Image
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
 from mandseg.audit.pair import Pair, load_pair
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
+from mandseg.data.volume import Array
 from mandseg.metrics.agreement import Mask, bounding_box
 from mandseg.metrics.displacement import Deviation, measure_deviation
 from mandseg.noise import NoiseSource
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
-from mandseg.volume import Array
 
 MARGIN_MM = 15.0  # shown around the two labels
 GREY_HU = -200.0  # shown where there is no CT: a dark grey

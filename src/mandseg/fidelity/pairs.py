@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.check import COPY_DICE
-from mandseg.cohort import Case, read_cohort
+from mandseg.data.case import examine
+from mandseg.data.check import COPY_DICE
+from mandseg.data.manifest import Case, read_cohort
+from mandseg.data.volume import Volume, to_canonical
 from mandseg.metrics.agreement import bounding_box
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.scene import WINDOW_MM, Scene, Window, look_at
-from mandseg.scan import examine
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
-from mandseg.volume import Volume, to_canonical
 
 FEWEST_PAIRS = 4  # two to fit and two to check on, both ways
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.boundary import Margin
 from mandseg.noise.calibration import Target

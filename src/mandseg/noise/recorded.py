@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.scene import Hu
 from mandseg.system.errors import UserError

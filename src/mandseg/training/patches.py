@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from mandseg.data.cache import PreparedCase
+from mandseg.data.preprocessing import AIR_HU, Hu
 from mandseg.plan import NoisePlan
-from mandseg.prepared import PreparedCase
-from mandseg.preprocess import AIR_HU, Hu
 from mandseg.system.errors import UserError
 
 Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandseg.cohort import Case, Cohort, read_cohort, refuse_shared_subjects
+from mandseg.data.manifest import Case, Cohort, read_cohort, refuse_shared_subjects
 from mandseg.system.errors import UserError
 
 EvaluationSets = dict[str, tuple[Case, ...]]
@@ -20,7 +20,7 @@ class Sources:
 
 def phantoms(cache_dir: str) -> Sources:
     """The embedded phantom cohorts, made on first use: train on the clinic, test on it and on two external ones."""
-    from mandseg.phantom import phantom_cohorts
+    from mandseg.data.phantom import phantom_cohorts
 
     cohorts = {name: read_cohort(folder) for name, folder in phantom_cohorts(Path(cache_dir)).items()}
     return Sources(cohorts["clinic"], {name: cohort.split("test") for name, cohort in cohorts.items()})

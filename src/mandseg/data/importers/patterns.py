@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from mandseg.cohort import Case
-from mandseg.importers.columns import normal_split
+from mandseg.data.importers.columns import normal_split
+from mandseg.data.manifest import Case
+from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
-from mandseg.volume import is_image_file
 
 Found = dict[str, tuple[Path, dict[str, str]]]  # case -> its file and the other fields of the pattern
 

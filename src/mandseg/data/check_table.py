@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.check import Checkup, Finding, Inspection
+from mandseg.data.check import Checkup, Finding, Inspection
 from mandseg.system.files import write_text
 
 CSV_COLUMNS = (

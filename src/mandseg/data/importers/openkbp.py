@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.cohort import Case
-from mandseg.importers import Imported, finish, imported, new_cohort_folder, plain_name
-from mandseg.importers.hounsfield import from_stored, histogram, peaks_note
+from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder, plain_name
+from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
+from mandseg.data.manifest import Case
+from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
-from mandseg.volume import Affine, Volume, write_volume
 
 SHAPE = (128, 128, 128)
 HU_OFFSET = 1000.0

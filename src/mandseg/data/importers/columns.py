@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from mandseg.cohort import COLUMNS, Case
-from mandseg.importers import plain_name
+from mandseg.data.importers.cohort_folder import plain_name
+from mandseg.data.manifest import COLUMNS, Case
+from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
-from mandseg.table import Row, read_table
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "case_id": ("caseid", "case", "id", "name", "scanid", "scan", "patientid", "patient", "subjectid", "subject"),

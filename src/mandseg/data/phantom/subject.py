@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.phantom.population import Population
-from mandseg.phantom.solids import Point
+from mandseg.data.phantom.population import Population
+from mandseg.data.phantom.solids import Point
 
 NECK_Y = -20.0  # of the neck's axis
 

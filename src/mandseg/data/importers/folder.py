@@ -13,16 +13,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.cohort import SPLITS, Case
-from mandseg.importers import Imported, finish, imported, new_cohort_folder
-from mandseg.importers.columns import read_drafts
-from mandseg.importers.hounsfield import HU_IF_BELOW, from_stored, histogram, looks_like_hu, peaks_note
-from mandseg.importers.patterns import find_drafts
-from mandseg.importers.splits import FRACTIONS, split_by_subject
-from mandseg.scan import image_problems, odd_label_values
+from mandseg.data.case import image_problems, odd_label_values
+from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder
+from mandseg.data.importers.columns import read_drafts
+from mandseg.data.importers.hounsfield import HU_IF_BELOW, from_stored, histogram, looks_like_hu, peaks_note
+from mandseg.data.importers.patterns import find_drafts
+from mandseg.data.manifest import SPLITS, Case
+from mandseg.data.splits import FRACTIONS, split_by_subject
+from mandseg.data.volume import Volume, read_volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
-from mandseg.volume import Volume, read_volume, write_volume
 
 TABLES = ("index.csv", "manifest.csv", "cases.csv")
 

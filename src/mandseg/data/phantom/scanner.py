@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.phantom.canvas import Canvas
-from mandseg.phantom.population import Population
-from mandseg.phantom.solids import Field, Point
-from mandseg.phantom.subject import Subject
+from mandseg.data.phantom.canvas import Canvas
+from mandseg.data.phantom.population import Population
+from mandseg.data.phantom.solids import Field, Point
+from mandseg.data.phantom.subject import Subject
 
 LOWEST_HU, HIGHEST_HU = -1024, 3071
 STREAK_REACH_MM = 45.0

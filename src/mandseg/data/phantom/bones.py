@@ -4,9 +4,9 @@ from typing import cast
 
 import numpy as np
 
-from mandseg.phantom.canvas import Canvas
-from mandseg.phantom.mandible import Mandible, condyle_centre, crest_z
-from mandseg.phantom.solids import (
+from mandseg.data.phantom.canvas import Canvas
+from mandseg.data.phantom.mandible import Mandible, condyle_centre, crest_z
+from mandseg.data.phantom.solids import (
     Field,
     Point,
     Solid,
@@ -19,7 +19,7 @@ from mandseg.phantom.solids import (
     union,
     without,
 )
-from mandseg.phantom.subject import Subject
+from mandseg.data.phantom.subject import Subject
 
 BRAIN_HU = 35.0
 SINUS_HU = -990.0

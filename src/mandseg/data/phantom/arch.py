@@ -7,7 +7,7 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from mandseg.phantom.solids import Field
+from mandseg.data.phantom.solids import Field
 
 STEP_MM = 1.0
 ORIGIN_MM = (-10.0, -45.0)  # x, y of the table's first entry

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.phantom.arch import Arch
-from mandseg.phantom.solids import Point, Solid, ellipsoid, grown, tube, union
+from mandseg.data.phantom.arch import Arch
+from mandseg.data.phantom.solids import Point, Solid, ellipsoid, grown, tube, union
 
 # From the central incisor to the wisdom tooth (Ash & Nelson, Dental Anatomy, rounded): width along the arch, half the
 # width across, height of the crown, length of the root; mm.

@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.cohort import Case, Cohort, examine_manifest
-from mandseg.scan import examine
+from mandseg.data.case import examine
+from mandseg.data.manifest import Case, Cohort, examine_manifest
+from mandseg.data.volume import Geometry, Volume
 from mandseg.system.progress import for_each
-from mandseg.volume import Geometry, Volume
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
 BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.cohort import Case
+from mandseg.data.manifest import Case
+from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
-from mandseg.volume import Array, Volume, read_volume
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mandseg.cohort import SPLITS, Case
+from mandseg.data.manifest import SPLITS, Case
 from mandseg.system.errors import UserError
 
 FRACTIONS = (0.7, 0.1, 0.2)  # train, val, test

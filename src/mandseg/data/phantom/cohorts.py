@@ -13,18 +13,18 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
+import mandseg.data.volume
 import mandseg.metrics.regions
 import mandseg.noise
-import mandseg.volume
-from mandseg.cohort import SPLITS, Case, Cohort, read_cohort, write_cohort
+from mandseg.data.manifest import SPLITS, Case, Cohort, read_cohort, write_cohort
+from mandseg.data.phantom.drawn_case import phantom_case
+from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
+from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
 from mandseg.noise import Panel, load_preset
-from mandseg.phantom.case import phantom_case
-from mandseg.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 from mandseg.system.lock import held
-from mandseg.volume import Volume, from_canonical, to_canonical, write_volume
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
 
@@ -223,5 +223,5 @@ def _code_digest() -> str:
     sources = sorted(Path(__file__).parent.glob("*.py"))
     noise = Path(str(mandseg.noise.__file__)).parent
     sources += [*sorted(noise.glob("*.py")), *sorted((config_folder() / "noise").glob("p*.yaml"))]
-    sources += [Path(str(module.__file__)) for module in (mandseg.metrics.regions, mandseg.volume)]
+    sources += [Path(str(module.__file__)) for module in (mandseg.metrics.regions, mandseg.data.volume)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()

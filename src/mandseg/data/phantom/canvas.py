@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.phantom.solids import Field, Solid
-from mandseg.volume import Affine
+from mandseg.data.phantom.solids import Field, Solid
+from mandseg.data.volume import Affine
 
 Box = tuple[slice, slice, slice]
 

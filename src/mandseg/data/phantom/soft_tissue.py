@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from mandseg.phantom.canvas import Canvas
-from mandseg.phantom.solids import Field, Point, Solid, both_sides, ellipsoid, grown, tube, union
-from mandseg.phantom.subject import NECK_Y, Subject
+from mandseg.data.phantom.canvas import Canvas
+from mandseg.data.phantom.solids import Field, Point, Solid, both_sides, ellipsoid, grown, tube, union
+from mandseg.data.phantom.subject import NECK_Y, Subject
 
 SKIN_HU, FAT_HU, MUSCLE_HU, AIRWAY_HU = 10.0, -100.0, 52.0, -990.0
 SKIN_MM = 1.6

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.cohort import Case
+from mandseg.data.case import Scan, load_scan
+from mandseg.data.manifest import Case
+from mandseg.data.preprocessing import Hu, Label, Preprocessing
+from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import NoiseSource
-from mandseg.preprocess import Hu, Label, Preprocessing
-from mandseg.scan import Scan, load_scan
 from mandseg.system.errors import UserError
 from mandseg.system.files import appearing_whole, folder_appearing_whole, write_text
 from mandseg.system.lock import held
 from mandseg.system.progress import for_each
-from mandseg.volume import Geometry, Volume, to_canonical
 
 FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.phantom.arch import Arch, make_arch
-from mandseg.phantom.solids import Field, Point, Solid, ellipsoid, mirrored, smooth_minimum
-from mandseg.phantom.subject import Subject
+from mandseg.data.phantom.arch import Arch, make_arch
+from mandseg.data.phantom.solids import Field, Point, Solid, ellipsoid, mirrored, smooth_minimum
+from mandseg.data.phantom.subject import Subject
 
 FIRST_ALONG_MM, FIRST_Z_MM = -12.0, -110.0  # of the outline's table
 OUTLINE_SHAPE = (170, 130)

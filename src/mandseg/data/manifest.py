@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.table import Row, read_table
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")

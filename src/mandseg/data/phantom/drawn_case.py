@@ -3,14 +3,14 @@
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.phantom import bones, scanner, soft_tissue
-from mandseg.phantom.canvas import Canvas
-from mandseg.phantom.mandible import Mandible, crest_z, make_mandible
-from mandseg.phantom.population import Population
-from mandseg.phantom.solids import Field, Point
-from mandseg.phantom.subject import Subject, draw_subject
-from mandseg.phantom.teeth import Tooth, place_teeth
-from mandseg.volume import Affine, Geometry, Volume, from_canonical
+from mandseg.data.phantom import bones, scanner, soft_tissue
+from mandseg.data.phantom.canvas import Canvas
+from mandseg.data.phantom.mandible import Mandible, crest_z, make_mandible
+from mandseg.data.phantom.population import Population
+from mandseg.data.phantom.solids import Field, Point
+from mandseg.data.phantom.subject import Subject, draw_subject
+from mandseg.data.phantom.teeth import Tooth, place_teeth
+from mandseg.data.volume import Affine, Geometry, Volume, from_canonical
 
 METAL_HU = 6000.0  # before the scanner clips it
 ENAMEL_HU, DENTINE_HU, PERIODONTAL_HU = 2500.0, 1700.0, 350.0

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.scan import Scan
+from mandseg.data.case import Scan
+from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.system.errors import UserError
-from mandseg.volume import Geometry, Volume, from_canonical, to_canonical
 
 AIR_HU = -1000
 BODY_HU = -300  # above air, lung and foam; below fat

@@ -1,0 +1,1 @@
+"""Cohorts: cases, manifests, volumes, checks, the cache, importers, phantoms."""

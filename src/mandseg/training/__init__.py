@@ -1,0 +1,1 @@
+"""Methods, losses, patches, the LightningModule and its checkpoints."""
