@@ -14,19 +14,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.bootstrap import Resampling
-from mandseg.comparison import RATIO
-from mandseg.contrasts import contrast
-from mandseg.dose_response import cross, fit_isotonic, margin_crossing
-from mandseg.equivalence import verdict
 from mandseg.metrics.margins import METRICS
-from mandseg.mixed import mixed_check
-from mandseg.paired import Pairs, pair, rank_pairs
-from mandseg.power import power_of
-from mandseg.results import Contrast, Difference
-from mandseg.scores import Scores
-from mandseg.tolerance import tolerated_ratio
-from mandseg.variance import Components
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.comparison import RATIO
+from mandseg.statistics.dataset_contrasts import contrast
+from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing
+from mandseg.statistics.mixed_model import mixed_check
+from mandseg.statistics.non_inferiority import verdict
+from mandseg.statistics.paired_tests import Pairs, pair, rank_pairs
+from mandseg.statistics.power import power_of
+from mandseg.statistics.results import Contrast, Difference
+from mandseg.statistics.score_table import Scores
+from mandseg.statistics.tolerated_ratio import tolerated_ratio
+from mandseg.statistics.variance import Components
 
 DICE = METRICS[0]
 MARGIN = 0.02

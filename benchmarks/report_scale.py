@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from mandseg.comparison import split_arms
-from mandseg.statistics import analyse
+from mandseg.statistics.analysis import analyse
+from mandseg.statistics.comparison import split_arms
 from mandseg.study import open_study, status
 
 RATIOS = np.round(np.linspace(0, 1, 10), 2)

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 
 from crossed_tables import crossed_table
-from mandseg.bootstrap import Distribution, Interval, Resampling, resampled_mean
-from mandseg.variance import mean_over_cases, mean_squares
+from mandseg.statistics.bootstrap import Distribution, Interval, Resampling, resampled_mean
+from mandseg.statistics.variance import mean_over_cases, mean_squares
 
 QUICK = Resampling(n_resamples=400)
 

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.bootstrap import Resampling
-from mandseg.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
 from mandseg.findings import headline, sentences
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
 from mandseg.metrics.margins import MARGINS, Margins, metric_named
-from mandseg.per_case import paired_differences
-from mandseg.results import Difference, as_table
 from mandseg.statement import state_methods
-from mandseg.statistics import Analysis, analyse
+from mandseg.statistics.analysis import Analysis, analyse
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
+from mandseg.statistics.per_case import paired_differences
+from mandseg.statistics.results import Difference, as_table
 from mandseg.system.errors import UserError
 from study_fixture import case_row
 

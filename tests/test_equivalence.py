@@ -5,15 +5,15 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from crossed_tables import crossed_table
-from mandseg.bootstrap import Interval, Resampling
-from mandseg.comparison import RATIO
-from mandseg.dose_response import cross, fit_isotonic, margin_crossing
-from mandseg.equivalence import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.metrics.margins import metric_named
-from mandseg.paired import Pairs, pair
-from mandseg.results import Difference
-from mandseg.scores import Scores
-from mandseg.tolerance import tolerated_ratio, walk
+from mandseg.statistics.bootstrap import Interval, Resampling
+from mandseg.statistics.comparison import RATIO
+from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing
+from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
+from mandseg.statistics.paired_tests import Pairs, pair
+from mandseg.statistics.results import Difference
+from mandseg.statistics.score_table import Scores
+from mandseg.statistics.tolerated_ratio import tolerated_ratio, walk
 
 DICE, HD95 = metric_named("dice"), metric_named("hd95_mm")
 QUICK = Resampling(n_resamples=400)

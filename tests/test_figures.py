@@ -6,11 +6,11 @@ import pandas as pd
 import pytest
 
 from mandseg import figures
-from mandseg.comparison import RATIO, Comparison
 from mandseg.figures import LevelAxis
 from mandseg.figures.cases import DRAWN_CASES, spread
 from mandseg.figures.look import BLUE, DOSE, MARGIN, for_page
 from mandseg.metrics.margins import METRICS
+from mandseg.statistics.comparison import RATIO, Comparison
 
 DICE, HD95 = METRICS[:2]
 AXIS = LevelAxis(RATIO, (0.0, 0.5, 1.0))

@@ -9,15 +9,15 @@ import statsmodels.api as sm
 from statsmodels.stats.power import TTestPower
 
 from crossed_tables import crossed_table
-from mandseg.bootstrap import Resampling
-from mandseg.contrasts import contrast
 from mandseg.metrics.margins import metric_named
-from mandseg.mixed import mixed_check
-from mandseg.paired import Pairs
-from mandseg.power import detectable_difference, power_of
-from mandseg.results import Contrast, Difference
-from mandseg.scores import Scores
-from mandseg.variance import Components, Spread, mean_squares
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.dataset_contrasts import contrast
+from mandseg.statistics.mixed_model import mixed_check
+from mandseg.statistics.paired_tests import Pairs
+from mandseg.statistics.power import detectable_difference, power_of
+from mandseg.statistics.results import Contrast, Difference
+from mandseg.statistics.score_table import Scores
+from mandseg.statistics.variance import Components, Spread, mean_squares
 
 DICE = metric_named("dice")
 ROW = Difference("test", "dice", 0.5, margin=0.02, verdict="non-inferior")

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from mandseg.paired import holm, signed_rank
+from mandseg.statistics.paired_tests import holm, signed_rank
 
 
 @pytest.mark.parametrize("n_cases", [3, 8, 12, 20, 60])

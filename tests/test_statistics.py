@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.bootstrap import Resampling
 from mandseg.findings import headline, number, p_value, sentences
 from mandseg.metrics.margins import METRICS, Margins
-from mandseg.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
-from mandseg.statistics import Analysis, analyse
+from mandseg.statistics.analysis import Analysis, analyse
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table
 from mandseg.system.errors import UserError
 from study_fixture import case_row
 

@@ -240,9 +240,9 @@ def plan_study(
 
     Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
     """
-    import mandseg.planning
+    import mandseg.statistics.planning
 
-    print(mandseg.planning.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
+    print(mandseg.statistics.planning.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
 
 
 @app.command()

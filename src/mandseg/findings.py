@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from mandseg.comparison import Comparison
 from mandseg.metrics.margins import Metric, metric_named
-from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
-from mandseg.statistics import Analysis
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.comparison import Comparison
+from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
 
 MINUS = "\N{MINUS SIGN}"
 ABSENT = "\N{EN DASH}"

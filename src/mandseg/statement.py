@@ -1,7 +1,7 @@
 """What was done statistically, as the paragraph that a paper's methods section needs."""
 
 from mandseg.metrics.margins import metric_named
-from mandseg.statistics import Analysis
+from mandseg.statistics.analysis import Analysis
 
 
 def state_methods(analysis: Analysis) -> str:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mandseg.comparison import Comparison, Level
 from mandseg.metrics.margins import Metric
+from mandseg.statistics.comparison import Comparison, Level
 
 LEAST_GAP = 0.07  # of the axis, between two labels
 LONG_NAMES = 14  # letters of all names of one axis that fit side by side, per level

@@ -43,8 +43,8 @@ def plot_curve(
     between cases, too.
 
     Args:
-        means: Rows of :class:`mandseg.results.Mean` of one data set and metric.
-        differences: Rows of :class:`mandseg.results.Difference` of the same.
+        means: Rows of :class:`mandseg.statistics.results.Mean` of one data set and metric.
+        differences: Rows of :class:`mandseg.statistics.results.Difference` of the same.
         metric: What is drawn.
         axis: The levels.
         margin: Width of the band on the worse side of the mean at the baseline.
@@ -105,8 +105,8 @@ def plot_curves(
     """:func:`plot_curve` of every data set side by side on one scale, with a legend.
 
     Args:
-        means: Rows of :class:`mandseg.results.Mean`, of one metric, whole data sets.
-        differences: Rows of :class:`mandseg.results.Difference` of the same.
+        means: Rows of :class:`mandseg.statistics.results.Mean`, of one metric, whole data sets.
+        differences: Rows of :class:`mandseg.statistics.results.Difference` of the same.
         metric: What is drawn.
         axis: The levels.
         margin: Width of the band on the worse side of the mean at the baseline.

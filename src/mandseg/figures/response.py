@@ -13,7 +13,7 @@ def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric,
 
     Args:
         curves: ``dataset, noise_ratio, difference, low, high`` of one metric, whole data sets.
-        crossings: Rows of :class:`mandseg.results.Crossing` of the same.
+        crossings: Rows of :class:`mandseg.statistics.results.Crossing` of the same.
         metric: What is drawn.
         axis: The noise ratios.
     """

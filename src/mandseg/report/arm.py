@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from mandseg.comparison import Arm, Level
 from mandseg.metrics.margins import metric_named
 from mandseg.report import tables
 from mandseg.report.drawings import Drawing, Drawings
 from mandseg.report.facts import applied_noise
 from mandseg.report.pictures import MOST, Picture, pictures
 from mandseg.report.table import Table
-from mandseg.statistics import Analysis
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.comparison import Arm, Level
 from mandseg.study import Study
 
 FULL_ARMS = 8

@@ -15,9 +15,9 @@ from mandseg import figures
 from mandseg.figures import LevelAxis
 from mandseg.figures.cases import DRAWN_CASES, DRAWN_POINTS
 from mandseg.metrics.margins import METRICS, Metric, metric_named
-from mandseg.per_case import means_by_seed, paired_differences
-from mandseg.results import Crossing, Difference, Mean, as_table, curve_table
-from mandseg.statistics import Analysis
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.per_case import means_by_seed, paired_differences
+from mandseg.statistics.results import Crossing, Difference, Mean, as_table, curve_table
 
 DRAWN_DATASETS = 12
 """Panels of a figure; data sets beyond them are in the tables."""

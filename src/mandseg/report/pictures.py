@@ -12,8 +12,8 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from mandseg import findings
-from mandseg.comparison import Comparison, Level
 from mandseg.metrics.margins import METRICS
+from mandseg.statistics.comparison import Comparison, Level
 
 WIDTH = 1000  # pixels
 MOST = 64

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from mandseg.comparison import Level
 from mandseg.findings import ABSENT, number, p_value, span
 from mandseg.metrics.margins import METRICS, Metric, metric_named
 from mandseg.report.table import Cell, Column, Table
-from mandseg.results import Contrast, Difference, Mean, MixedCheck, Tolerance, as_table
-from mandseg.statistics import Analysis
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.comparison import Level
+from mandseg.statistics.results import Contrast, Difference, Mean, MixedCheck, Tolerance, as_table
 
 LISTED = 60  # rows of a list of cases
 

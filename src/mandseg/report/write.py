@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level, check_groups, choose_comparison, split_arms
 from mandseg.metrics.margins import Margins
 from mandseg.report.arm import Part, build_part
 from mandseg.report.methods import methods
@@ -13,8 +12,17 @@ from mandseg.report.page import page, study_tables
 from mandseg.report.paper import print_page
 from mandseg.report.table import Table
 from mandseg.report.tables import matrix_table
-from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
-from mandseg.statistics import analyse
+from mandseg.statistics.analysis import analyse
+from mandseg.statistics.comparison import (
+    RATIO,
+    RATIO_COLUMN,
+    Comparison,
+    Level,
+    check_groups,
+    choose_comparison,
+    split_arms,
+)
+from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
 from mandseg.study import Study, open_study
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole

@@ -11,19 +11,19 @@ from typing import TypeVar
 
 import pandas as pd
 
-from mandseg.bootstrap import Resampling
-from mandseg.comparison import RATIO, Comparison, Level
-from mandseg.contrasts import contrasts, shared_subjects
-from mandseg.dose_response import margin_crossing
-from mandseg.equivalence import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.metrics.margins import MARGINS, METRICS, Margins, Metric, metric_named
-from mandseg.mixed import mixed_check
-from mandseg.paired import Pairs, holm, pair, rank_pairs
-from mandseg.power import detectable_difference
-from mandseg.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
-from mandseg.scores import FAULTS, Cube, Scores, build_cubes
-from mandseg.tolerance import tolerated_ratio
-from mandseg.variance import mean_over_cases
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.comparison import RATIO, Comparison, Level
+from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
+from mandseg.statistics.dose_response import margin_crossing
+from mandseg.statistics.mixed_model import mixed_check
+from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
+from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs
+from mandseg.statistics.power import detectable_difference
+from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
+from mandseg.statistics.score_table import FAULTS, Cube, Scores, build_cubes
+from mandseg.statistics.tolerated_ratio import tolerated_ratio
+from mandseg.statistics.variance import mean_over_cases
 
 Placed = TypeVar("Placed", Mean, Difference, Tolerance, Crossing, MixedCheck)
 
@@ -37,7 +37,7 @@ class Analysis:
         primary: Column of the metric that the finding is about.
         margins: The loss that counts as no loss.
         resampling: How intervals were drawn.
-        means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see :mod:`mandseg.results`.
+        means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
         without_missed: The same with missed and spurious predictions left out; None where there are none.
     """

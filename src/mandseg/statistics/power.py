@@ -2,7 +2,7 @@
 
 from scipy import optimize, stats
 
-from mandseg.variance import Spread
+from mandseg.statistics.variance import Spread
 
 POWER = 0.8
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mandseg.bootstrap import Distribution, Resampling, resampled_mean
-from mandseg.comparison import NOT_STATED, Comparison, Level
 from mandseg.metrics.margins import METRICS, Metric
+from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
+from mandseg.statistics.comparison import NOT_STATED, Comparison, Level
+from mandseg.statistics.variance import Floats
 from mandseg.system.errors import UserError
-from mandseg.variance import Floats
 
 FAULTS = ("missed", "spurious")
 """Outcomes whose scores are worst-case values by definition, not measured ones."""

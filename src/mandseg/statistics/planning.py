@@ -12,10 +12,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from mandseg.bootstrap import Resampling
 from mandseg.metrics.margins import Metric, metric_named
-from mandseg.pilot import Pilot, choose_pilot, find_pilots, read_pilot
-from mandseg.power import POWER, power_of
+from mandseg.statistics.bootstrap import Resampling
+from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots, read_pilot
+from mandseg.statistics.power import POWER, power_of
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 

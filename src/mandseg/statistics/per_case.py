@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from mandseg.comparison import RATIO, RATIO_COLUMN, Comparison, Level
 from mandseg.metrics.margins import Metric
-from mandseg.scores import Cube, Scores, build_cubes
-from mandseg.variance import case_means
+from mandseg.statistics.comparison import RATIO, RATIO_COLUMN, Comparison, Level
+from mandseg.statistics.score_table import Cube, Scores, build_cubes
+from mandseg.statistics.variance import case_means
 
 
 def means_by_seed(cases: pd.DataFrame, metric: Metric, column: str = RATIO_COLUMN) -> pd.DataFrame:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from mandseg.metrics.margins import Metric
-from mandseg.paired import Pairs
-from mandseg.results import Crossing, CurvePoint
-from mandseg.tolerance import seeds_differ, stretched_losses, usable_pairs
-from mandseg.variance import Floats
+from mandseg.statistics.paired_tests import Pairs
+from mandseg.statistics.results import Crossing, CurvePoint
+from mandseg.statistics.tolerated_ratio import seeds_differ, stretched_losses, usable_pairs
+from mandseg.statistics.variance import Floats
 
 
 def fit_isotonic(losses: Floats) -> Floats:

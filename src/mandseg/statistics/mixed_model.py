@@ -8,12 +8,12 @@ from dataclasses import replace
 
 from scipy import special
 
-from mandseg.bootstrap import Interval
-from mandseg.equivalence import verdict
 from mandseg.metrics.margins import Metric
-from mandseg.paired import Pairs
-from mandseg.results import Difference, MixedCheck
-from mandseg.variance import by_subject, mean_squares
+from mandseg.statistics.bootstrap import Interval
+from mandseg.statistics.non_inferiority import verdict
+from mandseg.statistics.paired_tests import Pairs
+from mandseg.statistics.results import Difference, MixedCheck
+from mandseg.statistics.variance import by_subject, mean_squares
 
 
 def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> MixedCheck:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from mandseg.bootstrap import Distribution, Resampling
-from mandseg.comparison import Comparison, Level
-from mandseg.scores import Scores
-from mandseg.variance import Floats, case_means, mean_over_cases
+from mandseg.statistics.bootstrap import Distribution, Resampling
+from mandseg.statistics.comparison import Comparison, Level
+from mandseg.statistics.score_table import Scores
+from mandseg.statistics.variance import Floats, case_means, mean_over_cases
 
 MOST_SIGNS = 13  # differences up to which every choice of signs is looked at, as scipy does
 

@@ -1,8 +1,8 @@
 """Verdicts against a margin: shown to be no worse, shown to be worse, or neither; and equivalence both ways."""
 
-from mandseg.bootstrap import Distribution, Interval
 from mandseg.metrics.margins import Metric
-from mandseg.results import Equivalence, Verdict
+from mandseg.statistics.bootstrap import Distribution, Interval
+from mandseg.statistics.results import Equivalence, Verdict
 
 
 def verdict(metric: Metric, margin: float | None, interval: Interval | None) -> Verdict:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import pandas as pd
 
-from mandseg.comparison import RATIO_COLUMN, Level
+from mandseg.statistics.comparison import RATIO_COLUMN, Level
 
 Verdict = Literal["non-inferior", "not shown", "inferior", "no margin", "not comparable"]
 Equivalence = Literal["equivalent", "not shown", "no margin", "not comparable"]

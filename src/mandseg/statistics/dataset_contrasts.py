@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from mandseg.bootstrap import Distribution, Resampling, calibrated, draw_means
-from mandseg.comparison import Level
-from mandseg.results import Contrast
-from mandseg.scores import Cube, Scores
-from mandseg.variance import Spread, by_subject, case_means, mean_over_cases, mean_squares
+from mandseg.statistics.bootstrap import Distribution, Resampling, calibrated, draw_means
+from mandseg.statistics.comparison import Level
+from mandseg.statistics.results import Contrast
+from mandseg.statistics.score_table import Cube, Scores
+from mandseg.statistics.variance import Spread, by_subject, case_means, mean_over_cases, mean_squares
 
 MeansOrDifferences = dict[Level, Scores]
 

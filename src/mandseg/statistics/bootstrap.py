@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from mandseg.variance import Floats, Spread, mean_over_cases, mean_squares
+from mandseg.statistics.variance import Floats, Spread, mean_over_cases, mean_squares
 
 Z_GRID = np.linspace(-3.5, 3.5, 142)  # standard normal quantiles at which a distribution is read to give p-values
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mandseg.metrics.margins import Metric
-from mandseg.paired import Pairs
-from mandseg.results import Difference, Tolerance
-from mandseg.variance import Floats
+from mandseg.statistics.paired_tests import Pairs
+from mandseg.statistics.results import Difference, Tolerance
+from mandseg.statistics.variance import Floats
 
 
 def tolerated_ratio(
