@@ -14,7 +14,7 @@ from mandseg.data.manifest import Case
 from mandseg.inference import SlidingWindow
 from mandseg.learning_curve import LearningCurve
 from mandseg.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
-from mandseg.plan import plan_noise
+from mandseg.noise.label_plan import plan_noise
 from mandseg.segmenter import Segmenter
 from mandseg.system.errors import UserError
 from mandseg.training.patches import HuWindow

@@ -8,8 +8,8 @@ from mandseg import noise_applied as module
 from mandseg.data.cache import prepare_cases
 from mandseg.data.preprocessing import Preprocessing
 from mandseg.noise import Recorded
-from mandseg.noise_applied import noise_applied
-from mandseg.plan import plan_noise
+from mandseg.noise.applied import noise_applied
+from mandseg.noise.label_plan import plan_noise
 
 VOXEL_ML = 0.064  # 4 mm
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mandseg.plan import plan_noise
+from mandseg.noise.label_plan import plan_noise
 
 PANEL = {f"case_{k:02d}": f"annotator_{k % 4}" for k in range(40)}
 

@@ -44,7 +44,7 @@ from mandseg.noise import (
     TipsCut,
     load_preset,
 )
-from mandseg.noise.scene import Hu
+from mandseg.noise.modes.scene import Hu
 from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
 from mandseg.system.files import appearing_whole
 

@@ -22,8 +22,8 @@ from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, 
 from mandseg.inference import SlidingWindow
 from mandseg.memorisation import Memorisation, watched_cases
 from mandseg.metrics.agreement import METRICS
-from mandseg.noise_applied import NOISE_APPLIED, noise_applied
-from mandseg.plan import NoisePlan, cases_by, plan_noise
+from mandseg.noise.applied import NOISE_APPLIED, noise_applied
+from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
 from mandseg.precision import choose_precision, device_kind, device_name
 from mandseg.ranks import processes_wanted
 from mandseg.segmenter import Segmenter

@@ -12,7 +12,7 @@ from mandseg.fidelity.comparison import Table, misfit_of, table
 from mandseg.fidelity.pairs import Pair
 from mandseg.fidelity.quantities import Floats
 from mandseg.fidelity.simulation import draw, measured, real_table, with_seeds
-from mandseg.noise.boundary import Margin
+from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.panel import Habit, Panel
 
 START_MM = 0.3  # of every size but bias and its spread, whatever the preset says: a third of a voxel

@@ -14,7 +14,7 @@ from mandseg.data.volume import Volume, to_canonical
 from mandseg.metrics.agreement import bounding_box
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
 from mandseg.metrics.regions import Mask, Spacing
-from mandseg.noise.scene import WINDOW_MM, Scene, Window, look_at
+from mandseg.noise.modes.scene import WINDOW_MM, Scene, Window, look_at
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 

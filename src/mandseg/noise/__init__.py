@@ -5,7 +5,8 @@ grid, on RAS+ axes. A profile is a list of modes, a panel deals cases to annotat
 of noisy labels (``Panel``, ``Recorded``) answers, for a case, who drew it and what they drew. docs/noise.md shows all.
 """
 
-from mandseg.noise.anatomy import (
+from mandseg.noise.calibration import Target
+from mandseg.noise.modes.anatomy import (
     MetalSmear,
     NeighbouringBone,
     RamusShaved,
@@ -13,17 +14,16 @@ from mandseg.noise.anatomy import (
     TeethIncluded,
     TipsCut,
 )
-from mandseg.noise.borders import EndSlices
-from mandseg.noise.boundary import BoundaryWalk, Margin, SmoothError
-from mandseg.noise.calibration import Target
-from mandseg.noise.gross import GrossError
-from mandseg.noise.mode import Mode
+from mandseg.noise.modes.boundary import BoundaryWalk, Margin, SmoothError
+from mandseg.noise.modes.end_slices import EndSlices
+from mandseg.noise.modes.gross import GrossError
+from mandseg.noise.modes.mode import Mode
+from mandseg.noise.modes.pose import Pose
+from mandseg.noise.modes.slices import DroppedEnds, EveryNth, HandJitter, Polygon
 from mandseg.noise.panel import Habit, Panel
-from mandseg.noise.pose import Pose
 from mandseg.noise.preset import load_preset
 from mandseg.noise.profile import Profile
 from mandseg.noise.recorded import Recorded
-from mandseg.noise.slices import DroppedEnds, EveryNth, HandJitter, Polygon
 
 NoiseSource = Recorded | Panel
 

@@ -8,11 +8,11 @@ import numpy as np
 
 from mandseg.data.manifest import Case
 from mandseg.metrics.regions import Mask, Spacing
-from mandseg.noise.boundary import Margin
 from mandseg.noise.calibration import Target
-from mandseg.noise.mode import Mode
+from mandseg.noise.modes.boundary import Margin
+from mandseg.noise.modes.mode import Mode
+from mandseg.noise.modes.scene import Hu
 from mandseg.noise.profile import Profile
-from mandseg.noise.scene import Hu
 from mandseg.system.errors import UserError
 
 RELIABILITY_SPREAD = 0.5  # of ln: how much more steadily one annotator works than another

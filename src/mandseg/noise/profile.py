@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mandseg.metrics.regions import Mask, Spacing
-from mandseg.noise.boundary import SmoothError
 from mandseg.noise.calibration import Target, calibrate
-from mandseg.noise.gross import GrossError
-from mandseg.noise.mode import Mode, redraw_all
-from mandseg.noise.scene import Hu, Scene, look_at
+from mandseg.noise.modes.boundary import SmoothError
+from mandseg.noise.modes.gross import GrossError
+from mandseg.noise.modes.mode import Mode, redraw_all
+from mandseg.noise.modes.scene import Hu, Scene, look_at
 
 
 @dataclass(frozen=True)

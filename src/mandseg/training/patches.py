@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import AIR_HU, Hu
-from mandseg.plan import NoisePlan
+from mandseg.noise.label_plan import NoisePlan
 from mandseg.system.errors import UserError
 
 Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject

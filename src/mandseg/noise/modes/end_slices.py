@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.metrics.signed_distance import Field, smooth_field
-from mandseg.noise.mode import Mode, size
-from mandseg.noise.scene import Scene
+from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.mode import Mode
-from mandseg.noise.scene import Scene
+from mandseg.noise.modes.mode import Mode
+from mandseg.noise.modes.scene import Scene
 from mandseg.system.errors import UserError
 
 Kind = Literal["piece_missing", "side_missing", "wrong_structure", "empty"]

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from mandseg.metrics.regions import Mask
 from mandseg.metrics.signed_distance import Field, smooth_field
-from mandseg.noise.mode import Mode, size
-from mandseg.noise.scene import Scene
+from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.scene import Scene
 
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
 CHIN_WIDTH_MM = 12.0

@@ -13,7 +13,7 @@ import numpy as np
 
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.scene import Hu, Scene, look_at, pieces_mm3
+from mandseg.noise.modes.scene import Hu, Scene, look_at, pieces_mm3
 
 SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this, where the mandible has none
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import shapely
 
 from mandseg.metrics.signed_distance import Field, smooth_field
-from mandseg.noise.mode import Mode, size
-from mandseg.noise.scene import Scene
+from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.scene import Scene
 
 Points = npt.NDArray[np.float64]  # (N, 2) mm
 BAND_MM = 4.0  # a polygon changes the distance this near to the contour, or twice its tolerance

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
-from mandseg.plan import NoisePlan
+from mandseg.noise.label_plan import NoisePlan
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 

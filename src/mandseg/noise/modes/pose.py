@@ -7,8 +7,8 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.mode import Mode, size
-from mandseg.noise.scene import Scene
+from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.scene import Scene
 
 
 @dataclass(frozen=True)

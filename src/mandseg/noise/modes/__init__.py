@@ -1,0 +1,1 @@
+"""One contouring error a class, in mm."""
