@@ -71,9 +71,9 @@ def fault(moment: str, count: int, signum: int) -> None:
 
         after(Segmenter, "validation_step")
     elif moment == "evaluation":  # a case is predicted, its scores are not
-        import mandseg.evaluate
+        import mandseg.evaluation.evaluate
 
-        before(mandseg.evaluate, "load_scan")
+        before(mandseg.evaluation.evaluate, "load_scan")
     elif moment == "cases":  # everything is scored, cases.csv is not there
         from mandseg.tracking.tracker import Tracker
 
@@ -122,14 +122,14 @@ def keep_diary(file: str) -> None:
 
 
 def draw_nothing() -> None:
-    import mandseg.evaluate
+    import mandseg.evaluation.evaluate
     import mandseg.validation_overlay
 
     def draw(image, reference, prediction, spacing_mm, file, title):
         file.parent.mkdir(exist_ok=True)
         file.touch()
 
-    mandseg.evaluate.draw_overlay = mandseg.validation_overlay.draw_overlay = draw
+    mandseg.evaluation.evaluate.draw_overlay = mandseg.validation_overlay.draw_overlay = draw
 
 
 def child(order: dict) -> int:

@@ -8,7 +8,7 @@ from mandseg.data.cache import prepare_case
 from mandseg.data.case import load_scan
 from mandseg.data.preprocessing import Preprocessing
 from mandseg.data.volume import Volume
-from mandseg.inference import SlidingWindow, predict_case, without_small_pieces
+from mandseg.evaluation.predictor import SlidingWindow, predict_case, without_small_pieces
 from mandseg.training.patches import HuWindow
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mandseg.data.manifest import Case
-from mandseg.inference import SlidingWindow
+from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.learning_curve import LearningCurve
 from mandseg.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
 from mandseg.noise.label_plan import plan_noise

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mandseg.overlay import (
+from mandseg.evaluation.overlay import (
     LARGEST_FILE,
     PLANES,
     PREDICTION_COLOUR,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mandseg.inference import SlidingWindow
+from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.segmenter import Segmenter, dice, set_output_prior
 
 

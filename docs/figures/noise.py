@@ -19,6 +19,7 @@ from PIL import Image
 from mandseg.data.manifest import Case
 from mandseg.data.phantom import CLINIC, phantom_case
 from mandseg.data.volume import to_canonical
+from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
 from mandseg.metrics.agreement import bounding_box, score
 from mandseg.metrics.regions import Mask
 from mandseg.noise import (
@@ -45,7 +46,6 @@ from mandseg.noise import (
     load_preset,
 )
 from mandseg.noise.modes.scene import Hu
-from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane
 from mandseg.system.files import appearing_whole
 
 PLANNING_CT = replace(CLINIC, shape=(264, 264, 92), spacing_mm=(1.0, 1.0, 2.5))

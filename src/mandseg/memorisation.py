@@ -18,7 +18,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import AIR_HU
-from mandseg.inference import SlidingWindow
+from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.noise.label_plan import NoisePlan, noisy_order
 from mandseg.segmenter import dice
 from mandseg.system.errors import UserError

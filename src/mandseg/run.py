@@ -18,8 +18,8 @@ from mandseg.claim import Claim, Follower, start_facts
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.manifest import Case
 from mandseg.data.sources import EvaluationSets, with_external
-from mandseg.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
-from mandseg.inference import SlidingWindow
+from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
+from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.memorisation import Memorisation, watched_cases
 from mandseg.metrics.agreement import METRICS
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied

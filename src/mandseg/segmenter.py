@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
-from mandseg.inference import SlidingWindow
+from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.system.distributed import from_all, whole_batch
 
 

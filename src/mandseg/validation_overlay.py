@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
-from mandseg.overlay import draw_overlay
+from mandseg.evaluation.overlay import draw_overlay
 
 
 class ValidationOverlay(Callback):

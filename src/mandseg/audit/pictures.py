@@ -18,10 +18,10 @@ from mandseg.audit.pair import Pair, load_pair
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.data.manifest import Case
 from mandseg.data.volume import Array
+from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 from mandseg.metrics.agreement import Mask, bounding_box
 from mandseg.metrics.displacement import Deviation, measure_deviation
 from mandseg.noise import NoiseSource
-from mandseg.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 
 MARGIN_MM = 15.0  # shown around the two labels
 GREY_HU = -200.0  # shown where there is no CT: a dark grey

@@ -16,9 +16,9 @@ from mandseg.data.case import Scan, load_scan
 from mandseg.data.manifest import Case
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
-from mandseg.inference import SlidingWindow, predict_case
+from mandseg.evaluation.overlay import draw_overlay
+from mandseg.evaluation.predictor import SlidingWindow, predict_case
 from mandseg.metrics.agreement import score
-from mandseg.overlay import draw_overlay
 from mandseg.system.distributed import from_all, here
 from mandseg.system.progress import for_each
 from mandseg.training.patches import HuWindow

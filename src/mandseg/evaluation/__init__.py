@@ -1,0 +1,1 @@
+"""A trained network in, predictions, scores and pictures out."""
