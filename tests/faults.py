@@ -41,11 +41,11 @@ def fault(moment: str, count: int, signum: int) -> None:
         setattr(owner, name, struck)
 
     if moment == "step":  # in the middle of a step: after the loss, before the optimiser
-        from mandseg.segmenter import Segmenter
+        from mandseg.training.module import Segmenter
 
         after(Segmenter, "training_step")
     elif moment == "saved":  # a checkpoint has just been renamed
-        from mandseg.checkpoint import RunCheckpointIO
+        from mandseg.training.checkpoint import RunCheckpointIO
 
         after(RunCheckpointIO, "save_checkpoint")
     elif moment == "saving":  # half of a checkpoint is written
@@ -67,7 +67,7 @@ def fault(moment: str, count: int, signum: int) -> None:
 
         torch.save = half
     elif moment == "validation":  # one validation case is done
-        from mandseg.segmenter import Segmenter
+        from mandseg.training.module import Segmenter
 
         after(Segmenter, "validation_step")
     elif moment == "evaluation":  # a case is predicted, its scores are not
@@ -123,13 +123,13 @@ def keep_diary(file: str) -> None:
 
 def draw_nothing() -> None:
     import mandseg.evaluation.evaluate
-    import mandseg.validation_overlay
+    import mandseg.training.validation_overlay
 
     def draw(image, reference, prediction, spacing_mm, file, title):
         file.parent.mkdir(exist_ok=True)
         file.touch()
 
-    mandseg.evaluation.evaluate.draw_overlay = mandseg.validation_overlay.draw_overlay = draw
+    mandseg.evaluation.evaluate.draw_overlay = mandseg.training.validation_overlay.draw_overlay = draw
 
 
 def child(order: dict) -> int:

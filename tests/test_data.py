@@ -9,11 +9,11 @@ import torch
 import torchio as tio
 from torch.utils.data import DataLoader, Dataset
 
-from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.data.manifest import Case
 from mandseg.noise.label_plan import plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
+from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.training.patches import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
 
 WINDOW = HuWindow(-200, 1500)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from mandseg.learning_curve import LearningCurve
+from mandseg.training.learning_curve import LearningCurve
 
 
 def read(path):

@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader
 
 from mandseg.data.manifest import Case
 from mandseg.evaluation.predictor import SlidingWindow
-from mandseg.learning_curve import LearningCurve
-from mandseg.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
 from mandseg.noise.label_plan import plan_noise
-from mandseg.segmenter import Segmenter
 from mandseg.system.errors import UserError
+from mandseg.training.learning_curve import LearningCurve
+from mandseg.training.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
+from mandseg.training.module import Segmenter
 from mandseg.training.patches import HuWindow
 
 WINDOW = HuWindow(-1000, 1000)

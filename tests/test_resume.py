@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from mandseg.checkpoint import loops_at
 from mandseg.system.signals import Interrupted, interruptible
+from mandseg.training.checkpoint import loops_at
 from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
 

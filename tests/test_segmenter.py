@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mandseg.evaluation.predictor import SlidingWindow
-from mandseg.segmenter import Segmenter, dice, set_output_prior
+from mandseg.training.module import Segmenter, dice, set_output_prior
 
 
 def segmenter(**changes):

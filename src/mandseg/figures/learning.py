@@ -47,7 +47,7 @@ def plot_learning_curves(
 
 
 def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
-    """Dice of watched training cases against their labels (see :mod:`mandseg.memorisation`), by level.
+    """Dice of watched training cases against their labels (see :mod:`mandseg.training.memorisation`), by level.
 
     Args:
         curves: ``level, seed, step`` and the columns that the measurement logs.

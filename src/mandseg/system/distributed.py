@@ -15,7 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.plugins import LayerSync
 from torch import nn
 
-from mandseg.precision import device_kind
+from mandseg.training.precision import device_kind
 
 Result = TypeVar("Result")
 

@@ -104,7 +104,7 @@ def tracked(
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    from mandseg.learning_curve import LearningCurve
+    from mandseg.training.learning_curve import LearningCurve
 
     loggers: list[Logger] = [LearningCurve(run_folder / "learning_curve.csv")]
     mode = resolve_mode(settings.mode) if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"

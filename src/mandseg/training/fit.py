@@ -13,10 +13,10 @@ from hydra.utils import instantiate
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
-from mandseg.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
-from mandseg.segmenter import Segmenter
 from mandseg.system.distributed import process_settings
 from mandseg.system.errors import UserError
+from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
+from mandseg.training.module import Segmenter
 from mandseg.training.patches import PatchDataModule
 
 HUSHED = (
