@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
+from mandseg.runs.study import open_study, status
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import split_arms
-from mandseg.study import open_study, status
 
 RATIOS = np.round(np.linspace(0, 1, 10), 2)
 CONDITION = {"data": "phantom", "noise": "planning", "model": "unet", "method": "supervised"}

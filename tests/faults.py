@@ -102,9 +102,9 @@ def fault(moment: str, count: int, signum: int) -> None:
 
 def keep_diary(file: str) -> None:
     import mandseg.data.cache
-    import mandseg.run
+    import mandseg.runs.run
 
-    run, write = mandseg.run.run, mandseg.data.cache._write_folder
+    run, write = mandseg.runs.run.run, mandseg.data.cache._write_folder
 
     def note(what: str) -> None:
         with Path(file).open("a") as diary:
@@ -118,7 +118,7 @@ def keep_diary(file: str) -> None:
         note(f"entry {folder.name}")
         return write(folder, *args)
 
-    mandseg.run.run, mandseg.data.cache._write_folder = noted_run, noted_write
+    mandseg.runs.run.run, mandseg.data.cache._write_folder = noted_run, noted_write
 
 
 def draw_nothing() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mandseg.claim import LOCK, BusyError, Claim, LostError, claimed
+from mandseg.runs.claim import LOCK, BusyError, Claim, LostError, claimed
 from mandseg.system import lock
 from mandseg.system.lock import HeldError, held, is_held, owner_of
 from nursery import Nursery

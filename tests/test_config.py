@@ -7,7 +7,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from mandseg.condition import check_ratio, config_hash, run_name
+from mandseg.runs.condition import check_ratio, config_hash, run_name
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError
 
@@ -37,7 +37,7 @@ def test_every_sweep_composes_as_a_primary_config(sweep):
 
 @pytest.mark.parametrize("model", ["unet", "dynunet", "segresnet", "attention_unet"])
 def test_every_light_network_gives_one_logit_a_voxel_and_starts_at_the_prior(model):
-    from mandseg.run import build_segmenter
+    from mandseg.runs.run import build_segmenter
 
     module = build_segmenter(composed(f"model={model}", "segmenter.foreground_prior=0.01")).eval()
     with torch.inference_mode():

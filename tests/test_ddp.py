@@ -13,7 +13,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mandseg.ranks import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from mandseg.runs.local_ddp import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
 from mandseg.system.errors import UserError
 from mandseg.training.patches import StepSampler, shared_out
 from nursery import Nursery

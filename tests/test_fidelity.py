@@ -8,7 +8,6 @@ import yaml
 from omegaconf import OmegaConf
 
 from mandseg.cli import main
-from mandseg.condition import noise_label
 from mandseg.data.manifest import Case, write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume
@@ -19,6 +18,7 @@ from mandseg.fidelity.pairs import Pair, deal, read_pairs
 from mandseg.fidelity.quantities import QUANTITIES, measure
 from mandseg.fidelity.simulation import draw, measured, simulated_table
 from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError
+from mandseg.runs.condition import noise_label
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from test_noise import ISO, ball, horseshoe

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from mandseg.claim import LOCK, RECORD
-from mandseg.job import Job
+from mandseg.runs.claim import LOCK, RECORD
+from mandseg.runs.launchers.slurm_job import Job
 from mandseg.system.lock import held, is_held, owner_of
 from mandseg.system.signals import TRY_AGAIN
 

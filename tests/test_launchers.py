@@ -13,13 +13,13 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from mandseg.cells import cell_of, command, validation_dice
-from mandseg.cells import compose as compose_cells
-from mandseg.queued import queued_runs
-from mandseg.submission import Resources, SlurmSettings, parameters, resources
+from mandseg.runs.launchers.cells import cell_of, command, validation_dice
+from mandseg.runs.launchers.cells import compose as compose_cells
+from mandseg.runs.launchers.local import LocalSettings, share_out, visible_gpus
+from mandseg.runs.launchers.slurm import Resources, SlurmSettings, parameters, resources
+from mandseg.runs.launchers.slurm_queue import queued_runs
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError
-from mandseg.workstation import LocalSettings, share_out, visible_gpus
 
 CELLS = [
     ["noise_ratio=0.5", "seed=1"],

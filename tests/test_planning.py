@@ -7,11 +7,11 @@ import pytest
 
 from mandseg.cli import main
 from mandseg.metrics.margins import metric_named
+from mandseg.runs.study import open_study
 from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots, read_pilot
 from mandseg.statistics.planning import Question, cases_needed, design_power, plan_study
 from mandseg.statistics.power import power_of
 from mandseg.statistics.variance import Components
-from mandseg.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import write_study
 

@@ -12,7 +12,7 @@ import pytest
 from mandseg.report import pictures, write, write_report
 from mandseg.report.page import page
 from mandseg.report_copy import copy_report
-from mandseg.study import open_study
+from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import (
     CASE_COLUMNS,

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mandseg.study import open_study, status
+from mandseg.runs.study import open_study, status
 from mandseg.system.errors import UserError
 from mandseg.system.lock import held
 from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
@@ -213,13 +213,13 @@ def test_study_that_was_renamed_is_no_mixture(study):
 
 
 def test_status_reads_no_score(study, monkeypatch):
-    monkeypatch.setattr("mandseg.run_folder.pd.read_csv", lambda *_, **__: pytest.fail("a table was read"))
-    monkeypatch.setattr("mandseg.study._read_grid", lambda path, _: pd.DataFrame({"run": [run_of(path).name]}))
+    monkeypatch.setattr("mandseg.runs.folder.pd.read_csv", lambda *_, **__: pytest.fail("a table was read"))
+    monkeypatch.setattr("mandseg.runs.study._read_grid", lambda path, _: pd.DataFrame({"run": [run_of(path).name]}))
     assert printed_status(study)[0] == 0
 
 
 def test_status_lists_the_first_of_many_open_runs(study, monkeypatch):
-    monkeypatch.setattr("mandseg.study.LISTED_RUNS", 2)
+    monkeypatch.setattr("mandseg.runs.study.LISTED_RUNS", 2)
     for seed in (7, 8, 9):
         add_to_grid(study, 1.0, seed)
     code, text = printed_status(study)

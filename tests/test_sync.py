@@ -17,8 +17,8 @@ import wandb
 import yaml
 from rich.console import Console
 
-from mandseg.claim import claimed
 from mandseg.report import write_report
+from mandseg.runs.claim import claimed
 from mandseg.study_run import STATE
 from mandseg.sync import sync
 from mandseg.system.errors import UserError

@@ -181,7 +181,7 @@ def test_noise_that_the_manifest_does_not_record_is_refused(tmp_path, cohort, ma
 
 
 def test_help_and_the_launch_import_no_torch(tmp_path):
-    code = "import sys; import mandseg.train, mandseg.launch; print('torch' in sys.modules)"
+    code = "import sys; import mandseg.train, mandseg.runs.launchers.grid; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=os.environ)
     assert done.stdout.strip() == "False"
 

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 
 class CheckedGrid(BasicSweeper):
-    """Hydra's own sweeper for a grid whose cells mandseg.launch has composed and checked already."""
+    """Hydra's own sweeper for a grid whose cells mandseg.runs.launchers.grid has composed and checked already."""
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Compose nothing again: it takes most of the time of a large grid."""
@@ -34,7 +34,7 @@ class _CellLauncher(Launcher):
         self, start: Callable[..., list[float | None]], settings: Any, job_overrides: Sequence[Sequence[str]]
     ) -> list[JobReturn]:
         """Start the cells; wrong input ends the launch with a line and exit code 2."""
-        from mandseg.cells import cells_of
+        from mandseg.runs.launchers.cells import cells_of
         from mandseg.system.errors import UserError, print_problems
 
         try:
@@ -51,7 +51,7 @@ class SlurmLauncher(_CellLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the cells, and wait for them if the settings say so."""
-        from mandseg.submission import SlurmSettings, launch
+        from mandseg.runs.launchers.slurm import SlurmSettings, launch
 
         return self._launch(launch, SlurmSettings, job_overrides)
 
@@ -61,6 +61,6 @@ class LocalLauncher(_CellLauncher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the cells side by side, to their end."""
-        from mandseg.workstation import LocalSettings, launch
+        from mandseg.runs.launchers.local import LocalSettings, launch
 
         return self._launch(launch, LocalSettings, job_overrides)

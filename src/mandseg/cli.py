@@ -189,9 +189,9 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
 
     Example: [bold]mandseg status outputs/openkbp[/bold]
     """
-    import mandseg.study
+    import mandseg.runs.study
 
-    raise typer.Exit(mandseg.study.status(study))
+    raise typer.Exit(mandseg.runs.study.status(study))
 
 
 @app.command()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mandseg.metrics.margins import METRICS, Metric
-from mandseg.study import Study, open_study
+from mandseg.runs.study import Study, open_study
 from mandseg.study_run import PANEL, tracking_of
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mandseg.study import Study
+from mandseg.runs.study import Study
 from mandseg.tracking.tracker import without_folders
 
 TEXTS = frozenset({".html", ".csv", ".md", ".tex", ".svg", ".txt"})

@@ -14,8 +14,8 @@ import pandas as pd
 import yaml
 
 from mandseg.report_copy import copy_report, private_words
-from mandseg.run_folder import CONDITION, SCORES
-from mandseg.study import ARM, Study
+from mandseg.runs.folder import CONDITION, SCORES
+from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text
 from mandseg.tracking.tracker import TrackingSettings
 from mandseg.tracking.wandb_run import RATIO_AXIS, client_settings, finish_in_time, media_table, wandb_client

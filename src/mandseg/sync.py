@@ -14,8 +14,8 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from mandseg.run_folder import read_state
-from mandseg.study import Study, open_study
+from mandseg.runs.folder import read_state
+from mandseg.runs.study import Study, open_study
 from mandseg.study_run import send, study_run, was_sent
 from mandseg.system.errors import UserError, one_line
 from mandseg.tracking.client import Account, UnreachableError, open_account

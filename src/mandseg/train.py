@@ -16,10 +16,10 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.cells import validation_dice
-from mandseg.claim import BusyError, Claim, Follower, LostError, claimed, now, read_record
-from mandseg.condition import condition, evaluation_hash
-from mandseg.ranks import Place, announce, is_run, place, processes_wanted, refuse_wrong_number, start_ranks
+from mandseg.runs.claim import BusyError, Claim, Follower, LostError, claimed, now, read_record
+from mandseg.runs.condition import condition, evaluation_hash
+from mandseg.runs.launchers.cells import validation_dice
+from mandseg.runs.local_ddp import Place, announce, is_run, place, processes_wanted, refuse_wrong_number, start_ranks
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.system.signals import TRY_AGAIN, Interrupted, Interruption, interruptible
@@ -92,7 +92,7 @@ def _follow(cfg: DictConfig, folder: Path, here: Place, interruption: Interrupti
     """Do what the run's first process does: run or leave the run."""
     if not is_run(folder, here.launch):
         return "done"
-    from mandseg.run import run
+    from mandseg.runs.run import run
 
     run(cfg, Follower(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
     return "done"
@@ -136,7 +136,7 @@ def _in_its_processes(cfg: DictConfig, claim: Claim, here: Place, interruption: 
     if here.size > 1:
         announce(claim.folder, here.launch, runs=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # comes with MONAI where optuna is installed
-    from mandseg.run import run  # torch and the rest, which a launch on a cluster need not load
+    from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
 
     run(cfg, claim, interruption)
     gc.collect()  # trainer and module know each other: the memory maps of a run would stay open for several more

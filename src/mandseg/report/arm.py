@@ -12,9 +12,9 @@ from mandseg.report.drawings import Drawing, Drawings
 from mandseg.report.facts import applied_noise
 from mandseg.report.pictures import MOST, Picture, pictures
 from mandseg.report.table import Table
+from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Arm, Level
-from mandseg.study import Study
 
 FULL_ARMS = 8
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from mandseg.study import Study
+from mandseg.runs.study import Study
 
 PHASES = ["prepare_s", "train_s", "evaluate_s"]
 READ_CONFIGS = 200  # of many runs, so many are read, evenly over the study

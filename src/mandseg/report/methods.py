@@ -9,10 +9,10 @@ from mandseg.findings import number
 from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, Metric, metric_named
 from mandseg.report.arm import Part
 from mandseg.report.facts import config_of, versions
+from mandseg.runs.study import Study
 from mandseg.statement import state_methods
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
-from mandseg.study import Study
 
 KNOBS = ("channels", "strides", "num_res_units", "norm", "dropout", "filters", "init_filters")
 

@@ -11,7 +11,7 @@ from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, metric_nam
 from mandseg.report import facts
 from mandseg.report.arm import Part
 from mandseg.report.table import Cell, Column, Table
-from mandseg.study import Study
+from mandseg.runs.study import Study
 
 LISTED_RUNS = 1000
 

@@ -12,6 +12,7 @@ from mandseg.report.page import page, study_tables
 from mandseg.report.paper import print_page
 from mandseg.report.table import Table
 from mandseg.report.tables import matrix_table
+from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
     RATIO,
@@ -23,7 +24,6 @@ from mandseg.statistics.comparison import (
     split_arms,
 )
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
-from mandseg.study import Study, open_study
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.metrics.margins import Metric
-from mandseg.run_folder import CONDITION, KEYS, read_table
+from mandseg.runs.folder import CONDITION, KEYS, read_table
+from mandseg.runs.study import open_study
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO, Level, split_arms
 from mandseg.statistics.paired_tests import pair
 from mandseg.statistics.score_table import Scores, build_cubes
 from mandseg.statistics.variance import Components, mean_squares
-from mandseg.study import open_study
 from mandseg.system.errors import UserError
 
 TYPICAL = (3, 40)  # seeds and cases of the design by which pilots are ranked

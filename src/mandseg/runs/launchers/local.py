@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from mandseg.cells import Cell, command, validation_dice
+from mandseg.runs.launchers.cells import Cell, command, validation_dice
 from mandseg.system.errors import UserError
 
 CONSOLE = "console.log"

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.claim import Claim, read_record
+from mandseg.runs.claim import Claim, read_record
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interruption
@@ -156,7 +156,7 @@ def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[byte
     for rank, outcome in enumerate(outcomes):
         ranks.append(
             subprocess.Popen(
-                [sys.executable, "-m", "mandseg.rank", str(folder), str(outcome)],
+                [sys.executable, "-m", "mandseg.runs.ddp_worker", str(folder), str(outcome)],
                 env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdin=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once

@@ -13,7 +13,6 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.claim import Claim, Follower, start_facts
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.manifest import Case
 from mandseg.data.sources import EvaluationSets, with_external
@@ -22,7 +21,8 @@ from mandseg.evaluation.predictor import SlidingWindow
 from mandseg.metrics.agreement import METRICS
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
-from mandseg.ranks import processes_wanted
+from mandseg.runs.claim import Claim, Follower, start_facts
+from mandseg.runs.local_ddp import processes_wanted
 from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text

@@ -11,8 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.metrics.declaration import Declaration, read_declaration
-from mandseg.queued import QueuedJob, queued_runs
-from mandseg.run_folder import (
+from mandseg.runs.folder import (
     CONDITION,
     KEYS,
     SCORES,
@@ -24,6 +23,7 @@ from mandseg.run_folder import (
     read_status,
     read_table,
 )
+from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.system.errors import UserError
 
 STATES = ("done", "running", "failed", "missing")

@@ -1,4 +1,4 @@
-"""One process of a run on several devices: ``python -m mandseg.rank RUN_FOLDER OUTCOME``, started by mandseg.ranks.
+"""One process of a run on several devices: ``python -m mandseg.runs.ddp_worker RUN_FOLDER OUTCOME``, started by mandseg.runs.local_ddp.
 
 It reads the run's config from the folder, so it knows nothing of a grid; how it failed goes to the file OUTCOME.
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.claim import Claim, Follower, read_record
-from mandseg.ranks import end_with_parent, place
+from mandseg.runs.claim import Claim, Follower, read_record
+from mandseg.runs.local_ddp import end_with_parent, place
 from mandseg.system.errors import one_line, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
@@ -31,7 +31,7 @@ def main(folder: Path, outcome: Path) -> int:
     claim = (Claim if rank == 0 else Follower)(folder, read_record(folder))
     try:
         with interruptible() as interruption:
-            from mandseg.run import run
+            from mandseg.runs.run import run
 
             run(cfg, claim, interruption)
     except Interrupted:

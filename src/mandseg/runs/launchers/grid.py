@@ -12,7 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.cells import Cell, cell_of, compose, expand, study_folder
+from mandseg.runs.launchers.cells import Cell, cell_of, compose, expand, study_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.lock import held
@@ -47,7 +47,7 @@ class Launch(Callback):
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
         if is_detached(config):
             return
-        from mandseg.study import status
+        from mandseg.runs.study import status
         from mandseg.tracking.tracker import sync_hint
 
         codes = []
@@ -118,7 +118,7 @@ def read_grid(study: Path) -> list[dict[str, str]]:
 
 def exit_code(cells: Sequence[Cell]) -> int:
     """0 if every run is done or another launch is working on it, 2 if one was refused for wrong input, else 1."""
-    from mandseg.run_folder import read_state
+    from mandseg.runs.folder import read_state
 
     found = [read_state(cell.folder) for cell in cells]
     if any(state == "failed" and record.get("wrong_input") for state, _, record in found):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mandseg.claim import LOCK, read_record
+from mandseg.runs.claim import LOCK, read_record
 from mandseg.system.files import write_text
 from mandseg.system.lock import owner_of
 from mandseg.system.signals import TRY_AGAIN

@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mandseg.cells import Cell, command, validation_dice
-from mandseg.job import Job
-from mandseg.queued import JOBS, live_jobs, queued_runs
+from mandseg.runs.launchers.cells import Cell, command, validation_dice
+from mandseg.runs.launchers.slurm_job import Job
+from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 

@@ -17,8 +17,8 @@ from hydra.core.override_parser.types import Override
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from mandseg.claim import read_record
-from mandseg.condition import condition, evaluation_hash, name_of
+from mandseg.runs.claim import read_record
+from mandseg.runs.condition import condition, evaluation_hash, name_of
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 

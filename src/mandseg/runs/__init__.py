@@ -1,0 +1,1 @@
+"""One run and many: condition, folder, owner, attempt, study."""

@@ -1,0 +1,1 @@
+"""A grid of runs: composed and checked, started here or submitted to SLURM."""
