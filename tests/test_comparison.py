@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.findings import headline, sentences
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
 from mandseg.metrics.margins import MARGINS, Margins, metric_named
-from mandseg.statement import state_methods
+from mandseg.report.finding import headline, sentences
+from mandseg.report.statement import state_methods
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms

@@ -9,8 +9,8 @@ import pytest
 import wandb
 import yaml
 
-from mandseg.dashboard import FILE, dashboard, write_dashboard
 from mandseg.metrics.margins import METRICS
+from mandseg.report.wandb.workspace import FILE, dashboard, write_dashboard
 from mandseg.system.errors import UserError
 from mandseg.tracking.tracker import _described
 from study_fixture import DATASETS, write_study

@@ -5,11 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg import figures
-from mandseg.figures import LevelAxis
-from mandseg.figures.cases import DRAWN_CASES, spread
-from mandseg.figures.look import BLUE, DOSE, MARGIN, for_page
 from mandseg.metrics.margins import METRICS
+from mandseg.report import figures
+from mandseg.report.figures import LevelAxis
+from mandseg.report.figures.cases import DRAWN_CASES, spread
+from mandseg.report.figures.style import BLUE, DOSE, MARGIN, for_page
 from mandseg.statistics.comparison import RATIO, Comparison
 
 DICE, HD95 = METRICS[:2]

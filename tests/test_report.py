@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mandseg.report import pictures, write, write_report
+from mandseg.report import case_pictures as pictures
+from mandseg.report import write, write_report
 from mandseg.report.page import page
-from mandseg.report_copy import copy_report
+from mandseg.report.wandb.redaction import copy_report
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import (
@@ -37,7 +38,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     draw_overlays(write_run(study, 1.0, 0, rows), rows)
     write_run(study, 1.0, 1, [], state="failed", error="loss is <not> finite at step 7")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.figures.look.FILES", {})  # tests/test_figures.py looks at those
+        patch.setattr("mandseg.report.figures.style.FILES", {})  # tests/test_figures.py looks at those
         write_report(study)
     return study / "report"
 
@@ -45,7 +46,7 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures as SVG only: what is tested is the page."""
-    monkeypatch.setattr("mandseg.figures.look.FILES", {})
+    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
 
 
 def text_of(report: Path) -> str:

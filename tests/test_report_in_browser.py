@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mandseg.report import write_report
-from mandseg.report.paper import browser, print_page
+from mandseg.report.pdf import browser, print_page
 from study_fixture import write_study
 
 CHROMIUM = browser()
@@ -72,7 +72,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = tmp_path_factory.mktemp("outputs") / "demo"
     write_study(study, datasets={"test": 0.9, "external_metal_population": 0.8}, pictures=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.figures.look.FILES", {})  # the page is what is looked at
+        patch.setattr("mandseg.report.figures.style.FILES", {})  # the page is what is looked at
         return write_report(study)
 
 
@@ -140,9 +140,9 @@ def test_report_is_printed_and_where_that_fails_the_reason_is_said(report, tmp_p
     assert print_page(report, paper) is None
     assert paper.read_bytes().startswith(b"%PDF")
     assert 6 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 30
-    monkeypatch.setattr("mandseg.report.paper.browser", lambda: None)
+    monkeypatch.setattr("mandseg.report.pdf.browser", lambda: None)
     assert "no Chromium on this machine; open index.html" in str(print_page(report, tmp_path / "none.pdf"))
-    monkeypatch.setattr("mandseg.report.paper.browser", lambda: "/bin/false")
+    monkeypatch.setattr("mandseg.report.pdf.browser", lambda: "/bin/false")
     assert "no none.pdf: false failed" in str(print_page(report, tmp_path / "none.pdf"))
 
 

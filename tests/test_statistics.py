@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.findings import headline, number, p_value, sentences
 from mandseg.metrics.margins import METRICS, Margins
+from mandseg.report.finding import headline, number, p_value, sentences
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table

@@ -18,9 +18,9 @@ import yaml
 from rich.console import Console
 
 from mandseg.report import write_report
+from mandseg.report.wandb.sync import sync
+from mandseg.report.wandb.upload import STATE
 from mandseg.runs.claim import claimed
-from mandseg.study_run import STATE
-from mandseg.sync import sync
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
 from mandseg.tracking.tracker import TrackingSettings, sync_hint, tracked
@@ -260,7 +260,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
 
 def test_a_server_that_goes_away_is_not_asked_for_every_run(study, server, monkeypatch):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
-    monkeypatch.setattr("mandseg.sync.BATCH", 1)
+    monkeypatch.setattr("mandseg.report.wandb.sync.BATCH", 1)
     monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
     server.hangs_at = "file_stream"
     console = Console(record=True, width=400, file=io.StringIO())
@@ -345,14 +345,14 @@ def test_the_study_is_updated_under_its_id_and_only_when_something_changed(repor
 
 
 def test_a_study_that_could_not_be_sent_is_sent_later_under_its_id(reported, server, monkeypatch):
-    monkeypatch.setattr("mandseg.study_run.FINISH_TIMEOUT_S", 2.0)
+    monkeypatch.setattr("mandseg.report.wandb.upload.FINISH_TIMEOUT_S", 2.0)
     server.hangs_at = "/upload/artifact"
     started = time.monotonic()
     code, rows = synced(reported)
     assert (code, rows["jaws (the study itself)"][0]) == (1, "failed")
     assert time.monotonic() - started < 60
     server.behaviour = "works"
-    monkeypatch.setattr("mandseg.study_run.FINISH_TIMEOUT_S", 60.0)
+    monkeypatch.setattr("mandseg.report.wandb.upload.FINISH_TIMEOUT_S", 60.0)
     assert study_row(reported)[0] == "uploaded"
     assert len(server.runs) == 1
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mandseg.figures.look import MARKERS, save, style
 from mandseg.metrics.margins import MARGINS
+from mandseg.report.figures.style import MARKERS, save, style
 
 RESULTS = Path(__file__).parents[1] / "results"
 CONDITIONS = {

@@ -255,10 +255,12 @@ def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outp
     """
     from rich.console import Console
 
-    import mandseg.sync
+    import mandseg.report.wandb.sync
 
     console = Console()
-    raise typer.Exit(mandseg.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)))
+    raise typer.Exit(
+        mandseg.report.wandb.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    )
 
 
 @app.command()
@@ -273,9 +275,9 @@ def dashboard(
 
     Example: [bold]mandseg dashboard dashboard.json[/bold]
     """
-    import mandseg.dashboard
+    import mandseg.report.wandb.workspace
 
-    raise typer.Exit(mandseg.dashboard.dashboard(study))
+    raise typer.Exit(mandseg.report.wandb.workspace.dashboard(study))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``; draw inside ``mandseg.figures.style()``."""
+"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``; draw inside ``mandseg.report.figures.style()``."""
 
 from collections.abc import Sequence
 
@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mandseg.figures import COLOURS, FAINT, INK
-from mandseg.findings import number
 from mandseg.metrics.agreement import Floats
 from mandseg.metrics.regions import REGIONS
+from mandseg.report.figures import COLOURS, FAINT, INK
+from mandseg.report.finding import number
 
 DIVERGING = "RdBu_r"  # outward red, inward blue: told apart with any colour vision
 LARGEST_MM = 4.0  # where the colours of displacements end, on every figure and picture

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from mandseg import __version__, figures
+from mandseg import __version__
 from mandseg.audit import finding
 from mandseg.audit.figures import plot_annotators, plot_regions
 from mandseg.audit.measurement import Measurement, measure_case
@@ -20,9 +20,10 @@ from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import Picture, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
 from mandseg.data.manifest import Case, Cohort, read_cohort
-from mandseg.findings import number
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
+from mandseg.report import figures
+from mandseg.report.finding import number
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
 from mandseg.system.progress import for_each

@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.audit.page import Audit
-from mandseg.findings import number
 from mandseg.metrics.regions import REGIONS
+from mandseg.report.finding import number
 
 COLUMNS = (
     *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "farthest off"),

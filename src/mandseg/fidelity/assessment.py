@@ -17,9 +17,9 @@ from mandseg.fidelity.fit import Fitted, fit, knobs
 from mandseg.fidelity.pairs import Halves, Pair, deal, read_pairs
 from mandseg.fidelity.quantities import GROUPS, QUANTITIES, Floats
 from mandseg.fidelity.simulation import real_table, simulated_table
-from mandseg.figures import save, style
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
+from mandseg.report.figures import save, style
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, write_text

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mandseg.fidelity.comparison import Table
 from mandseg.fidelity.quantities import QUANTITIES, Floats, Group, Quantity
-from mandseg.figures import COLOURS, INK, MARKERS
+from mandseg.report.figures import COLOURS, INK, MARKERS
 
 COLUMNS: dict[Group, int] = {"agreement": 3, "regions": 4, "slices": 5}
 PANEL_INCHES = (2.0, 1.9)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from mandseg.findings import number
 from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, Metric, metric_named
-from mandseg.report.arm import Part
-from mandseg.report.facts import config_of, versions
+from mandseg.report.finding import number
+from mandseg.report.section import Part
+from mandseg.report.settings import config_of, versions
+from mandseg.report.statement import state_methods
 from mandseg.runs.study import Study
-from mandseg.statement import state_methods
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
 

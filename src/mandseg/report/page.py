@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mandseg import findings
-from mandseg.findings import ABSENT, number
 from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, metric_named
-from mandseg.report import facts
-from mandseg.report.arm import Part
-from mandseg.report.table import Cell, Column, Table
+from mandseg.report import finding
+from mandseg.report import settings as facts
+from mandseg.report.finding import ABSENT, number
+from mandseg.report.section import Part
+from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.runs.study import Study
 
 LISTED_RUNS = 1000
@@ -33,7 +33,7 @@ def page(study: Study, parts: Sequence[Part], shared: Sequence[Table], methods: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(headline=findings.headline, sentences=findings.sentences, metric_named=metric_named)
+    environment.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
     return environment.get_template("report.html.j2").render(
         study=study,
         counts=study.counts(),

@@ -6,12 +6,12 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.metrics.margins import Margins
-from mandseg.report.arm import Part, build_part
 from mandseg.report.methods import methods
 from mandseg.report.page import page, study_tables
-from mandseg.report.paper import print_page
-from mandseg.report.table import Table
-from mandseg.report.tables import matrix_table
+from mandseg.report.pdf import print_page
+from mandseg.report.section import Part, build_part
+from mandseg.report.tables.table import Table
+from mandseg.report.tables.tables import matrix_table
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (

@@ -181,7 +181,7 @@ def draw(planned: Plan, folder: Path) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
 
-    from mandseg import figures
+    from mandseg.report import figures
 
     question = planned.question
     with figures.style("power"):

@@ -6,9 +6,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mandseg.figures.axis import LevelAxis, axis_label
-from mandseg.figures.look import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 from mandseg.metrics.margins import Metric
+from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 
 DRAWN_CASES = 60  # of a data set; more lines say no more
 DRAWN_POINTS = 300  # of a data set and level

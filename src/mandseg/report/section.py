@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.metrics.margins import metric_named
-from mandseg.report import tables
-from mandseg.report.drawings import Drawing, Drawings
-from mandseg.report.facts import applied_noise
-from mandseg.report.pictures import MOST, Picture, pictures
-from mandseg.report.table import Table
+from mandseg.report.case_pictures import MOST, Picture, pictures
+from mandseg.report.figure_set import Drawing, Drawings
+from mandseg.report.settings import applied_noise
+from mandseg.report.tables import tables
+from mandseg.report.tables.table import Table
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Arm, Level

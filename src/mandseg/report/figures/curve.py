@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mandseg.figures.axis import LevelAxis, axis_label
-from mandseg.figures.look import (
+from mandseg.metrics.margins import Metric
+from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.style import (
     FAINT,
     GREEN,
     INK,
@@ -22,7 +23,6 @@ from mandseg.figures.look import (
     one_axes,
     panels,
 )
-from mandseg.metrics.margins import Metric
 
 OTHER = "no verdict"
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from mandseg.report_copy import copy_report, private_words
+from mandseg.report.wandb.redaction import copy_report, private_words
 from mandseg.runs.folder import CONDITION, SCORES
 from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text

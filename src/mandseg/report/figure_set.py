@@ -11,10 +11,10 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mandseg import figures
-from mandseg.figures import LevelAxis
-from mandseg.figures.cases import DRAWN_CASES, DRAWN_POINTS
 from mandseg.metrics.margins import METRICS, Metric, metric_named
+from mandseg.report import figures
+from mandseg.report.figures import LevelAxis
+from mandseg.report.figures.cases import DRAWN_CASES, DRAWN_POINTS
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.per_case import means_by_seed, paired_differences
 from mandseg.statistics.results import Crossing, Difference, Mean, as_table, curve_table

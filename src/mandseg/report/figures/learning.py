@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from mandseg.figures.axis import LevelAxis
-from mandseg.figures.look import COLOURS, DOSE, one_axes, panels
+from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.style import COLOURS, DOSE, one_axes, panels
 from mandseg.statistics.comparison import Level
 
 DRAWN_LEVELS = 5

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mandseg.figures.axis import LevelAxis, axis_label
-from mandseg.figures.look import BLUE, FAINT, INK, label_panels, panels
 from mandseg.metrics.margins import Metric
+from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.style import BLUE, FAINT, INK, label_panels, panels
 
 NAMED_SEEDS = 12
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mandseg.figures.look import BLUE, FAINT, INK, one_axes
+from mandseg.report.figures.style import BLUE, FAINT, INK, one_axes
 
 DRAWN_ANNOTATORS = 30
 

@@ -3,9 +3,9 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mandseg.figures.axis import LevelAxis
-from mandseg.figures.look import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 from mandseg.metrics.margins import Metric
+from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 
 
 def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:

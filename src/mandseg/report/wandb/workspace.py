@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from mandseg.metrics.margins import METRICS, Metric
 from mandseg.runs.study import Study, open_study
-from mandseg.study_run import PANEL, tracking_of
+from mandseg.report.wandb.upload import PANEL, tracking_of
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
 from mandseg.tracking.client import Account, UnreachableError, open_account

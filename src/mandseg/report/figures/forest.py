@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mandseg.figures.axis import LevelAxis
-from mandseg.figures.look import FAINT, INK, MARGIN, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
-from mandseg.findings import number
 from mandseg.metrics.margins import Metric
+from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.style import FAINT, INK, MARGIN, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
+from mandseg.report.finding import number
 
 FOREST_ROWS = 60
 INCHES_A_ROW = 0.27

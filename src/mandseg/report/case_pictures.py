@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from mandseg import findings
 from mandseg.metrics.margins import METRICS
+from mandseg.report import finding
 from mandseg.statistics.comparison import Comparison, Level
 
 WIDTH = 1000  # pixels
@@ -78,7 +78,7 @@ def _file(study: Path, row: Any) -> Path:
 
 def _words(row: Any) -> str:
     scores = [
-        f"{metric.label} {findings.number(row[metric.column], metric.decimals)} {metric.unit}".strip()
+        f"{metric.label} {finding.number(row[metric.column], metric.decimals)} {metric.unit}".strip()
         for metric in METRICS[:3]
         if pd.notna(row[metric.column])
     ]
