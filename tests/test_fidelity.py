@@ -7,16 +7,16 @@ import pytest
 import yaml
 from omegaconf import OmegaConf
 
+from mandseg.audit.fidelity.assessment import known_panel
+from mandseg.audit.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
+from mandseg.audit.fidelity.pairs import Pair, deal, read_pairs
+from mandseg.audit.fidelity.quantities import QUANTITIES, measure
+from mandseg.audit.fidelity.realism import advantage, compare, exchange_p, misfit, misfit_of, table
+from mandseg.audit.fidelity.simulation import draw, measured, simulated_table
 from mandseg.cli import main
 from mandseg.data.manifest import Case, write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume
-from mandseg.fidelity.assessment import known_panel
-from mandseg.fidelity.comparison import advantage, compare, exchange_p, misfit, misfit_of, table
-from mandseg.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
-from mandseg.fidelity.pairs import Pair, deal, read_pairs
-from mandseg.fidelity.quantities import QUANTITIES, measure
-from mandseg.fidelity.simulation import draw, measured, simulated_table
 from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError
 from mandseg.runs.condition import noise_label
 from mandseg.system.config_paths import config_folder

@@ -158,8 +158,8 @@ def fidelity(
     """
     from rich.console import Console
 
-    from mandseg.fidelity.assessment import Plan, assess, write_assessment
-    from mandseg.fidelity.summary import print_assessment
+    from mandseg.audit.fidelity.assessment import Plan, assess, write_assessment
+    from mandseg.audit.fidelity.summary import print_assessment
 
     assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:

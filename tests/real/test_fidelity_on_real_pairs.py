@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import yaml
 
+from mandseg.audit.fidelity.fit import with_knobs
+from mandseg.audit.fidelity.pairs import Halves, deal, read_pairs
+from mandseg.audit.fidelity.realism import Comparison, compare, misfit
+from mandseg.audit.fidelity.simulation import real_table, simulated_table
 from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
-from mandseg.fidelity.comparison import Comparison, compare, misfit
-from mandseg.fidelity.fit import with_knobs
-from mandseg.fidelity.pairs import Halves, deal, read_pairs
-from mandseg.fidelity.simulation import real_table, simulated_table
 from mandseg.noise import load_preset
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]

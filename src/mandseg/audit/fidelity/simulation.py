@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from mandseg.fidelity.comparison import table
-from mandseg.fidelity.pairs import Pair
-from mandseg.fidelity.quantities import Floats, measure
+from mandseg.audit.fidelity.pairs import Pair
+from mandseg.audit.fidelity.quantities import Floats, measure
+from mandseg.audit.fidelity.realism import table
 from mandseg.metrics.regions import Mask
 from mandseg.noise.panel import Panel
 from mandseg.system.errors import UserError

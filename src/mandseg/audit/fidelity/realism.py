@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from mandseg.fidelity.quantities import GROUPS, QUANTITIES, Group
+from mandseg.audit.fidelity.quantities import GROUPS, QUANTITIES, Group
 
 Floats = npt.NDArray[np.float64]
 Table = Mapping[str, Floats]

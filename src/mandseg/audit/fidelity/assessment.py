@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mandseg.fidelity.comparison import Advantage, Comparison, Table, advantage, compare, misfit_of
-from mandseg.fidelity.figures import plot_group, quantiles
-from mandseg.fidelity.fit import Fitted, fit, knobs
-from mandseg.fidelity.pairs import Halves, Pair, deal, read_pairs
-from mandseg.fidelity.quantities import GROUPS, QUANTITIES, Floats
-from mandseg.fidelity.simulation import real_table, simulated_table
+from mandseg.audit.fidelity.figures import plot_group, quantiles
+from mandseg.audit.fidelity.fit import Fitted, fit, knobs
+from mandseg.audit.fidelity.pairs import Halves, Pair, deal, read_pairs
+from mandseg.audit.fidelity.quantities import GROUPS, QUANTITIES, Floats
+from mandseg.audit.fidelity.realism import Advantage, Comparison, Table, advantage, compare, misfit_of
+from mandseg.audit.fidelity.simulation import real_table, simulated_table
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
 from mandseg.report.figures import save, style

@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 from scipy import optimize
 
-from mandseg.fidelity.comparison import Table, misfit_of, table
-from mandseg.fidelity.pairs import Pair
-from mandseg.fidelity.quantities import Floats
-from mandseg.fidelity.simulation import draw, measured, real_table, with_seeds
+from mandseg.audit.fidelity.pairs import Pair
+from mandseg.audit.fidelity.quantities import Floats
+from mandseg.audit.fidelity.realism import Table, misfit_of, table
+from mandseg.audit.fidelity.simulation import draw, measured, real_table, with_seeds
 from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.panel import Habit, Panel
 

@@ -6,9 +6,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from mandseg.fidelity.assessment import Assessment
-from mandseg.fidelity.comparison import Comparison, misfit
-from mandseg.fidelity.quantities import QUANTITIES
+from mandseg.audit.fidelity.assessment import Assessment
+from mandseg.audit.fidelity.quantities import QUANTITIES
+from mandseg.audit.fidelity.realism import Comparison, misfit
 
 SIGNIFICANT = 0.05
 

@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mandseg.fidelity.comparison import Table
-from mandseg.fidelity.quantities import QUANTITIES, Floats, Group, Quantity
+from mandseg.audit.fidelity.quantities import QUANTITIES, Floats, Group, Quantity
+from mandseg.audit.fidelity.realism import Table
 from mandseg.report.figures import COLOURS, INK, MARKERS
 
 COLUMNS: dict[Group, int] = {"agreement": 3, "regions": 4, "slices": 5}
