@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mandseg
-from mandseg.cli import main
+from mandseg.cli.main import main
 from mandseg.data.manifest import Case, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.population import GERIATRIC
 from mandseg.data.volume import Volume
@@ -40,7 +40,7 @@ def cohort(tmp_path: Path, make_case: MakeCase) -> Path:
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom mandseg.cli import main\n"
+        "import sys\nfrom mandseg.cli.main import main\n"
         f"try:\n    main({arguments})\nexcept SystemExit as end:\n    assert not end.code\n"
         f"print('LOADED', *[name for name in {HEAVY} if name in sys.modules])"
     )

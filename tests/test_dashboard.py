@@ -183,7 +183,7 @@ def test_settings_of_the_runs_decide_where_it_goes(study, server):
 
 @pytest.mark.parametrize("command", ["sync", "dashboard"])
 def test_help_has_an_example_and_does_not_import_wandb(command):
-    code = "import sys\nfrom mandseg.cli import main\n"
+    code = "import sys\nfrom mandseg.cli.main import main\n"
     code += f"try:\n    main(['{command}', '--help'])\nexcept SystemExit:\n    pass\n"
     code += "print([name for name in ('wandb', 'wandb_workspaces', 'pandas') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

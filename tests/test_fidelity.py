@@ -13,7 +13,7 @@ from mandseg.audit.fidelity.pairs import Pair, deal, read_pairs
 from mandseg.audit.fidelity.quantities import QUANTITIES, measure
 from mandseg.audit.fidelity.realism import advantage, compare, exchange_p, misfit, misfit_of, table
 from mandseg.audit.fidelity.simulation import draw, measured, simulated_table
-from mandseg.cli import main
+from mandseg.cli.main import main
 from mandseg.data.manifest import Case, write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mandseg.cli import main
+from mandseg.cli.main import main
 from mandseg.metrics.margins import metric_named
 from mandseg.runs.study import open_study
 from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots, read_pilot

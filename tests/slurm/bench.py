@@ -67,7 +67,7 @@ class Bench:
 
     def status(self, study: str) -> str:
         """What ``mandseg status`` prints, on a wide terminal."""
-        command = [sys.executable, "-m", "mandseg.cli", "status", f"outputs/{study}"]
+        command = [sys.executable, "-m", "mandseg.cli.main", "status", f"outputs/{study}"]
         env = {**self.cluster.env, "COLUMNS": "200"}
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True).stdout
 

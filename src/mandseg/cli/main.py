@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
-from mandseg.cli_prepare import prepare
+from mandseg.cli.prepare import prepare
 from mandseg.system.errors import UserError
 
 BAD_INPUT = 2  # exit code
