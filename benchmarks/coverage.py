@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.metrics.margins import METRICS
+from mandseg.metrics.catalogue import METRICS
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO
 from mandseg.statistics.dataset_contrasts import contrast

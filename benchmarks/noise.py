@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.phantom import CLINIC, phantom_case
 from mandseg.data.volume import to_canonical
 from mandseg.metrics.agreement import score

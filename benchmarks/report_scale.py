@@ -22,7 +22,8 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from mandseg.runs.study import open_study, status
+from mandseg.runs.status import status
+from mandseg.runs.study import open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import split_arms
 

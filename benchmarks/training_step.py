@@ -6,7 +6,7 @@ Run with `python benchmarks/training_step.py`, on a machine with nothing else to
 import torch
 from monai.networks.nets import UNet
 
-from mandseg.training.fit import tune_allocator
+from mandseg.training.libraries import tune_allocator
 from mandseg.training.precision import step_seconds
 
 BATCH = (2, 1, 64, 64, 64)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.volume import Volume, write_volume
 
 SPACING_MM = 4.0  # a voxel has 0.064 ml

@@ -14,7 +14,8 @@ from mandseg.audit.pair import Pair
 from mandseg.audit.pictures import EVERY_CASE, around, case_figure, chosen, planes_of_difference
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.audit.tables import annotators_table, cases_table, mean_interval, regions_table
-from mandseg.data.manifest import Case, read_cohort, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume
 from mandseg.metrics.regions import REGIONS
 from test_cli import run

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from mandseg.audit.page import write_audit
-from mandseg.data.manifest import Case, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import Recorded
 from test_noise import ISO, horseshoe

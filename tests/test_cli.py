@@ -9,7 +9,8 @@ import pytest
 
 import mandseg
 from mandseg.cli.main import main
-from mandseg.data.manifest import Case, Cohort, read_cohort, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.population import GERIATRIC
 from mandseg.data.volume import Volume
 from mandseg.noise import load_preset

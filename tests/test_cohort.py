@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from mandseg.data.case import Case
 from mandseg.data.manifest import (
     MANIFEST,
-    Case,
     Violation,
     examine_manifest,
     read_cohort,

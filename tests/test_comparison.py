@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
-from mandseg.metrics.margins import MARGINS, Margins, metric_named
+from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.report.finding import headline, sentences
 from mandseg.report.statement import state_methods
 from mandseg.statistics.analysis import Analysis, analyse

@@ -9,7 +9,7 @@ import pytest
 import wandb
 import yaml
 
-from mandseg.metrics.margins import METRICS
+from mandseg.metrics.catalogue import METRICS
 from mandseg.report.wandb.workspace import FILE, dashboard, write_dashboard
 from mandseg.system.errors import UserError
 from mandseg.tracking.tracker import _described

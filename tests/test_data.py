@@ -9,12 +9,14 @@ import torch
 import torchio as tio
 from torch.utils.data import DataLoader, Dataset
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
+from mandseg.data.preprocessing import HuWindow, crop
 from mandseg.noise.label_plan import plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
-from mandseg.training.patches import HuWindow, PatchDataModule, PatchDataset, StepSampler, case_at, crop
+from mandseg.training.datamodule import PatchDataModule, StepSampler
+from mandseg.training.patches import PatchDataset, case_at
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mandseg.runs.local_ddp import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from mandseg.runs.devices import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
 from mandseg.system.errors import UserError
-from mandseg.training.patches import StepSampler, shared_out
+from mandseg.training.datamodule import StepSampler, shared_out
 from nursery import Nursery
 from tiny_cohort import TESTED, words, write_tiny_cohort
 

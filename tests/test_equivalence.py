@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import isotonic_regression
 
 from crossed_tables import crossed_table
-from mandseg.metrics.margins import metric_named
+from mandseg.metrics.catalogue import metric_named
 from mandseg.statistics.bootstrap import Interval, Resampling
 from mandseg.statistics.comparison import RATIO
 from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing

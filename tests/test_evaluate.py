@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.evaluation.evaluate import describe, evaluate, key_of, unique_cases
 
 CT = Path("ct.nii.gz")

@@ -14,7 +14,8 @@ from mandseg.audit.fidelity.quantities import QUANTITIES, measure
 from mandseg.audit.fidelity.realism import advantage, compare, exchange_p, misfit, misfit_of, table
 from mandseg.audit.fidelity.simulation import draw, measured, simulated_table
 from mandseg.cli.main import main
-from mandseg.data.manifest import Case, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError

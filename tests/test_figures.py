@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.metrics.margins import METRICS
+from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
 from mandseg.report.figures.cases import DRAWN_CASES, spread

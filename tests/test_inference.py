@@ -6,10 +6,11 @@ import torch
 
 from mandseg.data.cache import prepare_case
 from mandseg.data.case import load_scan
-from mandseg.data.preprocessing import Preprocessing
+from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.data.volume import Volume
-from mandseg.evaluation.predictor import SlidingWindow, predict_case, without_small_pieces
-from mandseg.training.patches import HuWindow
+from mandseg.evaluation.postprocessing import without_small_pieces
+from mandseg.evaluation.predictor import predict_case
+from mandseg.evaluation.sliding_window import SlidingWindow
 
 
 @pytest.mark.parametrize("shape", [(17, 13, 11), (8, 8, 8), (5, 30, 9)])

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from mandseg.data.manifest import Case
-from mandseg.evaluation.predictor import SlidingWindow
+from mandseg.data.case import Case
+from mandseg.data.preprocessing import HuWindow
+from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.noise.label_plan import plan_noise
 from mandseg.system.errors import UserError
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
 from mandseg.training.module import Segmenter
-from mandseg.training.patches import HuWindow
 
 WINDOW = HuWindow(-1000, 1000)
 SLIDING = SlidingWindow((8, 8, 8), 0.25)

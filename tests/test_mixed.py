@@ -9,7 +9,7 @@ import statsmodels.api as sm
 from statsmodels.stats.power import TTestPower
 
 from crossed_tables import crossed_table
-from mandseg.metrics.margins import metric_named
+from mandseg.metrics.catalogue import metric_named
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.dataset_contrasts import contrast
 from mandseg.statistics.mixed_model import mixed_check

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mandseg.metrics.signed_distance import signed_distance_mm, smooth_field
+from mandseg.metrics.signed_distance import signed_distance_mm
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
@@ -29,6 +29,7 @@ from mandseg.noise import (
     TeethIncluded,
     TipsCut,
 )
+from mandseg.noise.modes.random_field import smooth_field
 from mandseg.system.errors import UserError
 
 MODES = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
 from mandseg.noise import Habit, Margin, Panel, Profile, Recorded, SmoothError, TipsCut, load_preset
 from mandseg.noise.label_plan import cases_by, plan_noise

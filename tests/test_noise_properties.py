@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.noise import GrossError, Panel, load_preset
 from mandseg.noise.panel import Habit
 from mandseg.system.errors import UserError

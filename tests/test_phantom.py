@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from mandseg.data.manifest import Case, Cohort, read_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.phantom import (
     CLINIC,
     GERIATRIC,

@@ -6,10 +6,11 @@ import pandas as pd
 import pytest
 
 from mandseg.cli.main import main
-from mandseg.metrics.margins import metric_named
+from mandseg.metrics.catalogue import metric_named
+from mandseg.report.study_plan import plan_study
 from mandseg.runs.study import open_study
 from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots, read_pilot
-from mandseg.statistics.planning import Question, cases_needed, design_power, plan_study
+from mandseg.statistics.planning import Question, cases_needed, design_power
 from mandseg.statistics.power import power_of
 from mandseg.statistics.variance import Components
 from mandseg.system.errors import UserError

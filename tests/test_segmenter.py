@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from mandseg.evaluation.predictor import SlidingWindow
+from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.training.module import Segmenter, dice, set_output_prior
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg.metrics.margins import METRICS, Margins
-from mandseg.report.finding import headline, number, p_value, sentences
+from mandseg.metrics.catalogue import METRICS
+from mandseg.metrics.margins import Margins
+from mandseg.report.finding import headline, sentences
+from mandseg.report.wording import number, p_value
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.results import Crossing, Difference, Mean, MixedCheck, Tolerance, as_table, curve_table

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mandseg.runs.study import open_study, status
+from mandseg.runs.status import status
+from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from mandseg.system.lock import held
 from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
@@ -219,7 +220,7 @@ def test_status_reads_no_score(study, monkeypatch):
 
 
 def test_status_lists_the_first_of_many_open_runs(study, monkeypatch):
-    monkeypatch.setattr("mandseg.runs.study.LISTED_RUNS", 2)
+    monkeypatch.setattr("mandseg.runs.status.LISTED_RUNS", 2)
     for seed in (7, 8, 9):
         add_to_grid(study, 1.0, seed)
     code, text = printed_status(study)

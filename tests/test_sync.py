@@ -23,7 +23,8 @@ from mandseg.report.wandb.upload import STATE
 from mandseg.runs.claim import claimed
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
-from mandseg.tracking.tracker import TrackingSettings, sync_hint, tracked
+from mandseg.tracking.settings import TrackingSettings
+from mandseg.tracking.tracker import sync_hint, tracked
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -85,7 +86,7 @@ def study(reported):
 def tell(run: Path, home: Path, **tracking) -> None:
     """Settings and record of a run that name the user and the host."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
-    settings["tracking"] = {"_target_": "mandseg.tracking.tracker.TrackingSettings", **TRACKING, **LIMITS, **tracking}
+    settings["tracking"] = {"_target_": "mandseg.tracking.settings.TrackingSettings", **TRACKING, **LIMITS, **tracking}
     settings |= {"data": {"manifest": "/data/smith/clinic/manifest.csv"}, "cache_dir": f"{home}/.cache/mandseg"}
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     record = json.loads((run / "run.json").read_text())

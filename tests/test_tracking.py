@@ -21,7 +21,8 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from mandseg.tracking.recordings import SYNCED, recordings
-from mandseg.tracking.tracker import TrackingSettings, summary, sync_hint, tracked, without_folders
+from mandseg.tracking.settings import TrackingSettings
+from mandseg.tracking.tracker import summary, sync_hint, tracked, without_folders
 from wandb_server import become_a_new_user, log_in, wandb_server
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -5,8 +5,7 @@ import os
 import pytest
 
 from mandseg.system.errors import UserError
-from mandseg.tracking.tracker import TrackingSettings
-from mandseg.tracking.wandb_run import resolve_mode
+from mandseg.tracking.settings import TrackingSettings, resolve_mode
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.manifest import Case, Cohort, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import Cohort, write_cohort
 from mandseg.data.volume import Volume, write_volume
 
 CASES = {"t0": "train", "t1": "train", "t2": "train", "t3": "train", "v": "val", "w": "val", "u": "val"}

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.phantom import CLINIC, phantom_case
 from mandseg.data.volume import to_canonical
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, Plane, draw_plane

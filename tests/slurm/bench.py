@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from cluster import Cluster
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.volume import Volume, write_volume
 
 SMALL = [

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from mandseg.metrics.agreement import Floats
 from mandseg.metrics.regions import REGIONS
 from mandseg.report.figures import COLOURS, FAINT, INK
-from mandseg.report.finding import number
+from mandseg.report.wording import number
 
 DIVERGING = "RdBu_r"  # outward red, inward blue: told apart with any colour vision
 LARGEST_MM = 4.0  # where the colours of displacements end, on every figure and picture

@@ -8,7 +8,7 @@ import pandas as pd
 from mandseg.audit.measurement import UNNAMED
 from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
 from mandseg.metrics.regions import REGIONS
-from mandseg.report.finding import number
+from mandseg.report.wording import number
 
 TOLD = 3  # habits and cases named in the text; the tables have the rest
 FEWEST_CASES = 2  # from which an annotator is named

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mandseg.audit.pair import Pair, load_pair
+from mandseg.data.case import Case
 from mandseg.data.check import piece_sizes
-from mandseg.data.manifest import Case
 from mandseg.metrics.agreement import Mask, bounding_box, score
 from mandseg.metrics.displacement import measure_deviation
 from mandseg.metrics.regions import REGIONS, Region

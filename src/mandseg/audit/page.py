@@ -19,11 +19,12 @@ from mandseg.audit.measurement import Measurement, measure_case
 from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import Picture, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
-from mandseg.data.manifest import Case, Cohort, read_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
 from mandseg.report import figures
-from mandseg.report.finding import number
+from mandseg.report.wording import number
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
 from mandseg.system.progress import for_each

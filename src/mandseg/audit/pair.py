@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.data.case import examine
-from mandseg.data.manifest import Case, Cohort
+from mandseg.data.case import Case, examine
+from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise import NoiseSource, Recorded

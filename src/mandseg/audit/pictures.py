@@ -16,7 +16,7 @@ from PIL import Image
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
 from mandseg.audit.pair import Pair, load_pair
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.volume import Array
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 from mandseg.metrics.agreement import Mask, bounding_box

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from mandseg.audit.page import Audit
 from mandseg.metrics.regions import REGIONS
-from mandseg.report.finding import number
+from mandseg.report.wording import number
 
 COLUMNS = (
     *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "farthest off"),

@@ -191,7 +191,7 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
     """
     import mandseg.runs.study
 
-    raise typer.Exit(mandseg.runs.study.status(study))
+    raise typer.Exit(mandseg.runs.status.status(study))
 
 
 @app.command()
@@ -242,7 +242,7 @@ def plan_study(
     """
     import mandseg.statistics.planning
 
-    print(mandseg.statistics.planning.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
+    print(mandseg.report.study_plan.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
 
 
 @app.command()

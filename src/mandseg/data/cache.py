@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Scan, load_scan
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case, Scan, load_scan
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import NoiseSource

@@ -1,12 +1,27 @@
 """A case read from disk: its image and labels, refused where they do not fit together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.manifest import Case
 from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
+
+
+@dataclass(frozen=True)
+class Case:
+    """One scan with its labels; paths are absolute, a label that is not there is None."""
+
+    case_id: str
+    subject_id: str
+    split: str
+    image: Path | None
+    reference: Path | None
+    noisy: Path | None = None
+    annotator: str = ""
+    groups: dict[str, str] = field(default_factory=dict, hash=False)
+    """Further columns of the manifest, kept as grouping variables."""
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import examine
-from mandseg.data.manifest import Case, Cohort, examine_manifest
+from mandseg.data.case import Case, examine
+from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.volume import Geometry, Volume
 from mandseg.system.progress import for_each
 

@@ -5,9 +5,10 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -15,21 +16,6 @@ from mandseg.system.files import write_text
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
 SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Case:
-    """One scan with its labels; paths are absolute, a label that is not there is None."""
-
-    case_id: str
-    subject_id: str
-    split: str
-    image: Path | None
-    reference: Path | None
-    noisy: Path | None = None
-    annotator: str = ""
-    groups: dict[str, str] = field(default_factory=dict, hash=False)
-    """Further columns of the manifest, kept as grouping variables."""
 
 
 @dataclass(frozen=True)

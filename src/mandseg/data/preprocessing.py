@@ -1,9 +1,11 @@
 """Preprocessing: how a scan is brought to one orientation, spacing and crop, and how a prediction is brought back."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage
 
 from mandseg.data.case import Scan
@@ -16,6 +18,36 @@ BODY_SMOOTH_MM = 8.0  # what is thinner (couch sheets, mask, tubes) is not body
 
 Hu = npt.NDArray[np.int16]
 Label = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class HuWindow:
+    """The HU range that the network sees, scaled to [-1, 1]."""
+
+    low: float
+    high: float
+
+    def __call__(self, hu: Hu) -> torch.Tensor:
+        """Scale (X, Y, Z) HU to float32 in [-1, 1]; what lies outside the window is clipped."""
+        scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
+        return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
+
+
+def crop(volume: npt.NDArray[Any], corner: npt.NDArray[np.int64], size: npt.NDArray[Any], fill: int) -> Any:
+    """Cut a box out of a volume; what lies outside the volume is ``fill``.
+
+    Args:
+        volume: (X, Y, Z), possibly memory-mapped: only the box is read.
+        corner: The box's lowest voxel, possibly negative.
+        size: The box's size in voxels.
+        fill: Value outside the volume.
+    """
+    low, high = np.maximum(corner, 0), np.minimum(corner + size, volume.shape)
+    inside = tuple(slice(a, max(a, b)) for a, b in zip(low, high, strict=True))
+    out = np.full(tuple(size), fill, dtype=volume.dtype)
+    target = tuple(slice(a, a + s.stop - s.start) for a, s in zip(np.minimum(low - corner, size), inside, strict=True))
+    out[target] = volume[inside]
+    return out
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandseg.data.manifest import Case, Cohort, read_cohort, refuse_shared_subjects
+from mandseg.data.case import Case
+from mandseg.data.manifest import Cohort, read_cohort, refuse_shared_subjects
 from mandseg.system.errors import UserError
 
 EvaluationSets = dict[str, tuple[Case, ...]]

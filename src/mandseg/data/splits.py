@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from mandseg.data.manifest import SPLITS, Case
+from mandseg.data.case import Case
+from mandseg.data.manifest import SPLITS
 from mandseg.system.errors import UserError
 
 FRACTIONS = (0.7, 0.1, 0.2)  # train, val, test

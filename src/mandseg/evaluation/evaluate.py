@@ -12,16 +12,16 @@ import pandas as pd
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.case import Scan, load_scan
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.preprocessing import HuWindow
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
-from mandseg.evaluation.predictor import SlidingWindow, predict_case
+from mandseg.evaluation.predictor import predict_case
+from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.metrics.agreement import score
 from mandseg.system.distributed import from_all, here
 from mandseg.system.progress import for_each
-from mandseg.training.patches import HuWindow
 
 Mask = npt.NDArray[np.bool_]
 Key = tuple[Path | None, Path | None]  # image and reference: two readers of one CT are two cases

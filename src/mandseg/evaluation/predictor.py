@@ -1,49 +1,16 @@
 """Sliding-window inference: a preprocessed volume in, a mask on the image's own grid out."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import ndimage
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import back_to_original
+from mandseg.data.preprocessing import HuWindow, back_to_original
 from mandseg.data.volume import Volume
-from mandseg.training.patches import HuWindow
-
-
-@dataclass(frozen=True)
-class SlidingWindow:
-    """Predict a volume window by window and blend the logits (MONAI).
-
-    Args:
-        patch_size: Window in voxels, (X, Y, Z).
-        overlap: Share of a window that its neighbour covers too.
-        batch_size: Windows predicted at once.
-    """
-
-    patch_size: Sequence[int]
-    overlap: float
-    batch_size: int = 4
-
-    def __call__(self, network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
-        """Map an image (1, 1, X, Y, Z) to logits of the same shape."""
-        from monai.inferers.utils import sliding_window_inference
-
-        logits = sliding_window_inference(
-            image,
-            roi_size=tuple(self.patch_size),
-            sw_batch_size=self.batch_size,
-            predictor=network,
-            overlap=self.overlap,
-            mode="gaussian",
-            padding_mode="constant",
-            cval=-1.0,
-        )
-        assert isinstance(logits, torch.Tensor)  # one output, one tensor
-        return logits.float()
+from mandseg.evaluation.postprocessing import without_small_pieces
+from mandseg.evaluation.sliding_window import SlidingWindow
 
 
 def predict_case(
@@ -73,16 +40,3 @@ def predict_case(
     probability = torch.sigmoid(logits).cpu().numpy()
     mask = back_to_original(Volume(probability, case.grid.affine), case.original) >= 0.5
     return without_small_pieces(mask, smallest_piece)
-
-
-def without_small_pieces(mask: npt.NDArray[np.bool_], smallest_piece: float) -> npt.NDArray[np.bool_]:
-    """Keep the connected pieces (26-neighbourhood) of at least ``smallest_piece`` times the volume of the largest.
-
-    A share, not the largest alone: a mandible that was resected, broken or cut in two by a coarse grid has two halves.
-    """
-    labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
-    if n <= 1:
-        return mask
-    voxels = np.bincount(labels.ravel())
-    voxels[0] = 0
-    return np.asarray((voxels >= max(1.0, smallest_piece * voxels.max()))[labels])

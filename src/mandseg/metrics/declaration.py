@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from mandseg.metrics.margins import MARGINS, Margins, metric_named
+from mandseg.metrics.catalogue import metric_named
+from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.system.errors import UserError
 
 

@@ -1,7 +1,5 @@
 """Signed distances to a mask's boundary and smooth random fields, in mm."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -12,7 +10,6 @@ Field = npt.NDArray[np.float32]  # (X, Y, Z)
 
 BLUR_VOXELS = 0.5  # of the mask, which shows by how much of a voxel the boundary passes beside a centre
 BAND_MM = 8.0  # either side of the boundary in which its place within the voxels matters
-POINTS_PER_LENGTH = 4  # of a random field's own grid, on its correlation length
 NEAREST = 1e-3  # no centre is nearer to the boundary, in mm, nor the blurred mask to one half: no voxel changes sides
 
 
@@ -41,31 +38,6 @@ def signed_distance_mm(mask: Mask, spacing_mm: Spacing) -> Field:
     far = _distance_to(~mask, spacing_mm) + _distance_to(mask, spacing_mm) - 0.5 * min(spacing_mm)
     distance = np.where(np.ma.getmaskarray(near), far, np.maximum(outside * np.ma.getdata(near), NEAREST))
     return np.asarray(outside * distance, np.float32)
-
-
-def smooth_field(
-    shape: tuple[int, ...], spacing_mm: Spacing, correlation_mm: float | Sequence[float], rng: np.random.Generator
-) -> Field:
-    """Draw a Gaussian random field with mean 0, standard deviation 1 and a correlation length in mm.
-
-    Drawn on a grid as coarse as the correlation length allows and interpolated linearly.
-
-    Args:
-        shape: (X, Y, Z).
-        spacing_mm: Voxel edge lengths.
-        correlation_mm: One length, or one for each axis; 0 is independent from voxel to voxel.
-        rng: Source of the draw.
-    """
-    lengths = np.broadcast_to(np.asarray(correlation_mm, dtype=float), 3)
-    steps = np.maximum(np.asarray(spacing_mm), lengths / POINTS_PER_LENGTH)
-    extent = (np.array(shape) - 1) * np.asarray(spacing_mm)
-    coarse_shape = [int(np.ceil(e / s)) + 1 for e, s in zip(extent, steps, strict=True)]
-    white = rng.standard_normal(coarse_shape).astype(np.float32)
-    field = ndimage.gaussian_filter(white, list(lengths / 2 / steps), mode="wrap", truncate=3)
-    for axis, (n, spacing, step) in enumerate(zip(shape, spacing_mm, steps, strict=True)):
-        field = _sample(field, np.arange(n) * spacing / step, axis)
-    field -= field.mean()
-    return np.asarray(field / max(float(field.std()), 1e-6), dtype=np.float32)
 
 
 def _distance_to(target: Mask, spacing_mm: Spacing) -> Field:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.noise import NoiseSource, Panel
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.calibration import Target
 from mandseg.noise.modes.boundary import Margin

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.modes.scene import Hu
 from mandseg.system.errors import UserError

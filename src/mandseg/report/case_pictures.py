@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
-from mandseg.metrics.margins import METRICS
+from mandseg.metrics.catalogue import METRICS
 from mandseg.report import finding
 from mandseg.statistics.comparison import Comparison, Level
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mandseg.metrics.margins import METRICS, Metric, metric_named
+from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
 from mandseg.report.figures.cases import DRAWN_CASES, DRAWN_POINTS

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from mandseg.metrics.margins import Metric, metric_named
+from mandseg.metrics.catalogue import Metric, metric_named
+from mandseg.report.wording import _count, _listed, _percent, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
-from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
+from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
 
-MINUS = "\N{MINUS SIGN}"
-ABSENT = "\N{EN DASH}"
 VERDICTS = {
     "non-inferior": "no worse than the margin allows",
     "inferior": "worse than the margin allows",
@@ -23,29 +22,6 @@ SHOWN = {
     "no margin": "without a margin",
     "not comparable": "not comparable",
 }
-
-
-def number(value: float | None, decimals: int, signed: bool = False) -> str:
-    """A number as it is printed: a true minus sign, no negative zero, a dash where there is none."""
-    if value is None:
-        return ABSENT
-    text = f"{value:{'+' if signed else ''}.{decimals}f}"
-    return (text if float(text) else f"{0:.{decimals}f}").replace("-", MINUS)
-
-
-def span(row: Mean | Difference | MixedCheck | Contrast, metric: Metric) -> str:
-    """Both ends of an interval, or a dash."""
-    if row.low is None or row.high is None:
-        return ABSENT
-    signed = not isinstance(row, Mean)
-    return f"{number(row.low, metric.decimals, signed)} to {number(row.high, metric.decimals, signed)}"
-
-
-def p_value(p: float | None) -> str:
-    """A p-value to two digits, never zero."""
-    if p is None:
-        return ABSENT
-    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def headline(analysis: Analysis) -> str:
@@ -178,15 +154,3 @@ def _one_difference(row: Difference, metric: Metric, analysis: Analysis) -> str:
     interval = span(row, metric) if row.low is not None else "no interval"
     size = number(row.difference, metric.decimals, signed=True)
     return f"At {where} it differs by {size} ({interval}), {VERDICTS[row.verdict]}."
-
-
-def _percent(analysis: Analysis) -> str:
-    return f"{100 * analysis.resampling.confidence:g} %"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -5,11 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, Metric, metric_named
-from mandseg.report.finding import number
+from mandseg.metrics.catalogue import METRICS, Metric, metric_named
+from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS
 from mandseg.report.section import Part
 from mandseg.report.settings import config_of, versions
 from mandseg.report.statement import state_methods
+from mandseg.report.wording import number
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference

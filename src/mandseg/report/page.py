@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS, METRICS, metric_named
+from mandseg.metrics.catalogue import METRICS, metric_named
+from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS
 from mandseg.report import finding
 from mandseg.report import settings as facts
-from mandseg.report.finding import ABSENT, number
 from mandseg.report.section import Part
 from mandseg.report.tables.table import Cell, Column, Table
+from mandseg.report.wording import ABSENT, number
 from mandseg.runs.study import Study
 
 LISTED_RUNS = 1000

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mandseg.metrics.margins import metric_named
+from mandseg.metrics.catalogue import metric_named
 from mandseg.report.case_pictures import MOST, Picture, pictures
 from mandseg.report.figure_set import Drawing, Drawings
 from mandseg.report.settings import applied_noise

@@ -1,6 +1,6 @@
 """What was done statistically, as the paragraph that a paper's methods section needs."""
 
-from mandseg.metrics.margins import metric_named
+from mandseg.metrics.catalogue import metric_named
 from mandseg.statistics.analysis import Analysis
 
 

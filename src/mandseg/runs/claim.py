@@ -1,18 +1,11 @@
 """The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
 
 import json
-import os
-import platform
-import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from subprocess import DEVNULL, CalledProcessError, check_output
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +15,6 @@ from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
 PATIENCE_S = 2.0  # for an owner that is just leaving
-PACKAGES = ("mandseg", "torch", "lightning", "monai", "torchio", "numpy", "hydra-core")
 
 
 class BusyError(Exception):
@@ -114,44 +106,3 @@ def read_record(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def start_facts() -> dict[str, Any]:
-    """What to record when a run starts or goes on."""
-    return {
-        "state": "running",
-        "error": None,
-        "started": now(),
-        "ended": None,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "versions": versions(),
-    }
-
-
-def now() -> str:
-    """The time, to the second, with its zone."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-@cache
-def versions() -> dict[str, str]:
-    """The versions that a result depends on: Python, packages, and the code's commit where it is a checkout."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found | {"code": _commit()}
-
-
-def _commit() -> str:
-    """The commit of the checkout this file lies in; a plus sign says that files differ from it."""
-    here = Path(__file__).parent
-    try:
-        commit = check_output(["git", "-C", here, "rev-parse", "--short=12", "HEAD"], text=True, stderr=DEVNULL)
-        changed = check_output(["git", "-C", here, "status", "--porcelain", "--", "."], text=True, stderr=DEVNULL)
-    except (OSError, CalledProcessError):
-        return "installed package"
-    return commit.strip() + ("+" if changed.strip() else "")

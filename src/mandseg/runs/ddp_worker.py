@@ -13,7 +13,8 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.claim import Claim, Follower, read_record
-from mandseg.runs.local_ddp import end_with_parent, place
+from mandseg.runs.devices import place
+from mandseg.runs.local_ddp import end_with_parent
 from mandseg.system.errors import one_line, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible

@@ -14,25 +14,28 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
-from mandseg.data.manifest import Case
+from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
-from mandseg.evaluation.predictor import SlidingWindow
+from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.metrics.agreement import METRICS
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
-from mandseg.runs.claim import Claim, Follower, start_facts
-from mandseg.runs.local_ddp import processes_wanted
+from mandseg.runs.claim import Claim, Follower
+from mandseg.runs.devices import processes_wanted
+from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracked
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
-from mandseg.training.fit import fit, hush_libraries, load_weights, steps_per_epoch, tune_allocator
+from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.fit import fit, load_weights, steps_per_epoch
+from mandseg.training.libraries import hush_libraries, tune_allocator
 from mandseg.training.memorisation import Memorisation, watched_cases
 from mandseg.training.module import Segmenter
-from mandseg.training.patches import PatchDataModule, PatchDataset, ValidationDataset
+from mandseg.training.patches import PatchDataset
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.validation_overlay import ValidationOverlay
 

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.runs.folder import (
@@ -20,16 +17,13 @@ from mandseg.runs.folder import (
     read_cases,
     read_curve,
     read_state,
-    read_status,
     read_table,
 )
-from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.system.errors import UserError
 
 STATES = ("done", "running", "failed", "missing")
 ARM = ["data", "noise", "model", "method", "variant"]
 """Columns that say what is compared at several noise ratios; ratio and seed vary within an arm."""
-LISTED_RUNS = 200
 MIXED: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "studies": lambda record: str(record.get("study") or ""),
     "code versions": lambda record: str((record.get("versions") or {}).get("code") or ""),
@@ -114,48 +108,8 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
     return _Run(row, record, cases, read_curve(folder, row, problems))
 
 
-def status(path: Path, console: Console | None = None) -> int:
-    """Print what a study has and lacks, with the reason of each run that is not done.
-
-    Of each run only run.json is read, and of a done one the head and the end of cases.csv.
-
-    Returns:
-        0 if every expected run is done, else 1.
-    """
-    console, problems = console or Console(), list[str]()
-    runs = [str(run) for run in _read_grid(path, problems).run]
-    found = {run: read_status(path / run) for run in runs}
-    counts = _counts([state for state, _, _ in found.values()])
-    problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
-    table = Table(title=f"Study {path.resolve().name}", title_justify="left")
-    for name in counts:
-        table.add_column(name, justify="right")
-    table.add_row(*(str(count) for count in counts.values()))
-    console.print(table)
-    _print_open_runs({run: line for run, line in found.items() if line[0] != "done"}, queued_runs(path), console)
-    for problem in problems:
-        console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    return 0 if counts["done"] == counts["expected"] else 1
-
-
 def _counts(states: Sequence[str]) -> dict[str, int]:
     return {"expected": len(states)} | {state: states.count(state) for state in STATES}
-
-
-def _print_open_runs(
-    runs: Mapping[str, tuple[str, str, object]], queued: Mapping[str, QueuedJob], console: Console
-) -> None:
-    """The first of the runs that are not done, and how many more there are: a terminal is no place for thousands."""
-    if not runs:
-        return
-    table = Table("run", "state", "reason", title="Not done", title_justify="left")
-    for run, (state, reason, _) in list(runs.items())[:LISTED_RUNS]:
-        job = queued.get(run)
-        words = [reason, f"SLURM job {job.job} {job.state}" if job else ""]
-        table.add_row(run, state, escape("; ".join(filter(None, words))))
-    console.print(table)
-    if len(runs) > LISTED_RUNS:
-        console.print(f"and {len(runs) - LISTED_RUNS} more")
 
 
 def mixtures(records: Mapping[str, Mapping[str, Any]]) -> list[str]:

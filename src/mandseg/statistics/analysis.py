@@ -11,7 +11,8 @@ from typing import TypeVar
 
 import pandas as pd
 
-from mandseg.metrics.margins import MARGINS, METRICS, Margins, Metric, metric_named
+from mandseg.metrics.catalogue import METRICS, Metric, metric_named
+from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO, Comparison, Level
 from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects

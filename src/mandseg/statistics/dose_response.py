@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.paired_tests import Pairs
 from mandseg.statistics.results import Crossing, CurvePoint
 from mandseg.statistics.tolerated_ratio import seeds_differ, stretched_losses, usable_pairs

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from scipy import special
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Interval
 from mandseg.statistics.non_inferiority import verdict
 from mandseg.statistics.paired_tests import Pairs

@@ -1,6 +1,6 @@
 """Verdicts against a margin: shown to be no worse, shown to be worse, or neither; and equivalence both ways."""
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Distribution, Interval
 from mandseg.statistics.results import Equivalence, Verdict
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.comparison import RATIO, RATIO_COLUMN, Comparison, Level
 from mandseg.statistics.score_table import Cube, Scores, build_cubes
 from mandseg.statistics.variance import case_means

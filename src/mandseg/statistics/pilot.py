@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.runs.folder import CONDITION, KEYS, read_table
 from mandseg.runs.study import open_study
 from mandseg.statistics.bootstrap import Resampling

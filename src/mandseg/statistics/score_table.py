@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mandseg.metrics.margins import METRICS, Metric
+from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
 from mandseg.statistics.comparison import NOT_STATED, Comparison, Level
 from mandseg.statistics.variance import Floats

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.paired_tests import Pairs
 from mandseg.statistics.results import Difference, Tolerance
 from mandseg.statistics.variance import Floats

@@ -1,11 +1,54 @@
 """Who is sending to which W&B server: asked once, before anything is sent, and answered within seconds."""
 
+import logging
+import netrc
+import os
 from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import urlsplit
 
 from mandseg.system.errors import UserError
-from mandseg.tracking.wandb_run import key_is_configured, wandb_client
 
 PATIENCE_S = 10  # seconds
+
+log = logging.getLogger(__name__)
+
+PUBLIC_HOST = "api.wandb.ai"  # keys are filed under it, whatever address the client calls its default
+
+
+def wandb_client() -> ModuleType:
+    """Import wandb, told to send no crash reports to its makers: they name the machine and its folders."""
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    return wandb
+
+
+def key_is_configured() -> bool:
+    """Whether the client would find a key for the server it sends to, without asking for one."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    wandb = wandb_client()
+    known = wandb.setup(settings=wandb.Settings(silent=True)).settings
+    url = os.environ.get("WANDB_BASE_URL") or known.base_url
+    hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
+    given = os.environ.get("NETRC")
+    paths = [Path(given)] if given else [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]
+    return bool(known.api_key) or any(_netrc_holds_a_key(path, host) for path in paths for host in hosts)
+
+
+def _netrc_holds_a_key(path: Path, host: str) -> bool:
+    try:
+        entry = netrc.netrc(path).authenticators(host) if path.is_file() else None
+    except (netrc.NetrcParseError, OSError) as error:
+        log.warning("W&B: no key read from %s (%s)", path, _first_line(error))
+        return False
+    return bool(entry and entry[2])
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class UnreachableError(Exception):

@@ -7,13 +7,12 @@ and a line in its log. docs/tracking.md says what is sent.
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import recordings, waiting
-from mandseg.tracking.wandb_run import MODES, Mirror, open_mirror, resolve_mode
+from mandseg.tracking.settings import TrackingSettings, resolve_mode
+from mandseg.tracking.wandb_run import Mirror, open_mirror
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,34 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST_TAG = 64  # characters, W&B's limit
 ARM = ("data", "noise", "model", "method")  # of a condition: runs that differ in nothing of it share a curve
-
-
-@dataclass(frozen=True)
-class TrackingSettings:
-    """What to send to Weights & Biases, and how long to wait for it (the group conf/tracking).
-
-    Args:
-        mode: ``auto``, ``online``, ``offline`` or ``disabled``; ``auto`` is WANDB_MODE if set, else online when a key
-            is configured, else offline.
-        project: W&B project.
-        entity: W&B user or team; None for the key's default.
-        case_table: Whether to send the scores per case, which name the cases.
-        overlays: Whether to send pictures of validation cases, which show patients.
-        init_timeout_s: How long to wait for the server at the start of a run.
-        finish_timeout_s: How long to wait for uploads at the end of a run.
-    """
-
-    mode: str
-    project: str
-    entity: str | None
-    case_table: bool
-    overlays: bool
-    init_timeout_s: float
-    finish_timeout_s: float
-
-    def __post_init__(self) -> None:
-        if self.mode not in ("auto", *MODES):
-            raise UserError(f"tracking.mode={self.mode}: expected one of {', '.join(('auto', *MODES))}")
 
 
 class Tracker:

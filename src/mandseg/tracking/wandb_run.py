@@ -4,42 +4,27 @@ wandb is imported by what needs it, never at start-up, and always through ``wand
 """
 
 import logging
-import netrc
-import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
-from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.tracking.client import _first_line, wandb_client
 from mandseg.tracking.recordings import UNSENT, Recording
+from mandseg.tracking.settings import Mode
 
 if TYPE_CHECKING:
     import pandas as pd
     import wandb
 
-    from mandseg.tracking.tracker import TrackingSettings
+    from mandseg.tracking.settings import TrackingSettings
 
 log = logging.getLogger(__name__)
-
-Mode = Literal["online", "offline", "disabled"]
-MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
-PUBLIC_HOST = "api.wandb.ai"  # keys are filed under it, whatever address the client calls its default
 STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
 RATIO_AXIS = "noise_ratio"
 ID_FILE = "wandb_id"
-
-
-def wandb_client() -> ModuleType:
-    """Import wandb, told to send no crash reports to its makers: they name the machine and its folders."""
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-
-    return wandb
 
 
 class Mirror:
@@ -148,49 +133,6 @@ def open_mirror(
         return None
 
 
-def resolve_mode(mode: str) -> Mode:
-    """Decide between online, offline and disabled, without ever asking.
-
-    Args:
-        mode: One of ``MODES``, or ``auto``: WANDB_MODE if set, else online when a key is configured, else offline.
-    """
-    asked = (os.environ.get("WANDB_MODE") or "auto") if mode == "auto" else mode
-    if asked == "dryrun":  # W&B's old word
-        asked = "offline"
-    for known in MODES:
-        if asked == known != "online":
-            return known
-    if asked not in ("auto", "online"):
-        raise UserError(f"WANDB_MODE={asked}: expected one of {', '.join(MODES)}")
-    if key_is_configured():
-        return "online"
-    if asked == "online":
-        log.warning("W&B: online was asked for but no key is configured (wandb login); recording offline")
-    return "offline"
-
-
-def key_is_configured() -> bool:
-    """Whether the client would find a key for the server it sends to, without asking for one."""
-    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
-        return True
-    wandb = wandb_client()
-    known = wandb.setup(settings=wandb.Settings(silent=True)).settings
-    url = os.environ.get("WANDB_BASE_URL") or known.base_url
-    hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
-    given = os.environ.get("NETRC")
-    paths = [Path(given)] if given else [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]
-    return bool(known.api_key) or any(_netrc_holds_a_key(path, host) for path in paths for host in hosts)
-
-
-def _netrc_holds_a_key(path: Path, host: str) -> bool:
-    try:
-        entry = netrc.netrc(path).authenticators(host) if path.is_file() else None
-    except (netrc.NetrcParseError, OSError) as error:
-        log.warning("W&B: no key read from %s (%s)", path, _first_line(error))
-        return False
-    return bool(entry and entry[2])
-
-
 def _start(
     settings: "TrackingSettings", mode: Mode, run_folder: Path, resume: str | None, described: Mapping[str, Any]
 ) -> "wandb.Run":
@@ -246,7 +188,3 @@ def _finish(run: "wandb.Run", exit_code: int, outcome: list[Exception]) -> None:
         run.finish(exit_code=exit_code)
     except Exception as error:
         outcome.append(error)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,34 +1,42 @@
 """The training of one run: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
-import ctypes
-import logging
-import platform
-import warnings
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from hydra.utils import instantiate
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
-from mandseg.system.distributed import process_settings
 from mandseg.system.errors import UserError
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
+from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.module import Segmenter
-from mandseg.training.patches import PatchDataModule
+from mandseg.training.precision import device_kind
+from mandseg.training.shared_batch_norm import SharedBatchNorm
 
-HUSHED = (
-    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
-    "The number of training batches .* is smaller than the logging interval",
-    "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
-    "The `srun` command is available on your system but is not used",
-    "Checkpoint directory .* exists and is not empty",  # a resumed run
-    "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler follows the step
-    "Grad strides do not match bucket view strides",  # DDP and channels-last: of layers with one channel
-    "It is recommended to use `self.log\\('val_dice', ..., sync_dist=True\\)`",  # every process has the whole mean
-)
+
+def process_settings(trainer_settings: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """What the trainer needs to know of the run's processes: who started them, and the batch normalisation on a CPU.
+
+    Signals stay with mandseg.system.signals: Lightning does not requeue.
+    """
+    settings = dict(trainer_settings)
+    plugins: list[Any] = list(settings.pop("plugins", None) or [])
+    if size > 1 and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
+        if SLURMEnvironment.detect() and "SLURM_STEP_ID" in os.environ:
+            plugins.append(SLURMEnvironment(auto_requeue=False))
+        elif "TORCHELASTIC_RUN_ID" not in os.environ:
+            plugins.append(LightningEnvironment())
+    if settings.get("sync_batchnorm") and device_kind(settings["accelerator"]) == "cpu":
+        settings["sync_batchnorm"] = False
+        plugins.append(SharedBatchNorm())
+    return settings | {"plugins": plugins}
 
 
 def fit(
@@ -105,22 +113,3 @@ def steps_per_epoch(steps: int, validations: int) -> int:
     if steps % validations:
         raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
     return steps // validations
-
-
-def tune_allocator() -> None:
-    """Let glibc keep the large blocks that every step frees and asks for again: 15 to 40 % faster steps on a CPU."""
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return
-    mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
-    mallopt(mmap_max, 0)
-    mallopt(trim_threshold, 2**31 - 1)
-    mallopt(top_pad, 64 * 2**20)
-
-
-def hush_libraries() -> None:
-    """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
-    for name in ("lightning.pytorch", "lightning.fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    for message in HUSHED:
-        warnings.filterwarnings("ignore", message=message)

@@ -17,12 +17,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import AIR_HU
-from mandseg.evaluation.predictor import SlidingWindow
+from mandseg.data.preprocessing import AIR_HU, HuWindow, crop
+from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.noise.label_plan import NoisePlan, noisy_order
 from mandseg.system.errors import UserError
 from mandseg.training.module import dice
-from mandseg.training.patches import HuWindow, crop
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 

@@ -9,8 +9,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import nn
 
-from mandseg.evaluation.predictor import SlidingWindow
-from mandseg.system.distributed import from_all, whole_batch
+from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.system.distributed import from_all
+from mandseg.training.shared_batch_norm import whole_batch
 
 
 class Segmenter(L.LightningModule):

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mandseg.data.manifest import MANIFEST, Case, Cohort, read_cohort, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import plain_name
-from mandseg.data.manifest import COLUMNS, Case
+from mandseg.data.manifest import COLUMNS
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder, plain_name
-from mandseg.data.manifest import SPLITS, Case
+from mandseg.data.manifest import SPLITS
 from mandseg.data.volume import is_image_file, read_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import image_problems, odd_label_values
+from mandseg.data.case import Case, image_problems, odd_label_values
 from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder
 from mandseg.data.importers.columns import read_drafts
 from mandseg.data.importers.hounsfield import HU_IF_BELOW, from_stored, histogram, looks_like_hu, peaks_note
 from mandseg.data.importers.patterns import find_drafts
-from mandseg.data.manifest import SPLITS, Case
+from mandseg.data.manifest import SPLITS
 from mandseg.data.splits import FRACTIONS, split_by_subject
 from mandseg.data.volume import Volume, read_volume, write_volume
 from mandseg.system.errors import UserError

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder, plain_name
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
-from mandseg.data.manifest import Case
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mandseg.data.case import Case
 from mandseg.data.importers.columns import normal_split
-from mandseg.data.manifest import Case
 from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
 

@@ -16,7 +16,8 @@ from rich.progress import Progress
 import mandseg.data.volume
 import mandseg.metrics.regions
 import mandseg.noise
-from mandseg.data.manifest import SPLITS, Case, Cohort, read_cohort, write_cohort
+from mandseg.data.case import Case
+from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume

@@ -6,8 +6,9 @@ import numpy as np
 from scipy import ndimage
 
 from mandseg.metrics.regions import Mask
-from mandseg.metrics.signed_distance import Field, smooth_field
+from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
 MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from mandseg.metrics.signed_distance import Field, smooth_field
+from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
 

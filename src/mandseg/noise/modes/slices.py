@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from mandseg.metrics.signed_distance import Field, smooth_field
+from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
 Points = npt.NDArray[np.float64]  # (N, 2) mm

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.comparison import Comparison, Level
 
 LEAST_GAP = 0.07  # of the axis, between two labels

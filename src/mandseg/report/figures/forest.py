@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mandseg.metrics.margins import Metric
+from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis
 from mandseg.report.figures.style import FAINT, INK, MARGIN, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
-from mandseg.report.finding import number
+from mandseg.report.wording import number
 
 FOREST_ROWS = 60
 INCHES_A_ROW = 0.27

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from mandseg.metrics.margins import METRICS, Metric, metric_named
-from mandseg.report.finding import ABSENT, number, p_value, span
+from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.report.tables.table import Cell, Column, Table
+from mandseg.report.wording import ABSENT, number, p_value, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Contrast, Difference, Mean, MixedCheck, Tolerance, as_table

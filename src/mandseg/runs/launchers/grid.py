@@ -1,10 +1,7 @@
 """Hydra callback round a launch: the grid is checked and listed before its first job, and told how it ended."""
 
-import csv
-import io
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
@@ -12,13 +9,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.runs.grid_file import add_to_grid, grid_row
 from mandseg.runs.launchers.cells import Cell, cell_of, compose, expand, study_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
-from mandseg.system.files import write_text
-from mandseg.system.lock import held
-
-GRID = "grid.csv"
-COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
 
 
 class Launch(Callback):
@@ -47,7 +40,7 @@ class Launch(Callback):
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
         if is_detached(config):
             return
-        from mandseg.runs.study import status
+        from mandseg.runs.status import status
         from mandseg.tracking.tracker import sync_hint
 
         codes = []
@@ -73,47 +66,6 @@ class Launch(Callback):
 def is_detached(config: DictConfig) -> bool:
     """Whether the launcher leaves its jobs to a queue and does not wait for them."""
     return "wait" in config.hydra.launcher and not config.hydra.launcher.wait
-
-
-def grid_row(cell: Cell) -> dict[str, str]:
-    """One row of grid.csv."""
-    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
-    return {name: str(columns[name]) for name in COLUMNS}
-
-
-def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
-    """Add expected runs to the study's grid.csv, each once.
-
-    Raises:
-        UserError: The study's folder cannot be written.
-    """
-    try:
-        study.mkdir(parents=True, exist_ok=True)
-        if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
-            return
-        with held(study / f".{GRID}.lease"):
-            known, new = read_grid(study), _unlisted(study, rows)
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([*known, *new])
-            write_text(study / GRID, text.getvalue())
-    except OSError as error:
-        raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
-
-
-def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
-    listed = {row["run"] for row in read_grid(study)}
-    return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
-
-
-def read_grid(study: Path) -> list[dict[str, str]]:
-    """The rows of grid.csv; none where there is no such file."""
-    try:
-        with (study / GRID).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []
 
 
 def exit_code(cells: Sequence[Cell]) -> int:

@@ -1,0 +1,125 @@
+"""How large a study must be: the plan printed, drawn and written."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from mandseg.metrics.catalogue import metric_named
+from mandseg.statistics.pilot import choose_pilot, find_pilots, read_pilot
+from mandseg.statistics.planning import SEEDS, Plan, Question, plan
+from mandseg.statistics.power import POWER
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
+
+OWN_FILES = {"power.csv", "needed.csv", "power.svg", "power.png"}
+
+
+def plan_study(
+    path: Path,
+    margin: float,
+    power: float = POWER,
+    metric: str = "dice",
+    loss: float = 0.0,
+    dataset: str | None = None,
+    noise_ratio: float | None = None,
+    out: Path | None = None,
+    console: Console | None = None,
+) -> Path:
+    """Print the plan and write it, whole or not at all: needed.csv, power.csv, power.svg, power.png.
+
+    Args:
+        path: A study folder, or a pooled cases.csv.
+        margin: The loss that counts as no loss.
+        power: How often the planned study is to show it.
+        metric: Column of the metric.
+        loss: The true loss that is assumed.
+        dataset: The data set of the pilot; by default the first.
+        noise_ratio: Its noise ratio; by default the one at which differences vary most.
+        out: Folder to write to; by default ``plan`` in the study or beside the file.
+        console: Where the table goes.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: The pilot cannot be read or does not tell how seeds and cases vary, or a number is out of range.
+    """
+    question = Question(metric_named(metric), margin, power, loss)
+    folder = out or (path if path.is_dir() else path.parent) / "plan"
+    _refuse_foreign_files(folder)
+    pilot = choose_pilot(find_pilots(read_pilot(path), question.metric), dataset, noise_ratio)
+    planned = plan(question, pilot)
+    with folder_appearing_whole(folder) as new:
+        planned.needed.to_csv(new / "needed.csv", index=False)
+        planned.designs.to_csv(new / "power.csv", index=False)
+        draw(planned, new)
+    print_plan(planned, console or Console())
+    return folder
+
+
+def print_plan(planned: Plan, console: Console) -> None:
+    """The question, the pilot, and the cases that each number of seeds needs."""
+    question, pilot, parts = planned.question, planned.pilot, planned.pilot.components
+    assumed = f"a true loss of {_amount(question, question.loss)}" if question.loss else "no true loss"
+    lines = (
+        f"To show in {100 * question.power:g} of 100 studies that mean {question.metric.label} loses less than "
+        f"{_amount(question, question.margin)}, with {assumed}.",
+        f"Pilot: {pilot.title}, {pilot.n_seeds} seeds, {pilot.n_cases} cases. Standard deviation of the differences: "
+        f"between seeds {parts.seed**0.5:.3g}, between cases {parts.case**0.5:.3g}, of single pairs "
+        f"{parts.rest**0.5:.3g}.",
+    )
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+    table = Table("seeds", "test cases", "trainings at two ratios")
+    for n_seeds, n_cases in zip(planned.needed.n_seeds, planned.needed.n_cases, strict=True):
+        cases = "no number is enough" if n_cases is pd.NA else str(n_cases)
+        table.add_row(str(n_seeds), cases, str(2 * n_seeds))
+    console.print(table)
+    if pilot.n_seeds < 4:
+        console.print(
+            f"The pilot has {pilot.n_seeds} seeds: how much seeds vary is hardly known, plan for more than this.",
+            soft_wrap=True,
+        )
+
+
+def _amount(question: Question, value: float) -> str:
+    return f"{value:g} {question.metric.unit}".strip()
+
+
+def draw(planned: Plan, folder: Path) -> None:
+    """Power against the number of test cases, one line for each number of seeds."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    from mandseg.report import figures
+
+    question = planned.question
+    with figures.style("power"):
+        figure = Figure(figsize=(6.4, 3.8))
+        ax = figure.add_subplot()
+        shades = np.linspace(0.25, 1.0, len(SEEDS))
+        for shade, (n_seeds, rows) in zip(shades, planned.designs.groupby("n_seeds"), strict=True):
+            ax.plot(rows.n_cases, rows.power, color=figures.COLOURS[0], alpha=shade, lw=1.8, label=f"{n_seeds} seeds")
+        ax.axhline(question.power, color=figures.MARGIN, lw=1, ls=(0, (4, 3)))
+        ax.set_xscale("log")
+        ax.set_xticks([5, 10, 20, 40, 80, 160, 320, 640])
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.set_ylim(0, 1.02)
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
+        ax.set_xlabel("Test cases")
+        ax.set_ylabel(f"Power (margin {_amount(question, question.margin)})")
+        figure.savefig(folder / "power.svg", metadata={"Date": None})
+        figure.savefig(folder / "power.png", dpi=200)
+
+
+def _refuse_foreign_files(folder: Path) -> None:
+    """The plan replaces its folder: say no where that would delete something else."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"plan {folder}: is a file, expected a folder")
+    foreign = sorted({file.name for file in folder.iterdir()} - OWN_FILES) if folder.is_dir() else []
+    if foreign:
+        raise UserError(f"plan {folder}: holds {foreign[0]}, which is not a plan's; choose an empty folder")

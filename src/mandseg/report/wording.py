@@ -1,0 +1,46 @@
+"""Numbers, intervals and lists as words."""
+
+from collections.abc import Sequence
+
+from mandseg.metrics.catalogue import Metric
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.results import Contrast, Difference, Mean, MixedCheck
+
+MINUS = "\N{MINUS SIGN}"
+
+ABSENT = "\N{EN DASH}"
+
+
+def number(value: float | None, decimals: int, signed: bool = False) -> str:
+    """A number as it is printed: a true minus sign, no negative zero, a dash where there is none."""
+    if value is None:
+        return ABSENT
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return (text if float(text) else f"{0:.{decimals}f}").replace("-", MINUS)
+
+
+def span(row: Mean | Difference | MixedCheck | Contrast, metric: Metric) -> str:
+    """Both ends of an interval, or a dash."""
+    if row.low is None or row.high is None:
+        return ABSENT
+    signed = not isinstance(row, Mean)
+    return f"{number(row.low, metric.decimals, signed)} to {number(row.high, metric.decimals, signed)}"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value to two digits, never zero."""
+    if p is None:
+        return ABSENT
+    return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
+
+
+def _percent(analysis: Analysis) -> str:
+    return f"{100 * analysis.resampling.confidence:g} %"
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

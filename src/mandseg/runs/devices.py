@@ -1,0 +1,104 @@
+"""The processes of one run: how many are wanted, and which one this is."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.runs.local_ddp import POLL_S
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where this process stands among those that something outside started for the same run."""
+
+    rank: int
+    size: int
+
+    @property
+    def launch(self) -> str:
+        """A name of this start that all its processes know and no other start has."""
+        keys = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "MASTER_PORT")
+        return "-".join(os.environ.get(key, "") for key in keys).replace("/", "_")
+
+
+def place() -> Place:
+    """What SLURM (inside srun), torchrun or ``start_ranks`` say; rank 0 of 1 if nobody says anything."""
+    env = os.environ
+    if "SLURM_STEP_ID" in env and "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
+        return Place(int(env["SLURM_PROCID"]), int(env.get("SLURM_STEP_NUM_TASKS", env.get("SLURM_NTASKS", "1"))))
+    if "LOCAL_RANK" in env:
+        return Place(int(env.get("RANK", env["LOCAL_RANK"])), int(env.get("WORLD_SIZE", "1")))
+    return Place(0, 1)
+
+
+def processes_wanted(trainer: DictConfig) -> int:
+    """How many processes a run's trainer asks for: devices times nodes.
+
+    Raises:
+        UserError: More than the machine has, or a strategy that starts processes of its own.
+    """
+    if any(word in str(trainer.strategy) for word in ("spawn", "fork", "notebook")):
+        raise UserError(f"trainer.strategy={trainer.strategy}: starts processes of its own; use trainer.strategy=ddp")
+    nodes = int(trainer.num_nodes) if "num_nodes" in trainer else 1
+    devices = trainer.devices
+    if OmegaConf.is_list(devices):
+        return len(devices) * nodes
+    if isinstance(devices, str) and "," in devices:
+        return len([d for d in devices.split(",") if d.strip()]) * nodes
+    if devices in ("auto", -1, "-1"):
+        return _all_gpus(trainer) * nodes
+    if not str(devices).isdecimal() or int(devices) < 1:
+        raise UserError(f"trainer.devices={devices}: expected a number of devices, a list of them, or auto")
+    return int(devices) * nodes
+
+
+def refuse_wrong_number(cfg: DictConfig, wanted: int, here: Place) -> None:
+    """Refuse to start where processes and devices do not match, which would wait for ever.
+
+    Raises:
+        UserError: Both numbers.
+    """
+    if here.size > 1 and here.size != wanted:
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, {here.size} tasks were started"
+        )
+    if here.size == 1 and wanted > 1 and "SLURM_STEP_ID" in os.environ:
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, SLURM started 1 task: "
+            "ask for one task per device"
+        )
+    if cfg.batch_size % wanted:
+        raise UserError(f"batch_size={cfg.batch_size} cannot be shared out evenly among {wanted} processes")
+    kind = cfg.trainer.accelerator
+    if kind in ("gpu", "cuda") and (wanted > 1 or not _gpus()) and _gpus() < wanted and "num_nodes" not in cfg.trainer:
+        raise UserError(f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {_gpus()} GPUs found")
+
+
+def announce(folder: Path, launch: str, runs: bool) -> None:
+    """Tell the other processes of a start from outside whether this run is run or left."""
+    for old in folder.glob(".launch-*"):
+        old.unlink(missing_ok=True)
+    write_text(folder / f".launch-{launch}", "run" if runs else "leave")
+
+
+def is_run(folder: Path, launch: str) -> bool:
+    """What rank 0 announced; waits for it."""
+    file = folder / f".launch-{launch}"
+    while not file.exists():
+        time.sleep(POLL_S)
+    return file.read_text() == "run"
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _all_gpus(trainer: DictConfig) -> int:
+    return max(1, _gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1

@@ -1,0 +1,56 @@
+"""grid.csv: every run that a study was ever asked for."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mandseg.runs.launchers.cells import Cell
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
+from mandseg.system.lock import held
+
+GRID = "grid.csv"
+
+COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
+
+
+def grid_row(cell: Cell) -> dict[str, str]:
+    """One row of grid.csv."""
+    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
+    return {name: str(columns[name]) for name in COLUMNS}
+
+
+def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
+    """Add expected runs to the study's grid.csv, each once.
+
+    Raises:
+        UserError: The study's folder cannot be written.
+    """
+    try:
+        study.mkdir(parents=True, exist_ok=True)
+        if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
+            return
+        with held(study / f".{GRID}.lease"):
+            known, new = read_grid(study), _unlisted(study, rows)
+            text = io.StringIO()
+            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows([*known, *new])
+            write_text(study / GRID, text.getvalue())
+    except OSError as error:
+        raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
+
+
+def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    listed = {row["run"] for row in read_grid(study)}
+    return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
+
+
+def read_grid(study: Path) -> list[dict[str, str]]:
+    """The rows of grid.csv; none where there is no such file."""
+    try:
+        with (study / GRID).open(newline="", encoding="utf-8") as file:
+            return list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []

