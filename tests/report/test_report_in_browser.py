@@ -3,24 +3,16 @@
 import html
 import json
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from chromium import CHROMIUM, PHONE, browse, console_lines
 from mandseg.report import write_report
-from mandseg.report.pdf import browser, print_page
+from mandseg.report.pdf import print_page
 from study_fixture import write_study
-
-CHROMIUM = browser()
-FLAGS = [
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--enable-logging=stderr"),
-]
-PHONE = 390  # CSS pixels
 
 pytestmark = [
     pytest.mark.browser,
@@ -74,20 +66,6 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mandseg.report.figures.style.FILES", {})  # the page is what is looked at
         return write_report(study)
-
-
-def browse(page: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Open a page from disk with an empty profile."""
-    profile = page.parent / "profile"
-    shutil.rmtree(profile, ignore_errors=True)
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}", *arguments, page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=True)
-    shutil.rmtree(profile, ignore_errors=True)
-    return done
-
-
-def console_lines(done: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 def probe(report: Path, width: int) -> dict:

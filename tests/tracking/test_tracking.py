@@ -25,7 +25,7 @@ from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.tracker import summary, sync_hint, tracked, without_folders
 from wandb_server import become_a_new_user, log_in, wandb_server
 
-CONF = Path(__file__).parents[1] / "conf"
+CONF = Path(__file__).parents[2] / "conf"
 CASES = pd.DataFrame(
     {
         "dataset": ["test", "test", "external"],

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
-from test_noise import ISO, horseshoe
+from shapes import ISO, horseshoe
 
 
 def region_at(x, y, z, mask=None):

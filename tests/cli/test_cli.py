@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import mandseg
+from command import run
 from mandseg.cli.main import main
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort, write_cohort
@@ -20,13 +21,6 @@ HEAVY = "torch monai lightning pandas scipy SimpleITK nibabel torchio matplotlib
 
 MakeCase = Callable[..., Case]
 Capture = pytest.CaptureFixture[str]
-
-
-def run(*arguments: str | Path) -> int:
-    """Run the command line in this process; its exit code."""
-    with pytest.raises(SystemExit) as end:
-        main([str(argument) for argument in arguments])
-    return int(end.value.code or 0)
 
 
 @pytest.fixture

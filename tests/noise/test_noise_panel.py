@@ -8,7 +8,7 @@ from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
 from mandseg.noise import Habit, Margin, Panel, Profile, Recorded, SmoothError, TipsCut, load_preset
 from mandseg.noise.label_plan import cases_by, plan_noise
 from mandseg.system.errors import UserError
-from test_noise import ISO, ct, horseshoe
+from shapes import ISO, ct, horseshoe
 
 PRESETS = ["expert", "radiographer", "planning", "gross"]
 HABITS = (

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from command import run
 from mandseg.audit import finding, page
 from mandseg.audit.figures import plot_annotators, plot_regions, plot_spread
 from mandseg.audit.measurement import measure
@@ -18,8 +19,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume
 from mandseg.metrics.regions import REGIONS
-from test_cli import run
-from test_noise import ISO, horseshoe
+from shapes import ISO, horseshoe
 
 SHAPE = (40, 40, 40)
 

@@ -12,7 +12,6 @@ from mandseg.metrics.signed_distance import signed_distance_mm
 from mandseg.noise import (
     BoundaryWalk,
     DroppedEnds,
-    EndSlices,
     EveryNth,
     GrossError,
     HandJitter,
@@ -31,52 +30,7 @@ from mandseg.noise import (
 )
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.system.errors import UserError
-
-MODES = [
-    SmoothError(1.0, 10.0, 0.3),
-    Margin(1.0),
-    BoundaryWalk(),
-    Polygon(4.0),
-    HandJitter(0.5, 6.0, 0.3),
-    EveryNth(3),
-    DroppedEnds(5.0, 5.0),
-    EndSlices(4.0, 4.0, 1.0),
-    Pose(2.0, 3.0),
-    TeethIncluded(6.0),
-    TipsCut(6.0, 6.0),
-    RamusShaved(1.0),
-    SymphysisOverdrawn(2.0),
-    NeighbouringBone(3.0),
-    MetalSmear(2.0),
-]
-NAMES = [type(mode).__name__ for mode in MODES]
-ISO = (1.0, 1.0, 1.0)
-
-
-def rng(seed=0):
-    return np.random.default_rng(seed)
-
-
-def ball(radius_mm, spacing_mm, size=24):
-    grids = np.meshgrid(*[(np.arange(size) - (size - 1) / 2) * s for s in spacing_mm], indexing="ij")
-    return sum(g**2 for g in grids) <= radius_mm**2
-
-
-def horseshoe(shape=(60, 50, 40)):
-    """A body 8 mm high with a ramus on each side; 1 mm voxels, front at high y."""
-    mask = np.zeros(shape, bool)
-    mask[10:50, 40:46, 8:16] = True  # chin
-    for side in (np.s_[10:16], np.s_[44:50]):
-        mask[side, 10:46, 8:16] = True
-        mask[side, 10:22, 8:36] = True
-        mask[side, 14:18, 30:36] = False  # notch
-    return mask
-
-
-def ct(mask, seed=0):
-    hu = np.full(mask.shape, 40, np.int16) + rng(seed).integers(-20, 20, mask.shape).astype(np.int16)
-    hu[mask] = 900
-    return hu
+from shapes import ISO, MODES, NAMES, ball, ct, horseshoe, rng
 
 
 @pytest.mark.parametrize("mode", MODES, ids=NAMES)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-spec = importlib.util.spec_from_file_location("simulated", Path(__file__).parents[1] / "benchmarks" / "coverage.py")
+spec = importlib.util.spec_from_file_location("simulated", Path(__file__).parents[2] / "benchmarks" / "coverage.py")
 assert spec is not None
 assert spec.loader is not None
 simulated = importlib.util.module_from_spec(spec)

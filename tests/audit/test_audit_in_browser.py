@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 
+from chromium import CHROMIUM, PHONE, browse, console_lines
 from mandseg.audit.page import write_audit
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import Recorded
-from test_noise import ISO, horseshoe
-from test_report_in_browser import CHROMIUM, PHONE, browse, console_lines
+from shapes import ISO, horseshoe
 
 pytestmark = [
     pytest.mark.browser,

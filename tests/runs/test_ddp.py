@@ -19,7 +19,7 @@ from mandseg.training.datamodule import StepSampler, shared_out
 from nursery import Nursery
 from tiny_cohort import TESTED, words, write_tiny_cohort
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1] / "fixtures"
 # Plain gradient descent: Adam turns the rounding of gradients that are zero (biases before a normalisation) into steps.
 SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1", "method.loss._target_=crashing.Loss"]
 LOSS = ["~method.loss.sigmoid", "~method.loss.batch", "+method.loss.seed=${seed}"]

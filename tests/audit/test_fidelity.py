@@ -22,7 +22,7 @@ from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothErr
 from mandseg.runs.condition import noise_label
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from test_noise import ISO, ball, horseshoe
+from shapes import ISO, ball, horseshoe
 
 SPACING = (1.0, 1.0, 2.5)
 COARSE = (2.0, 2.0, 2.0)
@@ -214,7 +214,7 @@ def test_a_fit_finds_the_margin_of_people_who_only_have_one():
     assert fit(with_knobs(panel, dict.fromkeys(knobs(panel), 9.0)), pairs, 4, 1) == fitted
 
 
-FITTED = Path(__file__).parents[1] / "docs" / "results" / "radiographer" / "fitted.yaml"
+FITTED = Path(__file__).parents[2] / "docs" / "results" / "radiographer" / "fitted.yaml"
 
 
 @pytest.mark.parametrize("name", ["radiographer", "margin"])

@@ -10,7 +10,7 @@ from mandseg.data.case import Case
 from mandseg.noise import GrossError, Panel, load_preset
 from mandseg.noise.panel import Habit
 from mandseg.system.errors import UserError
-from test_noise import MODES, NAMES
+from shapes import MODES, NAMES
 
 CASE = Case("a", "a", "train", None, None, None)
 PRESETS = ["expert", "radiographer", "planning", "gross"]
