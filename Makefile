@@ -32,6 +32,7 @@ test-slurm: $(STAMP)    ## a SLURM cluster on the loopback address, and all that
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/ruff format --check src tests benchmarks docs
+	$(BIN)/lint-imports --no-cache
 
 typecheck: $(STAMP)
 	$(BIN)/mypy

@@ -281,7 +281,7 @@ def test_cohort_without_cases_is_refused(tmp_path: Path) -> None:
 def test_cache_folder_depends_on_everything_that_defines_the_cohorts(tmp_path: Path) -> None:
     one_case = {COARSE: Sizes(0, 0, 1)}
     names = {
-        phantom_cohorts(tmp_path, sizes, seed, processes=1)["clinic"].parent.name
+        phantom_cohorts(tmp_path, load_preset("planning"), sizes, seed, processes=1)["clinic"].parent.name
         for sizes, seed in (
             (one_case, 0),
             (one_case, 0),
@@ -293,7 +293,7 @@ def test_cache_folder_depends_on_everything_that_defines_the_cohorts(tmp_path: P
 
 
 def _ask_for_cohorts(cache_dir: Path, answers: "multiprocessing.Queue[tuple[str, int]]") -> None:
-    folder = phantom_cohorts(cache_dir, {COARSE: Sizes(0, 0, 2)}, processes=1)["clinic"]
+    folder = phantom_cohorts(cache_dir, load_preset("planning"), {COARSE: Sizes(0, 0, 2)}, processes=1)["clinic"]
     answers.put((str(folder), (folder / "manifest.csv").stat().st_mtime_ns))
 
 

@@ -8,8 +8,8 @@ import pytest
 from mandseg.cli.main import main
 from mandseg.metrics.catalogue import metric_named
 from mandseg.report.study_plan import plan_study
-from mandseg.runs.study import open_study
-from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots, read_pilot
+from mandseg.runs.study import open_study, read_pilot
+from mandseg.statistics.pilot import Pilot, choose_pilot, find_pilots
 from mandseg.statistics.planning import Question, cases_needed, design_power
 from mandseg.statistics.power import power_of
 from mandseg.statistics.variance import Components

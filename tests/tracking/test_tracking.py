@@ -23,6 +23,7 @@ from PIL import Image
 from mandseg.tracking.recordings import SYNCED, recordings
 from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.tracker import summary, sync_hint, tracked, without_folders
+from mandseg.training.learning_curve import LearningCurve
 from wandb_server import become_a_new_user, log_in, wandb_server
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -65,7 +66,8 @@ def train(run_folder, settings=None, fails=False, during=lambda: None):
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
     condition = {"noise_ratio": 0.2, "seed": 1}
     config = {"model": {"channels": [8, 16]}, "data": {"manifest": "/home/miller/cohort/manifest.csv"}}
-    with tracked(settings or chosen(), run_folder, "a-study", run_folder.name, condition, config) as tracker:
+    curve = LearningCurve(run_folder / "learning_curve.csv")
+    with tracked(settings or chosen(), run_folder, "a-study", run_folder.name, condition, config, curve) as tracker:
         for step in (10, 20):
             for logger in tracker.loggers:
                 logger.log_metrics({"train_loss": 1 / step}, step)
@@ -227,9 +229,12 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from mandseg.tracking.recordings import SYNCED, recordings
-from mandseg.tracking.tracker import TrackingSettings, tracked
+from mandseg.tracking.settings import TrackingSettings
+from mandseg.tracking.tracker import tracked
+from mandseg.training.learning_curve import LearningCurve
 settings = TrackingSettings(sys.argv[1], "mandseg", None, True, True, 3.0, 8.0)
-with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}) as tracker:
+curve = LearningCurve(Path(sys.argv[2]) / "learning_curve.csv")
+with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}, curve) as tracker:
     for logger in tracker.loggers:
         logger.log_metrics({"train_loss": 1.0}, 10)
 print("wandb" in sys.modules, len(tracker.loggers))
@@ -274,7 +279,8 @@ class OneWeight(pl.LightningModule):
 @pytest.mark.filterwarnings("ignore:.*does not have many workers:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")  # Lightning 2.6 under torch 2.13
 def test_lightning_trains_into_both_records_alike(tmp_path):
-    with tracked(chosen(), tmp_path, "study", "run", {"seed": 1}, {}) as tracker:
+    curve = LearningCurve(tmp_path / "learning_curve.csv")
+    with tracked(chosen(), tmp_path, "study", "run", {"seed": 1}, {}, curve) as tracker:
         trainer = pl.Trainer(
             max_steps=4,
             accelerator="cpu",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -173,7 +173,7 @@ def _drawing(figure: Figure, stem: Path, caption: str) -> Drawing:
 
 def _page(audit: Audit, drawings: dict[str, Drawing], pictures: Sequence[Shown]) -> str:
     environment = Environment(
-        loader=PackageLoader("mandseg"),
+        loader=ChoiceLoader([PackageLoader("mandseg.audit"), PackageLoader("mandseg.report")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -189,7 +189,7 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
 
     Example: [bold]mandseg status outputs/openkbp[/bold]
     """
-    import mandseg.runs.study
+    import mandseg.runs.status
 
     raise typer.Exit(mandseg.runs.status.status(study))
 
@@ -240,7 +240,7 @@ def plan_study(
 
     Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
     """
-    import mandseg.statistics.planning
+    import mandseg.report.study_plan
 
     print(mandseg.report.study_plan.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
 

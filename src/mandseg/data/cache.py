@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.label_source import LabelSource
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
-from mandseg.noise import NoiseSource
 from mandseg.system.errors import UserError
 from mandseg.system.files import appearing_whole, folder_appearing_whole, write_text
 from mandseg.system.lock import held
@@ -68,7 +68,7 @@ def prepare_cases(
     cases: Sequence[Case],
     preprocessing: Preprocessing,
     cache: Path,
-    noise: NoiseSource | None = None,
+    noise: LabelSource | None = None,
     workers: int | None = None,
 ) -> list[PreparedCase]:
     """Make or find the cache entry of each case, with a progress bar where there is work to do.
@@ -92,7 +92,7 @@ def prepare_cases(
     return [result for result in results if isinstance(result, PreparedCase)]
 
 
-def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> PreparedCase:
+def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> PreparedCase:
     """Make or find the cache entry of one case."""
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
@@ -103,7 +103,7 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: N
 
 
 def _make_entry(
-    case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: NoiseSource | None
+    case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: LabelSource | None
 ) -> None:
     """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
     for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}"):
@@ -128,7 +128,7 @@ def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> Non
         write_text(part / "grid.json", json.dumps(grids))
 
 
-def _draw(scan: Scan, noise: NoiseSource) -> Volume:
+def _draw(scan: Scan, noise: LabelSource) -> Volume:
     reference = None if scan.reference is None else to_canonical(scan.reference)
     recorded = None if scan.noisy is None else to_canonical(scan.noisy)
     image = to_canonical(scan.image)
@@ -147,14 +147,14 @@ def _save_array(path: Path, array: npt.NDArray[Any]) -> None:
         np.save(file, array)
 
 
-def _noisy_file(case: Case, folder: Path, noise: NoiseSource | None) -> Path | None:
+def _noisy_file(case: Case, folder: Path, noise: LabelSource | None) -> Path | None:
     """Where a case's noisy label lies; None where it has none or none is wanted."""
     if noise is None or not noise.available(case):
         return None
     return folder / f"noisy-{hashlib.sha256(noise.label_key(case).encode()).hexdigest()[:16]}.npy"
 
 
-def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> bool:
+def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> bool:
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
     return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())
@@ -185,7 +185,7 @@ def _content_digest(path: Path | None, cache: Path) -> str:
 
 
 def _prepare_or_problems(
-    case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None
+    case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None
 ) -> PreparedCase | list[str]:
     try:
         return prepare_case(case, preprocessing, cache, noise)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.data.case import Case
+from mandseg.data.label_source import AnnotatorPanel
 from mandseg.data.manifest import Cohort, read_cohort, refuse_shared_subjects
 from mandseg.system.errors import UserError
 
@@ -19,11 +20,11 @@ class Sources:
     evaluation: EvaluationSets
 
 
-def phantoms(cache_dir: str) -> Sources:
+def phantoms(cache_dir: str, panel: AnnotatorPanel) -> Sources:
     """The embedded phantom cohorts, made on first use: train on the clinic, test on it and on two external ones."""
     from mandseg.data.phantom import phantom_cohorts
 
-    cohorts = {name: read_cohort(folder) for name, folder in phantom_cohorts(Path(cache_dir)).items()}
+    cohorts = {name: read_cohort(folder) for name, folder in phantom_cohorts(Path(cache_dir), panel).items()}
     return Sources(cohorts["clinic"], {name: cohort.split("test") for name, cohort in cohorts.items()})
 
 

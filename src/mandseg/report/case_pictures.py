@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image, UnidentifiedImageError
 
 from mandseg.metrics.catalogue import METRICS
-from mandseg.report import finding
+from mandseg.report import wording
 from mandseg.statistics.comparison import Comparison, Level
 
 WIDTH = 1000  # pixels
@@ -78,7 +78,7 @@ def _file(study: Path, row: Any) -> Path:
 
 def _words(row: Any) -> str:
     scores = [
-        f"{metric.label} {finding.number(row[metric.column], metric.decimals)} {metric.unit}".strip()
+        f"{metric.label} {wording.number(row[metric.column], metric.decimals)} {metric.unit}".strip()
         for metric in METRICS[:3]
         if pd.notna(row[metric.column])
     ]

@@ -28,7 +28,7 @@ def page(study: Study, parts: Sequence[Part], shared: Sequence[Table], methods: 
         by: The groups of cases that were asked for.
     """
     environment = Environment(
-        loader=PackageLoader("mandseg"),
+        loader=PackageLoader("mandseg.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from mandseg.metrics.catalogue import metric_named
-from mandseg.statistics.pilot import choose_pilot, find_pilots, read_pilot
+from mandseg.runs.study import read_pilot
+from mandseg.statistics.pilot import choose_pilot, find_pilots
 from mandseg.statistics.planning import SEEDS, Plan, Question, plan
 from mandseg.statistics.power import POWER
 from mandseg.system.errors import UserError

@@ -134,7 +134,7 @@ def _plain(value: Any) -> Any:
 
 
 def _target(path: str) -> str:
-    """``mandseg.evaluation.sliding_window.SlidingWindow`` as ``mandseg:SlidingWindow``; a path of another package as it is."""
+    """A path of this package as ``mandseg:SlidingWindow``; a path of another package as it is."""
     package, _, name = path.partition(".")
     return f"{PACKAGE}:{name.rpartition('.')[2]}" if package == PACKAGE else path
 

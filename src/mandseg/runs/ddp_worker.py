@@ -1,6 +1,7 @@
-"""One process of a run on several devices: ``python -m mandseg.runs.ddp_worker RUN_FOLDER OUTCOME``, started by mandseg.runs.local_ddp.
+"""One process of a run on several devices: ``python -m mandseg.runs.ddp_worker RUN_FOLDER OUTCOME``.
 
-It reads the run's config from the folder, so it knows nothing of a grid; how it failed goes to the file OUTCOME.
+:mod:`mandseg.runs.local_ddp` starts it. It reads the run's config from the folder, so it knows nothing of a grid. How
+it failed goes to the file OUTCOME.
 """
 
 import json

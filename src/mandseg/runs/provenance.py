@@ -45,7 +45,7 @@ def versions() -> dict[str, str]:
 
 def _commit() -> str:
     """The commit of the checkout this file lies in; a plus sign says that files differ from it."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     try:
         commit = check_output(["git", "-C", here, "rev-parse", "--short=12", "HEAD"], text=True, stderr=DEVNULL)
         changed = check_output(["git", "-C", here, "status", "--porcelain", "--", "."], text=True, stderr=DEVNULL)

@@ -32,6 +32,7 @@ from mandseg.tracking.tracker import Tracker, tracked
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import fit, load_weights, steps_per_epoch
+from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
 from mandseg.training.memorisation import Memorisation, watched_cases
 from mandseg.training.module import Segmenter
@@ -87,7 +88,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
-    with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings) as tracker:
+    curve = LearningCurve(claim.folder / "learning_curve.csv")
+    with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings, curve) as tracker:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)

@@ -94,6 +94,25 @@ class _Run:
     curve: pd.DataFrame
 
 
+def read_pilot(path: Path) -> pd.DataFrame:
+    """The cases of a study folder, or of a pooled cases.csv such as a report's.
+
+    Raises:
+        UserError: There is neither, or no run is done.
+    """
+    if path.is_dir():
+        cases = open_study(path).cases
+    else:
+        found = read_table(path, [*KEYS, *CONDITION])
+        if isinstance(found, str):
+            raise UserError(f"pilot {path}: {found}")
+        cases = found if "variant" in found else found.assign(variant="")
+        cases = cases if "subject_id" in cases else cases.assign(subject_id=cases.case_id)
+    if cases.empty:
+        raise UserError(f"pilot {path}: no run is done, there is nothing to plan from")
+    return cases
+
+
 def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) -> _Run:
     state, reason, record = read_state(folder)
     condition = {key: record["condition"][key] for key in CONDITION if record}

@@ -38,7 +38,8 @@ class Analysis:
         primary: Column of the metric that the finding is about.
         margins: The loss that counts as no loss.
         resampling: How intervals were drawn.
-        means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see :mod:`mandseg.statistics.results`.
+        means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
+            :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
         without_missed: The same with missed and spurious predictions left out; None where there are none.
     """

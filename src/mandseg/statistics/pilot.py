@@ -2,13 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
 from mandseg.metrics.catalogue import Metric
-from mandseg.runs.folder import CONDITION, KEYS, read_table
-from mandseg.runs.study import open_study
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO, Level, split_arms
 from mandseg.statistics.paired_tests import pair
@@ -44,25 +41,6 @@ class Pilot:
     def title(self) -> str:
         """Which one it is, in words."""
         return f"{self.dataset} at noise ratio {self.noise_ratio:g} ({self.arm})"
-
-
-def read_pilot(path: Path) -> pd.DataFrame:
-    """The cases of a study folder, or of a pooled cases.csv such as a report's.
-
-    Raises:
-        UserError: There is neither, or no run is done.
-    """
-    if path.is_dir():
-        cases = open_study(path).cases
-    else:
-        found = read_table(path, [*KEYS, *CONDITION])
-        if isinstance(found, str):
-            raise UserError(f"pilot {path}: {found}")
-        cases = found if "variant" in found else found.assign(variant="")
-        cases = cases if "subject_id" in cases else cases.assign(subject_id=cases.case_id)
-    if cases.empty:
-        raise UserError(f"pilot {path}: no run is done, there is nothing to plan from")
-    return cases
 
 
 def find_pilots(cases: pd.DataFrame, metric: Metric) -> list[Pilot]:

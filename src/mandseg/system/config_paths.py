@@ -14,6 +14,6 @@ def sweeps_folder() -> Path:
 
 
 def _folder(name: str) -> Path:
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     packaged = here / name
     return packaged if packaged.is_dir() else here.parents[1] / name

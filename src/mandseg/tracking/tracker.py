@@ -60,6 +60,7 @@ def tracked(
     name: str,
     condition: Mapping[str, Any],
     config: Mapping[str, Any],
+    curve: "Logger",
 ) -> Iterator[Tracker]:
     """Track the run that the block trains; on W&B it is finished when the block ends, as failed when it raised.
 
@@ -67,26 +68,24 @@ def tracked(
 
     Args:
         settings: The group conf/tracking.
-        run_folder: Gets ``learning_curve.csv``, ``wandb_id`` and the folder ``wandb/``.
+        run_folder: Gets ``wandb_id`` and the folder ``wandb/``.
         study: Name of the study: the group on W&B.
         name: Name of the run.
         condition: What tells this run from the study's others: tags, and keys of the config on W&B.
+        curve: What writes the learning curve; it is logged to whatever becomes of W&B.
         config: All settings; absolute paths are shortened to their last two parts before they are sent.
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    from mandseg.training.learning_curve import LearningCurve
-
-    loggers: list[Logger] = [LearningCurve(run_folder / "learning_curve.csv")]
     mode = resolve_mode(settings.mode) if getattr(rank_zero_only, "rank", 0) == 0 else "disabled"
     mirror = open_mirror(settings, mode, run_folder, _described(study, name, condition, config))
     if mirror is None:
-        yield Tracker(loggers)
+        yield Tracker([curve])
         return
     from mandseg.tracking.mirror_logger import MirrorLogger
 
     try:
-        yield Tracker([*loggers, MirrorLogger(mirror)], mirror, condition.get("noise_ratio"))
+        yield Tracker([curve, MirrorLogger(mirror)], mirror, condition.get("noise_ratio"))
     except BaseException:
         mirror.finish(exit_code=1)
         raise

@@ -1,6 +1,7 @@
 """Phantom cohorts on disk: folders with a manifest, written whole or not at all, made once for any number of jobs."""
 
 import hashlib
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -13,16 +14,14 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-import mandseg.data.volume
-import mandseg.metrics.regions
-import mandseg.noise
+from mandseg.data import volume
 from mandseg.data.case import Case
+from mandseg.data.label_source import AnnotatorPanel
 from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
-from mandseg.noise import Panel, load_preset
-from mandseg.system.config_paths import config_folder
+from mandseg.metrics import regions, signed_distance
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 from mandseg.system.lock import held
@@ -49,6 +48,7 @@ DEFAULT_SIZES: dict[Population, Sizes] = {
 
 def phantom_cohorts(
     cache_dir: Path,
+    panel: AnnotatorPanel,
     sizes: Mapping[Population, Sizes] | None = None,
     seed: int = 0,
     processes: int | None = None,
@@ -57,6 +57,7 @@ def phantom_cohorts(
 
     Args:
         cache_dir: Where they are kept, in a folder named by a hash of everything that defines them, this code included.
+        panel: Annotators who contour each case of the populations whose sizes say ``recorded``.
         sizes: Cases per split of each population; by default 36 of the clinic and 8 of each external population.
         seed: Seed of subjects and annotators.
         processes: How many cases are made at once; by default one per core.
@@ -65,13 +66,13 @@ def phantom_cohorts(
         Population name to its cohort folder.
     """
     sizes = dict(DEFAULT_SIZES if sizes is None else sizes)
-    root = cache_dir / f"phantom-{_fingerprint(sizes, seed)}"
+    root = cache_dir / f"phantom-{_fingerprint(sizes, seed, panel)}"
     folders = {population.name: root / population.name for population in sizes}
     cache_dir.mkdir(parents=True, exist_ok=True)
     with held(cache_dir / f".{root.name}.lease"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
-                noise = load_preset("planning", seed=seed) if size.recorded else None
+                noise = panel if size.recorded else None
                 write_phantom_cohort(
                     folders[population.name],
                     population,
@@ -92,7 +93,7 @@ def write_phantom_cohort(
     n_val: int,
     n_test: int,
     seed: int,
-    noise: Panel | None = None,
+    noise: AnnotatorPanel | None = None,
     processes: int | None = None,
 ) -> Cohort:
     """Write images, labels and manifest.csv of one cohort; the folder appears whole or not at all.
@@ -129,10 +130,12 @@ class _Draft:
     population: Population
     seed: int
     annotator: str
-    noise: Panel | None
+    noise: AnnotatorPanel | None
 
 
-def _drafts(population: Population, counts: tuple[int, int, int], seed: int, noise: Panel | None) -> list[_Draft]:
+def _drafts(
+    population: Population, counts: tuple[int, int, int], seed: int, noise: AnnotatorPanel | None
+) -> list[_Draft]:
     """List the cases; annotators are dealt in shuffled rounds over the cohort, so that each has a like share."""
     if min(counts) < 0 or sum(counts) == 0:
         raise UserError(
@@ -206,23 +209,25 @@ def _draw(root: Path, draft: _Draft) -> None:
         write_volume(case.noisy, _contoured(case, ct, reference, draft.noise))
 
 
-def _contoured(case: Case, ct: Volume, reference: Volume, noise: Panel) -> Volume:
+def _contoured(case: Case, ct: Volume, reference: Volume, noise: AnnotatorPanel) -> Volume:
     canonical = to_canonical(reference)
     hu = to_canonical(ct).array
     drawn = noise.draw(case, canonical.array.astype(np.bool_), None, canonical.geometry.spacing_mm, hu)
     return Volume(from_canonical(drawn.astype(np.uint8), reference.geometry), reference.affine)
 
 
-def _fingerprint(sizes: Mapping[Population, Sizes], seed: int) -> str:
+def _fingerprint(sizes: Mapping[Population, Sizes], seed: int, panel: AnnotatorPanel) -> str:
     """Twelve hex digits of everything that defines the cohorts: arguments and code."""
     arguments = [(asdict(population), asdict(size)) for population, size in sizes.items()]
-    return hashlib.sha256(f"{_code_digest()}{arguments}{seed}{CASES_PER_SEED}".encode()).hexdigest()[:12]
+    return hashlib.sha256(
+        f"{_code_digest(type(panel))}{panel!r}{arguments}{seed}{CASES_PER_SEED}".encode()
+    ).hexdigest()[:12]
 
 
-@lru_cache(maxsize=1)
-def _code_digest() -> str:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    noise = Path(str(mandseg.noise.__file__)).parent
-    sources += [*sorted(noise.glob("*.py")), *sorted((config_folder() / "noise").glob("p*.yaml"))]
-    sources += [Path(str(module.__file__)) for module in (mandseg.metrics.regions, mandseg.data.volume)]
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()
+@lru_cache
+def _code_digest(panel: type) -> str:
+    """A digest of the code that phantoms depend on: this package, the panel's whole package, geometry and regions."""
+    of_panel = Path(inspect.getfile(panel)).parent
+    sources = [*Path(__file__).parent.glob("*.py"), *of_panel.rglob("*.py")]
+    sources += [Path(str(module.__file__)) for module in (regions, signed_distance, volume)]
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(sources))).hexdigest()

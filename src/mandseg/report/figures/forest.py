@@ -22,8 +22,8 @@ def plot_forest(
     """Differences from the baseline with their intervals, a row each, headed by the data set (and group of cases).
 
     Args:
-        differences: Rows of :class:`mandseg.statistics.results.Difference` of one metric; those without a number are not drawn,
-            and of many only the first :data:`FOREST_ROWS`.
+        differences: Rows of :class:`mandseg.statistics.results.Difference` of one metric; those without a number are
+            not drawn, and of many only the first :data:`FOREST_ROWS`.
         metric: What is drawn.
         axis: The levels.
         margin: The loss that counts as no loss; what lies beyond is shaded.
