@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mandseg.metrics.catalogue import METRICS
-from mandseg.metrics.margins import Margins
+from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
 from mandseg.report.wording import number, p_value
 from mandseg.statistics.analysis import Analysis, analyse
@@ -103,7 +103,7 @@ def test_margin_is_the_one_that_is_given():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     lower = [value - 0.05 + 0.001 * k for k, value in enumerate(steady)]
     cases = table({(0.0, 0): steady, (0.5, 0): lower})
-    strict, lenient = (analyse(cases, Margins(dice=margin), QUICK) for margin in (0.02, 0.1))
+    strict, lenient = (analyse(cases, MARGINS.changed({"dice": margin}), QUICK) for margin in (0.02, 0.1))
     assert difference(strict, 0.5).verdict == "inferior"
     assert difference(lenient, 0.5).verdict == "non-inferior"
 

@@ -75,7 +75,7 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def style(salt: str = "mandseg") -> Iterator[None]:
+def drawing_style(salt: str = "mandseg") -> Iterator[None]:
     """The look of every figure; ``salt`` keeps identifiers of SVGs on one page apart and the same on every run."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
         yield
