@@ -80,7 +80,7 @@ def draw_curve(scores: pd.DataFrame, datasets: Sequence[str], stem: Path) -> Non
     by_seed = means_by_seed(scores, DICE).rename(columns={"noise_ratio": "level"})
     with figures.style(stem.name):
         figure = figures.plot_curves(means, differences, DICE, _axis(means), MARGINS.dice, by_seed)
-        figure.set_figheight(max(figure.get_figheight(), 3.2))
+        figure.set_size_inches(8.2, max(figure.get_figheight(), 3.3))  # as wide as a README, so its letters stay large
         _save(figure, stem)
 
 
