@@ -46,7 +46,7 @@ def test_the_thick_bar_is_the_paired_interval_laid_on_the_baselines_mean():
 
 
 def test_each_verdict_has_a_marker_of_its_own():
-    ax = figures.plot_curve(means(), differences(verdict=["not shown", "inferior"]), DICE, AXIS, margin=0.02)
+    ax = figures.plot_curve(means(), differences(verdict=["inconclusive", "inferior"]), DICE, AXIS, margin=0.02)
     markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", "")]
     assert markers == ["o", "D", "X"]
 

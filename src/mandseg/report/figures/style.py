@@ -21,8 +21,8 @@ COLOURS = (BLUE, VERMILION, PINK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MARGIN = GREEN
 OCHRE = "#a87400"
-VERDICT_COLOURS = {"non-inferior": GREEN, "not shown": OCHRE, "inferior": VERMILION}
-VERDICT_MARKERS = {"non-inferior": "o", "not shown": "D", "inferior": "X"}
+VERDICT_COLOURS = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
+VERDICT_MARKERS = {"non-inferior": "o", "inconclusive": "D", "inferior": "X"}
 DOSE = LinearSegmentedColormap.from_list("dose", [BLUE, "#8d62a8", VERMILION])
 """From clean to noisy."""
 ON_PAGE = {
