@@ -17,18 +17,19 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mandseg.comparison import RATIO, Level
-from mandseg.figures import LevelAxis
-from mandseg.findings import number
-from mandseg.margins import MARGINS, metric_named
-from mandseg.per_case import means_by_seed
-from mandseg.results import Contrast, as_table
-from mandseg.run_folder import CONDITION
 from matplotlib.figure import Figure
 
-from mandseg import figures
+from mandseg.metrics.catalogue import metric_named
+from mandseg.metrics.margins import MARGINS
+from mandseg.report import figures
+from mandseg.report.figures import LevelAxis
+from mandseg.report.wording import number
 from mandseg.report.write import write_report
-from mandseg.statistics import analyse
+from mandseg.runs.folder import CONDITION
+from mandseg.statistics.analysis import analyse
+from mandseg.statistics.comparison import RATIO, Level
+from mandseg.statistics.per_case import means_by_seed
+from mandseg.statistics.results import Contrast, as_table
 
 HERE = Path(__file__).parent
 DICE = metric_named("dice")
@@ -78,8 +79,8 @@ def draw_curve(scores: pd.DataFrame, datasets: Sequence[str], stem: Path) -> Non
     """Mean Dice of some data sets at every ratio."""
     means, differences = _dice_rows("summary", datasets), _dice_rows("differences", datasets)
     by_seed = means_by_seed(scores, DICE).rename(columns={"noise_ratio": "level"})
-    with figures.style(stem.name):
-        figure = figures.plot_curves(means, differences, DICE, _axis(means), MARGINS.dice, by_seed)
+    with figures.drawing_style(stem.name):
+        figure = figures.plot_curves(means, differences, DICE, _axis(means), MARGINS.of(DICE), by_seed)
         figure.set_size_inches(8.2, max(figure.get_figheight(), 3.3))  # as wide as a README, so its letters stay large
         _save(figure, stem)
 
@@ -87,9 +88,9 @@ def draw_curve(scores: pd.DataFrame, datasets: Sequence[str], stem: Path) -> Non
 def draw_forest(stem: Path) -> None:
     """The paired difference of every data set and ratio."""
     rows = _dice_rows("differences", tuple(dict.fromkeys((*HALVES, *FIELDS_OF_VIEW))))
-    with figures.style(stem.name):
+    with figures.drawing_style(stem.name):
         figure = Figure(figsize=(8.2, 7.5))
-        figures.plot_forest(rows, DICE, _axis(rows), MARGINS.dice, figure.add_subplot())
+        figures.plot_forest(rows, DICE, _axis(rows), MARGINS.of(DICE), figure.add_subplot())
         _save(figure, stem)
 
 

@@ -1,4 +1,4 @@
-"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``; draw inside ``mandseg.report.figures.drawing_style()``."""
+"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``, drawn inside ``drawing_style()``."""
 
 from collections.abc import Sequence
 

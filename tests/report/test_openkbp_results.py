@@ -10,7 +10,7 @@ import pytest
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.results import Difference, as_table
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "results" / "openkbp"
 NUMBERS = ["difference", "low", "high", "p_holm", "n_cases", "n_seeds"]
 
