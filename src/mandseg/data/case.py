@@ -11,7 +11,7 @@ from mandseg.system.errors import UserError
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its labels; paths are absolute, a label that is not there is None."""
+    """One scan with its labels; paths are absolute and lead over links as given, a label that is not there is None."""
 
     case_id: str
     subject_id: str
