@@ -9,7 +9,7 @@ import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,30 +29,39 @@ from mandseg.system.progress import for_each
 FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
 
 
+def most_open_maps() -> int:
+    """Say how many arrays to keep mapped: each holds a file descriptor, and three quarters are left for the rest."""
+    try:
+        import resource
+    except ImportError:  # Windows, where a process may have thousands
+        return 1024
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if soft == resource.RLIM_INFINITY else min(soft // 4, 4096)
+
+
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case in the cache; arrays are memory-mapped when first asked for."""
+    """A case in the cache; its arrays are memory-mapped, and a bounded number of maps is open."""
 
     case: Case
     annotator: str
     folder: Path
     noisy_file: Path | None
 
-    @cached_property
+    @property
     def image(self) -> Hu:
         """HU, (X, Y, Z), int16, RAS+ axes, body crop."""
-        return np.asarray(np.load(self.folder / "image.npy", mmap_mode="r"))
+        return _mapped(self.folder / "image.npy")
 
-    @cached_property
+    @property
     def reference(self) -> Label | None:
         """The reference label on the image's grid; None if the case has none."""
-        file = self.folder / "reference.npy"
-        return np.asarray(np.load(file, mmap_mode="r")) if file.exists() else None
+        return None if self.case.reference is None else _mapped(self.folder / "reference.npy")
 
-    @cached_property
+    @property
     def noisy(self) -> Label | None:
         """The noisy label, recorded or simulated, on the image's grid; None if there is none."""
-        return None if self.noisy_file is None else np.asarray(np.load(self.noisy_file, mmap_mode="r"))
+        return None if self.noisy_file is None else _mapped(self.noisy_file)
 
     @cached_property
     def grid(self) -> Geometry:
@@ -63,6 +72,12 @@ class PreparedCase:
     def original(self) -> Geometry:
         """The image file's own grid, in the file's axis order."""
         return _geometry(json.loads((self.folder / "grid.json").read_text())["original"])
+
+
+@lru_cache(maxsize=most_open_maps())
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    """Map an array of the cache into memory; what is not asked for again soon is closed, so no cohort is too large."""
+    return np.asarray(np.load(file, mmap_mode="r"))
 
 
 def prepare_cases(

@@ -156,7 +156,7 @@ def _is_nifti(path: Path) -> bool:
 
 def _load_nifti(path: Path) -> nib.Nifti1Image:
     try:
-        return nib.load(path)
+        return nib.load(path, mmap=False)  # a map would keep the file open as long as its array lives
     except Exception as error:  # nibabel passes on whatever zlib, gzip or struct raise on a broken header
         raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
 
