@@ -39,13 +39,14 @@ def _data_names(path: Path) -> list[str]:
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()
     if suffix in (".nrrd", ".nhdr"):
-        return _nrrd_names(_header_lines(path))
+        return _nrrd_names(header_lines(path))
     if suffix in (".mha", ".mhd"):
-        return _meta_names(_header_lines(path))
+        return _meta_names(header_lines(path))
     return _pair_names(path)
 
 
-def _header_lines(path: Path) -> list[str]:
+def header_lines(path: Path) -> list[str]:
+    """Read the lines of a text header, of NRRD or MetaImage; voxels that follow it come along as rubbish."""
     with path.open("rb") as file:
         return [line.rstrip("\r") for line in file.read(HEADER_BYTES).decode("latin-1").split("\n")]
 
