@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case, Scan, load_scan
-from mandseg.data.content import content_digest
+from mandseg.data.content import case_digests
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import NoiseSource
@@ -171,14 +171,16 @@ def _noisy_file(case: Case, folder: Path, noise: NoiseSource | None) -> Path | N
 
 
 def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: NoiseSource | None) -> bool:
-    folder = cache / _entry_key(case, preprocessing, cache)
+    try:
+        folder = cache / _entry_key(case, preprocessing, cache)
+    except UserError:  # said when its turn comes, with those of the other cases
+        return False
     noisy_file = _noisy_file(case, folder, noise)
     return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())
 
 
 def _entry_key(case: Case, preprocessing: Preprocessing, cache: Path) -> str:
-    contents = [content_digest(path, cache) for path in (case.image, case.reference, case.noisy)]
-    text = json.dumps([FORMAT, contents, asdict(preprocessing)])
+    text = json.dumps([FORMAT, case_digests(case, cache), asdict(preprocessing)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -57,15 +57,31 @@ def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
     lines: dict[str, list[str]] = {name: [] for name in COLUMNS}
     problems: list[str] = []
     for case in cases:
-        for name, column in COLUMNS.items():
-            try:
-                if digest := content_digest(getattr(case, column), cache):
-                    lines[name].append(f"{case.case_id} {digest}")
-            except UserError as error:
-                problems += [f"case {case.case_id}: {column} {line}" for line in error.problems]
+        try:
+            for name, digest in zip(COLUMNS, case_digests(case, cache), strict=True):
+                lines[name] += [f"{case.case_id} {digest}"] if digest else []
+        except UserError as error:
+            problems += error.problems
     if problems:
         raise UserError(problems)
     return {name: _condensed(found) for name, found in lines.items()}
+
+
+def case_digests(case: Case, cache: Path) -> list[str]:
+    """Give the content digests of a case's image, reference and noisy label, the empty string for what it lacks.
+
+    Raises:
+        UserError: One line, with the case's name, for each file that is missing.
+    """
+    digests, problems = [], []
+    for column, path in zip(COLUMNS.values(), (case.image, case.reference, case.noisy), strict=True):
+        try:
+            digests.append(content_digest(path, cache))
+        except UserError as error:
+            problems += [f"case {case.case_id}: {column} {line}" for line in error.problems]
+    if problems:
+        raise UserError(problems)
+    return digests
 
 
 def _condensed(lines: Sequence[str]) -> str:

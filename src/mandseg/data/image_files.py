@@ -8,10 +8,13 @@ from pathlib import Path
 
 from mandseg.system.errors import UserError
 
-HEADER_BYTES = 1 << 20  # more text than the longest list of slices has; a header in front of voxels is read no further
+HEADER_BYTES = 1 << 20  # more text than the longest list of slices has; no header is read further
 PAIRED = {".hdr": ".img", ".img": ".hdr"}  # Analyze and NIfTI pairs: the header's suffix and the data's
+NRRD = (".nrrd", ".nhdr")
+META = (".mha", ".mhd")
 NRRD_DATA = re.compile(r"data ?file\s*:(?!=)\s*(.+)", re.IGNORECASE)
 META_DATA = re.compile(r"ElementDataFile\s*[=:]\s*(.+)")
+META_LOCAL = re.compile(r"ElementDataFile\s*[=:]\s*LOCAL", re.IGNORECASE)  # the voxels follow
 META_SIZE = re.compile(r"DimSize\s*[=:].*?(\d+)\s*")  # the last number: how many slices there are
 LISTED = re.compile(r"LIST(\s+\d+)?", re.IGNORECASE)
 NUMBERED = re.compile(r"(\S*%\d*[di]\S*)((?:\s+-?\d+)*)")
@@ -38,44 +41,49 @@ def _data_names(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()
-    if suffix in (".nrrd", ".nhdr"):
+    if suffix in NRRD:
         return _nrrd_names(header_lines(path))
-    if suffix in (".mha", ".mhd"):
+    if suffix in META:
         return _meta_names(header_lines(path))
     return _pair_names(path)
 
 
 def header_lines(path: Path) -> list[str]:
-    """Read the lines of a text header, of NRRD or MetaImage; voxels that follow it come along as rubbish."""
+    """Read the lines of a text header: NRRD up to the empty line before the voxels, MetaImage up to its last field."""
+    lines: list[str] = []
+    is_nrrd = path.suffix.lower() in NRRD
     with path.open("rb") as file:
-        return [line.rstrip("\r") for line in file.read(HEADER_BYTES).decode("latin-1").split("\n")]
+        while file.tell() < HEADER_BYTES and (line := file.readline(HEADER_BYTES)):
+            text = line.decode("utf-8", "surrogateescape").strip()
+            if META_LOCAL.fullmatch(text) or (is_nrrd and not text):
+                break
+            lines.append(text)
+    return lines
 
 
 def _nrrd_names(lines: list[str]) -> list[str]:
-    """NRRD: ``data file:`` names the data; an empty line ends a header that the voxels follow."""
-    header = lines[: lines.index("")] if "" in lines else lines
-    for number, line in enumerate(header):
+    """NRRD: ``data file:`` names the data."""
+    for number, line in enumerate(lines):
         if match := NRRD_DATA.fullmatch(line):
-            return _names(match[1].strip(), header[number + 1 :])
+            return _names(match[1], lines[number + 1 :])
     return []
 
 
 def _meta_names(lines: list[str]) -> list[str]:
-    """MetaImage: ``ElementDataFile`` is the header's last field; LOCAL says that the voxels follow."""
+    """MetaImage: ``ElementDataFile``, the header's last field, names the data."""
     n_slices = 0
     for number, line in enumerate(lines):
-        if match := META_SIZE.fullmatch(line.strip()):
+        if match := META_SIZE.fullmatch(line):
             n_slices = int(match[1])
-        if match := META_DATA.fullmatch(line.strip()):
-            value = match[1].strip()
-            return [] if value.upper() == "LOCAL" else _names(value, lines[number + 1 :], n_slices)
+        if match := META_DATA.fullmatch(line):
+            return _names(match[1], lines[number + 1 :], n_slices)
     return []
 
 
 def _names(value: str, following: list[str], n_slices: int = 0) -> list[str]:
     """Resolve what a header says: one name, LIST with a name a line, or a numbered pattern ``ct%03d.raw 1 24 1``."""
     if LISTED.fullmatch(value):
-        return [line.strip() for line in following if line.strip()]
+        return [line for line in following if line]
     if match := NUMBERED.fullmatch(value):
         numbers = _counted([int(number) for number in match[2].split()], n_slices)
         return [NUMBER.sub(lambda mark, n=n: f"{n:{mark[1]}{mark[2]}d}", match[1]) for n in numbers]

@@ -3,7 +3,6 @@
 import gzip
 import re
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 
 import nibabel as nib
@@ -243,8 +242,7 @@ def _itk_affine(spacing: npt.ArrayLike, direction: npt.ArrayLike, origin: npt.Ar
 def _read_itk_geometry(path: Path) -> Geometry:
     import SimpleITK as sitk
 
-    lines = takewhile(lambda line: line and not line.startswith("ElementDataFile"), header_lines(path))
-    if unit := next((match[1] for line in lines if (match := ITK_UNITS.fullmatch(line.strip()))), ""):
+    if unit := next((match[1] for line in header_lines(path) if (match := ITK_UNITS.fullmatch(line))), ""):
         raise UserError(f"{path}: the header's unit is {unit}, expected mm")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
