@@ -6,12 +6,14 @@ file or setting makes a new entry. Entries appear whole or not at all; a lock ke
 
 import hashlib
 import json
+import math
+import mmap
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,13 +32,13 @@ FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
 
 
 def most_open_maps() -> int:
-    """Say how many arrays to keep mapped: each holds a file descriptor, and three quarters are left for the rest."""
+    """Say how many arrays to keep mapped: each holds a file descriptor, and half are left for the rest."""
     try:
         import resource
     except ImportError:  # Windows, where a process may have thousands
         return 1024
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 4096 if soft == resource.RLIM_INFINITY else min(soft // 4, 4096)
+    return 4096 if soft == resource.RLIM_INFINITY else min(soft // 2, 4096)
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,19 @@ class PreparedCase:
 @lru_cache(maxsize=most_open_maps())
 def _mapped(file: Path) -> npt.NDArray[Any]:
     """Map an array of the cache into memory; what is not asked for again soon is closed, so no cohort is too large."""
-    return np.asarray(np.load(file, mmap_mode="r"))
+    shape, order, dtype, offset = _layout(file)
+    with file.open("rb") as stored:
+        content = mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order=order)
+
+
+@cache
+def _layout(file: Path) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any], int]:
+    """Shape, order, type and first byte of a stored array: kept, because it takes longer than opening the file."""
+    with file.open("rb") as stored:
+        np.lib.format.read_magic(stored)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stored)
+        return shape, "F" if is_fortran else "C", dtype, stored.tell()
 
 
 def prepare_cases(

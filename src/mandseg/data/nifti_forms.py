@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import HeaderDataError
 
 from mandseg.data.volume import SAME_SIZE, Affine, Geometry, is_nifti, read_geometry, show_mm
 from mandseg.system.errors import UserError
@@ -44,7 +45,7 @@ def _doubts_about_forms(header: nib.Nifti1Header, used: Geometry) -> list[str]:
     forms = f"sform (code {int(header['sform_code'])}) and qform (code {int(header['qform_code'])}) disagree"
     try:
         qform = np.asarray(header.get_qform(), dtype=np.float64)
-    except (ValueError, nib.spatialimages.HeaderDataError) as error:  # a quaternion that is no rotation
+    except (ValueError, HeaderDataError) as error:  # a quaternion that is no rotation
         return [f"{forms}: the qform cannot be read ({error}); the sform is used"]
     difference = used.disagreement(Geometry(used.shape, qform))
     if difference is None:
