@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.content import content_digest
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import NoiseSource
@@ -161,27 +162,9 @@ def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: N
 
 
 def _entry_key(case: Case, preprocessing: Preprocessing, cache: Path) -> str:
-    contents = [_content_digest(path, cache) for path in (case.image, case.reference, case.noisy)]
+    contents = [content_digest(path, cache) for path in (case.image, case.reference, case.noisy)]
     text = json.dumps([FORMAT, contents, asdict(preprocessing)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _content_digest(path: Path | None, cache: Path) -> str:
-    """Hash a file's content, remembered by path, size and time of change so that a job need not read it again."""
-    if path is None:
-        return ""
-    try:
-        stat = path.stat()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    name = hashlib.sha256(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:24]
-    memo = cache / "digests" / name
-    if memo.exists():
-        return memo.read_text()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    write_text(memo, digest)
-    return digest
 
 
 def _prepare_or_problems(
