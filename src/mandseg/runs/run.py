@@ -22,7 +22,9 @@ from mandseg.metrics.agreement import METRICS
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
 from mandseg.runs.claim import Claim, Follower
+from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
+from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
@@ -49,6 +51,7 @@ class PreparedRun:
     testing: PreparedCases
     plan: NoisePlan
     sets: EvaluationSets
+    content: Content
 
     @property
     def digest(self) -> str:
@@ -73,7 +76,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
-        refuse_another_cohort(claim, prepared.digest)
+        refuse_another_cohort(claim, prepared)
+        claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
         prepared.plan.write(claim.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
@@ -116,7 +120,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
-    return PreparedRun(training, validation, testing, plan, sources.evaluation)
+    return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
 def refuse_missing_labels(
@@ -146,19 +150,20 @@ def refuse_missing_labels(
         raise UserError(problems)
 
 
-def refuse_another_cohort(claim: Claim, digest: str) -> None:
+def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
     """Refuse to go on with a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digest in run.json is another one.
+        UserError: The digests in run.json are others.
     """
-    begun = claim.record.get("cohort", digest)
-    if begun != digest:
+    begun, digest = claim.record.get("cohort", prepared.digest), prepared.digest
+    differing = changes(claim.record.get("content") or {}, prepared.content, TRAINED)
+    if begun != digest or differing:
+        what = "; ".join(differing) or f"digest {begun}, now {digest}"
         raise UserError(
-            f"run {claim.folder.name}: begun on other images or labels (digest {begun}, now {digest}); "
-            "choose another study= or remove the folder"
+            f"run {claim.folder.name}: begun on other images or labels ({what}); choose another study=, or "
+            f"rerun=true to begin anew and keep the old folder"
         )
-    claim.update(cohort=digest)
 
 
 def build_segmenter(cfg: DictConfig) -> Segmenter:

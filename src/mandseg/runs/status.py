@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.runs.folder import (
-    read_status,
+    read_state,
 )
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.runs.study import _counts, _read_grid, mixtures
@@ -19,14 +19,14 @@ LISTED_RUNS = 200
 def status(path: Path, console: Console | None = None) -> int:
     """Print what a study has and lacks, with the reason of each run that is not done.
 
-    Of each run only run.json is read, and of a done one the head and the end of cases.csv.
+    Of each run only run.json is read, and of a done one whether cases.csv is whole.
 
     Returns:
         0 if every expected run is done, else 1.
     """
     console, problems = console or Console(), list[str]()
     runs = [str(run) for run in _read_grid(path, problems).run]
-    found = {run: read_status(path / run) for run in runs}
+    found = {run: read_state(path / run) for run in runs}
     counts = _counts([state for state, _, _ in found.values()])
     problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
     table = Table(title=f"Study {path.resolve().name}", title_justify="left")
