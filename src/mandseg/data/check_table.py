@@ -62,7 +62,7 @@ def write_checkup(path: Path, checkup: Checkup) -> None:
 
 
 def _table(checkup: Checkup) -> Table:
-    table = Table(title=f"Cohort {checkup.cohort.name}", title_justify="left")
+    table = Table(title=escape(f"Cohort {checkup.cohort.name}"), title_justify="left")
     table.add_column("case", no_wrap=True)
     for name in ("split", "shape", "spacing (mm)", "HU", "reference (ml)", "noisy (ml)", "noisy Dice", "found"):
         table.add_column(name, justify="left" if name in ("split", "found") else "right")

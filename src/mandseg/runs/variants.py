@@ -8,7 +8,7 @@ grid.csv are read, whatever their order, without those that decide nothing.
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,62 +66,87 @@ def settings_of_words(overrides: object) -> dict[str, Any]:
     return settings
 
 
-def variants(runs: Sequence[Description]) -> dict[str, str]:
-    """A name for what each run has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree."""
-    settings = {run.run: [f"{key}={_short(value)}" for key, value in _own(run, runs).items()] for run in runs}
-    return {run.run: _joined([*settings[run.run], *_content_words(run, runs)]) for run in runs}
+@dataclass(frozen=True)
+class Variants:
+    """How the runs of a study differ besides their condition's columns.
+
+    Attributes:
+        names: Run to what it has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree.
+        settings: One line for each setting in which runs differ that would be one arm else.
+        content: One line for each kind of file of which the runs have several versions.
+    """
+
+    names: Mapping[str, str]
+    settings: tuple[str, ...]
+    content: tuple[str, ...]
 
 
-def differing_settings(runs: Sequence[Description]) -> list[str]:
-    """One line for each setting in which runs differ that would be one arm else."""
-    keys = dict.fromkeys(key for run in runs for key in _own(run, runs))
-    lines = []
-    for key in keys:
-        values = {run.run: _short(run.settings[key]) if key in run.settings else "not set" for run in runs}
-        lines.append(f"runs that differ in {key} are not compared with each other: {_by_value(values)}")
-    return lines
-
-
-def differing_content(runs: Sequence[Description]) -> list[str]:
-    """One line for each kind of file that runs of one data set were made from, or tested on, in several versions."""
-    keys = dict.fromkeys(key for run in runs for key in run.content if _content_differs(key, run, runs))
-    return [
+def tell_apart(runs: Sequence[Description]) -> Variants:
+    """Compare what runs say about how they were made."""
+    settings, content = _differing_settings(runs), _differing_content(runs)
+    names = {}
+    for run in runs:
+        own = [key for key in sorted(run.settings) if (key, _owner(key, run)) in settings]
+        words = [f"{key}={_short(run.settings[key])}" for key in own]
+        names[run.run] = _joined([*words, *_content_words(run, content)])
+    lines = [
+        f"runs that differ in {key} are not compared with each other: "
+        + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not set" for r in runs})
+        for key in dict.fromkeys(key for key, _ in sorted(settings))
+    ]
+    versions = [
         f"runs from different {key} are not compared with each other: "
         + _by_value({run.run: run.content[key] or "none" for run in runs if key in run.content})
-        for key in keys
+        for key in dict.fromkeys(key for key, _ in sorted(content))
     ]
+    return Variants(names, tuple(lines), tuple(versions))
 
 
-def _own(run: Description, runs: Sequence[Description]) -> dict[str, Any]:
-    """The settings of a run in which the runs of the same owner differ, by name."""
-    return {key: run.settings[key] for key in sorted(run.settings) if _setting_differs(key, run, runs)}
+Owner = tuple[str, ...]
+"""The values of the columns within which a key must agree."""
 
 
-def _setting_differs(key: str, run: Description, runs: Sequence[Description]) -> bool:
+def _owner(key: str, run: Description) -> Owner:
     group = key.partition(".")[0]
-    owners = (group,) if group in OWNERS else ()
-    alike = [other for other in runs if _same(other, run, owners)]
-    stated = {json.dumps(other.settings[key], sort_keys=True) for other in alike if key in other.settings}
-    absent = [other for other in alike if key not in other.settings and other.is_whole == run.is_whole]
-    return len(stated) > 1 or bool(stated and absent)
+    return (run.columns[group],) if group in OWNERS else ()
 
 
-def _content_differs(key: str, run: Description, runs: Sequence[Description]) -> bool:
-    owners = ("data", "noise") if key == NOISY_LABELS else ("data",)
-    return len({other.content[key] for other in runs if key in other.content and _same(other, run, owners)}) > 1
+def _content_owner(key: str, run: Description) -> Owner:
+    return tuple(run.columns[name] for name in (("data", "noise") if key == NOISY_LABELS else ("data",)))
 
 
-def _content_words(run: Description, runs: Sequence[Description]) -> list[str]:
+def _differing_settings(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
+    """The settings that have several values, or that some runs state and some do not, within one owner."""
+    found = set()
+    for key in dict.fromkeys(key for run in runs for key in run.settings):
+        values: dict[Owner, set[str]] = {}
+        silent: set[tuple[Owner, bool]] = set()
+        stating: set[tuple[Owner, bool]] = set()
+        for run in runs:
+            owner = _owner(key, run)
+            (stating if key in run.settings else silent).add((owner, run.is_whole))
+            if key in run.settings:
+                values.setdefault(owner, set()).add(repr(run.settings[key]))
+        found |= {(key, owner) for owner, several in values.items() if len(several) > 1}
+        found |= {(key, owner) for owner, _ in stating & silent}
+    return found
+
+
+def _differing_content(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
+    values: dict[tuple[str, Owner], set[str]] = {}
+    for run in runs:
+        for key, digest in run.content.items():
+            values.setdefault((key, _content_owner(key, run)), set()).add(digest)
+    return {key for key, several in values.items() if len(several) > 1}
+
+
+def _content_words(run: Description, differing: set[tuple[str, Owner]]) -> list[str]:
     """``training=1a2b3c`` for each set of which the runs have several versions."""
     of_sets: dict[str, list[str]] = {}
     for key in sorted(run.content):
-        if _content_differs(key, run, runs):
+        if (key, _content_owner(key, run)) in differing:
             of_sets.setdefault(key.rpartition(" ")[0], []).append(f"{key} {run.content[key]}")
     return [f"{name}={_digest(lines)}" for name, lines in of_sets.items()]
-
-
-def _same(one: Description, other: Description, columns: Iterable[str]) -> bool:
-    return all(one.columns[column] == other.columns[column] for column in columns)
 
 
 def _joined(words: Sequence[str]) -> str:

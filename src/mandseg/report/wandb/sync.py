@@ -190,7 +190,7 @@ def _without(left_out: Sequence[str]) -> str:
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
     """One line a run, but one for all that are there already or left out for the same reason."""
-    table = Table("run", "on W&B", "", title=f"Study {study.name}", title_justify="left")
+    table = Table("run", "on W&B", "", title=escape(f"Study {study.name}"), title_justify="left")
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         own = row.run if row.result in ("uploaded", "failed") else ""
