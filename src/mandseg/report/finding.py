@@ -36,9 +36,44 @@ def headline(analysis: Analysis) -> str:
         return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
+    rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
+    if all(row.dataset in analysis.unlearned for row in rows):
+        return f"Nothing can be said about {_subject(comparison)}: {_unlearned(analysis)}."
+    if all(row.difference is None for row in rows):
+        return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
-    one_seed = all(row.n_seeds <= 1 for row in analysis.differences)
+    sentence = " ".join([sentence, *_left_out(analysis, rows)])
+    one_seed = all(row.n_seeds == 1 for row in rows if row.difference is not None)
     return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
+
+
+def _subject(comparison: Comparison) -> str:
+    return "noise" if comparison.is_dose else f"the {comparison.column}"
+
+
+def _unlearned(analysis: Analysis) -> str:
+    """The data sets whose baseline has not learned, each with its numbers: ``at noise ratio 0: ... (test)``."""
+    sets: dict[str, list[str]] = {}
+    for dataset, why in analysis.unlearned.items():
+        sets.setdefault(why, []).append(dataset)
+    return "; ".join(f"at {why} ({', '.join(names)})" for why, names in sets.items())
+
+
+def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
+    """The seeds of each level, or else what the differences say."""
+    if analysis.unpaired:
+        both = "at both ratios" if analysis.comparison.is_dose else "at both levels"
+        told = analysis.comparison.ordered(list(analysis.unpaired))
+        return f"no seed was run {both} ({'; '.join(analysis.unpaired[level] for level in told)})"
+    return "; ".join(dict.fromkeys(note for row in rows for note in row.notes))
+
+
+def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
+    """A sentence on each thing that the finding does not speak of: data sets that were not learned, levels alone."""
+    told = [f"Nothing can be said {_unlearned(analysis)}."] if analysis.unlearned else []
+    if any(row.difference is None for row in rows) and analysis.unpaired:
+        told.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
+    return told
 
 
 def _loss_of(comparison: Comparison) -> str:

@@ -16,6 +16,7 @@ OUTCOMES = ("scored", "missed", "spurious", "both_empty")
 SCORES = ["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm", "volume_error_ml"]
 NUMBERS = ["noise_ratio", "seed", *SCORES, "reference_ml", "prediction_ml", "seconds"]
 KEYS = ["run", "noise_ratio", "seed", "dataset", "case_id", "outcome"]
+SHARE_TOLERANCE = 0.01 + 1e-9
 PHASES = ("prepare", "train", "evaluate")
 
 
@@ -155,6 +156,16 @@ def noisy_share(folder: Path) -> dict[str, int | None]:
     if isinstance(plan, str):
         return {"n_noisy": None, "n_training": None}
     return {"n_noisy": int((plan.label == "noisy").sum()), "n_training": len(plan)}
+
+
+def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
+    """One line where the real share of noisy cases is not the ratio asked for, to within a hundredth; else empty."""
+    share = n_noisy / n_training
+    if abs(share - ratio) <= SHARE_TOLERANCE:
+        return ""
+    return (
+        f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases carry the noisy label, a share of {share:.3f}"
+    )
 
 
 def read_curve(folder: Path, condition: Mapping[Any, Any], problems: list[str]) -> pd.DataFrame:

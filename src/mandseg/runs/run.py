@@ -1,6 +1,7 @@
 """The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
 from mandseg.runs.claim import Claim, Follower
 from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
+from mandseg.runs.folder import share_line
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import one_process_group
@@ -33,6 +35,7 @@ from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracked
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit, load_weights, steps_per_epoch
 from mandseg.training.libraries import hush_libraries, tune_allocator
 from mandseg.training.memorisation import Memorisation, watched_cases
@@ -40,6 +43,8 @@ from mandseg.training.module import Segmenter
 from mandseg.training.patches import PatchDataset
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.validation_overlay import ValidationOverlay
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared)
         claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
+        warn_of_share(prepared.plan)
+        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.annotators))
         prepared.plan.write(claim.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
@@ -95,7 +102,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
-            callbacks = [overlay, build_memorisation(cfg, prepared)]
+            finite = FiniteLoss([p.case.case_id for p in prepared.training])
+            callbacks = [finite, overlay, build_memorisation(cfg, prepared)]
             size = processes_wanted(cfg.trainer)
             files = RunCheckpointIO({**condition, "cohort": prepared.digest})
             folder = claim.folder / "checkpoints"
@@ -148,6 +156,12 @@ def refuse_missing_labels(
     ]
     if problems:
         raise UserError(problems)
+
+
+def warn_of_share(plan: NoisePlan) -> None:
+    """Say where the share of noisy cases cannot be near the ratio that is asked for."""
+    if line := share_line(plan.ratio, len(plan.noisy), len(plan.annotators)):
+        log.warning("%s", line)
 
 
 def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:

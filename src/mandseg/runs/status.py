@@ -11,7 +11,7 @@ from mandseg.runs.folder import (
     read_state,
 )
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
-from mandseg.runs.study import _counts, _read_grid, _rows_of, _told_apart, mixtures
+from mandseg.runs.study import _counts, _read_grid, _rows_of, _share_lines, _told_apart, mixtures
 
 LISTED_RUNS = 200
 
@@ -29,6 +29,7 @@ def status(path: Path, console: Console | None = None) -> int:
     runs = [str(run) for run in grid.run]
     found = {run: read_state(path / run) for run in runs}
     counts = _counts([state for state, _, _ in found.values()])
+    problems += _share_lines([record | record["condition"] for _, _, record in found.values() if record])
     apart = _told_apart(_rows_of(grid, found), {run: record for run, (_, _, record) in found.items()})
     problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
     table = Table(title=escape(f"Study {path.resolve().name}"), title_justify="left")

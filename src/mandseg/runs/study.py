@@ -1,6 +1,6 @@
 """Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from mandseg.runs.folder import (
     read_curve,
     read_state,
     read_table,
+    share_line,
 )
 from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.system.errors import UserError
@@ -80,6 +81,7 @@ def open_study(path: Path) -> Study:
     runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
     records = {str(run.row["run"]): run.record for run in runs if run.record}
     ledger, told_apart = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
+    problems += _share_lines(ledger.to_dict("records"))
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
     done = [str(run) for run in ledger.run[ledger.state == "done"]]
@@ -109,6 +111,13 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
             cases = checked
     row = expected | condition | {"state": state, "reason": reason} | cost(record) | noisy_share(folder)
     return _Run(row, record, cases, read_curve(folder, row, problems))
+
+
+def _share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+    """One line for each noise ratio that the training cases are too few for."""
+    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
+    lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
+    return list(dict.fromkeys(filter(None, lines)))
 
 
 def _rows_of(grid: pd.DataFrame, found: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> list[dict[Hashable, Any]]:

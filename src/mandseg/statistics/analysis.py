@@ -7,7 +7,7 @@ stands in docs/statistics.md.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -40,6 +40,8 @@ class Analysis:
         resampling: How intervals were drawn.
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
+        unlearned: Data set to why its baseline says nothing: the networks have not learned, or found nothing.
+        unpaired: Level to the seeds of it and of the baseline, in words, where no seed was run at both.
         without_missed: The same with missed and spurious predictions left out; None where there are none.
     """
 
@@ -51,6 +53,8 @@ class Analysis:
     gaps: tuple[Contrast, ...] = ()
     interactions: tuple[Contrast, ...] = ()
     notes: tuple[str, ...] = ()
+    unlearned: dict[str, str] = field(default_factory=dict)
+    unpaired: dict[Level, str] = field(default_factory=dict)
     comparison: Comparison = RATIO
     primary: str = "dice"
     margins: Margins = MARGINS
@@ -137,6 +141,8 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
         gaps=gaps,
         interactions=interactions,
         notes=tuple(_notes(cubes, [row.level for row in means], settings.comparison)),
+        unlearned={part.cube.dataset: part.unlearned for part in found if part.unlearned and not part.cube.group},
+        unpaired=_unpaired(found, settings),
         comparison=settings.comparison,
         primary=settings.primary,
         margins=settings.margins,
@@ -177,6 +183,7 @@ class _Found:
     pairs: tuple[Pairs, ...] = ()
     differences: tuple[Difference, ...] = ()
     mixed: tuple[MixedCheck, ...] = ()
+    unlearned: str = ""
     tolerance: Tolerance | None = None
     crossing: Crossing | None = None
 
@@ -201,6 +208,8 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         differences=tuple(rows),
         mixed=tuple(mixed_check(row, one, metric, tail) for row, one in zip(rows, pairs, strict=True)),
     )
+    if unlearned := cube.unlearned(comparison.baseline):
+        return _without_verdicts(found, f"{comparison.name(comparison.baseline)}: {unlearned}")
     if margin is None or not comparison.is_dose:
         return found
     return replace(
@@ -208,6 +217,35 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         tolerance=tolerated_ratio(rows, pairs, metric, margin, tail),
         crossing=margin_crossing(pairs, metric, margin, tail, (cube.dataset, cube.group)),
     )
+
+
+def _without_verdicts(found: _Found, why: str) -> _Found:
+    """The same differences without verdicts: against a network that has not learned nothing can be lost."""
+    none: dict[str, Any] = {"verdict": "not comparable", "equivalence": "not comparable"}
+    none |= {"p_non_inferior": None, "p_equivalent": None}
+    rows = tuple(replace(row, **none, notes=(*row.notes, why)) for row in found.differences)
+    mixed = tuple(replace(row, verdict="not comparable", agrees=None) for row in found.mixed)
+    return replace(found, differences=rows, mixed=mixed, unlearned=why)
+
+
+def _unpaired(found: Sequence[_Found], settings: _Settings) -> dict[Level, str]:
+    """For each level without a seed in common with the baseline both lists of seeds, of the primary metric."""
+    told: dict[Level, str] = {}
+    baseline = settings.comparison.baseline
+    for part in found:
+        if part.cube.group or part.metric.column != settings.primary or not part.pairs:
+            continue
+        own = part.by_level[baseline].seeds
+        for level, scores in part.by_level.items():
+            if not set(scores.seeds) & set(own):
+                told[level] = f"{_seeds(scores.seeds)} at {settings.comparison.name(level)}"
+        if told:
+            told[baseline] = f"{_seeds(own)} at {settings.comparison.name(baseline)}"
+    return told
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
 
 def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, settings: _Settings) -> Difference:
