@@ -52,11 +52,9 @@ def _subject(comparison: Comparison) -> str:
 
 
 def _unlearned(analysis: Analysis) -> str:
-    """The data sets whose baseline has not learned, each with its numbers: ``at noise ratio 0: ... (test)``."""
-    sets: dict[str, list[str]] = {}
-    for dataset, why in analysis.unlearned.items():
-        sets.setdefault(why, []).append(dataset)
-    return "; ".join(f"at {why} ({', '.join(names)})" for why, names in sets.items())
+    """The baseline, and what shows on each data set that it has not learned."""
+    told = "; ".join(f"{why} on {dataset}" for dataset, why in analysis.unlearned.items())
+    return f"at {analysis.comparison.name(analysis.comparison.baseline)} the network has not learned ({told})"
 
 
 def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
@@ -70,7 +68,8 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
 
 def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
     """A sentence on each thing that the finding does not speak of: data sets that were not learned, levels alone."""
-    told = [f"Nothing can be said {_unlearned(analysis)}."] if analysis.unlearned else []
+    sets = _listed(list(analysis.unlearned)) if analysis.unlearned else ""
+    told = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
     if any(row.difference is None for row in rows) and analysis.unpaired:
         told.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
     return told

@@ -40,7 +40,7 @@ class Analysis:
         resampling: How intervals were drawn.
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
-        unlearned: Data set to why its baseline says nothing: the networks have not learned, or found nothing.
+        unlearned: Data set to what shows that the networks at its baseline have not learned.
         unpaired: Level to the seeds of it and of the baseline, in words, where no seed was run at both.
         without_missed: The same with missed and spurious predictions left out; None where there are none.
     """
@@ -209,7 +209,7 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         mixed=tuple(mixed_check(row, one, metric, tail) for row, one in zip(rows, pairs, strict=True)),
     )
     if unlearned := cube.unlearned(comparison.baseline):
-        return _without_verdicts(found, f"{comparison.name(comparison.baseline)}: {unlearned}")
+        return _without_verdicts(found, comparison.name(comparison.baseline), unlearned)
     if margin is None or not comparison.is_dose:
         return found
     return replace(
@@ -219,11 +219,12 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
     )
 
 
-def _without_verdicts(found: _Found, why: str) -> _Found:
+def _without_verdicts(found: _Found, baseline: str, why: str) -> _Found:
     """The same differences without verdicts: against a network that has not learned nothing can be lost."""
     none: dict[str, Any] = {"verdict": "not comparable", "equivalence": "not comparable"}
     none |= {"p_non_inferior": None, "p_equivalent": None}
-    rows = tuple(replace(row, **none, notes=(*row.notes, why)) for row in found.differences)
+    note = f"at {baseline} the network has not learned ({why})"
+    rows = tuple(replace(row, **none, notes=(*row.notes, note)) for row in found.differences)
     mixed = tuple(replace(row, verdict="not comparable", agrees=None) for row in found.mixed)
     return replace(found, differences=rows, mixed=mixed, unlearned=why)
 

@@ -131,9 +131,9 @@ class Cube:
         dice = self.values["dice"][self.levels.index(level)] if "dice" in self.values else np.empty(0)
         known = dice[np.isfinite(dice)]
         if n and 2 * missed >= n:
-            return f"the network has not learned, {missed} of {n} predictions are empty"
+            return f"{missed} of {n} predictions are empty"
         if len(known) and known.mean() < LEARNED_DICE:
-            return f"the network has not learned, mean Dice is {known.mean():.3f}"
+            return f"mean Dice is {known.mean():.3f}"
         return ""
 
     @property

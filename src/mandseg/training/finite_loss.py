@@ -1,6 +1,6 @@
-"""Lightning callback: a training whose loss or weights are no numbers any more fails, with its step and its cases."""
+"""A training whose loss or weights are no numbers any more fails, with its step and its cases."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -15,7 +15,7 @@ class DivergedError(Exception):
 
 
 class FiniteLoss(Callback):
-    """End a training at the first step whose loss is not finite; nothing of it is saved.
+    """Lightning callback: end a training at the first step whose loss is not finite; nothing of it is saved.
 
     Args:
         case_ids: The training cases, in the order of their numbers in a batch.
@@ -42,12 +42,13 @@ class FiniteLoss(Callback):
             "trainer.precision=32-true may help"
         )
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """After the last step, whose loss says nothing of the weights that it left.
 
-        Raises:
-            DivergedError: A weight is not finite.
-        """
-        for name, weight in pl_module.named_parameters():
-            if not bool(torch.isfinite(weight).all()):
-                raise DivergedError(f"the weights of {name} are not finite after step {trainer.global_step}")
+def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Refuse a network that computes with what is no number; the loss of the last step says nothing of its weights.
+
+    Raises:
+        DivergedError: Its first such weight.
+    """
+    for name, weight in weights.items():
+        if not bool(torch.isfinite(weight).all()):
+            raise DivergedError(f"{where}: the weights of {name} are not finite")

@@ -76,6 +76,8 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
         print(f"mandseg: {error}; nothing was sent", file=sys.stderr)
         return 1
     _print(rows, study, console)
+    for line in study.problems:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return int(any(row.result == "failed" for row in rows))
 
 
