@@ -1,4 +1,5 @@
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -261,3 +262,11 @@ def test_table_summary_and_csv_tell_the_same(tmp_path: Path, make_case: MakeCase
         first, second = csv.DictReader(file)
     assert (first["case_id"], first["noisy_dice"], first["warnings"]) == ("a", "0.8889", "")
     assert second["warnings"].startswith("case b: reference and noisy label are the same drawing")
+
+
+def test_brackets_in_a_cohorts_name_are_no_markup(tmp_path: Path, make_case: MakeCase) -> None:
+    write_cohort(tmp_path / "cohort", [make_case("a"), make_case("b", "test")])
+    (tmp_path / "cohort").rename(tmp_path / "cohort [v1]")
+    console = Console(width=140, file=io.StringIO())
+    print_checkup(check_cohort(tmp_path / "cohort [v1]"), console)
+    assert "Cohort cohort [v1]" in console.file.getvalue()

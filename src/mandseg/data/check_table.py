@@ -70,7 +70,7 @@ def _table(checkup: Checkup) -> Table:
     for i in checkup.inspections:
         table.add_row(
             escape(i.case.case_id),
-            i.case.split,
+            escape(i.case.split),
             " x ".join(map(str, i.shape or ())),
             " x ".join(f"{mm:.3g}" for mm in i.spacing_mm or ()),
             "" if i.hu_min is None else f"{i.hu_min:.0f} to {i.hu_max:.0f}",
