@@ -290,6 +290,15 @@ def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
     assert line in printed_status(study)[1]
 
 
+def test_older_runs_from_other_prepared_cases_are_said(study):
+    edit_record(run_of(study, 0.0, 1), cohort="aaaaaaaaaaaa")
+    edit_record(run_of(study), cohort="bbbbbbbbbbbb")
+    assert open_study(study).problems == (
+        "runs of different prepared training cases, counted all the same: aaaaaaaaaaaa (ratio0-seed1); "
+        "bbbbbbbbbbbb (ratio0.5-seed1)",
+    )
+
+
 def test_a_ratio_that_the_cases_are_too_few_for_is_said(study):
     rows = ["case_id,annotator,label", "t0,a,reference", "t1,a,reference"]
     for seed in (0, 1):

@@ -188,7 +188,23 @@ def _with_variant(
     for _, runs in ledger[ledger.state == "done"].groupby([*CONDITION, "variant"]):
         if len(runs) > 1:
             problems.append(f"the same condition was run more than once, the first is used: {', '.join(runs.run)}")
+    problems += _other_cohorts(ledger, records)
     return ledger, apart.settings
+
+
+def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each arm with runs of an older version, which recorded no content, from several prepared cohorts."""
+    lines = []
+    for _, runs in ledger[ledger.state == "done"].groupby(ARM, sort=False):
+        own = {str(run): records[str(run)] for run in runs.run}
+        found: dict[str, list[str]] = {}
+        for run, record in own.items():
+            found.setdefault(str(record.get("cohort", "")), []).append(run)
+        found.pop("", None)
+        if len(found) > 1 and not all("content" in record for record in own.values()):
+            told = "; ".join(f"{digest} ({_some(names)})" for digest, names in found.items())
+            lines.append(f"runs of different prepared training cases, counted all the same: {told}")
+    return lines
 
 
 def _told_apart(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, Mapping[str, Any]]) -> Variants:
