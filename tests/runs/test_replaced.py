@@ -1,11 +1,14 @@
 """A result is tied to the images and labels that it came from: what changed is said, and one option makes it anew."""
 
 import json
+import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_dir
 
+from mandseg import submission, workstation
 from mandseg.runs.condition import evaluation_hash
 from mandseg.runs.folder import count_rows
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, unfinished
@@ -60,6 +63,27 @@ def test_a_run_whose_cases_are_not_whole_is_run_again_by_every_launcher_and_not_
     assert not cell.is_finished
     assert unfinished([cell]) == [cell]
     assert exit_code([cell]) == 1
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+def test_a_launcher_starts_a_run_whose_cases_were_deleted_and_no_whole_one(cell, launcher, monkeypatch, capsys):
+    started: list[Cell] = []
+    module = workstation if launcher == "local" else submission
+    monkeypatch.setattr(module, "command", lambda config, cell: [])
+    if launcher == "local":
+        monkeypatch.setattr(workstation, "run_all", lambda cells, commands, shares: started.extend(cells))
+        settings = workstation.LocalSettings(1, 1)
+    else:
+        monkeypatch.setattr(submission, "refuse_without_slurm", lambda: None)
+        monkeypatch.setattr(submission, "resources", lambda trainer, settings: submission.Resources(1, 0))
+        monkeypatch.setattr(submission, "wait_for", lambda jobs: None)
+        monkeypatch.setattr(submission, "submit", lambda cells, *_: started.extend(cells) or ["1"])
+        settings = SimpleNamespace(wait=True)
+    module.launch([cell], settings, None)
+    assert started == []
+    (cell.folder / "cases.csv").unlink()
+    module.launch([cell], settings, None)
+    assert started == [cell]
 
 
 def test_a_table_with_other_line_ends_is_whole(cell):
@@ -136,5 +160,14 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert (kept / "checkpoints" / "last.ckpt").read_bytes() == weights
         assert nursery.run([*argv, "rerun=true"]) == 0
         assert len(list((outputs / "s" / "replaced").iterdir())) == 2  # what did not change stays
+
+        # a training that was cut short and went on to other labels
+        other = [*argv, "seed=1"]
+        assert nursery.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
+        correct(cohort, "t2")
+        assert nursery.run(other) == 2
+        assert "begun on other images or labels (training references " in nursery.told()[0]
+        assert nursery.run([*other, "rerun=true"]) == 0, nursery.log.read_text()
+        assert len(list((outputs / "s" / "replaced").iterdir())) == 3
     finally:
         nursery.close()

@@ -170,14 +170,14 @@ def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
     Raises:
         UserError: The digests in run.json are others.
     """
-    begun, digest = claim.record.get("cohort", prepared.digest), prepared.digest
-    differing = changes(claim.record.get("content") or {}, prepared.content, TRAINED)
-    if begun != digest or differing:
-        what = "; ".join(differing) or f"digest {begun}, now {digest}"
-        raise UserError(
-            f"run {claim.folder.name}: begun on other images or labels ({what}); choose another study=, or "
-            f"rerun=true to begin anew and keep the old folder"
-        )
+    where = f"run {claim.folder.name}: begun on other images or labels"
+    if differing := changes(claim.record.get("content") or {}, prepared.content, TRAINED):
+        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
+    begun = claim.record.get("cohort", prepared.digest)
+    if begun != prepared.digest:
+        ways = "choose another study= or remove the folder"
+        raise UserError(f"{where} (digest {begun}, now {prepared.digest}); {ways}")
 
 
 def build_segmenter(cfg: DictConfig) -> Segmenter:
