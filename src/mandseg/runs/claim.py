@@ -104,6 +104,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     """run.json as a dict; empty where there is none or it cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}
