@@ -91,7 +91,7 @@ def tell_apart(runs: Sequence[Description]) -> Variants:
         names[run.run] = _joined([*words, *_content_words(run, content)])
     lines = [
         f"runs that differ in {key} are not compared with each other: "
-        + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not set" for r in runs})
+        + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not stated" for r in runs})
         for key in dict.fromkeys(key for key, _ in sorted(settings))
     ]
     versions = [
