@@ -7,7 +7,7 @@ stands in docs/statistics.md.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 
@@ -19,7 +19,7 @@ from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
 from mandseg.statistics.dose_response import margin_crossing
 from mandseg.statistics.mixed_model import mixed_check
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
-from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs
+from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs, unpaired_seeds
 from mandseg.statistics.power import detectable_difference
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
 from mandseg.statistics.score_table import FAULTS, Cube, Scores, build_cubes
@@ -132,6 +132,7 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
             means += [_mean(cube, metric, level, scores, settings) for level, scores in by_level.items()]
             found.append(_compare(cube, metric, by_level, settings))
     gaps, interactions = _contrasts(cubes, found, settings.resampling)
+    primary = [p for p in found if p.pairs and p.metric.column == settings.primary and not p.cube.group]
     return Analysis(
         means=tuple(means),
         differences=tuple(row for part in found for row in part.differences),
@@ -142,7 +143,7 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
         interactions=interactions,
         notes=tuple(_notes(cubes, [row.level for row in means], settings.comparison)),
         unlearned={part.cube.dataset: part.unlearned for part in found if part.unlearned and not part.cube.group},
-        unpaired=_unpaired(found, settings),
+        unpaired=dict(item for part in primary for item in unpaired_seeds(part.by_level, settings.comparison).items()),
         comparison=settings.comparison,
         primary=settings.primary,
         margins=settings.margins,
@@ -208,8 +209,10 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         differences=tuple(rows),
         mixed=tuple(mixed_check(row, one, metric, tail) for row, one in zip(rows, pairs, strict=True)),
     )
-    if unlearned := cube.unlearned(comparison.baseline):
-        return _without_verdicts(found, comparison.name(comparison.baseline), unlearned)
+    if why := cube.unlearned(comparison.baseline):
+        note = f"at {comparison.name(comparison.baseline)} the network has not learned ({why})"
+        kept = tuple(row.without_verdict(note) for row in found.differences)
+        return replace(found, differences=kept, mixed=(), unlearned=why)
     if margin is None or not comparison.is_dose:
         return found
     return replace(
@@ -217,36 +220,6 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         tolerance=tolerated_ratio(rows, pairs, metric, margin, tail),
         crossing=margin_crossing(pairs, metric, margin, tail, (cube.dataset, cube.group)),
     )
-
-
-def _without_verdicts(found: _Found, baseline: str, why: str) -> _Found:
-    """The same differences without verdicts: against a network that has not learned nothing can be lost."""
-    none: dict[str, Any] = {"verdict": "not comparable", "equivalence": "not comparable"}
-    none |= {"p_non_inferior": None, "p_equivalent": None}
-    note = f"at {baseline} the network has not learned ({why})"
-    rows = tuple(replace(row, **none, notes=(*row.notes, note)) for row in found.differences)
-    mixed = tuple(replace(row, verdict="not comparable", agrees=None) for row in found.mixed)
-    return replace(found, differences=rows, mixed=mixed, unlearned=why)
-
-
-def _unpaired(found: Sequence[_Found], settings: _Settings) -> dict[Level, str]:
-    """For each level without a seed in common with the baseline both lists of seeds, of the primary metric."""
-    told: dict[Level, str] = {}
-    baseline = settings.comparison.baseline
-    for part in found:
-        if part.cube.group or part.metric.column != settings.primary or not part.pairs:
-            continue
-        own = part.by_level[baseline].seeds
-        for level, scores in part.by_level.items():
-            if not set(scores.seeds) & set(own):
-                told[level] = f"{_seeds(scores.seeds)} at {settings.comparison.name(level)}"
-        if told:
-            told[baseline] = f"{_seeds(own)} at {settings.comparison.name(baseline)}"
-    return told
-
-
-def _seeds(seeds: Sequence[int]) -> str:
-    return f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))}"
 
 
 def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, settings: _Settings) -> Difference:
