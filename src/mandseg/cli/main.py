@@ -78,8 +78,10 @@ def check(
     from rich.console import Console
 
     from mandseg.data.check import check_cohort
-    from mandseg.data.check_table import print_checkup, write_checkup
+    from mandseg.data.check_table import print_checkup, refuse_other_table, write_checkup
 
+    if csv is not None:
+        refuse_other_table(csv)
     checkup = check_cohort(cohort, workers)
     if csv is not None:
         write_checkup(csv, checkup)
@@ -158,9 +160,12 @@ def fidelity(
     """
     from rich.console import Console
 
-    from mandseg.audit.fidelity.assessment import Plan, assess, write_assessment
+    from mandseg.audit.fidelity.assessment import FOLDER, Plan, assess, write_assessment
     from mandseg.audit.fidelity.summary import print_assessment
+    from mandseg.system.files import refuse_foreign_files
 
+    if out is not None:
+        refuse_foreign_files(out, FOLDER)
     assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:
         write_assessment(out, assessment)

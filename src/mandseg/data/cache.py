@@ -106,7 +106,7 @@ def _make_entry(
     case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: NoiseSource | None
 ) -> None:
     """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
-    for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}"):
+    for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".*"):
         leftover.unlink(missing_ok=True)

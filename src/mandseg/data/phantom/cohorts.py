@@ -17,6 +17,7 @@ import mandseg.data.volume
 import mandseg.metrics.regions
 import mandseg.noise
 from mandseg.data.case import Case
+from mandseg.data.importers.cohort_folder import FOLDER
 from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
@@ -24,7 +25,7 @@ from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volu
 from mandseg.noise import Panel, load_preset
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
+from mandseg.system.files import replaced_folder
 from mandseg.system.lock import held
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
@@ -114,7 +115,7 @@ def write_phantom_cohort(
     drafts = _drafts(population, (n_train, n_val, n_test), seed, noise)
     if dest.exists():
         raise UserError(f"{dest}: exists already; remove it or choose another folder")
-    with folder_appearing_whole(dest) as root:
+    with replaced_folder(dest, FOLDER) as root:
         _draw_all(root, drafts, processes or os.cpu_count() or 1)
         write_cohort(root, [_case(root, draft) for draft in drafts])
     return read_cohort(dest)

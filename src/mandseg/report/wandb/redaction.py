@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mandseg.system.files import LIST
 from mandseg.runs.study import Study
 from mandseg.tracking.tracker import without_folders
 
@@ -38,6 +39,8 @@ def copy_report(report: Path, dest: Path, private: Mapping[str, str]) -> list[st
     left_out = []
     for file in sorted(path for path in report.rglob("*") if path.is_file()):
         name = file.relative_to(report)
+        if name.name == LIST:
+            continue
         (dest / name).parent.mkdir(parents=True, exist_ok=True)
         if _names_annotators(name) or (file.suffix == ".pdf" and name.parts[0] == "figures"):
             continue  # a figure's PDF shows what its SVG shows
