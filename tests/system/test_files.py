@@ -144,7 +144,8 @@ with folder_appearing_whole(Path(sys.argv[1])) as part:
     (part / "half.txt").write_text("half")
     if sys.argv[2] == "while writing":
         os.kill(os.getpid(), 9)
-    Path.rename = lambda self, target, rename=Path.rename: os.kill(os.getpid(), 9) if self == part else rename(self, target)
+    rename = Path.rename
+    Path.rename = lambda self, target: os.kill(os.getpid(), 9) if self == part else rename(self, target)
 """
 
 
@@ -191,11 +192,9 @@ def full(*_: object) -> None:
 
 def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mandseg.system.files.os.fsync", full)
-    with pytest.raises(
-        UserError, match=r"album: cannot be written \(No space left on device\); choose an empty folder"
-    ):
-        with replaced_folder(tmp_path / "album", ALBUM) as part:
-            write_text(part / "a.txt", "first")
+    line = r"album: cannot be written \(No space left on device\); choose an empty folder"
+    with pytest.raises(UserError, match=line), replaced_folder(tmp_path / "album", ALBUM) as part:
+        write_text(part / "a.txt", "first")
     assert list(tmp_path.iterdir()) == []
 
 
