@@ -14,6 +14,7 @@ import typer
 from mandseg import __version__
 from mandseg.cli.prepare import prepare
 from mandseg.system.errors import UserError
+from mandseg.system.names import with_home
 
 BAD_INPUT = 2  # exit code
 WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows ``mandseg``; by default those of this process.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
     try:
         app(arguments, prog_name="mandseg")

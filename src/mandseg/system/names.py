@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mandseg.system.errors import UserError
 
+HYDRA_SIGNS = re.compile(r"[\\()\[\]{}:=, \t]")
 LONGEST = 150  # bytes: a case and its data set make one file name, which file systems end at 255
 
 
@@ -41,11 +42,28 @@ def checked_name(what: str, name: str) -> str:
     return name
 
 
-def expanded_home(word: str) -> str:
-    """Put the home folder in place of a leading ``~``, also behind ``key=``, as a shell does for a word of its own.
+def with_home(word: str) -> str:
+    """Put the home folder in place of a ``~`` that begins a word of a command line or the value of its option.
 
-    >>> expanded_home("scans~/x"), expanded_home("a=b~c")
-    ('scans~/x', 'a=b~c')
+    A shell does so for a word of its own only, not behind ``--out=`` and not in quotes.
+
+    >>> with_home("scans~/x"), with_home("~trainer")
+    ('scans~/x', '~trainer')
     """
-    key, place = re.fullmatch(r"((?:[+-]*[\w.@/-]+=)?)(.*)", word, flags=re.DOTALL).groups()  # type: ignore[union-attr]
-    return key + str(Path(place).expanduser()) if re.match(r"~[\w.-]*(/|$)", place) else word
+    return re.sub(r"^(--[\w-]+=)?~[\w.-]*(?=/)|^~$", _home, word)
+
+
+def with_home_in_setting(word: str) -> str:
+    """:func:`with_home` for a setting of Hydra's, ``key=~/x`` or ``key=~/x,~/y``, where ``~key`` means something else.
+
+    What Hydra would read as its own signs in the home folder's path is escaped.
+    """
+    return re.sub(r"(?<=[=,\[])~[\w.-]*(?=[/,\]]|$)", lambda match: HYDRA_SIGNS.sub(r"\\\g<0>", _home(match)), word)
+
+
+def _home(match: re.Match[str]) -> str:
+    option, place = re.fullmatch(r"(.*?)(~.*)", match[0]).groups()  # type: ignore[union-attr]
+    try:
+        return f"{option}{Path(place).expanduser()}"
+    except RuntimeError:  # there is no such user
+        return match[0]

@@ -22,6 +22,7 @@ from mandseg.data.manifest import SPLITS
 from mandseg.data.splits import FRACTIONS, split_by_subject
 from mandseg.data.volume import Volume, read_volume, write_volume
 from mandseg.system.errors import UserError
+from mandseg.system.names import name_problem
 from mandseg.system.progress import for_each
 
 TABLES = ("index.csv", "manifest.csv", "cases.csv")
@@ -89,6 +90,7 @@ def import_folder(
     """
     with new_cohort_folder(source, dest, overwrite) as part:
         drafts = _drafts(source, layout)
+        _refuse_names(drafts)
         skipped = [f"case {d.case_id} skipped: no label" for d in drafts if not (d.reference or d.noisy)]
         drafts = [draft for draft in drafts if draft.reference or draft.noisy]
         convert = partial(_convert, dest=part, conversion=conversion)
@@ -115,6 +117,14 @@ def _drafts(source: Path, layout: Layout) -> list[Case]:
     if patterns:
         return find_drafts(source, patterns)
     return read_drafts(_table(source, layout.table), layout.names)
+
+
+def _refuse_names(drafts: Sequence[Case]) -> None:
+    """Refuse cases whose names cannot be file names, before a file is written."""
+    problems = [f"case_id {problem}" for draft in drafts if (problem := name_problem(draft.case_id))]
+    problems += ["a case has no name" for draft in drafts if not draft.case_id][:1]
+    if problems:
+        raise UserError(problems)
 
 
 def _table(source: Path, said: Path | None) -> Path:
