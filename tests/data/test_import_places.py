@@ -49,7 +49,7 @@ def test_overwrite_deletes_nothing_that_no_import_wrote(tmp_path: Path, make_cas
         (hand_made / folder / "P1.nii.gz").write_bytes(case.image.read_bytes())
     (hand_made / "manifest.csv").write_text("case_id,subject_id,split,image,reference\n")
     before = sorted(hand_made.rglob("*"))
-    with pytest.raises(UserError, match=r"hand-made: holds images/P1.nii.gz, which an import did not write"):
+    with pytest.raises(UserError, match=r"hand-made: holds manifest.csv, which an import did not write"):
         import_pair(tmp_path / "cohort", hand_made, overwrite=True)
     assert sorted(hand_made.rglob("*")) == before
 

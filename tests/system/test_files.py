@@ -1,6 +1,7 @@
 """What replaces a folder, what refuses to, and what a killed writer leaves behind."""
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from mandseg.system.files import (
     refuse_foreign_file,
     refuse_foreign_files,
     replaced_folder,
+    writable_folder,
     write_text,
 )
 
@@ -212,6 +214,26 @@ def test_a_read_only_place_is_one_line_before_anything_is_computed(
         UserError, match=r"album: cannot be written \(.* is read-only\); choose an empty folder with --out"
     ):
         refuse_foreign_files(tmp_path / "album", ALBUM)
+
+
+def test_a_folder_of_a_setting_that_cannot_be_made_is_one_line_with_the_setting(tmp_path: Path) -> None:
+    assert writable_folder(tmp_path / "a" / "b", "cache_dir").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"cache_dir=.*file/cache: cannot be written \(Not a directory\)$"):
+        writable_folder(tmp_path / "file" / "cache", "cache_dir")
+
+
+def test_a_large_foreign_folder_is_refused_at_its_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home" / "scans").mkdir(parents=True)
+    (tmp_path / "home" / "letter.txt").write_text("mine")
+    seen: list[str] = []
+    walk = os.walk
+    monkeypatch.setattr(
+        "mandseg.system.files.os.walk", lambda top: (seen.append(step[0]) or step for step in walk(top))
+    )
+    with pytest.raises(UserError, match=r"home: holds letter\.txt"):
+        refuse_foreign_files(tmp_path / "home", ALBUM)
+    assert seen == [str(tmp_path / "home")]
 
 
 def test_an_error_about_another_file_stays_what_it_is(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import NoiseSource
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole, folder_appearing_whole, write_text
+from mandseg.system.files import appearing_whole, folder_appearing_whole, writable_folder, write_text
 from mandseg.system.lock import held
 from mandseg.system.progress import for_each
 
@@ -83,7 +83,7 @@ def prepare_cases(
     Raises:
         UserError: The lines of every case that cannot be used.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    writable_folder(cache, "cache_dir")
     ready = all(_is_prepared(case, preprocessing, cache, noise) for case in cases)
     one = partial(_prepare_or_problems, preprocessing=preprocessing, cache=cache, noise=noise)
     results = list(for_each(one, cases, "Preparing cases", workers=1 if ready else workers))

@@ -131,21 +131,16 @@ def refuse_foreign_files(folder: Path, kind: Kind) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, expected a folder for {kind.noun}; {kind.advice}")
     _refuse_unwritable(folder, kind.advice)
-    files = _files(folder)
     written = _written(folder)
-    if not files:
-        return
-    if written is None:
-        strange = files if kind.always - set(files) else [name for name in files if not kind.names.fullmatch(name)]
-    elif written["by"] != kind.noun:
+    if written and written["by"] != kind.noun:
         raise UserError(f"{folder}: is {written['by']}, not {kind.noun}; {kind.advice}")
-    else:
-        strange = [name for name in files if name not in written["files"]]
-    if strange:
-        raise UserError(f"{folder}: holds {strange[0]}, which {kind.noun} did not write; move it away or {kind.advice}")
-    changed = [name for name in files if written and written["files"][name] != _fingerprint(folder / name)]
-    if changed:
-        raise UserError(f"{folder}: {changed[0]} was changed after it was written; move it away or {kind.advice}")
+    is_anybodys = written is None and not all((folder / name).is_file() for name in kind.always)
+    for name in _files(folder):
+        is_own = name in written["files"] if written else bool(kind.names.fullmatch(name)) and not is_anybodys
+        if not is_own:
+            raise UserError(f"{folder}: holds {name}, which {kind.noun} did not write; move it away or {kind.advice}")
+        if written and written["files"][name] != _fingerprint(folder / name):
+            raise UserError(f"{folder}: {name} was changed after it was written; move it away or {kind.advice}")
 
 
 def refuse_foreign_file(path: Path, first_line: str, noun: str, advice: str) -> None:
@@ -165,19 +160,35 @@ def refuse_foreign_file(path: Path, first_line: str, noun: str, advice: str) -> 
         raise UserError(f"{path}: is not {noun} that mandseg wrote; {advice}")
 
 
+def writable_folder(path: Path, setting: str) -> Path:
+    """Make a folder if it is missing.
+
+    Raises:
+        UserError: It cannot be made or written; the line names the setting.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{setting}={path}: cannot be written ({error.strerror})") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"{setting}={path}: cannot be written (read-only)")
+    return path
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
     with appearing_whole(path) as file:
         file.write(text.encode())
 
 
-def _files(folder: Path) -> list[str]:
-    """Relative paths of all files below a folder, and of links, which are not followed; sorted."""
-    found: list[str] = []
+def _files(folder: Path) -> Iterator[str]:
+    """Relative paths of all files below a folder, and of links, which are not followed; sorted in each folder."""
     for place, folders, files in os.walk(folder):
+        folders.sort()
         links = [name for name in folders if (Path(place) / name).is_symlink()]
-        found += [(Path(place) / name).relative_to(folder).as_posix() for name in files + links]
-    return sorted(name for name in found if name != LIST and Path(name).name not in OF_THE_SYSTEM)
+        for name in sorted(files + links):
+            if name not in OF_THE_SYSTEM and (name != LIST or Path(place) != folder):
+                yield (Path(place) / name).relative_to(folder).as_posix()
 
 
 def _written(folder: Path) -> dict[str, dict[str, list[object]]] | None:

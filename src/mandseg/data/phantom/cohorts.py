@@ -25,7 +25,7 @@ from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volu
 from mandseg.noise import Panel, load_preset
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from mandseg.system.files import replaced_folder
+from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import held
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
@@ -68,7 +68,7 @@ def phantom_cohorts(
     sizes = dict(DEFAULT_SIZES if sizes is None else sizes)
     root = cache_dir / f"phantom-{_fingerprint(sizes, seed)}"
     folders = {population.name: root / population.name for population in sizes}
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    writable_folder(cache_dir, "cache_dir")
     with held(cache_dir / f".{root.name}.lease"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
