@@ -131,15 +131,14 @@ def refuse_foreign_files(folder: Path, kind: Kind) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, expected a folder for {kind.noun}; {kind.advice}")
     _refuse_unwritable(folder, kind.advice)
-    written = _written(folder)
-    if written and written["by"] != kind.noun:
-        raise UserError(f"{folder}: is {written['by']}, not {kind.noun}; {kind.advice}")
-    is_anybodys = written is None and not all((folder / name).is_file() for name in kind.always)
+    writer, written = _listed(folder)
+    if writer and writer != kind.noun:
+        raise UserError(f"{folder}: is {writer}, not {kind.noun}; {kind.advice}")
+    is_earlier = not writer and all((folder / name).is_file() for name in kind.always)
     for name in _files(folder):
-        is_own = name in written["files"] if written else bool(kind.names.fullmatch(name)) and not is_anybodys
-        if not is_own:
+        if name not in written and not (is_earlier and kind.names.fullmatch(name)):
             raise UserError(f"{folder}: holds {name}, which {kind.noun} did not write; move it away or {kind.advice}")
-        if written and written["files"][name] != _fingerprint(folder / name):
+        if name in written and written[name] != _fingerprint(folder / name):
             raise UserError(f"{folder}: {name} was changed after it was written; move it away or {kind.advice}")
 
 
@@ -191,13 +190,14 @@ def _files(folder: Path) -> Iterator[str]:
                 yield (Path(place) / name).relative_to(folder).as_posix()
 
 
-def _written(folder: Path) -> dict[str, dict[str, list[object]]] | None:
-    """The list of a folder; None where there is none that can be read."""
+def _listed(folder: Path) -> tuple[str, dict[str, list[object]]]:
+    """Who wrote a folder, and its files; nobody and nothing where there is no list that can be read."""
     try:
         listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return listed if isinstance(listed, dict) and isinstance(listed.get("files"), dict) and "by" in listed else None
+        return "", {}
+    whole = isinstance(listed, dict) and isinstance(listed.get("files"), dict) and isinstance(listed.get("by"), str)
+    return (listed["by"], listed["files"]) if whole else ("", {})
 
 
 def _fingerprint(file: Path) -> list[object]:

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +21,7 @@ SIGNED_TOP = 32768  # 16 bits: from here on an unsigned number is a negative one
 FAT_SEEN = 0.05  # height of a peak of fat over that of soft tissue, from which on it is one
 
 Hu = npt.NDArray[np.int16]
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 
 
