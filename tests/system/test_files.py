@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,19 @@ def test_what_a_living_writer_is_writing_stays(tmp_path: Path) -> None:
         (part / "a.txt").write_text("slow")
         write_album(tmp_path / "album", "quick")
         assert (part / "a.txt").read_text() == "slow"
+
+
+@pytest.mark.parametrize("mark", ["0123456789ab", "ffffff0000010123abcd"])
+def test_what_nobody_touched_for_a_day_is_removed_wherever_its_writer_was(tmp_path: Path, mark: str) -> None:
+    """Leftovers of earlier versions, named by twelve digits, and of other machines."""
+    for album, age_h in (("old", 25), ("fresh", 23)):
+        leftover = tmp_path / f".{album}.{mark}"
+        leftover.mkdir()
+        (leftover / "half.txt").touch()
+        for path in (leftover / "half.txt", leftover):
+            os.utime(path, (time.time() - 3600 * age_h,) * 2)
+        write_album(tmp_path / album)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f".fresh.{mark}", "fresh", "old"]
 
 
 def test_hidden_folders_of_other_names_stay(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, write_cohort
 from mandseg.system.errors import UserError
-from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
+from mandseg.system.files import Kind, replaced_folder
 
 FOLDER = Kind(
     "an import",
@@ -49,7 +49,6 @@ def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if not dest.exists():
-        refuse_foreign_files(dest, FOLDER)
         return
     if not overwrite:
         raise UserError(f"{dest}: exists already; --overwrite replaces it")
@@ -57,7 +56,6 @@ def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
         raise UserError(f"{dest}: holds no {MANIFEST}, so it is not a cohort and is not replaced")
     if source.resolve().is_relative_to(dest.resolve()):
         raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
-    refuse_foreign_files(dest, FOLDER)
 
 
 def finish(

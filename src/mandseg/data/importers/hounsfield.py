@@ -49,7 +49,7 @@ def signed(array: Array) -> tuple[Array, bool]:
     top = float(np.max(array))
     if not SIGNED_TOP <= top < 2 * SIGNED_TOP:
         return array, False
-    wide = array.astype(np.int32 if array.dtype.kind in "iu" else np.float64)
+    wide: Array = array.astype(np.int32 if array.dtype.kind in "iu" else np.float64)
     return np.where(wide >= SIGNED_TOP, wide - 2 * SIGNED_TOP, wide), True
 
 

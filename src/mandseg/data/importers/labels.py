@@ -52,11 +52,11 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
     """
     label, note = with_whole_values(read_named(case, name, path))
     notes = [f"case {case.case_id}: {name} {note}"] if note else []
-    present = np.unique(label.array)
-    present = present[present != 0]
     if not values and (odd := odd_label_values(label)):
         text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
+    present = np.unique(label.array) if values else np.ones(1)  # a binary label need not be sorted to be known
+    present = present[present != 0]
     if broken := [value for value in present.tolist() if value != round_or_nan(value)]:
         text = f"which is no whole number (within {WHOLE_WITHIN:g}): was the label resampled?"
         raise UserError(f"case {case.case_id}: {name} has the value {broken[0]:.7g}, {text}")
