@@ -237,6 +237,13 @@ def test_a_folder_of_a_setting_that_cannot_be_made_is_one_line_with_the_setting(
         writable_folder(tmp_path / "file" / "cache", "cache_dir")
 
 
+def test_a_tilde_makes_no_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"cache_dir=~/cache: write the folder in full or with \$\{oc.env:HOME\}"):
+        writable_folder(Path("~/cache"), "cache_dir")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_large_foreign_folder_is_refused_at_its_first_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "home" / "scans").mkdir(parents=True)
     (tmp_path / "home" / "letter.txt").write_text("mine")

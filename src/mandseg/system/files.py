@@ -165,6 +165,10 @@ def writable_folder(path: Path, setting: str) -> Path:
     Raises:
         UserError: It cannot be made or written; the line names the setting.
     """
+    if str(path).startswith("~"):
+        raise UserError(
+            f"{setting}={path}: write the folder in full or with ${{oc.env:HOME}}, a file's ~ is not expanded"
+        )
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
