@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from mandseg.runs.study import Study
+from mandseg.system.files import LIST
 from mandseg.tracking.tracker import without_folders
 
 TEXTS = frozenset({".html", ".csv", ".md", ".tex", ".svg", ".txt"})
@@ -38,6 +39,8 @@ def copy_report(report: Path, dest: Path, private: Mapping[str, str]) -> list[st
     left_out = []
     for file in sorted(path for path in report.rglob("*") if path.is_file()):
         name = file.relative_to(report)
+        if name.name == LIST:
+            continue
         (dest / name).parent.mkdir(parents=True, exist_ok=True)
         if _names_annotators(name) or (file.suffix == ".pdf" and name.parts[0] == "figures"):
             continue  # a figure's PDF shows what its SVG shows
