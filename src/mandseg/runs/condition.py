@@ -3,18 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any, cast
+from inspect import signature
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.metrics.declaration import declare
+from mandseg.runs.settings.check import RATIO, check_settings
+from mandseg.runs.settings.typed_text import with_text
+from mandseg.system.config_paths import cache_folder
 from mandseg.system.errors import UserError
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug"),
+        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "trusted_packages"),
     }
 )
 NOISE_KNOBS: dict[str, tuple[str, Any]] = {
@@ -37,15 +40,10 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, the smallest piece no share, or
-            the analysis names an unknown metric or no margin.
+        UserError: A setting is of a wrong type, out of range or at odds with another.
     """
-    check_ratio(cfg.noise_ratio)
-    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
-    if not 0 <= cfg.evaluation.smallest_piece <= 1:
-        raise UserError(f"evaluation.smallest_piece={cfg.evaluation.smallest_piece}: expected a share, 0 to 1")
-    declare(cast(dict[str, Any], OmegaConf.to_container(cfg.analysis, resolve=True)))
+    cfg = with_text(cfg)
+    check_settings(cfg)
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
@@ -59,8 +57,8 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
 
 def check_ratio(ratio: float) -> None:
     """Refuse a noise ratio outside [0, 1]."""
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
-        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number from 0 to 1")
+    if not RATIO.holds(ratio):
+        raise UserError(f"noise_ratio={ratio}: {RATIO}")
 
 
 def noise_label(noise: DictConfig) -> str:
@@ -75,6 +73,7 @@ def noise_label(noise: DictConfig) -> str:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits of everything that determines the trained network; 0 and 0.0 are the same number."""
+    cfg = with_text(cfg)
     settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
         if key not in NOT_CONDITION:
@@ -139,5 +138,12 @@ def _target(path: str) -> str:
     return f"{PACKAGE}:{name.rpartition('.')[2]}" if package == PACKAGE else path
 
 
-# Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
-OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+def _register_resolvers() -> None:
+    """Let configs say ${run_name:} and ${cache_folder:}."""
+    new = "replace" in signature(OmegaConf.register_resolver).parameters  # OmegaConf 2.4; before, another thing
+    register = OmegaConf.register_resolver if new else OmegaConf.register_new_resolver
+    register("run_name", lambda *, _root_: run_name(_root_), replace=True)
+    register("cache_folder", cache_folder, replace=True)
+
+
+_register_resolvers()  # at import, because a job on a cluster imports this before it resolves its config

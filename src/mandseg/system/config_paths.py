@@ -1,6 +1,9 @@
-"""Where the configs are: inside the installed package, or at the top of a checkout."""
+"""Where the configs are: inside the installed package, or at the top of a checkout; and where the cache is."""
 
+import os
 from pathlib import Path
+
+from mandseg.system.errors import UserError
 
 
 def config_folder() -> Path:
@@ -11,6 +14,27 @@ def config_folder() -> Path:
 def sweeps_folder() -> Path:
     """The absolute path of sweeps/: whole grids, run with ``--config-name``."""
     return _folder("sweeps")
+
+
+def home_folder() -> Path:
+    """The user's home folder; the root where there is none, as in some containers."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
+
+
+def cache_folder() -> str:
+    """The cache where no setting names one: MANDSEG_CACHE, else a folder in the home folder.
+
+    Raises:
+        UserError: Neither is set.
+    """
+    if named := os.environ.get("MANDSEG_CACHE"):
+        return named
+    if home := os.environ.get("HOME"):
+        return f"{home}/.cache/mandseg"
+    raise UserError("cache_dir: neither MANDSEG_CACHE nor HOME is set in the environment; give cache_dir=FOLDER")
 
 
 def _folder(name: str) -> Path:

@@ -1,12 +1,12 @@
 """The training of one run: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
 
 from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.module import Segmenter
@@ -55,7 +56,7 @@ def fit(
     Args:
         segmenter: The module; it knows its number of steps.
         data: Patches and validation volumes.
-        trainer_settings: What conf/trainer says.
+        trainer_settings: What conf/trainer says, and which packages are trusted.
         precision: Lightning's name of the arithmetic.
         size: Number of processes of the run.
         checkpoints: How checkpoints are written and read.
@@ -69,8 +70,8 @@ def fit(
     """
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
-    plugins = settings.pop("plugins")
-    trainer: L.Trainer = instantiate({**settings, "precision": precision, "_partial_": True})(
+    plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
+    trainer: L.Trainer = make({**settings, "precision": precision, "_partial_": True}, "trainer", trusted)(
         max_epochs=segmenter.steps // data.steps_per_epoch,
         num_sanity_val_steps=0,
         log_every_n_steps=min(10, segmenter.steps),
@@ -86,6 +87,18 @@ def fit(
     if trainer.global_step < segmenter.steps:
         raise RuntimeError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
     return trainer
+
+
+def refuse_unknown(trainer: Mapping[str, Any]) -> None:
+    """Refuse settings of conf/trainer that Lightning's Trainer does not know.
+
+    Raises:
+        UserError: The first of them.
+    """
+    known = inspect.signature(L.Trainer.__init__).parameters
+    for name, value in trainer.items():
+        if name not in (*known, "_target_", "_convert_"):
+            raise UserError(f"trainer.{name}={value}: Lightning's Trainer has no such argument")
 
 
 def load_weights(segmenter: Segmenter, file: Path) -> None:

@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mandseg.metrics.catalogue import METRICS, Metric
-from mandseg.runs.study import Study, open_study
-from mandseg.report.wandb.upload import PANEL, tracking_of
+from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
-from mandseg.tracking.client import Account, UnreachableError, open_account
-from mandseg.tracking.settings import TrackingSettings
+from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.tracking.client import key_is_configured, wandb_client
 from mandseg.tracking.wandb_run import RATIO_AXIS, STEP_AXIS
+from mandseg.runs.study import Study, open_study
+from mandseg.report.wandb.upload import PANEL, tracking_of
+from mandseg.tracking.settings import TrackingSettings
 
 if TYPE_CHECKING:
     from wandb_workspaces import workspaces
