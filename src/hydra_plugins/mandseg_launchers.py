@@ -1,4 +1,4 @@
-"""Hydra plugins, which Hydra finds by this file's place: the grid's sweeper, the launchers, and where configs are found.
+"""Hydra plugins, which Hydra finds by this file's place: the grid's sweeper, the launchers, the place of sweeps/.
 
 Hydra imports this file at every start of any Hydra program, so what they need is imported when they are used.
 """
@@ -87,7 +87,7 @@ class _CellLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = {k: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
-        self.cells: "dict[tuple[str, ...], Cell]" = {}
+        self.cells: dict[tuple[str, ...], Cell] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra knows of the launch."""

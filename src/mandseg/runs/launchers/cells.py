@@ -65,21 +65,26 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
 
     Args:
-        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of two of a key the last counts.
-
-    Raises:
-        UserError: An axis has no list of values.
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. The last one of a key counts.
     """
     axes: dict[str, list[str]] = {}
     for override in _parser().parse_overrides(list(words)):
         key = override.get_key_element()
-        values = [override.get_value_element_as_str()]
-        if override.is_sweep_override():
-            if not override.is_discrete_sweep():
-                raise UserError(f"{override.input_line}: a grid needs a list of values; a search has its own sweeper")
-            values = list(override.sweep_string_iterator())
-        axes[key] = [f"{key}={value}" for value in values]
+        axes[key] = [f"{key}={value}" for value in _values(override)]
     return [list(cell) for cell in itertools.product(*axes.values())]
+
+
+def _values(override: Override) -> list[str]:
+    """The values of an axis; one where it is none.
+
+    Raises:
+        UserError: The axis is no list of values.
+    """
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}: a grid needs a list of values; for a search give hydra/sweeper=optuna")
+    return list(override.sweep_string_iterator())
 
 
 def compose(config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:
