@@ -3,6 +3,7 @@
 Hydra composes a config for each cell of the grid; each becomes one run folder, whose name is its condition.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -39,8 +40,10 @@ def main() -> None:
 
     def task(cfg: DictConfig) -> float | None:
         """Hydra's job; a search (hydra/sweeper=optuna) gets the validation Dice."""
-        states.append(_job(with_text(cfg)))
-        return validation_dice(Path(HydraConfig.get().runtime.output_dir))
+        runtime = HydraConfig.get().runtime
+        with contextlib.chdir(runtime.cwd):  # paths are those of where the command was typed, hydra.job.chdir or not
+            states.append(_job(with_text(cfg)))
+        return validation_dice(Path(runtime.output_dir))
 
     try:
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()

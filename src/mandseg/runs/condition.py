@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from inspect import signature
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.settings.check import RATIO, check_settings
 from mandseg.runs.settings.typed_text import with_text
-from mandseg.system.config_paths import cache_folder
+from mandseg.system.config_paths import register_resolver
 from mandseg.system.errors import UserError
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
@@ -138,12 +137,5 @@ def _target(path: str) -> str:
     return f"{PACKAGE}:{name.rpartition('.')[2]}" if package == PACKAGE else path
 
 
-def _register_resolvers() -> None:
-    """Let configs say ${run_name:} and ${cache_folder:}."""
-    new = "replace" in signature(OmegaConf.register_resolver).parameters  # OmegaConf 2.4; before, another thing
-    register = OmegaConf.register_resolver if new else OmegaConf.register_new_resolver
-    register("run_name", lambda *, _root_: run_name(_root_), replace=True)
-    register("cache_folder", cache_folder, replace=True)
-
-
-_register_resolvers()  # at import, because a job on a cluster imports this before it resolves its config
+# Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
+register_resolver("run_name", lambda *, _root_: run_name(_root_))

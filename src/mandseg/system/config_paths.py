@@ -1,7 +1,11 @@
 """Where the configs are: inside the installed package, or at the top of a checkout; and where the cache is."""
 
 import os
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+
+from omegaconf import OmegaConf
 
 from mandseg.system.errors import UserError
 
@@ -41,3 +45,12 @@ def _folder(name: str) -> Path:
     here = Path(__file__).resolve().parent
     packaged = here / name
     return packaged if packaged.is_dir() else here.parents[1] / name
+
+
+def register_resolver(name: str, resolver: Callable[..., str]) -> None:
+    """Let configs say ``${name:}``; OmegaConf 2.4 has another function for it than 2.3."""
+    new = "replace" in signature(OmegaConf.register_resolver).parameters
+    (OmegaConf.register_resolver if new else OmegaConf.register_new_resolver)(name, resolver, replace=True)
+
+
+register_resolver("cache_folder", cache_folder)

@@ -1,5 +1,6 @@
 """A launch: the grid is checked and listed before its first job (Hydra's sweeper asks), and told how it ended."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -38,7 +39,8 @@ class Launch(Callback):
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """List a run that another sweeper than CheckedGrid came upon."""
         if not self.cells:
-            list_cells([cell_of(config, config.hydra.overrides.task)])
+            with contextlib.chdir(config.hydra.runtime.cwd):  # with hydra.job.chdir this is the job's folder already
+                list_cells([cell_of(config, config.hydra.overrides.task)])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""

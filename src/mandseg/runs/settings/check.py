@@ -6,6 +6,7 @@ A group whose ``_target_`` is not of mandseg is the user's own: what it takes is
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
+from itertools import chain
 from typing import Annotated, Any, ClassVar, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
@@ -32,7 +33,7 @@ from mandseg.runs.settings.expectations import (
     shown,
     whole,
 )
-from mandseg.runs.settings.granularity import granularity
+from mandseg.runs.settings.granularity import granularity, needs_more_than
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import misnamed, targets_in
 
@@ -238,7 +239,7 @@ def check_settings(cfg: DictConfig) -> None:
         UserError: One line for the first one: its name, its value and what was expected.
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
-    for problem in (*_problems(Settings, plain, ""), *_odd_pairs(plain)):
+    for problem in chain(_problems(Settings, plain, ""), _odd_pairs(plain)):  # the pairs of what is right by itself
         raise UserError(problem)
     declare(plain["analysis"])
 
@@ -314,15 +315,19 @@ def _mapping(name: str, node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _odd_sizes(cfg: Node) -> Iterator[str]:
-    """Patches and windows that the network would halve into pieces that do not fit together again."""
-    multiple = granularity(cfg["model"]["network"])
+    """Patches and windows that the network would halve into pieces that do not fit together again, or into one."""
+    network, model = cfg["model"]["network"], f"model={cfg['model']['name']}"
+    multiple = granularity(network)
+    wanted = shown(multiple[0] if len(set(multiple)) == 1 else list(multiple))
     sizes = {"patches.patch_size": cfg["patches"]["patch_size"]}
     if not _is_foreign(SlidingWindow, cfg["sliding_window"]):
         sizes["sliding_window.patch_size"] = cfg["sliding_window"]["patch_size"]
     for name, size in sizes.items():
         if any(voxels % step for voxels, step in zip(size, multiple, strict=True)):
-            wanted = str(multiple[0]) if len(set(multiple)) == 1 else shown(list(multiple))
-            yield f"{name}={shown(size)}: expected multiples of {wanted} for model={cfg['model']['name']}"
+            yield f"{name}={shown(size)}: expected multiples of {wanted} for {model}"
+    size = cfg["patches"]["patch_size"]
+    if needs_more_than(size, network, cfg["batch_size"]):
+        yield f"patches.patch_size={shown(size)}: {model} makes one voxel of it, expected larger patches"
 
 
 def _odd_devices(trainer: Node) -> Iterator[str]:

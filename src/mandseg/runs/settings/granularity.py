@@ -7,6 +7,9 @@ from typing import Any
 ANY = (1, 1, 1)
 OF_A_NETWORK = {"SwinUNETR": 32, "MedNeXt": 16, "MedNeXtSmall": 16, "MedNeXtBase": 16, "MedNeXtLarge": 16}
 """Networks of MONAI whose number of halvings is fixed."""
+OVER_VOXELS = {"UNet": "INSTANCE", "DynUNet": "INSTANCE", "SwinUNETR": "INSTANCE", "AttentionUnet": "BATCH"}
+OVER_VOXELS |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXtLarge"), "BATCH")
+"""Networks that normalise over the voxels of the coarsest grid, and how if the config does not say."""
 BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default: one halving less than there are
 
 
@@ -27,6 +30,20 @@ def granularity(network: Mapping[str, Any]) -> tuple[int, int, int]:
         n = OF_A_NETWORK[name]
         return n, n, n
     return _product(network.get("strides"))
+
+
+def needs_more_than(patch_size: Sequence[int], network: Mapping[str, Any], batch_size: int) -> bool:
+    """Whether a patch leaves one voxel on the coarsest grid where the network's normalisation needs more.
+
+    Args:
+        patch_size: Voxels, (X, Y, Z).
+        network: Its node of the config.
+        batch_size: Patches in a step, over which a batch normalisation goes, too.
+    """
+    name = str(network.get("_target_", "")).rpartition(".")[2]
+    if name not in OVER_VOXELS or list(granularity(network)) != list(patch_size):
+        return False
+    return str(network.get("norm", OVER_VOXELS[name])).upper() == "INSTANCE" or batch_size == 1
 
 
 def _product(strides: Any) -> tuple[int, int, int]:
