@@ -95,7 +95,9 @@ def test_a_module_that_moves_renames_no_run():
     target = "mandseg.elsewhere.Preprocessing"
     assert run_name(composed(f"preprocessing._target_={target}")) == run_name(composed())
     assert run_name(composed("preprocessing._target_=mandseg.data.preprocessing.Other")) != run_name(composed())
-    assert run_name(composed("preprocessing._target_=other.preprocess.Preprocessing")) != run_name(composed())
+    assert run_name(
+        composed("preprocessing._target_=other.preprocess.Preprocessing", "trusted_packages=[other]")
+    ) != run_name(composed())
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.01, float("nan"), "abc", True])

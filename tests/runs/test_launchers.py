@@ -14,7 +14,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
-from composing import VERSION
+from composing import VERSION, refused
 from mandseg.runs.launchers.cells import cell_of, command, expand, validation_dice
 from mandseg.runs.launchers.cells import compose as compose_cells
 from mandseg.runs.launchers.local import LocalSettings, share_out, visible_gpus
@@ -73,7 +73,7 @@ def test_a_grid_is_expanded_as_hydra_expands_it(loader, words):
 
 
 def test_an_interval_is_no_axis_of_a_grid(loader):
-    with pytest.raises(UserError, match="optimizer.lr=interval"):
+    with pytest.raises(UserError, match=r"optimizer\.lr=interval"):
         expand(["optimizer.lr=interval(0.1,1)"])
 
 
@@ -207,6 +207,16 @@ def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
     assert len(told) == 1
     assert line in told[0]
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\x00", b'run,seed\n"' + b"x" * 200_000])
+def test_a_grid_file_that_is_none_is_refused_before_a_run_starts(monkeypatch, capsys, tmp_path, content):
+    file = tmp_path / "outputs" / "phantom" / "grid.csv"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    for words in ([], ["-m", "seed=0,1"]):
+        line = refused(monkeypatch, capsys, tmp_path, "tracking=none", *words)
+        assert line.startswith("outputs/phantom/grid.csv: cannot be read as a list of runs")
 
 
 def states(folder):

@@ -141,6 +141,9 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
     assert again.returncode == 1  # rerun, and it fails again
 
 
+L1 = ["method.loss._target_=torch.nn.L1Loss", "~method.loss.sigmoid", "~method.loss.batch"]
+
+
 def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
     result = train(tmp_path, cohort, "eval.far=nowhere.csv")
     assert result.returncode == 2
@@ -155,15 +158,12 @@ def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
     [
         (["+model.network.colour=red"], "model.network: monai.networks.nets.UNet cannot be made: "),
         (["optimizer._target_=torch.optim.SGD", "+optimizer.colour=red"], "optimizer: "),
-        (["method.loss._target_=monai.losses.Dice"], "method.loss._target_=monai.losses.Dice: cannot be found"),
+        (["method.loss._target_=monai.losses.Nope"], "method.loss._target_=monai.losses.Nope: cannot be found"),
         (["method.loss._target_=torch.nn.Linear"], "method.loss: torch.nn.Linear cannot be made: "),
-        (
-            ["method.loss={_target_: torch.nn.L1Loss, reduction: none}", "~method.loss.sigmoid", "~method.loss.batch"],
-            "x",
-        ),
+        ([*L1, "+method.loss.reduction=none"], "method.loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
         (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
         (["patches.augmentation.transforms.0.p=2"], "patches: "),
-        (["model.network.strides=[1]"], "x"),
+        (["model.network.channels=[4]"], "model.network: monai.networks.nets.UNet cannot be made: "),
     ],
 )
 def test_what_the_objects_refuse_is_one_line_before_any_data_is_read(words, line):
@@ -184,12 +184,13 @@ def test_nothing_random_is_used_up_before_the_run():
 
 
 @pytest.mark.slow
-def test_paths_are_those_of_where_the_command_was_typed(tmp_path, cohort):
+def test_names_and_paths_are_those_that_were_typed(tmp_path, cohort):
     own = ["data.manifest=cohort/manifest.csv", "cache_dir=cache", "output_dir=outputs", "eval.far=cohort/manifest.csv"]
     own += ["hydra.job.chdir=true", "evaluation.shared_subjects=[]", "noise=recorded", "steps=2", "validations=1"]
-    done = train(tmp_path, cohort, "-m", *own, "study=1e5")
+    done = train(tmp_path, cohort, "-m", *own, "study=1e5", "tracking=wandb", "tracking.mode=offline")
     assert done.returncode == 0, done.stderr
     (folder,) = run_folders(tmp_path, "1e5")
+    assert list(folder.glob("wandb/offline-run-*"))
     assert set(scores(folder).dataset) == {"test", "far"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "cohort", "outputs"]
 

@@ -60,7 +60,7 @@ def test_a_node_inside_another_is_judged_too():
         UserError, match=r"augmentation.transforms\[1\]._target_=mandseg.system.files.shutil.rmtree: is shutil"
     ):
         make({"_target_": "torchio.Compose", "transforms": [{"_target_": "torchio.RandomFlip"}, inner]}, "augmentation")
-    with pytest.raises(UserError, match="patches.augmentation._target_=os.remove"):
+    with pytest.raises(UserError, match=r"patches.augmentation._target_=os.remove"):
         make({"patch_size": [8, 8, 8], "augmentation": {"_target_": "os.remove"}}, "patches")
 
 
@@ -104,7 +104,7 @@ def test_a_wrong_argument_is_one_line_that_names_the_group(node, line):
 
 
 def test_an_error_of_ours_is_told_as_it_is():
-    with pytest.raises(UserError, match="^preprocessing.spacing_mm="):
+    with pytest.raises(UserError, match=r"^preprocessing.spacing_mm="):
         make({"_target_": "mandseg.data.preprocessing.Preprocessing", "spacing_mm": [1, 2]}, "preprocessing")
 
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
@@ -28,18 +28,15 @@ class Launch(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """List a single run as a grid of one."""
-        try:
+        with wrong_input_ends():
             self.cells = [cell_of(config, config.hydra.overrides.task)]
             list_cells(self.cells)
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
-            print_problems(user_error_behind(error) or UserError(one_line(error)))
-            sys.exit(2)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """List a run that another sweeper than CheckedGrid came upon."""
         if not self.cells:
-            with contextlib.chdir(config.hydra.runtime.cwd):  # with hydra.job.chdir this is the job's folder already
+            # with hydra.job.chdir the job's folder is the current one already
+            with wrong_input_ends(), contextlib.chdir(config.hydra.runtime.cwd):
                 list_cells([cell_of(config, config.hydra.overrides.task)])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
@@ -56,6 +53,16 @@ class Launch(Callback):
                 print(hint)
         if code := exit_code(self.cells) if self.cells else max(codes):
             sys.exit(code)
+
+
+@contextlib.contextmanager
+def wrong_input_ends() -> Iterator[None]:
+    """End the launch with a line and exit code 2: Hydra turns an exception of a callback into a warning and goes on."""
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        sys.exit(2)
 
 
 def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> list[Cell]:
