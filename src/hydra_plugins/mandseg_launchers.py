@@ -50,8 +50,9 @@ class CheckedGrid(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Make the launcher."""
-        self.context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.context: HydraContext = hydra_context
+        self.settings: DictConfig = config
+        self.starter: Launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -64,19 +65,19 @@ class CheckedGrid(Sweeper):
         from mandseg.runs.launchers.grid import check_grid
 
         axes = [f"{key}={value}" for key, value in self.params.items()]
-        cells = check_grid(self.config, self.context, [*axes, *arguments])
-        if isinstance(self.launcher, _CellLauncher):
-            self.launcher.cells = {cell.overrides: cell for cell in cells}
-        folder = Path(self.config.hydra.sweep.dir)
+        cells = check_grid(self.settings, self.context, [*axes, *arguments])
+        if isinstance(self.starter, _CellLauncher):
+            self.starter.cells = {cell.overrides: cell for cell in cells}
+        folder = Path(self.settings.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(self.config, folder / "multirun.yaml")
+        OmegaConf.save(self.settings, folder / "multirun.yaml")
         return list(self._launched([cell.overrides for cell in cells]))
 
     def _launched(self, cells: Sequence[Sequence[str]]) -> Iterator[Sequence[JobReturn]]:
         """Hand the cells to the launcher, in batches where that is asked for; an exception of a job is raised here."""
         size = self.max_batch_size or len(cells)
         for start in range(0, len(cells), size):
-            results = self.launcher.launch([list(c) for c in cells[start : start + size]], initial_job_idx=start)
+            results = self.starter.launch([list(c) for c in cells[start : start + size]], initial_job_idx=start)
             for result in results:
                 _ = result.return_value
             yield results

@@ -7,7 +7,8 @@ import torch
 from omegaconf import OmegaConf
 
 from composing import composed
-from mandseg.runs.condition import check_ratio, config_hash, run_name
+from mandseg.runs.condition import config_hash, run_name
+from mandseg.runs.settings.check import check_ratio
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make, targets_in, trusted

@@ -8,8 +8,9 @@ from omegaconf import OmegaConf
 
 from composing import composed, refused
 from mandseg.runs.condition import run_name
-from mandseg.runs.settings.check import Settings, check_settings
+from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.granularity import granularity
+from mandseg.runs.settings.schema import Settings
 from mandseg.runs.settings.typed_text import KEYS, quoted
 from mandseg.system.errors import UserError
 

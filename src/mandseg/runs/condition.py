@@ -7,10 +7,9 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.settings.check import RATIO, check_settings
+from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
 from mandseg.system.config_paths import register_resolver
-from mandseg.system.errors import UserError
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
@@ -52,12 +51,6 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "method": cfg.method.name,
         "config_hash": config_hash(cfg),
     }
-
-
-def check_ratio(ratio: float) -> None:
-    """Refuse a noise ratio outside [0, 1]."""
-    if not RATIO.holds(ratio):
-        raise UserError(f"noise_ratio={ratio}: {RATIO}")
 
 
 def noise_label(noise: DictConfig) -> str:

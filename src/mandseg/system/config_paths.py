@@ -50,7 +50,8 @@ def _folder(name: str) -> Path:
 def register_resolver(name: str, resolver: Callable[..., str]) -> None:
     """Let configs say ``${name:}``; OmegaConf 2.4 has another function for it than 2.3."""
     new = "replace" in signature(OmegaConf.register_resolver).parameters
-    (OmegaConf.register_resolver if new else OmegaConf.register_new_resolver)(name, resolver, replace=True)
+    register: Callable[..., None] = OmegaConf.register_resolver if new else OmegaConf.register_new_resolver
+    register(name, resolver, replace=True)
 
 
 register_resolver("cache_folder", cache_folder)

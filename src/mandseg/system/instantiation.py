@@ -43,9 +43,12 @@ def make(node: Any, name: str, trusted_packages: Sequence[str] = (), **arguments
     """
     try:
         plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
-        targets = [(target, trusted(key, target, trusted_packages)) for key, target in targets_in(plain, name)]
+        targets = list(targets_in(plain, name))
+        for key, target in targets:
+            trusted(key, target, trusted_packages)
         if CHECKED in inspect.signature(instantiate).parameters:
-            arguments[CHECKED] = [name for pair in targets for name in pair]
+            packages = [f"{package}.*" for package in (*TRUSTED, *trusted_packages)]
+            arguments[CHECKED] = [*packages, *(target for _, target in targets)]
         return instantiate(plain, **arguments)
     except OmegaConfBaseException as error:
         raise UserError(f"{name}: {one_line(error)}") from error

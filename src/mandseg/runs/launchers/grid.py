@@ -41,7 +41,7 @@ class Launch(Callback):
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
-        if is_detached(config):
+        if is_detached(config) or sys.exc_info()[1] is not None:  # Hydra 1.4 calls it then, too
             return
         from mandseg.runs.status import status
         from mandseg.tracking.tracker import sync_hint

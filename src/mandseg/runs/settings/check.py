@@ -1,235 +1,38 @@
-"""The schema of conf/train.yaml: type and range of every setting, checked before anything is made; no torch here.
+"""The check of a config against its schema: type and range of every setting, before anything is made; no torch here.
 
 A group whose ``_target_`` is not of mandseg is the user's own: what it takes is for the user's class to say.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import chain
-from typing import Annotated, Any, ClassVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.metrics.declaration import declare
-from mandseg.runs.settings.expectations import (
-    FINITE,
-    FLAG,
-    LENGTHS,
-    NAME,
-    NOT_NEGATIVE,
-    PACKAGES,
-    PATH,
-    POSITIVE,
-    SHARE,
-    SIZES,
-    STUDY,
-    TEXT,
-    Expectation,
-    list_of,
-    number,
-    one_of,
-    optional,
-    shown,
-    whole,
-)
+from mandseg.runs.settings.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.runs.settings.granularity import granularity, needs_more_than
+from mandseg.runs.settings.schema import RATIO, HuWindow, Settings, SlidingWindow
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import misnamed, targets_in
 
 Node = Mapping[str, Any]
 
-ACCELERATORS = ("auto", "cpu", "gpu", "cuda")
-PRECISIONS = (
-    *("auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"),
-    *("32", "64", "16", "bf16", 32, 64, 16),
-)
 OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg gives itself
     *("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", "logger", "callbacks", "default_root_dir"),
     *("use_distributed_sampler", "num_sanity_val_steps", "log_every_n_steps", "enable_model_summary"),
     *("val_check_interval", "check_val_every_n_epoch", "accumulate_grad_batches", "enable_checkpointing"),
     *("limit_train_batches", "fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs", "barebones"),
 )
-RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
 METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
 
 
-@dataclass(frozen=True)
-class Preprocessing:
-    """Group ``preprocessing``."""
-
-    CLASS: ClassVar = "Preprocessing"
-    spacing_mm: Annotated[list[float], LENGTHS]
-    margin_mm: Annotated[float, number(0, 1000, "a length in mm, 0 to 1000")] = 10.0
-
-
-@dataclass(frozen=True)
-class HuWindow:
-    """Group ``hu_window``."""
-
-    CLASS: ClassVar = "HuWindow"
-    low: Annotated[float, FINITE]
-    high: Annotated[float, FINITE]
-
-
-@dataclass(frozen=True)
-class Patches:
-    """Group ``patches``."""
-
-    patch_size: Annotated[list[int], SIZES]
-    foreground_share: Annotated[float, SHARE]
-    jitter_share: Annotated[float, SHARE]
-    augmentation: Any
-
-
-@dataclass(frozen=True)
-class Segmenter:
-    """Group ``segmenter``."""
-
-    warmup_steps: Annotated[int, whole(0)]
-    final_lr_share: Annotated[float, SHARE]
-    foreground_prior: Annotated[float, number(0, 1, "a share between 0 and 1, neither of them", ends=False)]
-
-
-@dataclass(frozen=True)
-class SlidingWindow:
-    """Group ``sliding_window``."""
-
-    CLASS: ClassVar = "SlidingWindow"
-    patch_size: Annotated[list[int], SIZES]
-    overlap: Annotated[float, number(0, 0.95, "a share, 0 to 0.95")]
-    batch_size: Annotated[int, whole(1)] = 4
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Group ``evaluation``."""
-
-    checkpoint: Annotated[str, one_of("last", "best")]
-    smallest_piece: Annotated[float, SHARE]
-    save_predictions: Annotated[bool, FLAG]
-    shared_subjects: Annotated[list[str], list_of(TEXT, "a list of subject ids")]
-
-
-@dataclass(frozen=True)
-class Tracking:
-    """Group ``tracking``."""
-
-    CLASS: ClassVar = "TrackingSettings"
-    mode: Annotated[str, one_of("auto", "online", "offline", "disabled")]
-    project: Annotated[str, TEXT]
-    entity: Annotated[str | None, optional(TEXT)]
-    case_table: Annotated[bool, FLAG]
-    overlays: Annotated[bool, FLAG]
-    init_timeout_s: Annotated[float, POSITIVE]
-    finish_timeout_s: Annotated[float, POSITIVE]
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Group ``noise``: what all presets have in common; a recorded one has no severity."""
-
-    OPEN: ClassVar = True
-    name: Annotated[str, NAME]
-    seed: Annotated[int, whole(0)] = 0
-    severity: Annotated[float, NOT_NEGATIVE] = 1.0
-    bias_mm: Annotated[float, number(-100, 100, "a length in mm, -100 to 100")] = 0.0
-    target_dice: Annotated[float | None, optional(number(0, 1, "a Dice above 0, up to 1", above=True))] = None
-    target_hd95_mm: Annotated[float | None, optional(NOT_NEGATIVE)] = None
-    annotators: Annotated[list[str] | None, optional(list_of(TEXT, "a list of names", least=1))] = None
-    leave_out: Annotated[str | None, optional(TEXT)] = None
-
-
-@dataclass(frozen=True)
-class Data:
-    """Group ``data``."""
-
-    OPEN: ClassVar = True
-    name: Annotated[str, NAME]
-    manifest: Annotated[str, PATH] = "manifest.csv"
-
-
-@dataclass(frozen=True)
-class Network:
-    """Node ``model.network``: what is the same in every network of MONAI."""
-
-    OPEN: ClassVar = True
-    spatial_dims: Annotated[int, one_of(3)] = 3
-    in_channels: Annotated[int, one_of(1)] = 1
-    out_channels: Annotated[int, one_of(1)] = 1
-
-
-@dataclass(frozen=True)
-class Model:
-    """Group ``model``."""
-
-    OPEN: ClassVar = True
-    name: Annotated[str, NAME]
-    network: Network
-
-
-@dataclass(frozen=True)
-class Method:
-    """Group ``method``."""
-
-    OPEN: ClassVar = True
-    name: Annotated[str, NAME]
-
-
-@dataclass(frozen=True)
-class Optimizer:
-    """Group ``optimizer``: what is the same in every optimiser of torch."""
-
-    OPEN: ClassVar = True
-    lr: Annotated[float, POSITIVE] = 1e-3
-    weight_decay: Annotated[float, NOT_NEGATIVE] = 0.0
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """Group ``trainer``; further arguments of Lightning's Trainer may be added."""
-
-    OPEN: ClassVar = True
-    accelerator: Annotated[str, one_of(*ACCELERATORS)]
-    devices: Any
-    strategy: Any
-    precision: Annotated[str, one_of(*PRECISIONS)]
-    gradient_clip_val: Annotated[float | None, optional(NOT_NEGATIVE)]
-    sync_batchnorm: Annotated[bool, FLAG]
-    enable_progress_bar: Annotated[bool, FLAG]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The whole config."""
-
-    OPEN: ClassVar = True
-    study: Annotated[str, STUDY]
-    noise_ratio: Annotated[float, RATIO]
-    seed: Annotated[int, whole(0, 2**32 - 1)]
-    steps: Annotated[int, whole(1)]
-    validations: Annotated[int, whole(1)]
-    memorisation: Annotated[int, whole(0)]
-    batch_size: Annotated[int, whole(1)]
-    checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
-    num_workers: Annotated[int, whole(0, 1024)]
-    debug: Annotated[bool, FLAG]
-    output_dir: Annotated[str, PATH]
-    cache_dir: Annotated[str, PATH]
-    trusted_packages: Annotated[list[str], PACKAGES]
-    data: Data
-    noise: Noise
-    model: Model
-    method: Method
-    preprocessing: Preprocessing
-    hu_window: HuWindow
-    patches: Patches
-    optimizer: Optimizer
-    segmenter: Segmenter
-    sliding_window: SlidingWindow
-    evaluation: Evaluation
-    trainer: Trainer
-    tracking: Tracking
+def check_ratio(ratio: float) -> None:
+    """Refuse a noise ratio outside [0, 1]."""
+    if not RATIO.holds(ratio):
+        raise UserError(f"noise_ratio={ratio}: {RATIO}")
 
 
 def check_settings(cfg: DictConfig) -> None:
@@ -263,7 +66,7 @@ def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
         if name not in node:
             if needed:
                 yield f"{prefix}{name}: is missing"
-        elif is_dataclass(inner):
+        elif isinstance(inner, type) and is_dataclass(inner):
             yield from _problems(inner, node[name], f"{prefix}{name}.")
         elif expectation is not None and not expectation.holds(node[name]):
             yield f"{prefix}{name}={shown(node[name])}: {expectation}"
