@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -49,6 +50,9 @@ def main() -> None:
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
+        sys.exit(WRONG_INPUT)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user's; of others Hydra says the name
+        print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
         log.warning("%s; the same command goes on from here", interrupted)

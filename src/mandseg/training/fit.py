@@ -12,8 +12,10 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import StrategyRegistry
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
 from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
@@ -71,17 +73,23 @@ def fit(
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
     plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
-    trainer: L.Trainer = make({**settings, "precision": precision, "_partial_": True}, "trainer", trusted)(
-        max_epochs=segmenter.steps // data.steps_per_epoch,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(10, segmenter.steps),
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        logger=list(loggers),
-        callbacks=[best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
-        plugins=[checkpoints, *plugins],
-        default_root_dir=folder.parent,
-    )
+    arguments: dict[str, Any] = {
+        "max_epochs": segmenter.steps // data.steps_per_epoch,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": min(10, segmenter.steps),
+        "use_distributed_sampler": False,
+        "enable_model_summary": False,
+        "logger": list(loggers),
+        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        "plugins": [checkpoints, *plugins],
+        "default_root_dir": folder.parent,
+    }
+    try:
+        trainer: L.Trainer = make({**settings, "precision": precision, "_partial_": True}, "trainer", trusted)(
+            **arguments
+        )
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
     with last.interruption.waits():
         trainer.fit(segmenter, data, ckpt_path=last.file if last.file.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
@@ -90,12 +98,15 @@ def fit(
 
 
 def refuse_unknown(trainer: Mapping[str, Any]) -> None:
-    """Refuse settings of conf/trainer that Lightning's Trainer does not know.
+    """Refuse settings and strategies of conf/trainer that Lightning does not know.
 
     Raises:
         UserError: The first of them.
     """
-    known = inspect.signature(L.Trainer.__init__).parameters
+    known, strategy = inspect.signature(L.Trainer.__init__).parameters, trainer["strategy"]
+    strategies = ("auto", *StrategyRegistry.available_strategies())
+    if isinstance(strategy, str) and strategy not in strategies:
+        raise UserError(f"trainer.strategy={strategy}: expected one of {', '.join(strategies)}")
     for name, value in trainer.items():
         if name not in (*known, "_target_", "_convert_"):
             raise UserError(f"trainer.{name}={value}: Lightning's Trainer has no such argument")
