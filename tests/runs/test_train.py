@@ -161,6 +161,7 @@ def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
         (["method.loss._target_=monai.losses.Nope"], "method.loss._target_=monai.losses.Nope: cannot be found"),
         (["method.loss._target_=torch.nn.Linear"], "method.loss: torch.nn.Linear cannot be made: "),
         ([*L1, "+method.loss.reduction=none"], "method.loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
+        (["trainer.strategy=waltz"], "trainer.strategy=waltz: expected one of auto, "),
         (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
         (["patches.augmentation.transforms.0.p=2"], "patches: "),
         (["model.network.channels=[4]"], "model.network: monai.networks.nets.UNet cannot be made: "),

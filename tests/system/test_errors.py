@@ -30,7 +30,7 @@ def test_an_error_without_words_has_its_name():
 
 
 def test_advice_of_torch_is_left_out():
-    told = "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported\nCompile with `TORCH_USE_CUDA_DSA`"
+    told = "CUDA error: out of memory\nCUDA kernel errors might be asynchronous\nCompile with `TORCH_USE_CUDA_DSA`"
     assert reason(RuntimeError(told)) == "CUDA error: out of memory"
 
 

@@ -23,7 +23,10 @@ class Network(nn.Module):
         return self.extra(self.last(image))
 
 
-def refuse(network=None, loss=nn.functional.mse_loss, optimizer=partial(torch.optim.SGD, lr=0.1)) -> None:
+SGD = partial(torch.optim.SGD, lr=0.1)
+
+
+def refuse(network=None, loss=nn.functional.mse_loss, optimizer=SGD) -> None:
     window = SlidingWindow([16, 16, 16], 0.25)
     module = Segmenter(network or Network(), loss, optimizer, window, 10, 2, 0.01, 0.1, 0)
     refuse_misfit(module, "mine", 2, [8, 8, 8])
@@ -60,4 +63,4 @@ def test_a_loss_of_other_arguments_is_refused():
 
 def test_an_optimiser_of_other_arguments_is_refused():
     with pytest.raises(UserError, match=r"^optimizer: .*colour"):
-        refuse(optimizer=partial(torch.optim.SGD, lr=0.1, colour="red"))
+        refuse(optimizer=partial(SGD, colour="red"))

@@ -84,16 +84,21 @@ def fit(
         "plugins": [checkpoints, *plugins],
         "default_root_dir": folder.parent,
     }
-    try:
-        trainer: L.Trainer = make({**settings, "precision": precision, "_partial_": True}, "trainer", trusted)(
-            **arguments
-        )
-    except (TypeError, ValueError, MisconfigurationException) as error:
-        raise UserError(f"trainer: {one_line(error)}") from error
+    trainer = _make_trainer({**settings, "precision": precision}, trusted, arguments)
     with last.interruption.waits():
         trainer.fit(segmenter, data, ckpt_path=last.file if last.file.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
         raise RuntimeError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
+    return trainer
+
+
+def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments: Mapping[str, Any]) -> L.Trainer:
+    """Lightning's trainer; what it refuses is wrong input."""
+    make_trainer = make({**settings, "_partial_": True}, "trainer", trusted)
+    try:
+        trainer: L.Trainer = make_trainer(**arguments)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
     return trainer
 
 
