@@ -63,8 +63,13 @@ class CheckedGrid(Sweeper):
             UserError: Something is wrong with one of the cells; none has run.
         """
         from mandseg.runs.launchers.grid import check_grid
+        from mandseg.runs.settings.expectations import optional, whole
+        from mandseg.runs.settings.typed_text import quoted
+        from mandseg.system.errors import UserError
 
-        axes = [f"{key}={value}" for key, value in self.params.items()]
+        if not (expected := optional(whole(1))).holds(self.max_batch_size):
+            raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")
+        axes = [quoted(f"{key}={value}") for key, value in self.params.items()]
         cells = check_grid(self.settings, self.context, [*axes, *arguments])
         if isinstance(self.starter, _CellLauncher):
             self.starter.cells = {cell.overrides: cell for cell in cells}

@@ -290,6 +290,9 @@ def test_an_optuna_search_maximises_the_validation_dice(tmp_path, small):
     done = train(tmp_path, "-m", *small, *search, "optimizer.lr=interval(0.0001,0.01)")
     assert done.returncode == 0, done.stderr
     assert states(tmp_path) == ["done", "done"]
+    rows = (tmp_path / "outputs" / "s" / "grid.csv").read_text().splitlines()[1:]
+    runs = [file.parent.name for file in tmp_path.glob("outputs/s/*/run.json")]
+    assert sorted(row.split(",")[0] for row in rows) == sorted(runs)
     found = OmegaConf.load(tmp_path / "outputs" / "s" / "optimization_results.yaml")
     curves = [validation_dice(file.parent) for file in tmp_path.glob("outputs/s/*/run.json")]
     assert found.best_value == max(curves)

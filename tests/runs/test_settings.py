@@ -174,6 +174,7 @@ def _is_refused(ask, cfg) -> bool:
         (["model=unett"], "unett"),
         (["study=null"], "study=null: expected the name of a folder"),
         (["data=folder"], "data.manifest"),
+        (["-m", "seed=0,1", "hydra.sweeper.max_batch_size=-1"], "hydra.sweeper.max_batch_size=-1: expected a whole"),
     ],
 )
 def test_a_wrong_setting_is_refused_before_anything_is_made(monkeypatch, capsys, tmp_path, words, line):
