@@ -29,7 +29,7 @@ HYDRA_OWN = ("hydra.*", "hydra_plugins.*", "mandseg.*", "logging.StreamHandler",
 CHECKED = "_execution_whitelist_"  # Hydra 1.4
 
 
-def make(node: Any, name: str, trusted_packages: Sequence[str] = (), **arguments: Any) -> Any:
+def make(node: Any, name: str = "config", trusted_packages: Sequence[str] = (), **arguments: Any) -> Any:
     """Make the object that a node of a config describes, with the nodes inside it.
 
     Args:
