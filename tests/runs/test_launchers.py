@@ -215,7 +215,7 @@ def test_a_grid_file_that_is_none_is_refused_before_a_run_starts(monkeypatch, ca
     file.parent.mkdir(parents=True)
     file.write_bytes(content)
     for words in ([], ["-m", "seed=0,1"]):
-        line = refused(monkeypatch, capsys, tmp_path, "tracking=none", *words)
+        line = refused(monkeypatch, capsys, tmp_path, *words, "tracking=none")
         assert line.startswith("outputs/phantom/grid.csv: cannot be read as a list of runs")
 
 
