@@ -197,7 +197,7 @@ def test_a_tilt_in_the_header_alone_is_refused(hu: np.ndarray, tmp_path: Path) -
         ("ImagePositionPatient", ["nan", -30, 45], "ImagePositionPatient is nan, -30, 45, expected finite numbers"),
         ("ImagePositionPatient", [-20, 45], "ImagePositionPatient has 2 values, expected 3"),
         ("ImagePositionPatient", None, "ImagePositionPatient has 0 values, expected 3"),
-        ("ImagePositionPatient", [-12, -30, 45], "a slice lies at (-12, -30, 45) mm, (-20, -30, 45) mm would line up"),
+        ("ImagePositionPatient", [-12, -30, 45], "a slice lies at (-12, -30, 45) mm, expected at (-20, -30, 45) mm"),
         ("PixelSpacing", [0, 1], "PixelSpacing is 0, 1 mm, expected more than 0"),
         ("RescaleSlope", 0, "RescaleSlope is 0, expected another number"),
         ("RescaleIntercept", None, "RescaleIntercept has 0 values, expected 1"),

@@ -25,7 +25,8 @@ def read_ct(series: Series) -> Volume:
         UserError: A slice's pixels are missing, damaged or in a compression that nothing here reads.
     """
     hu = np.empty(series.geometry.shape, np.int16)
-    path, stored, dataset = Path(), np.empty(0), Dataset()
+    path, dataset = Path(), Dataset()
+    stored: npt.NDArray[np.generic] = np.empty(0)
     with quietly():
         for number, plane in enumerate(series.planes):
             if plane.path != path:

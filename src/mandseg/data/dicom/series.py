@@ -67,7 +67,7 @@ class Series:
         return self.geometry.spacing_mm[2]
 
     def to_index(self, points_lps_mm: Points) -> Points:
-        """Turn DICOM's patient coordinates, (N, 3) in mm, into voxel indices (column, row, slice); centres are whole."""
+        """Turn DICOM's patient coordinates, (N, 3) in mm, into voxel indices (column, row, slice)."""
         inverse = np.linalg.inv(self._lps)
         return np.asarray(points_lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
 
@@ -107,11 +107,11 @@ def read_planes(path: Path) -> list[Plane]:
 
 
 def frame_group(dataset: Dataset, frame: int, name: str) -> Dataset:
-    """Give a functional group of an enhanced image: the frame's own, or the one that all frames share; empty if none."""
+    """Give a functional group of an enhanced image: the frame's own, or the one of all frames; empty if none."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for groups in (dataset.PerFrameFunctionalGroupsSequence[frame], shared[0]):
         if group := groups.get(name):
-            return group[0]
+            return Dataset(group[0])
     return Dataset()
 
 
@@ -223,19 +223,14 @@ def _refuse_shifted(positions_mm: Points, step: npt.NDArray[np.float64]) -> None
     off_mm = np.linalg.norm(positions_mm - expected, axis=1)
     if off_mm.max() > OFF_GRID * np.linalg.norm(step):
         worst = int(off_mm.argmax())
-        raise UserError(
-            f"a slice lies at {_show(positions_mm[worst])} mm, {_show(expected[worst])} mm would line up with the others"
-        )
+        raise UserError(f"a slice lies at {_show(positions_mm[worst])} mm, expected at {_show(expected[worst])} mm")
 
 
 def _notes(planes: Sequence[Plane], n_localizers: int) -> tuple[str, ...]:
     notes = [f"{n_localizers} localizer images of the series left out"] if n_localizers else []
     position = planes[0].patient_position
     expected = ORIENTATIONS.get(position)
-    if (
-        expected
-        and np.dot(expected[:3], planes[0].orientation[:3]) + np.dot(expected[3:], planes[0].orientation[3:]) < 1
-    ):
+    if expected and np.dot(expected, planes[0].orientation) < 1:  # 2 where both directions agree
         notes.append(
             f"WARNING: PatientPosition {position} does not fit the orientation {_show(planes[0].orientation)}, "
             "which was believed"
