@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
 from dicom_files import Ids, ct_slices, save
-from mandseg.data.dicom.dataset import quietly
+from mandseg.data.dicom.dataset import reading
 from mandseg.data.dicom.pixels import read_ct
 from mandseg.data.dicom.series import CT_CLASSES, Series, arrange, read_planes
 from mandseg.data.volume import to_canonical
@@ -209,7 +209,7 @@ def test_one_odd_slice_is_refused_with_both_values(
     keyword: str, value: object, message: str, hu: np.ndarray, tmp_path: Path
 ) -> None:
     slices = ct_slices(hu)
-    with quietly():
+    with reading():
         setattr(slices[2], keyword, value)
     assert refusal(slices, tmp_path).startswith(message)
 

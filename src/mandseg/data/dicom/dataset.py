@@ -44,15 +44,24 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 @contextmanager
-def quietly() -> Iterator[None]:
-    """Keep pydicom from warning about values that break the standard: its warnings quote them."""
+def reading() -> Iterator[None]:
+    """Look at what pydicom gives: no warning quotes a value, and whatever broken bytes provoke becomes one line.
+
+    Raises:
+        UserError: The block fails in any way.
+    """
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
-        yield
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # values are converted when they are looked at, and fail in as many ways
+            raise UserError(DAMAGED) from error
 
 
 def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
-    """Read a file without its pixels; call it, and look at what it gives, inside ``quietly``.
+    """Read a file without its pixels; call it, and look at what it gives, inside ``reading``.
 
     Args:
         path: The file.
@@ -117,7 +126,7 @@ class _Watched(io.BytesIO):
 
 
 def _read(path: Path, file: Path | io.BytesIO, **options: object) -> Dataset:
-    try:
+    with reading():
         dataset = pydicom.dcmread(file, force=_has_no_preamble(path), **options)  # type: ignore[arg-type]
         if not dataset.get("SOPClassUID") and "DirectoryRecordSequence" not in dataset:
             raise UserError(DAMAGED)
@@ -126,11 +135,7 @@ def _read(path: Path, file: Path | io.BytesIO, **options: object) -> Dataset:
             dataset.file_meta.TransferSyntaxUID = (
                 ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
             )
-    except UserError:
-        raise
-    except Exception as error:  # pydicom passes on whatever struct, zlib or a codec raise on broken bytes
-        raise UserError(DAMAGED) from error
-    return dataset
+        return dataset
 
 
 def _has_no_preamble(path: Path) -> bool:

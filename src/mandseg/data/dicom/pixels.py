@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mandseg.data.dicom.dataset import numbers, quietly, read_dataset, text
+from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import ENHANCED, Series, frame_group
 from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
@@ -27,7 +27,7 @@ def read_ct(series: Series) -> Volume:
     hu = np.empty(series.geometry.shape, np.int16)
     path, dataset = Path(), Dataset()
     stored: npt.NDArray[np.generic] = np.empty(0)
-    with quietly():
+    with reading():
         for number, plane in enumerate(series.planes):
             if plane.path != path:
                 path, dataset = plane.path, read_dataset(plane.path)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mandseg.data.dicom.dataset import numbers, quietly, read_header, text
+from mandseg.data.dicom.dataset import numbers, read_header, reading, text
 from mandseg.data.volume import LPS_TO_RAS, Affine, Geometry
 from mandseg.system.errors import UserError
 
@@ -86,24 +86,36 @@ def read_planes(path: Path) -> list[Plane]:
     Raises:
         UserError: The file is damaged, or says nowhere where an image lies.
     """
-    with quietly():
-        dataset = read_header(path)
-        if dataset.SOPClassUID not in ENHANCED:
-            return [_plane(path, 0, dataset, dataset, dataset, dataset)]
-        frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
-        if not frames:
-            raise UserError("an enhanced image has no PerFrameFunctionalGroupsSequence, expected one item a frame")
-        return [
-            _plane(
-                path,
-                number,
-                dataset,
-                frame_group(dataset, number, "PlanePositionSequence"),
-                frame_group(dataset, number, "PlaneOrientationSequence"),
-                frame_group(dataset, number, "PixelMeasuresSequence"),
-            )
-            for number in range(len(frames))
-        ]
+    with reading():
+        return planes_of(path, read_header(path))
+
+
+def planes_of(path: Path, dataset: Dataset) -> list[Plane]:
+    """Find where the images of a CT lie; call it inside ``reading``.
+
+    Args:
+        path: Where the pixels can be read later.
+        dataset: The file's header.
+
+    Raises:
+        UserError: It says nowhere where an image lies.
+    """
+    if dataset.SOPClassUID not in ENHANCED:
+        return [_plane(path, 0, dataset, dataset, dataset, dataset)]
+    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    if not frames:
+        raise UserError("an enhanced image has no PerFrameFunctionalGroupsSequence, expected one item a frame")
+    return [
+        _plane(
+            path,
+            number,
+            dataset,
+            frame_group(dataset, number, "PlanePositionSequence"),
+            frame_group(dataset, number, "PlaneOrientationSequence"),
+            frame_group(dataset, number, "PixelMeasuresSequence"),
+        )
+        for number in range(len(frames))
+    ]
 
 
 def frame_group(dataset: Dataset, frame: int, name: str) -> Dataset:

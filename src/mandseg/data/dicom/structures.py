@@ -1,6 +1,6 @@
 """RTSTRUCT files in, ROIs with their contours out, in DICOM's patient coordinates."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mandseg.data.dicom.dataset import quietly, read_dataset, text
+from mandseg.data.dicom.dataset import read_dataset, reading, text
 from mandseg.data.dicom.series import Points
 from mandseg.system.errors import UserError
 
@@ -46,9 +46,10 @@ class StructureSet:
     name: str
     series_description: str
     operators: str
-    series_uids: tuple[str, ...]
+    patient: str
     frame_of_reference_uids: tuple[str, ...]
-    image_uids: tuple[str, ...]
+    image_uids: Mapping[str, tuple[str, ...]]
+    """The series that it refers to -> the images of it that it names."""
     rois: tuple[Roi, ...]
 
     @property
@@ -68,12 +69,8 @@ def read_structure_set(path: Path, contours: bool = True) -> StructureSet:
     Raises:
         UserError: The file is damaged or truncated, a contour's points are no finite numbers.
     """
-    with quietly():
-        dataset = read_dataset(path)
-        try:
-            return _structure_set(path, dataset, contours)
-        except (AttributeError, TypeError, ValueError, KeyError) as error:
-            raise UserError("a structure set holds values of the wrong kind, the file is damaged") from error
+    with reading():
+        return _structure_set(path, read_dataset(path), contours)
 
 
 def _structure_set(path: Path, dataset: Dataset, contours: bool) -> StructureSet:
@@ -99,9 +96,9 @@ def _structure_set(path: Path, dataset: Dataset, contours: bool) -> StructureSet
         name=text(dataset, "StructureSetName"),
         series_description=text(dataset, "SeriesDescription"),
         operators=text(dataset, "OperatorsName"),
-        series_uids=_unique(text(one, "SeriesInstanceUID") for one in series),
+        patient=text(dataset, "PatientID"),
         frame_of_reference_uids=_unique(text(frame, "FrameOfReferenceUID") for frame in frames),
-        image_uids=_unique(uid for one in series for uid in _image_uids(one)),
+        image_uids={text(one, "SeriesInstanceUID"): _image_uids(one) for one in series},
         rois=tuple(rois),
     )
 
