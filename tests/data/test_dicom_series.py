@@ -215,7 +215,7 @@ def test_one_odd_slice_is_refused_with_both_values(
 
 
 def test_one_slice_alone_is_refused(hu: np.ndarray, tmp_path: Path) -> None:
-    assert refusal(ct_slices(hu)[:1], tmp_path) == "the series has 1 slices, expected at least 2"
+    assert refusal(ct_slices(hu)[:1], tmp_path) == "the series has 1 slice, expected at least 2"
 
 
 def test_a_localizer_in_the_series_is_left_out_and_noted(hu: np.ndarray, tmp_path: Path) -> None:

@@ -46,6 +46,8 @@ class Scan:
     records: tuple[Record, ...]
     structure_sets: tuple[StructureSet, ...] = ()
     doses: tuple[Record, ...] = ()
+    problem: str = ""
+    """What is wrong with the patient's other files, so that this series may lack something."""
 
     @property
     def uid(self) -> str:
@@ -61,6 +63,15 @@ class Scan:
     def patient(self) -> str:
         """Whom it belongs to."""
         return self.records[0].patient
+
+    def refuse_problem(self) -> None:
+        """Refuse a series that may lack something.
+
+        Raises:
+            UserError: One of the patient's files cannot be read, or its structure sets have another CT.
+        """
+        if self.problem:
+            raise UserError(self.problem)
 
     def series(self) -> Series:
         """Sort the slices.
@@ -85,7 +96,7 @@ class Archive:
     orphans: tuple[tuple[Record, str], ...]  # structure sets without a CT, and why
     doses: tuple[Record, ...]
     others: tuple[Record, ...]
-    damaged: tuple[Record, ...]
+    damaged: tuple[Record, ...]  # of a patient where the other files of its folder are one patient's
     n_foreign: int
 
 
@@ -115,13 +126,17 @@ def read_archive(source: Path) -> Archive:
             orphans.append((record, why))
         else:
             sets[number].append(record.structure_set)
-    scans = tuple(
-        Scan(tuple(group), tuple(sets[number]), tuple(_same_frame(by_kind[DOSE], group[0])))
-        for number, group in enumerate(groups)
-    )
+    owners = _owners(records)
+    damaged = [_owned(record, owners[record.path.parent]) for record in by_kind[DAMAGED]]
+    scans = []
+    for number, group in enumerate(groups):
+        problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
+        doses = tuple(_same_frame(by_kind[DOSE], group[0]))
+        scans.append(Scan(tuple(group), tuple(sets[number]), doses, problem))
     used = {record.path for scan in scans for record in scan.doses}
     unused = tuple(record for record in by_kind[DOSE] if record.path not in used)
-    return Archive(scans, tuple(orphans), unused, tuple(by_kind[OTHER]), tuple(by_kind[DAMAGED]), len(by_kind[FOREIGN]))
+    others = tuple(by_kind[OTHER])
+    return Archive(tuple(scans), tuple(orphans), unused, others, tuple(damaged), len(by_kind[FOREIGN]))
 
 
 def read_record(path: Path) -> Record:
@@ -195,6 +210,29 @@ def _home(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | Non
         return candidates[0], ""
     what = "series that it refers to" if named else "series in its frame of reference"
     return None, f"the structure set has {len(candidates)} CT {what}, expected 1"
+
+
+def _owners(records: Iterable[Record]) -> dict[Path, set[str]]:
+    """Find the patients who have files in each folder."""
+    owners: dict[Path, set[str]] = defaultdict(set)
+    for record in records:
+        if record.kind not in (DAMAGED, FOREIGN):
+            owners[record.path.parent].add(record.patient)
+    return owners
+
+
+def _owned(record: Record, owners: set[str]) -> Record:
+    return replace(record, patient=next(iter(owners))) if len(owners) == 1 else record
+
+
+def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]], damaged: Iterable[Record]) -> str:
+    """Say what a patient's other files are short of: one is damaged, or the only structure sets have another CT."""
+    if own := [record for record in damaged if record.patient == patient]:
+        return f"{len(own)} files beside the patient's {own[0].problem}"
+    for record, why in orphans:
+        if record.patient == patient and (record.problem or not has_sets):
+            return why
+    return ""
 
 
 def _same_frame(doses: Iterable[Record], ct: Record) -> list[Record]:

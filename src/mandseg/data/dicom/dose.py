@@ -4,9 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from pydicom.dataset import Dataset
-from scipy import ndimage
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE, Series
@@ -55,13 +53,9 @@ def on_ct(dose: Dose, series: Series) -> Volume:
     Returns:
         float32 (columns, rows, slices), Gy.
     """
-    shape, affine = series.geometry.shape, series.geometry.affine
-    to_dose = np.linalg.inv(dose.volume.affine) @ affine
-    array: npt.NDArray[np.generic] = dose.volume.array
-    values = ndimage.affine_transform(
-        array, to_dose[:3, :3], to_dose[:3, 3], output_shape=shape, order=1, output=np.float32, mode="constant"
-    )
-    return Volume(values, affine)
+    from mandseg.data.preprocessing import resample_onto  # brings torch: only for exports with doses
+
+    return Volume(resample_onto(dose.volume, series.geometry, fill=0), series.geometry.affine)
 
 
 def _affine(dataset: Dataset, n_frames: int) -> Affine:
@@ -69,10 +63,8 @@ def _affine(dataset: Dataset, n_frames: int) -> Affine:
     position = np.array(numbers(dataset, "ImagePositionPatient", 3))
     orientation = np.array(numbers(dataset, "ImageOrientationPatient", 6))
     along_row, along_column = orientation[:3], orientation[3:]
-    if (
-        abs(along_row @ along_column) > UNIT_TOLERANCE
-        or np.abs(np.linalg.norm([along_row, along_column], axis=1) - 1).max() > UNIT_TOLERANCE
-    ):
+    lengths = np.linalg.norm([along_row, along_column], axis=1)
+    if abs(along_row @ along_column) > UNIT_TOLERANCE or np.abs(lengths - 1).max() > UNIT_TOLERANCE:
         raise UserError("ImageOrientationPatient of the dose is no pair of unit vectors at a right angle")
     between_rows, between_columns = numbers(dataset, "PixelSpacing", 2)
     offsets = np.array(numbers(dataset, "GridFrameOffsetVector", n_frames))
@@ -80,8 +72,9 @@ def _affine(dataset: Dataset, n_frames: int) -> Affine:
     step = float(steps.mean()) if n_frames > 1 else 1.0
     if n_frames > 1 and (step == 0 or np.abs(steps - step).max() > OFF_GRID * abs(step)):
         raise UserError(f"the dose's frames lie {steps.min():.4g} to {steps.max():.4g} mm apart, expected one spacing")
-    normal = np.cross(along_row, along_column)
+    counted = n_frames < 2 or offsets[0] == 0  # otherwise they are positions along the patient's z axis
+    stacked = np.cross(along_row, along_column) if counted else np.array([0.0, 0.0, 1.0])
     affine = np.eye(4)
-    affine[:3, :3] = np.column_stack([along_row * between_columns, along_column * between_rows, normal * step])
+    affine[:3, :3] = np.column_stack([along_row * between_columns, along_column * between_rows, stacked * step])
     affine[:3, 3] = position
     return np.asarray(LPS_TO_RAS @ affine)

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from mandseg.data.dicom.structures import CLOSED, Roi, StructureSet
-from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary
+from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary, plain
 from mandseg.system.errors import UserError
 
 REFUSE, MERGE, FIRST = "refuse", "merge", "first"
@@ -92,10 +92,10 @@ class Selection:
         return holding[0]
 
     def _named(self, structure_set: StructureSet, wanted: Sequence[str]) -> list[tuple[Roi, str]]:
-        """List the ROIs whose names mean a structure, in the order of its names, each with the part that it is."""
+        """List the ROIs whose names mean a structure, each with the part that it is: those called as said first."""
         found: dict[int, tuple[Roi, str]] = {}
         for name in wanted:
-            for roi in structure_set.rois:
+            for roi in sorted(structure_set.rois, key=lambda roi, name=name: plain(roi.name) != plain(name)):
                 if part := self.vocabulary.part(name, roi.name):
                     found.setdefault(roi.number, (roi, part))
         return list(found.values())

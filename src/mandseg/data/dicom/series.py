@@ -138,7 +138,7 @@ def arrange(
     """
     images = [plane for plane in planes if not plane.localizer]
     if len(images) < 2:
-        raise UserError(f"the series has {len(images)} slices, expected at least 2")
+        raise UserError(f"the series has {len(images)} slice, expected at least 2")
     _refuse_different(images)
     along_row, along_column = _directions(images[0])
     normal = np.cross(along_row, along_column)
