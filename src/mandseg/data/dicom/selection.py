@@ -95,7 +95,8 @@ class Selection:
         """List the ROIs whose names mean a structure, each with the part that it is: those called as said first."""
         found: dict[int, tuple[Roi, str]] = {}
         for name in wanted:
-            for roi in sorted(structure_set.rois, key=lambda roi, name=name: plain(roi.name) != plain(name)):
+            called_so = [roi for roi in structure_set.rois if plain(roi.name) == plain(name)]
+            for roi in [*called_so, *structure_set.rois]:
                 if part := self.vocabulary.part(name, roi.name):
                     found.setdefault(roi.number, (roi, part))
         return list(found.values())

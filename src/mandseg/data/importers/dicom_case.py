@@ -212,7 +212,9 @@ def _rows(
             left_out = "left out: not asked for" if outcome == IMPORTED else outcome
             rows.append(Row(patient, "ROI", uid, names.roi(roi.name), 1, roles or left_out))
     for record in scan.doses:
-        done = IMPORTED if record.sop_uid == dose.sop_uid else dose.note.replace("no dose", "left out") or outcome
+        done = dose.note.replace("no dose", "left out") or outcome
+        if dose.sop_uid and dose.sop_uid != record.sop_uid:
+            done = "left out: another dose was taken"
         rows.append(Row(patient, "dose", names.object(record.sop_uid), "", 1, done))
     return tuple(rows)
 
