@@ -139,6 +139,18 @@ def read_archive(source: Path) -> Archive:
     return Archive(tuple(scans), tuple(orphans), unused, others, tuple(damaged), len(by_kind[FOREIGN]))
 
 
+def read_series(source: Path) -> Series:
+    """Read where the slices of the only CT series below a folder lie.
+
+    Raises:
+        UserError: There is no CT series or more than one, or its slices make no regular grid.
+    """
+    scans = read_archive(source).scans
+    if len(scans) != 1:
+        raise UserError(f"{source}: {len(scans)} CT series, expected 1")
+    return scans[0].series()
+
+
 def read_record(path: Path) -> Record:
     """Read what a file is; what cannot be read becomes a record that says so."""
     try:
