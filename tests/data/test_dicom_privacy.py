@@ -182,6 +182,21 @@ def test_the_linking_table_lies_where_told_names_every_patient_and_is_private(pl
     assert {row["pseudonym"] for row in rows if row["kind"] == "annotator"} == {case.annotator}
 
 
+def test_a_linking_table_keeps_earlier_links_and_no_other_file_is_overwritten(
+    planted: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    link = tmp_path / "link.csv"
+    options = ("--reference", f"{SECRET}1", "--all-in", "test", "--linking-table", link)
+    link.write_text("kind,pseudonym,identity\npatient,p1,earlier\n")
+    run("prepare", "dicom", planted, tmp_path / "cohort", *options)
+    assert "patient,p1,earlier" in link.read_text()
+    assert len(link.read_text().splitlines()) > 10
+    link.write_text("my thesis")
+    assert run("prepare", "dicom", planted, tmp_path / "again", *options) == 2
+    assert link.read_text() == "my thesis"
+    assert "is no linking table" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(("option", "what"), [("--key", "the key"), ("--linking-table", "the linking table")])
 def test_no_secret_may_lie_in_the_cohort(option: str, what: str, planted: Path, tmp_path: Path, capfd: Capture) -> None:
     dest = tmp_path / "cohort"

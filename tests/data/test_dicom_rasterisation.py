@@ -138,6 +138,13 @@ def test_a_contour_that_is_there_twice_counts_once(series: Series) -> None:
     assert found.notes == ("1 contours are copies of others and were left out",)
 
 
+def test_contours_that_overlap_in_part_are_warned_of(series: Series) -> None:
+    """Squares of 11 x 11 voxels that share 5 x 11: those are outside."""
+    found = rasterise(roi(square(5.5, 45), square(5.5, 45, (6, 0))), series)
+    assert found.mask.sum() == 121 + 121 - 2 * 55
+    assert found.notes == ("WARNING: contours overlap in part on 1 slices: the overlap is outside",)
+
+
 # Slices ---------------------------------------------------------------------------------------------------------------
 
 

@@ -103,7 +103,9 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     """
     try:
         value = dataset.get(keyword)
-        values = [] if value is None else [float(part) for part in (value if isinstance(value, Sequence) else [value])]
+        parts = value.split("\\") if isinstance(value, str) else value
+        parts = parts if isinstance(parts, Sequence) and not isinstance(parts, bytes) else [parts]
+        values = [] if value is None else [float(part) for part in parts]
     except (TypeError, ValueError):
         raise UserError(f"{keyword} holds no number, expected {count}") from None
     if len(values) != count:

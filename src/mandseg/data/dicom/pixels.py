@@ -61,7 +61,10 @@ def _decompressed(path: Path, dataset: Dataset) -> npt.NDArray[np.generic]:
     reader.SetFileName(str(path))
     values = sitk.GetArrayFromImage(reader.Execute())
     slope, intercept = _rescale(dataset, 0)
-    return np.asarray((values - intercept) / slope)
+    n_frames = len(dataset.PerFrameFunctionalGroupsSequence) if dataset.SOPClassUID in ENHANCED else 1
+    if any(_rescale(dataset, frame) != (slope, intercept) for frame in range(n_frames)):
+        raise UserError("compressed frames differ in slope or intercept, expected the same for all")
+    return np.asarray(np.rint((values - intercept) / slope))
 
 
 def _to_hu(stored: npt.NDArray[np.generic], dataset: Dataset, frame: int) -> npt.NDArray[np.int16]:

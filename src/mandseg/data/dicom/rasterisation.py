@@ -59,7 +59,7 @@ def rasterise(roi: Roi, series: Series) -> Rasterised:
     chosen = _nearest_planes(planes, mask.shape[2])
     for number, plane in chosen.items():
         mask[:, :, number] = fill(plane.outlines, mask.shape[:2])
-    notes += _notes(planes, chosen, series) + _contradictions(closed, series)
+    notes += _notes(planes, chosen, series) + _crossings(chosen, mask.shape[:2]) + _contradictions(closed, series)
     if not mask.any():
         raise UserError(f"has {len(closed)} contours, but none goes round the centre of a voxel")
     return Rasterised(mask, tuple(notes))
@@ -165,6 +165,19 @@ def _notes(planes: Sequence[_Plane], chosen: dict[int, _Plane], series: Series) 
     if gaps := (numbers[-1] - numbers[0] + 1 - len(numbers)) if numbers else 0:
         notes.append(f"WARNING: {gaps} slices between contoured ones have no contour")
     return notes
+
+
+def _crossings(chosen: dict[int, _Plane], shape: Sequence[int]) -> list[str]:
+    """Find contours that overlap in part: where they do, the even-odd rule leaves a hole."""
+    n_slices = 0
+    for plane in chosen.values():
+        if len(plane.outlines) < 2:
+            continue
+        filled = np.array([fill([outline], shape).ravel() for outline in plane.outlines])
+        filled = filled[:, filled.any(axis=0)].astype(np.float32)
+        shared, sizes = filled @ filled.T, filled.sum(axis=1)
+        n_slices += bool(((shared > 0) & (shared < np.minimum.outer(sizes, sizes))).any())
+    return [f"WARNING: contours overlap in part on {n_slices} slices: the overlap is outside"] if n_slices else []
 
 
 def _contradictions(contours: Sequence[Contour], series: Series) -> list[str]:

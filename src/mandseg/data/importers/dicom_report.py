@@ -6,7 +6,7 @@ user said them; any other may hold a person's name. The linking table holds ever
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -98,8 +98,12 @@ def left_over_rows(archive: Archive, names: Names) -> list[Row]:
 
 
 def write_linking_table(path: Path, archive: Archive, names: Names, source: Path) -> None:
-    """Write who is behind each pseudonym, readable by its owner alone."""
-    links: dict[tuple[str, str, str], None] = {}
+    """Write who is behind each pseudonym, readable by its owner alone; what the table says already stays in it.
+
+    Raises:
+        UserError: The file is there and is no linking table.
+    """
+    links = _read_links(path)
 
     def link(kind: str, pseudonym: str, *identity: str) -> None:
         links[kind, pseudonym, " | ".join(part for part in identity if part)] = None
@@ -140,7 +144,21 @@ def refuse_public_place(path: Path, dest: Path, what: str) -> None:
         raise UserError(f"{path}: {what} would lie in the cohort {dest}, expected a place outside it")
 
 
-def _write_private(path: Path, links: dict[tuple[str, str, str], None]) -> None:
+def _read_links(path: Path) -> dict[tuple[str, ...], None]:
+    """Read the links of earlier imports; none where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = [tuple(row) for row in csv.reader(file)] or [()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        header, rows = (), []
+    if header != LINK_COLUMNS:
+        raise UserError(f"{path}: is there and is no linking table, expected the columns {', '.join(LINK_COLUMNS)}")
+    return dict.fromkeys(rows)
+
+
+def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LINK_COLUMNS)
