@@ -245,6 +245,16 @@ def test_a_structure_set_gives_the_same_mask_with_and_without_image_uids(
     np.testing.assert_array_equal(rasterise(read.rois[1], series).mask, rasterise(roi(*contours), series).mask)
 
 
+def test_contours_too_long_for_their_vr_are_read(tmp_path: Path) -> None:
+    slices = ct_slices(np.zeros((4, 4, 3), np.int16))
+    points = circle(200, 40)
+    write_structure_set(tmp_path / "RS.dcm", slices, {"Body": [points], "Mandible": [square(5, 40)]})
+    body, mandible = read_structure_set(tmp_path / "RS.dcm").rois
+    np.testing.assert_allclose(body.contours[0].points, points, atol=1e-4)
+    body, mandible = read_structure_set(tmp_path / "RS.dcm", only={2}).rois
+    assert (len(body.contours), len(mandible.contours)) == (0, 1)
+
+
 def test_a_structure_set_cut_off_anywhere_is_refused_or_has_lost_no_contour(tmp_path: Path) -> None:
     slices = ct_slices(np.zeros((4, 4, 3), np.int16))
     path = tmp_path / "RS.dcm"

@@ -172,7 +172,7 @@ def _record(path: Path) -> Record:
             if record.kind == CT:
                 return replace(record, planes=tuple(planes_of(path, dataset)))
         if record.kind == STRUCTURES:
-            return replace(record, structure_set=read_structure_set(path, contours=False))
+            return replace(record, structure_set=read_structure_set(path, only=()))
     except UserError as error:
         return replace(record, problem=error.problems[0])
     return record

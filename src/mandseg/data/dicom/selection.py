@@ -56,6 +56,10 @@ class Selection:
         named = [one for one in sets if matches(self.noisy, one, source)]
         return self._only(named, self.noisy_structures or self.structures, "--noisy")
 
+    def candidates(self, structure_set: StructureSet, wanted: Sequence[str]) -> set[int]:
+        """Give the numbers of the ROIs whose names mean a structure."""
+        return {roi.number for roi, _ in self._named(structure_set, wanted)}
+
     def rois(self, structure_set: StructureSet, wanted: Sequence[str]) -> tuple[Roi, ...]:
         """Choose the ROIs that are a structure: one, two halves, or what ``several`` says.
 

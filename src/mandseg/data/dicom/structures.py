@@ -1,6 +1,6 @@
 """RTSTRUCT files in, ROIs with their contours out, in DICOM's patient coordinates."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,21 +59,21 @@ class StructureSet:
         return self.operators or "\\".join(interpreters)
 
 
-def read_structure_set(path: Path, contours: bool = True) -> StructureSet:
+def read_structure_set(path: Path, only: Collection[int] | None = None) -> StructureSet:
     """Read an RTSTRUCT file.
 
     Args:
         path: The file.
-        contours: Read the points too; without, every ROI comes without contours.
+        only: Numbers of the ROIs whose contours are wanted, the others come without; by default all.
 
     Raises:
         UserError: The file is damaged or truncated, a contour's points are no finite numbers.
     """
     with reading():
-        return _structure_set(path, read_dataset(path), contours)
+        return _structure_set(path, read_dataset(path), only)
 
 
-def _structure_set(path: Path, dataset: Dataset, contours: bool) -> StructureSet:
+def _structure_set(path: Path, dataset: Dataset, only: Collection[int] | None) -> StructureSet:
     frames = _items(dataset, "ReferencedFrameOfReferenceSequence")
     studies = [study for frame in frames for study in _items(frame, "RTReferencedStudySequence")]
     series = [one for study in studies for one in _items(study, "RTReferencedSeriesSequence")]
@@ -86,7 +86,8 @@ def _structure_set(path: Path, dataset: Dataset, contours: bool) -> StructureSet
     rois = []
     for item in _items(dataset, "StructureSetROISequence"):
         number = int(item.ROINumber)
-        points = _contours(drawn[number]) if contours and number in drawn else ()
+        wanted = number in drawn and (only is None or number in only)
+        points = _contours(drawn[number]) if wanted else ()
         frame = text(item, "ReferencedFrameOfReferenceUID")
         rois.append(Roi(number, text(item, "ROIName"), frame, interpreters.get(number, ""), points))
     return StructureSet(
@@ -111,7 +112,10 @@ def _contours(drawn: Dataset) -> tuple[Contour, ...]:
 
 
 def _points(item: Dataset) -> npt.NDArray[np.float64]:
-    values = np.array(item.get("ContourData") or [], float).ravel()
+    stored = item.get("ContourData") or []
+    if isinstance(stored, bytes):  # more than 64 KiB, written by way of the VR UN
+        stored = stored.decode("ascii").strip(" \0").split("\\")
+    values = np.array(stored, float).ravel()
     if values.size % 3:
         raise UserError(f"a contour has {values.size} coordinates, expected three a point")
     if not np.isfinite(values).all():

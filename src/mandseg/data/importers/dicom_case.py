@@ -102,7 +102,7 @@ def _label(scan: Scan, series: Series, chosen: StructureSet, wanted: Sequence[st
         Absent: It holds no such ROI.
         UserError: It refers to images that are not there, or its contours make no mask.
     """
-    structure_set = read_structure_set(chosen.path)
+    structure_set = read_structure_set(chosen.path, selection.candidates(chosen, wanted))
     rois = selection.rois(structure_set, wanted)
     _refuse_missing_images(scan, structure_set, rois)
     mask = np.zeros(series.geometry.shape, bool)
