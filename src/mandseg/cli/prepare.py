@@ -234,7 +234,10 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 def _show(result: "Imported") -> None:
     """Say what was written, what was assumed and what was left out."""
-    for line in [*result.notes, *result.skipped]:
+    from mandseg.data.identities import identity_warnings
+
+    warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
+    for line in [*result.notes, *result.skipped, *warnings]:
         print(line, file=sys.stderr)
     counts: dict[str, int] = {}
     for case in result.cohort.cases:
