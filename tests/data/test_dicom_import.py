@@ -226,6 +226,15 @@ def test_splits_are_drawn_by_patient(export: Path) -> None:
     assert sorted(case.split for case in cohort_of(export).cases) == ["test", "train", "train", "train", "val"]
 
 
+def test_too_few_patients_for_splits_are_all_in_test_unless_shares_were_said(export: Path, capsys: Capture) -> None:
+    for number in range(2):
+        write_patient(export, number)
+    assert prepare(export, "--reference", "RS_1", all_in="") == 0
+    assert [case.split for case in cohort_of(export).cases] == ["test", "test"]
+    assert "2 subjects are too few for these fractions" in capsys.readouterr().err
+    assert prepare(export, "--reference", "RS_1", "--overwrite", "--fractions", "0.7,0.1,0.2", all_in="") == 2
+
+
 def test_the_report_lists_everything_that_was_seen(export: Path) -> None:
     write_patient(export, 1)
     other = blank("1.2.840.10008.5.1.4.1.1.4", "MR", ids(1))

@@ -78,10 +78,13 @@ def test_slope_and_intercept_of_each_slice_are_applied_and_padding_is_air(hu: np
     slices = ct_slices(hu)
     slices[2].RescaleSlope, slices[2].RescaleIntercept = 2, -500
     slices[4].PixelPaddingValue = int(hu[0, 0, 4]) + 1024
-    save(slices, tmp_path)
-    array = read_ct(read(tmp_path)).array
+    save(slices, tmp_path / "in")
+    array = read_ct(read(tmp_path / "in")).array
     np.testing.assert_array_equal(array[:, :, 2], (hu[:, :, 2] + 1024) * 2 - 500)
     assert array[0, 0, 4] == -1000
+    slices[0].RescaleIntercept = -3024
+    save(slices, tmp_path / "low")
+    assert read_ct(read(tmp_path / "low")).array.min() == -1024
     np.testing.assert_array_equal(array[1:, :, 4], hu[1:, :, 4])
 
 

@@ -166,7 +166,9 @@ def dicom(
     show_names: Annotated[
         bool, typer.Option("--show-names", help="Print the RTSTRUCTs and ROIs as they are named, and write nothing.")
     ] = False,
-    fractions: Annotated[str, typer.Option(help="Shares of train, val, test.")] = "0.7,0.1,0.2",
+    fractions: Annotated[
+        str | None, typer.Option(help="Shares of train, val, test; default 0.7,0.1,0.2, or all in test if too few.")
+    ] = None,
     split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by patient.")] = 0,
     all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
     overwrite: Overwrite = False,
@@ -205,7 +207,8 @@ def dicom(
     )
     privacy = Privacy(key or default_key_file(), linking_table)
     new_key = not privacy.key.exists()
-    splitting = Splitting(_numbers("--fractions", fractions), split_seed, all_in)
+    said = fractions or all_in or split_seed
+    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if said else None
     result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
     if new_key:
         print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)

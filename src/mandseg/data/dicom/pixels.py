@@ -12,6 +12,7 @@ from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
 
 PADDING_HU = -1000  # where the scanner says that it saw nothing
+LOWEST_HU = -1024  # scanners that mark their field's outside go below, which is no HU
 RLE = "1.2.840.10008.1.2.5"
 
 
@@ -19,7 +20,7 @@ def read_ct(series: Series) -> Volume:
     """Read the HU of a series, slope and intercept of each slice applied.
 
     Returns:
-        int16 (columns, rows, slices), rounded to whole HU; padding is air.
+        int16 (columns, rows, slices), rounded to whole HU, none below -1024; padding is air.
 
     Raises:
         UserError: A slice's pixels are missing, damaged or in a compression that nothing here reads.
@@ -73,8 +74,7 @@ def _to_hu(stored: npt.NDArray[np.generic], dataset: Dataset, frame: int) -> npt
     if text(dataset, "PixelPaddingValue"):
         (padding,) = numbers(dataset, "PixelPaddingValue", 1)
         hu[stored == padding] = PADDING_HU
-    limits = np.iinfo(np.int16)
-    return np.clip(hu, limits.min, limits.max).astype(np.int16)
+    return np.clip(hu, LOWEST_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 
 def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:

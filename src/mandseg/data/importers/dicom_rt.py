@@ -30,8 +30,6 @@ from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
-DEFAULT_SPLITTING = Splitting()
-
 
 @dataclass(frozen=True)
 class Privacy:
@@ -54,7 +52,7 @@ def import_dicom_rt(
     dest: Path,
     selection: Selection,
     privacy: Privacy | None = None,
-    splitting: Splitting = DEFAULT_SPLITTING,
+    splitting: Splitting | None = None,
     overwrite: bool = False,
 ) -> ImportedDicom:
     """Make a cohort of an export: images, masks and doses as NIfTI, pseudonyms instead of names, no dates.
@@ -64,7 +62,7 @@ def import_dicom_rt(
         dest: The cohort folder to write; column ``dose`` where there are doses.
         selection: Which structure sets and ROIs are reference and noisy label.
         privacy: The key of the pseudonyms, and where to write who is behind them, if anywhere.
-        splitting: How to split by subject.
+        splitting: How to split by subject; by default in the usual shares, or all in test where they are too few.
         overwrite: Replace a cohort that is there already.
 
     Raises:
@@ -144,8 +142,14 @@ def _drafts(archive: Archive, names: Names) -> list[Case]:
     ]
 
 
-def _split(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case], str]:
+def _split(cases: Sequence[Case], splitting: Splitting | None) -> tuple[list[Case], str]:
     """Give every case a split, by subject."""
+    if splitting is None:
+        try:
+            return _split(cases, Splitting())
+        except UserError as error:
+            text = f"{error.problems[0]}: all are in test; --fractions or --all-in puts them elsewhere"
+            return _split(cases, Splitting(all_in="test"))[0], text
     if splitting.all_in and splitting.all_in not in SPLITS:
         raise UserError(f"all in {splitting.all_in!r}: expected one of {', '.join(SPLITS)}")
     if splitting.all_in:
