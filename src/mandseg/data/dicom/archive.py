@@ -81,7 +81,7 @@ class Scan:
         """
         first = self.records[0]
         if problems := [record.problem for record in self.records if record.problem]:
-            raise UserError(f"{problems[0]} (one of {len(problems)} of {len(self.records)} slices)")
+            raise UserError(f"{problems[0]} ({len(problems)} of {len(self.records)} slices)")
         if n_patients := len({record.patient for record in self.records}) - 1:
             raise UserError(f"the slices of one series name {n_patients + 1} patients, expected 1")
         planes = [plane for record in self.records for plane in record.planes]
