@@ -114,6 +114,13 @@ def test_a_name_outside_the_table_is_found_where_it_is_said_and_not_where_it_is_
     assert prepare(export, "--reference", "RS_1", "--structure", "Mandible, kinnlade") == 0
 
 
+def test_an_expanded_mandible_is_none_and_it_is_said_that_there_is_one(export: Path, capsys: Capture) -> None:
+    write_patient(export, name="PRV_Mandible+3mm")
+    assert prepare(export, "--reference", "RS_1") == 2
+    line = "no ROI of 1 structure sets means Mandible (1 ROIs have it in their names: --show-names lists them)"
+    assert line in capsys.readouterr().err
+
+
 def test_halves_are_merged_and_one_half_alone_fails(export: Path, capsys: Capture) -> None:
     for number, sides in (
         (1, ("Mandible_L", "Rt Mandible")),

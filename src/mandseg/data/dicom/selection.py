@@ -73,7 +73,7 @@ class Selection:
         """
         found = [(roi, part) for roi, part in self._named(structure_set, wanted)]
         if not found:
-            raise Absent(f"no ROI means {wanted[0]}")
+            raise Absent(f"no ROI means {wanted[0]}{self._resembling([structure_set], wanted)}")
         drawn = [(roi, part) for roi, part in found if any(contour.kind in CLOSED for contour in roi.contours)]
         parts = {part: [roi for roi, own in drawn if own == part] for part in (WHOLE, LEFT, RIGHT)}
         if not drawn:
@@ -90,7 +90,8 @@ class Selection:
         if not named:
             raise Absent(f"no structure set fits {option}" if self.reference or self.noisy else "no structure set")
         if not holding:
-            raise Absent(f"no ROI of {len(named)} structure sets means {wanted[0]}")
+            similar = self._resembling(named, wanted)
+            raise Absent(f"no ROI of {len(named)} structure sets means {wanted[0]}{similar}")
         if len(holding) > 1:
             raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1: {option} says which")
         return holding[0]
@@ -104,6 +105,12 @@ class Selection:
                 if part := self.vocabulary.part(name, roi.name):
                     found.setdefault(roi.number, (roi, part))
         return list(found.values())
+
+    def _resembling(self, sets: Sequence[StructureSet], wanted: Sequence[str]) -> str:
+        """Say how many ROIs have the structure's name in theirs, such as an expanded or a cropped one."""
+        names = [roi.name for one in sets for roi in one.rois]
+        count = sum(any(self.vocabulary.resembles(word, name) for word in wanted) for name in names)
+        return f" ({count} ROIs have it in their names: --show-names lists them)" if count else ""
 
     def _among(self, rois: Sequence[Roi], wanted: Sequence[str]) -> tuple[Roi, ...]:
         if len(rois) == 1 or self.several == MERGE:

@@ -45,6 +45,12 @@ class Vocabulary:
             return WHOLE
         return self._halves.get((structure or "", plain(name)), "")
 
+    def resembles(self, wanted: str, name: str) -> bool:
+        """Tell whether a name of a structure is part of an ROI's name."""
+        structure = self._structures.get(plain(wanted))
+        known = [plain(wanted), *(own for own, other in self._structures.items() if structure and other == structure)]
+        return any(len(own) > 4 and own in plain(name) for own in known)
+
     def shown(self, name: str, wanted: Sequence[str] = ()) -> str:
         """Give a name that may be shown: one of the table or one that the user said; the empty string for others."""
         half = any(known == plain(name) for _, known in self._halves)
