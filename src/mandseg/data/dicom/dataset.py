@@ -44,14 +44,21 @@ def looks_like_dicom(path: Path) -> bool:
 
 
 @contextmanager
+def quietly() -> Iterator[None]:
+    """Keep pydicom from warning of values that break the standard: its warnings quote them."""
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
 def reading() -> Iterator[None]:
-    """Look at what pydicom gives: no warning quotes a value, and whatever broken bytes provoke becomes one line.
+    """Look at what pydicom read: no warning quotes a value, and whatever broken bytes provoke becomes one line.
 
     Raises:
         UserError: The block fails in any way.
     """
-    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
-        warnings.simplefilter("ignore")
+    with quietly():
         try:
             yield
         except UserError:

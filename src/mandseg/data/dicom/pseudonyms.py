@@ -53,9 +53,7 @@ def read_or_make_key(path: Path) -> Pseudonyms:
         UserError: Others may read the file, or it is too short.
     """
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        _make_key(path)
     if not path.is_file():
         raise UserError(f"{path}: is no file, expected one with a key")
     mode = path.stat().st_mode & 0o777
@@ -65,3 +63,12 @@ def read_or_make_key(path: Path) -> Pseudonyms:
     if len(key) < SHORTEST_KEY:
         raise UserError(f"{path}: the key has {len(key)} bytes, expected at least {SHORTEST_KEY}")
     return Pseudonyms(key)
+
+
+def _make_key(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
+    except OSError as error:
+        raise UserError(f"{path}: the key cannot be written ({error.strerror}); --key says where it can") from error

@@ -14,7 +14,7 @@ from pydicom.uid import ImplicitVRLittleEndian, generate_uid
 
 from mandseg import __version__
 from mandseg.data.dicom.contours import outlines
-from mandseg.data.dicom.dataset import read_header, reading
+from mandseg.data.dicom.dataset import quietly, read_header, reading
 from mandseg.data.dicom.series import Plane, Series
 from mandseg.data.dicom.structures import STRUCTURE_SET_CLASS
 from mandseg.data.volume import Volume
@@ -56,16 +56,17 @@ def write_rtstruct(
             raise UserError(f"{what} {text!r}: expected 1 to {longest} characters without a backslash")
     if not mask.array.any():
         raise UserError(f"mask of {name} is empty, expected voxels to draw round")
-    with reading():
+    with quietly():
         dataset = structure_set_of(mask.array != 0, series, name, label, description[:LONGEST_NAME])
         with appearing_whole(path) as file:
             dataset.save_as(file, enforce_file_format=True)
 
 
 def structure_set_of(mask: npt.NDArray[np.bool_], series: Series, name: str, label: str, description: str) -> Dataset:
-    """Make the data set of a structure set; call it inside ``reading``."""
+    """Make the data set of a structure set; call it inside ``quietly``."""
     now = datetime.now()
-    dataset = _head(read_header(series.planes[0].path), now)
+    with reading():
+        dataset = _head(read_header(series.planes[0].path), now)
     dataset.StructureSetLabel, dataset.StructureSetDate, dataset.StructureSetTime = label, *_date_and_time(now)
     dataset.SeriesDescription = description
     frame, roi, drawn, observation = Dataset(), Dataset(), Dataset(), Dataset()

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mandseg.data.dicom.archive import Archive
-from mandseg.data.dicom.dataset import reading
 from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
 from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.dicom.vocabulary import Vocabulary
@@ -115,22 +114,21 @@ def write_linking_table(path: Path, archive: Archive, names: Names, source: Path
         for roi in one.rois:
             link("ROI", names.roi(roi.name), roi.name)
 
-    with reading():
-        for scan in archive.scans:
-            for record in scan.records:
-                link("patient", names.patient(record.patient), record.patient, record.person)
-            case = names.case(scan.patient, scan.uid, scan.frame_of_reference_uid)
-            link("case", case, _below(scan.records[0].path.parent, source), scan.uid)
-            link("series", names.object(scan.uid), scan.uid)
-            for one in scan.structure_sets:
-                link_set(one)
-        for record in [*(record for record, _ in archive.orphans), *archive.doses, *archive.others]:
+    for scan in archive.scans:
+        for record in scan.records:
             link("patient", names.patient(record.patient), record.patient, record.person)
-            link("object", names.object(record.sop_uid), _below(record.path, source), record.sop_uid)
-            if record.structure_set:
-                link_set(record.structure_set)
-        for record in archive.damaged:
-            link("damaged file", "", _below(record.path, source))
+        case = names.case(scan.patient, scan.uid, scan.frame_of_reference_uid)
+        link("case", case, _below(scan.records[0].path.parent, source), scan.uid)
+        link("series", names.object(scan.uid), scan.uid)
+        for one in scan.structure_sets:
+            link_set(one)
+    for record in [*(record for record, _ in archive.orphans), *archive.doses, *archive.others]:
+        link("patient", names.patient(record.patient), record.patient, record.person)
+        link("object", names.object(record.sop_uid), _below(record.path, source), record.sop_uid)
+        if record.structure_set:
+            link_set(record.structure_set)
+    for record in archive.damaged:
+        link("damaged file", "", _below(record.path, source))
     _write_private(path, links)
 
 
@@ -163,9 +161,12 @@ def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(LINK_COLUMNS)
     writer.writerows(sorted(links))
-    with appearing_whole(path) as file:
-        Path(file.name).chmod(OWNER_ONLY)
-        file.write(text.getvalue().encode())
+    try:
+        with appearing_whole(path) as file:
+            Path(file.name).chmod(OWNER_ONLY)
+            file.write(text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"{path}: the linking table cannot be written ({error.strerror})") from error
 
 
 def _below(path: Path, source: Path) -> str:
