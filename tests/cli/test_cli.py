@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-@pytest.mark.parametrize("source", ["phantom", "openkbp", "deepmind-tcia", "folder"])
+@pytest.mark.parametrize("source", ["phantom", "openkbp", "deepmind-tcia", "folder", "dicom"])
 def test_help_of_every_source_has_an_example(source: str, capsys: Capture) -> None:
     assert run("prepare", source, "--help") == 0
     assert f"Example: mandseg prepare {source} " in capsys.readouterr().out
