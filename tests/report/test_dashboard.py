@@ -12,7 +12,7 @@ import yaml
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report.wandb.workspace import FILE, dashboard, write_dashboard
 from mandseg.system.errors import UserError
-from mandseg.tracking.tracker import _described
+from mandseg.tracking.tracker import description
 from study_fixture import DATASETS, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -149,7 +149,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
 def test_arms_have_a_line_each():
     """The key that the panels group by is in the config of every run."""
     condition = {"noise_ratio": 0.2, "seed": 1, "data": "clinic", "noise": "planning", "model": "unet", "method": "a"}
-    assert _described("study", "run", condition, {})["config"]["arm"] == "clinic, planning, unet, a"
+    assert description("study", "run", condition, {})["config"]["arm"] == "clinic, planning, unet, a"
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"entity": ""}'])

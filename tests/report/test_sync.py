@@ -24,7 +24,7 @@ from mandseg.runs.claim import claimed
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.tracker import sync_hint, tracked
+from mandseg.tracking.tracker import sync_hint, tracking_run
 from mandseg.training.learning_curve import LearningCurve
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
@@ -104,7 +104,7 @@ def record(study: Path, ratio: float, seed: int, fails: bool = False, mode: str 
     folder.mkdir(parents=True, exist_ok=True)
     settings = TrackingSettings(**{**TRACKING, **LIMITS, "mode": mode})
     condition = {"noise_ratio": ratio, "seed": seed, **CONDITION}
-    with tracked(
+    with tracking_run(
         settings, folder, study.name, folder.name, condition, {}, LearningCurve(folder / "learning_curve.csv")
     ) as tracker:
         for step in steps:
