@@ -88,7 +88,11 @@ def tell(run: Path, home: Path, **tracking) -> None:
     """Settings and record of a run that name the user and the host."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["tracking"] = {"_target_": "mandseg.tracking.settings.TrackingSettings", **TRACKING, **LIMITS, **tracking}
-    settings |= {"data": {"manifest": "/data/smith/clinic/manifest.csv"}, "cache_dir": f"{home}/.cache/mandseg"}
+    settings["data"]["manifest"] = "/data/smith/clinic/manifest.csv"
+    settings["data"]["source"]["manifest"] = (
+        "JONES^JANE 1961/manifest.csv"  # a relative path: its folder is a patient's
+    )
+    settings["cache_dir"] = f"{home}/.cache/mandseg"
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"host": socket.gethostname()}))
@@ -299,8 +303,8 @@ def study_row(study: Path) -> tuple[str, str]:
 
 
 def test_the_study_itself_arrives_with_table_curves_figures_and_report(reported, server):
-    (reported / "report" / "report.pdf").write_bytes(b"%PDF-1.4")  # may hold anything: it is left out
-    assert study_row(reported) == ("uploaded", "without report.pdf")
+    (reported / "report" / "report.pdf").write_bytes(b"%PDF-1.4")  # may hold anything: it stays here
+    assert study_row(reported) == ("uploaded", "")
     assert "artifact/jaws-report/report.pdf" not in server.files
     ((run_id, run),) = server.runs.items()
     assert run_id == json.loads((reported / STATE).read_text())["id"]
@@ -343,7 +347,7 @@ def test_the_study_is_updated_under_its_id_and_only_when_something_changed(repor
     server.bodies.clear()
     assert study_row(reported) == ("already there", "")
     assert "UpsertBucket" not in sent(server)
-    (reported / "report" / "methods.md").write_text("Two seeds.")
+    (reported / "report" / "shared" / "methods.md").write_text("Two seeds.")
     assert study_row(reported)[0] == "uploaded"
     assert len(server.runs) == 1
 
@@ -367,17 +371,26 @@ def test_without_a_report_the_study_itself_is_not_sent(study, server):
 
 
 def test_a_report_that_names_annotators_stays_here(reported, server):
-    summary = reported / "report" / "summary.csv"
+    write_report(reported, by=["annotator"])
+    assert "dr-jones" in (reported / "report" / "summary.csv").read_text()
+    result, reason = study_row(reported)
+    assert (result, reason.split(":")[0]) == ("left out", "its report has no part that may be sent")
+    assert "dr-jones" not in sent(server)
+
+
+def test_curves_are_of_whole_data_sets(reported, server):
+    summary = reported / "report" / "shared" / "summary.csv"
     table = pd.read_csv(summary)
-    groups = pd.concat([table, table.assign(group="protocol=fov500", mean=0.0)])
-    groups.to_csv(summary, index=False)
+    pd.concat([table, table.assign(group="protocol=fov500", mean=0.0)]).to_csv(summary, index=False)
     assert study_row(reported)[0] == "uploaded"
     tables = {name: json.loads(body) for name, body in media(server, "table") if "curves" in name}
-    assert all(0.0 not in [row[3] for row in content["data"]] for content in tables.values())  # of data sets only
-    table.assign(group="annotator=Dr Miller").to_csv(summary, index=False)
-    result, reason = study_row(reported)
-    assert (result, reason.split(",")[0]) == ("left out", "its report names annotators")
-    assert "Miller" not in sent(server)
+    assert all(0.0 not in [row[3] for row in content["data"]] for content in tables.values())
+
+
+def test_a_report_that_compares_something_else_is_not_sent(reported, server):
+    summary = reported / "report" / "shared" / "summary.csv"
+    pd.read_csv(summary).drop(columns="noise_ratio").to_csv(summary, index=False)
+    assert study_row(reported) == ("left out", f"its report compares no noise ratios: mandseg report {reported}")
 
 
 def test_what_a_run_withheld_the_study_withholds(reported, home, server):

@@ -1,14 +1,15 @@
 """The page: one HTML file that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS
 from mandseg.report import finding
 from mandseg.report import settings as facts
+from mandseg.report.audience import Audience
 from mandseg.report.section import Part
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, number
@@ -17,7 +18,26 @@ from mandseg.runs.study import Study
 LISTED_RUNS = 1000
 
 
-def page(study: Study, parts: Sequence[Part], shared: Sequence[Table], methods: str, by: Sequence[str]) -> str:
+def environment(*packages: str) -> Environment:
+    """The one jinja environment: it escapes what it prints and refuses names that it does not know.
+
+    Args:
+        packages: Where templates are, besides this package, whose ``page.css.j2`` every page includes.
+    """
+    loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "mandseg.report")])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals.update(number=number)
+    return made
+
+
+def page(
+    study: Study,
+    parts: Sequence[Part],
+    shared: Sequence[Table],
+    methods: str,
+    settings: Mapping[str, str],
+    audience: Audience,
+) -> str:
     """Render the page.
 
     Args:
@@ -25,27 +45,22 @@ def page(study: Study, parts: Sequence[Part], shared: Sequence[Table], methods: 
         parts: Its arms.
         shared: The tables of :func:`study_tables` and the matrix, by name.
         methods: methods.md.
-        by: The groups of cases that were asked for.
+        settings: Each setting with its values.
+        audience: Who reads it; outside, the noise by annotator is left out.
     """
-    environment = Environment(
-        loader=PackageLoader("mandseg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
-    return environment.get_template("report.html.j2").render(
+    made = environment()
+    made.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
+    return made.get_template("report.html.j2").render(
         study=study,
         counts=study.counts(),
         parts=parts,
         shared={table.name: table for table in shared},
         margin_sources=margin_sources(parts),
         n_open=int((study.ledger.state != "done").sum()),
-        settings=facts.settings(study),
+        settings=settings,
         versions=facts.versions(study),
         methods=[line for line in methods.split("\n\n") if not line.startswith("# ")],
-        by=by,
+        shows_people=audience is Audience.INSIDE,
     )
 
 

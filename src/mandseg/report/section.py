@@ -51,6 +51,13 @@ class Part:
     applied: pd.DataFrame
 
     @property
+    def figures(self) -> Iterator[Drawing]:
+        """Every figure that is there."""
+        found = [self.curve, self.response, self.forest, self.seeds, self.memorisation]
+        found += [*self.other_curves, *self.single_cases, *self.noise_drawings, *self.learning]
+        yield from (figure for figure in found if figure is not None)
+
+    @property
     def tables(self) -> Iterator[Table]:
         """Every table that is there."""
         found = [self.verdicts, self.group_verdicts, self.tolerances, self.other_tolerances]

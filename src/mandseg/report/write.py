@@ -1,15 +1,19 @@
 """The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from mandseg.metrics.margins import Margins
+from mandseg.report.audience import Audience
 from mandseg.report.methods import methods
+from mandseg.report.outside import SHARED, names_people, outside_part, outside_study
 from mandseg.report.page import page, study_tables
 from mandseg.report.pdf import print_page
 from mandseg.report.section import Part, build_part
+from mandseg.report.settings import StudySettings
 from mandseg.report.tables.table import Table
 from mandseg.report.tables.tables import matrix_table
 from mandseg.runs.study import Study, open_study
@@ -29,7 +33,7 @@ from mandseg.system.files import folder_appearing_whole
 
 OWN_FILES = frozenset(
     {"index.html", "report.pdf", "methods.md", "summary.csv", "differences.csv", "cases.csv", "figures", "tables"}
-)
+) | {SHARED}
 
 
 def write_report(
@@ -66,12 +70,14 @@ def write_report(
     opened = open_study(study)
     declaration = opened.declaration.asked_for(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
+    settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with folder_appearing_whole(folder) as new:
         (new / "figures").mkdir()
-        (new / "tables").mkdir()
         parts = _parts(opened, comparison, groups, declaration.primary, margins or declaration.margins, new / "figures")
-        _write(new, opened, parts, groups)
+        _write(new, opened, parts, settings, Audience.INSIDE)
+        if not names_people(groups):
+            _write_copy(new / SHARED, new / "figures", opened, parts, settings)
         if pdf and (problem := print_page(new / "index.html", new / "report.pdf")):
             print(problem)
     return folder / "index.html"
@@ -119,16 +125,28 @@ def _word(level: Level) -> str:
     return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
 
 
-def _write(folder: Path, study: Study, parts: Sequence[Part], by: Sequence[str]) -> None:
-    """Everything but the figures, which are there."""
+def _write(folder: Path, study: Study, parts: Sequence[Part], settings: StudySettings, audience: Audience) -> None:
+    """Everything but the figures, for one audience."""
     shared = _shared_tables(study, parts)
     runs = [list(rows.run) for rows in _ledgers(study, parts)]
-    words = methods(study, parts, runs)
+    words = methods(study, parts, runs, settings, audience)
     (folder / "methods.md").write_text(words, encoding="utf-8")
-    (folder / "index.html").write_text(page(study, parts, shared, words, by), encoding="utf-8")
+    html = page(study, parts, shared, words, settings.values(audience), audience)
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    (folder / "tables").mkdir()
     for table in (*shared, *(table for part in parts for table in part.tables)):
         table.write(folder / "tables")
     _write_pooled(folder, study, parts)
+
+
+def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Part], settings: StudySettings) -> None:
+    """The report as it may leave the machine: rendered anew for readers outside, its figures beside it."""
+    (folder / "figures").mkdir(parents=True)
+    parts = [outside_part(part) for part in parts]
+    _write(folder, outside_study(study), parts, settings, Audience.OUTSIDE)
+    for figure in (figure for part in parts for figure in part.figures):
+        for file in figures.glob(f"{figure.name}.[ps][nv]g"):
+            shutil.copyfile(file, folder / "figures" / file.name)
 
 
 def _shared_tables(study: Study, parts: Sequence[Part]) -> list[Table]:

@@ -1,4 +1,4 @@
-"""A training on Weights & Biases, online or recorded on disk: started quickly, never able to fail or delay the training.
+"""A training on Weights & Biases, online or recorded on disk: started quickly, never able to fail or delay it.
 
 Imports Lightning, so whoever does not track imports ``mandseg.tracking.client`` at most.
 """

@@ -1,0 +1,52 @@
+"""A study and its arms as they may leave the machine: the same numbers, without people, subjects, folders and hosts."""
+
+from dataclasses import replace
+
+import pandas as pd
+
+from mandseg.report.section import Part
+from mandseg.runs.study import Study
+from mandseg.tracking.redaction import without_folders_in_overrides
+
+SHARED = "shared"
+"""The folder in a report that holds what ``mandseg sync`` sends of it; nothing else of a report is sent."""
+PRIVATE = ("subject_id", "annotator", "host", "overrides", "reason")
+"""Columns that no table outside holds: whose case it is, who contoured it, where it ran and what an error said."""
+GROUP = "group_"
+"""How the columns begin that hold whatever else a manifest says of a case."""
+
+
+def outside_study(study: Study) -> Study:
+    """A study for readers outside.
+
+    Errors and problems quote files and hosts, so only their number is given. Of run.json, versions are kept.
+    """
+    n = len(study.problems)
+    problems = (f"{n} problem{'' if n == 1 else 's'} of the runs: see the report in the study folder",) if n else ()
+    notes = tuple(note.partition(":")[0] for note in study.declaration.notes)  # behind it, the words of an error
+    return replace(
+        study,
+        ledger=_without_private(study.ledger).assign(reason=""),
+        cases=_without_private(study.cases),
+        records={run: {"versions": record.get("versions")} for run, record in study.records.items()},
+        problems=problems,
+        declaration=replace(study.declaration, notes=notes),
+    )
+
+
+def outside_part(part: Part) -> Part:
+    """An arm for readers outside: the noise by annotator is left out."""
+    fixed = {key: without_folders_in_overrides(str(v)) if key == "variant" else v for key, v in part.fixed.items()}
+    title = part.title if fixed == dict(part.fixed) else ", ".join(f"{k} {v}" for k, v in fixed.items() if v)
+    return replace(part, title=title, fixed=fixed, noise=None, noise_drawings=())
+
+
+def names_people(by: tuple[str, ...]) -> bool:
+    """Whether groups of cases are told apart by who contoured them: such a report stays here."""
+    return "annotator" in by
+
+
+def _without_private(table: pd.DataFrame) -> pd.DataFrame:
+    private = [column for column in table if column in PRIVATE or str(column).startswith(GROUP)]
+    kept = table.drop(columns=private)
+    return kept.assign(variant=kept.variant.map(without_folders_in_overrides)) if "variant" in kept else kept
