@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from mandseg.metrics.agreement import METRICS, bounding_box, score
+from mandseg.metrics.agreement import score
+from mandseg.metrics.catalogue import AGREEMENT, MEASURED
+from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
 
-AGREEMENT = ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")
 SHAPE = (16, 14, 12)
 
 
@@ -166,7 +167,7 @@ def test_agreement_does_not_depend_on_which_mask_is_the_reference(a, b, spacing_
 @given(a=masks, b=masks, spacing_mm=spacings, axes=st.permutations([0, 1, 2]))
 def test_scores_follow_the_grid_when_its_axes_are_permuted(a, b, spacing_mm, axes):
     permuted = score(a.transpose(axes), b.transpose(axes), [spacing_mm[i] for i in axes])
-    assert {k: permuted[k] for k in METRICS} == pytest.approx(
+    assert {k: permuted[k] for k in MEASURED} == pytest.approx(
         {k: v for k, v in score(a, b, spacing_mm).items() if k != "outcome"}, abs=1e-9
     )
 
@@ -176,7 +177,7 @@ def test_scores_follow_the_grid_when_its_axes_are_permuted(a, b, spacing_mm, axe
 def test_every_score_is_finite_and_within_its_range(a, b, spacing_mm):
     scores = score(a, b, spacing_mm)
     diagonal_mm = np.linalg.norm(np.array(a.shape) * spacing_mm)
-    assert set(scores) == {"outcome", *METRICS}
+    assert set(scores) == {"outcome", *MEASURED}
     assert all(0 <= scores[name] <= 1 for name in ("dice", "nsd_1mm", "nsd_2mm"))
     assert all(0 <= scores[name] <= diagonal_mm for name in ("hd95_mm", "assd_mm"))
     assert scores["nsd_1mm"] <= scores["nsd_2mm"]

@@ -18,7 +18,7 @@ from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.evaluation.sliding_window import SlidingWindow
-from mandseg.metrics.agreement import METRICS
+from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
 from mandseg.runs.claim import Claim, Follower
@@ -222,7 +222,7 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
-        cases[["dataset", "case_id", "outcome", *METRICS, "seconds"]]
+        cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
     )  # nothing else of a manifest leaves
     claim.check()
     write_text(claim.folder / "cases.csv", cases.to_csv(index=False))

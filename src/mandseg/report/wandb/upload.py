@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from mandseg.metrics.catalogue import SCORES
 from mandseg.report.outside import SHARED, outside_study
 from mandseg.report.settings import StudySettings
-from mandseg.runs.folder import CONDITION, SCORES
+from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text
 from mandseg.tracking.settings import TrackingSettings
