@@ -86,5 +86,5 @@ def test_a_setting_that_is_not_there_is_named(key):
 def test_an_object_that_says_not_what_it_is_is_refused():
     config = copy.deepcopy(composed())
     del config["model"]["network"]["_target_"]
-    with pytest.raises(MissingSettingError, match="a setting with spatial_dims, .* lacks _target_"):
+    with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):
         describe_run(run_settings(config), NOT_MEASURED)
