@@ -30,6 +30,7 @@ from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
 HOME = "miller"  # the user's name, in every path
+PATIENT = "DOE^JANE_1961/manifest.csv"  # a relative path, whose folder is a patient's
 TRACKING = {"mode": "auto", "project": "jaws", "entity": None, "case_table": True, "overlays": True}
 LIMITS = {"init_timeout_s": 5.0, "finish_timeout_s": 10.0}
 
@@ -60,6 +61,9 @@ def written(tmp_path_factory):
     study = write_study(home / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=8, pictures=True)
     for run in study.glob("ratio*"):
         tell(run, home)
+    (study / "grid.csv").write_text(
+        (study / "grid.csv").read_text().replace(" seed=", f" data.manifest={PATIENT} seed=")
+    )
     failed = study / run_name(1.0, 0)
     failed.mkdir()
     add_to_grid(study, 1.0, 0)
@@ -89,9 +93,7 @@ def tell(run: Path, home: Path, **tracking) -> None:
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["tracking"] = {"_target_": "mandseg.tracking.settings.TrackingSettings", **TRACKING, **LIMITS, **tracking}
     settings["data"]["manifest"] = "/data/smith/clinic/manifest.csv"
-    settings["data"]["source"]["manifest"] = (
-        "JONES^JANE 1961/manifest.csv"  # a relative path: its folder is a patient's
-    )
+    settings["data"]["source"]["manifest"] = PATIENT
     settings["cache_dir"] = f"{home}/.cache/mandseg"
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     record = json.loads((run / "run.json").read_text())
@@ -99,7 +101,10 @@ def tell(run: Path, home: Path, **tracking) -> None:
     cases = pd.read_csv(run / "cases.csv")
     cases["subject_id"] = "doe-" + cases.case_id
     cases["group_annotator"] = "dr-jones"
+    cases["group_hospital"] = "st-mary"
     cases.to_csv(run / "cases.csv", index=False)
+    applied = pd.read_csv(run / "noise_applied.csv").assign(annotator="dr-jones")
+    applied.to_csv(run / "noise_applied.csv", index=False)
 
 
 def record(study: Path, ratio: float, seed: int, fails: bool = False, mode: str = "offline", steps=(10, 20)) -> Path:
@@ -410,18 +415,26 @@ def test_a_study_made_without_tracking_is_not_sent(reported, home, server):
 
 
 def test_nothing_that_was_sent_names_the_user_the_host_a_folder_or_a_subject(reported, home, server):
-    page = (reported / "report" / "index.html").read_text()
-    table = (reported / "report" / "cases.csv").read_text()
-    private = (HOME, "smith/clinic", "/mnt/smith/scans/x.nii.gz", "doe-", "dr-jones")
-    assert [word in page + table for word in private] == [True] * 5  # or the rest shows nothing
+    report = reported / "report"
+    for file in ("index.html", "cases.csv"):
+        with (report / file).open("a") as opened:  # of this part of the report nothing is sent, whatever it says
+            opened.write("smith")
+    ours = "".join(file.read_text() for file in report.rglob("*") if file.suffix in (".html", ".csv"))
+    private = (HOME, "smith/clinic", "/mnt/smith/scans/x.nii.gz", "DOE^JANE", "doe-", "dr-jones", "st-mary")
+    assert [word for word in private if word not in ours] == []  # or the rest shows nothing
     record(reported, 0.0, 0)
     with pytest.raises(RuntimeError):
         record(reported, 0.5, 1, fails=True)
     code, rows = synced(reported)
     assert (code, rows["jaws (the study itself)"]) == (0, ("uploaded", ""))
     assert len(server.artifacts) == 1
-    everything = sent(server)
-    for word in (HOME, "smith", "doe-", "dr-jones", str(Path.home()), os.environ["TMPDIR"], str(Path.cwd())):
+    shared = b"".join(file.read_bytes() for file in (report / "shared").rglob("*") if file.is_file())
+    everything = sent(server) + "".join(str(file.name) for file in (report / "shared").rglob("*"))
+    places = (str(Path.home()), os.environ["TMPDIR"], str(Path.cwd()))
+    for word in (HOME, "smith", "DOE", "JANE", "doe-", "dr-jones", "st-mary", *places):
         assert word not in everything, word
+        assert word.encode() not in shared, word
+        assert all(word.encode() not in body for body in server.files.values()), word
     host = socket.gethostname()
-    assert [form for form in (f'"{host}"', f">{host}<", f",{host},", f" {host} ") if form in everything] == []
+    forms = (f'"{host}"', f">{host}<", f",{host},", f",{host}\n", f" {host} ")
+    assert [form for form in forms if form in everything + shared.decode(errors="replace")] == []
