@@ -32,11 +32,16 @@ def volume_ml(mask: Mask, spacing_mm: Sequence[float]) -> float:
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, slice, slice] | None:
-    columns = np.asarray(np.any(mask, axis=2))  # (X, Y)
-    if not columns.any():
+    """Look along the axis that is slowest in memory first: most of its layers are empty and seen so at once."""
+    order = np.argsort([-abs(stride) for stride in mask.strides], kind="stable")
+    layers = mask.transpose(order)
+    occupied = np.array([layer.any() for layer in layers])
+    if not occupied.any():
         return None
-    x, y = _extent(np.any(columns, axis=1)), _extent(np.any(columns, axis=0))
-    return x, y, _extent(np.any(mask[x, y], axis=(0, 1)))
+    first = _extent(occupied)
+    flat = np.logical_or.reduce(layers[first], axis=0)
+    box = dict(zip(order.tolist(), (first, _extent(flat.any(axis=1)), _extent(flat.any(axis=0))), strict=True))
+    return box[0], box[1], box[2]
 
 
 def _extent(occupied: npt.ArrayLike) -> slice:
