@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -24,7 +23,7 @@ from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
 from mandseg.report import figures
-from mandseg.report.wording import number
+from mandseg.report.page import environment
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
 from mandseg.system.progress import for_each
@@ -172,23 +171,19 @@ def _drawing(figure: Figure, stem: Path, caption: str) -> Drawing:
 
 
 def _page(audit: Audit, drawings: dict[str, Drawing], pictures: Sequence[Shown]) -> str:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("mandseg.audit"), PackageLoader("mandseg.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(number=number)
-    return environment.get_template("audit.html.j2").render(
-        audit=audit,
-        cases=_rows(audit.cases),
-        annotators=_rows(audit.annotators),
-        drawings=drawings,
-        pictures=pictures,
-        regions=REGIONS,
-        top=TOP,
-        version=__version__,
+    return (
+        environment("mandseg.audit")
+        .get_template("audit.html.j2")
+        .render(
+            audit=audit,
+            cases=_rows(audit.cases),
+            annotators=_rows(audit.annotators),
+            drawings=drawings,
+            pictures=pictures,
+            regions=REGIONS,
+            top=TOP,
+            version=__version__,
+        )
     )
 
 
