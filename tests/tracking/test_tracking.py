@@ -340,12 +340,20 @@ def test_settings_leave_without_folders_and_names(value, sent):
     assert without_folders(value) == sent
 
 
-def test_overrides_leave_without_folders_and_names():
-    words = "data=folder data.manifest=DOE^JANE 1961/manifest.csv +eval.x=DOE noise.annotators=[jones] batch_size=4"
-    assert (
-        without_folders_in_overrides(words)
-        == "data=folder data.manifest=... +eval.x=... noise.annotators=withheld batch_size=4"
-    )
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (
+            "data=folder data.manifest=DOE^JANE 1961/manifest.csv steps=4",
+            "data=folder data.manifest=.../manifest.csv steps=4",
+        ),
+        ("+eval.x=DOE JANE noise.annotators=[jones]", "+eval.x=... noise.annotators=withheld"),
+        ("steps=40 batch_size=4 and 3 more (1a2b3c)", "steps=40 batch_size=4 and 3 more (1a2b3c)"),
+        ("", ""),
+    ],
+)
+def test_overrides_leave_without_folders_and_names(words, sent):
+    assert without_folders_in_overrides(words) == sent
 
 
 @pytest.mark.parametrize(("name", "mode"), [("wandb", "auto"), ("none", "disabled")])

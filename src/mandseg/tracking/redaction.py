@@ -1,5 +1,6 @@
 """Settings as they may leave the machine: a path is a file's name at most, chosen annotators are withheld."""
 
+import re
 from collections.abc import Mapping
 from pathlib import PurePath, PureWindowsPath
 from typing import Any
@@ -10,6 +11,7 @@ PEOPLE = frozenset({"annotators", "leave_out", "shared_subjects"})
 PLACES = frozenset({"manifest", "cache_dir", "output_dir", "eval"})
 """Keys whose values are files or folders, even where they do not look like a path; of ``eval`` all values."""
 
+BEFORE_A_KEY = re.compile(r"\s+(?=[+~]*[\w./@:-]+=)")
 FILES = (".csv", ".tsv", ".xlsx", ".yaml", ".yml", ".json", ".ckpt", ".pt")
 """How the names of files end that settings name; whatever ends otherwise may be a folder."""
 
@@ -34,14 +36,16 @@ def without_folders(value: Any, is_place: bool = False) -> Any:
 
 
 def without_folders_in_overrides(words: str) -> str:
-    """The same of Hydra overrides in one line, ``key=value key=value``; a word that is no override is a path's rest."""
+    """The same of settings in one line, ``key=value key=value``; what follows a value belongs to it."""
     kept = []
-    for word in words.split():
-        key, is_override, value = word.partition("=")
-        parts = key.lstrip("+~").split(".")
-        if is_override and not _looks_like_a_path(key):
-            shown = WITHHELD if PEOPLE & {*parts} else without_folders(value, bool(PLACES & {*parts}))
+    for word in BEFORE_A_KEY.split(words.strip()):
+        key, is_setting, value = word.partition("=")
+        parts = {*key.lstrip("+~").split(".")}
+        if is_setting:
+            shown = WITHHELD if PEOPLE & parts else without_folders(value, bool(PLACES & parts))
             kept.append(f"{key}={shown}")
+        else:
+            kept.append(without_folders(word))
     return " ".join(kept)
 
 
