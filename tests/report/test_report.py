@@ -4,14 +4,19 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from mandseg.report import case_pictures as pictures
 from mandseg.report import write, write_report
 from mandseg.report.audience import Audience
+from mandseg.report.figure_set import FIGURES
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.page import page
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
@@ -359,3 +364,23 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
     words = page(opened, [], study_tables(opened), "", {}, Audience.INSIDE)
     assert "And 999 more: see not-done.csv." in words
     assert "And 200 more: see runs.csv." in words
+
+
+@pytest.mark.usefixtures("light")
+def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
+    """What one line in the list of figures does: nothing else knows of a figure."""
+
+    def scatter(source: FigureSource) -> Iterator[ReportFigure]:
+        def plot() -> Axes:
+            ax = Figure().add_subplot()
+            ax.scatter(source.cases.dice, source.cases.hd95_mm)
+            return ax
+
+        yield source.draw("scatter", plot, "HD95 against Dice.")
+
+    monkeypatch.setitem(FIGURES, "seeds", (scatter,))
+    study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0,), {"test": 0.9}, n_cases=3)
+    report = write_report(study).parent
+    for folder in (report, report / "shared"):
+        assert '<figure id="figure-scatter">' in (folder / "index.html").read_text()
+        assert (folder / "figures" / "scatter.svg").exists()

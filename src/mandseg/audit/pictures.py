@@ -32,7 +32,7 @@ EVERY_CASE = sys.maxsize
 
 
 @dataclass(frozen=True)
-class Picture:
+class DrawnCase:
     """A case as drawn: a PNG file for slides and a lighter WebP for the page, both without a background."""
 
     case_id: str
@@ -53,7 +53,7 @@ def chosen(cases: pd.DataFrame, worst: int) -> list[str]:
     return list(cases.case_id[cases.index[:worst].union(own)])
 
 
-def picture(case: Case, noise: NoiseSource) -> Picture:
+def picture(case: Case, noise: NoiseSource) -> DrawnCase:
     """Draw a case."""
     figure = case_figure(load_pair(case, noise, with_image=True))
     content = io.BytesIO()
@@ -61,7 +61,7 @@ def picture(case: Case, noise: NoiseSource) -> Picture:
     light = io.BytesIO()
     with Image.open(content) as image:
         image.save(light, "WEBP", quality=80)
-    return Picture(case.case_id, content.getvalue(), light.getvalue())
+    return DrawnCase(case.case_id, content.getvalue(), light.getvalue())
 
 
 def case_figure(pair: LabelPair) -> Figure:

@@ -8,7 +8,7 @@ import pandas as pd
 from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report.audience import Audience
 from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
-from mandseg.report.section import Part
+from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
 from mandseg.report.wording import _count, _listed, number
 from mandseg.runs.study import Study
@@ -21,7 +21,7 @@ WEIGHTS = {"last": "the last weights", "best": "the weights with the highest val
 
 
 def methods(
-    study: Study, parts: Sequence[Part], runs: Sequence[Sequence[str]], settings: StudySettings, audience: Audience
+    study: Study, parts: Sequence[Section], runs: Sequence[Sequence[str]], settings: StudySettings, audience: Audience
 ) -> str:
     """methods.md: a section per arm, then what all share. Where the settings do not say what was done, it says so.
 

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pandas as pd
 
-from mandseg.report.section import Part
+from mandseg.report.figure_set import OF_PEOPLE
+from mandseg.report.section import Section
 from mandseg.runs.study import Study
 from mandseg.tracking.redaction import without_folders_in_overrides
 
@@ -34,11 +35,12 @@ def outside_study(study: Study) -> Study:
     )
 
 
-def outside_part(part: Part) -> Part:
+def outside_section(part: Section) -> Section:
     """An arm for readers outside: the noise by annotator is left out."""
     fixed = {key: without_folders_in_overrides(str(v)) if key == "variant" else v for key, v in part.fixed.items()}
     title = part.title if fixed == dict(part.fixed) else ", ".join(f"{k} {v}" for k, v in fixed.items() if v)
-    return replace(part, title=title, fixed=fixed, noise=None, noise_drawings=())
+    figures = {part_of_page: own for part_of_page, own in part.figures.items() if part_of_page not in OF_PEOPLE}
+    return replace(part, title=title, fixed=fixed, noise=None, figures=figures)
 
 
 def names_people(by: tuple[str, ...]) -> bool:

@@ -9,7 +9,7 @@ from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report import finding
 from mandseg.report import settings as facts
 from mandseg.report.audience import Audience
-from mandseg.report.section import Part
+from mandseg.report.section import Section
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, number
 from mandseg.runs.study import Study
@@ -31,7 +31,7 @@ def environment(*packages: str) -> Environment:
 
 def page(
     study: Study,
-    parts: Sequence[Part],
+    parts: Sequence[Section],
     shared: Sequence[Table],
     methods: str,
     settings: Mapping[str, str],
@@ -63,7 +63,7 @@ def page(
     )
 
 
-def margin_sources(parts: Sequence[Part]) -> list[str]:
+def margin_sources(parts: Sequence[Section]) -> list[str]:
     """Each margin with where it comes from, a line each."""
     if not parts:
         return []

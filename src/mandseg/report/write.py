@@ -9,13 +9,13 @@ import pandas as pd
 from mandseg.metrics.margins import Margins
 from mandseg.report.audience import Audience
 from mandseg.report.methods import methods
-from mandseg.report.outside import SHARED, names_people, outside_part, outside_study
+from mandseg.report.outside import SHARED, names_people, outside_section, outside_study
 from mandseg.report.page import page, study_tables
 from mandseg.report.pdf import print_page
-from mandseg.report.section import Part, build_part
+from mandseg.report.section import Section, build_section
 from mandseg.report.settings import StudySettings
+from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.table import Table
-from mandseg.report.tables.tables import matrix_table
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
@@ -94,11 +94,11 @@ def _refuse_foreign_files(folder: Path) -> None:
 
 def _parts(
     study: Study, comparison: Comparison, by: Sequence[str], primary: str, margins: Margins, folder: Path
-) -> list[Part]:
+) -> list[Section]:
     arms = split_arms(study.cases, comparison) if len(study.cases) else []
     titles = _titles([arm.fixed for arm in arms])
     return [
-        build_part(
+        build_section(
             study,
             arm,
             analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary),
@@ -125,7 +125,7 @@ def _word(level: Level) -> str:
     return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
 
 
-def _write(folder: Path, study: Study, parts: Sequence[Part], settings: StudySettings, audience: Audience) -> None:
+def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
     """Everything but the figures, for one audience."""
     shared = _shared_tables(study, parts)
     runs = [list(rows.run) for rows in _ledgers(study, parts)]
@@ -139,28 +139,28 @@ def _write(folder: Path, study: Study, parts: Sequence[Part], settings: StudySet
     _write_pooled(folder, study, parts)
 
 
-def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Part], settings: StudySettings) -> None:
+def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Section], settings: StudySettings) -> None:
     """The report as it may leave the machine: rendered anew for readers outside, its figures beside it."""
     (folder / "figures").mkdir(parents=True)
-    parts = [outside_part(part) for part in parts]
+    parts = [outside_section(part) for part in parts]
     _write(folder, outside_study(study), parts, settings, Audience.OUTSIDE)
-    for figure in (figure for part in parts for figure in part.figures):
+    for figure in (figure for part in parts for own in part.figures.values() for figure in own):
         for file in figures.glob(f"{figure.name}.[ps][nv]g"):
             shutil.copyfile(file, folder / "figures" / file.name)
 
 
-def _shared_tables(study: Study, parts: Sequence[Part]) -> list[Table]:
+def _shared_tables(study: Study, parts: Sequence[Section]) -> list[Table]:
     titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
     matrix = matrix_table(titled, "matrix") if parts else None
     return [*study_tables(study), *([matrix] if matrix else [])]
 
 
-def _ledgers(study: Study, parts: Sequence[Part]) -> list[pd.DataFrame]:
+def _ledgers(study: Study, parts: Sequence[Section]) -> list[pd.DataFrame]:
     done = study.ledger[study.ledger.state == "done"]
     return [done[done.run.isin(part.runs)] for part in parts]
 
 
-def _write_pooled(folder: Path, study: Study, parts: Sequence[Part]) -> None:
+def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:
     """All arms' rows of a kind in one table, and every case."""
     axis = parts[0].analysis.comparison.column if parts else RATIO_COLUMN
     kinds = {
