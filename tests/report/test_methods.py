@@ -56,6 +56,7 @@ def test_the_numbers_are_those_of_the_settings():
         "patches of 32 x 48 x 64 voxels",
         "bias_mm 0.75",
         "TeethIncluded (height_mm 7)",
+        "loss `monai.losses.DiceCELoss` (sigmoid true",
     ):
         assert phrase in words
     assert "RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05], p 0.3)." in words

@@ -61,8 +61,8 @@ class LabelPair:
             for side, margin, n in zip(box, margins, self.reference.shape, strict=True)
         )
         hu = None if self.image_hu is None else self.image_hu[x, y, z].copy()
-        masks = {"reference": self.reference[x, y, z].copy(), "noisy": self.noisy[x, y, z].copy()}
-        return replace(self, **masks, image_hu=hu)
+        reference, noisy = self.reference[x, y, z].copy(), self.noisy[x, y, z].copy()
+        return replace(self, reference=reference, noisy=noisy, image_hu=hu)
 
 
 def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:

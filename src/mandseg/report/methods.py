@@ -153,16 +153,17 @@ def testing(settings: RunSettings) -> str:
     )
 
 
-def _object(made: Object) -> str:
-    """What Hydra makes, in words: `` `package.Class` (key value, ...)``; raises where nothing says what it is.
+def _object(made: Object, by_class: bool = False) -> str:
+    """What Hydra makes, in words: `` `package.Class` (key value, ...)``.
 
     Raises:
         MissingSettingError: It has no ``_target_``.
     """
     if "_target_" not in made:
         raise MissingSettingError(f"a setting with {', '.join(map(str, made)) or 'no key'} lacks _target_")
-    arguments = _arguments(made)
-    return f"`{made['_target_']}`" + (f" ({arguments})" if arguments else "")
+    arguments, target = _arguments(made), str(made["_target_"])
+    name = target.rpartition(".")[2] if by_class else f"`{target}`"
+    return f"{name} ({arguments})" if arguments else name
 
 
 def _arguments(settings: Object) -> str:
@@ -171,10 +172,9 @@ def _arguments(settings: Object) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value in words; of an object within another one its class without the package."""
+    """A value in words; an object of this package within another one goes by its class alone."""
     if isinstance(value, Mapping) and "_target_" in value:
-        name, arguments = str(value["_target_"]).rpartition(".")[2], _arguments(value)
-        return f"{name} ({arguments})" if arguments else name
+        return _object(value, by_class=str(value["_target_"]).startswith("mandseg."))
     if isinstance(value, Mapping):
         return f"{{{_arguments(value)}}}"
     if isinstance(value, list):

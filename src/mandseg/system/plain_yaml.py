@@ -35,11 +35,12 @@ def load_yaml(text: str) -> Any:
     try:
         depth = 0
         for event in yaml.parse(text, Loader=LOADER):
+            line = event.start_mark.line + 1 if event.start_mark else 1
             if isinstance(event, yaml.AliasEvent):
-                raise ValueError(f"line {event.start_mark.line + 1} holds an alias (*{event.anchor})")
+                raise ValueError(f"line {line} holds an alias (*{event.anchor})")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:
-                raise ValueError(f"line {event.start_mark.line + 1} is nested deeper than {DEEPEST} groups")
+                raise ValueError(f"line {line} is nested deeper than {DEEPEST} groups")
         return yaml.load(text, LOADER)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from error

@@ -76,7 +76,7 @@ class Table:
         text = (
             cells.style.hide(axis="index")
             .format(_latex)
-            .format_index(lambda place: heads[place], axis=1)
+            .format_index(lambda place: heads[int(str(place))], axis=1)  # heads may be there twice
             .to_latex(
                 column_format="".join("r" if k and not c.words else "l" for k, c in enumerate(self.columns)),
                 caption=_latex(self.caption),
@@ -94,5 +94,5 @@ def _plain(cell: Cell) -> str:
     return f"{cell.text} ({cell.small})" if cell.small else cell.text
 
 
-def _latex(text: str) -> str:
-    return text.translate(LATEX)
+def _latex(text: object) -> str:
+    return str(text).translate(LATEX)

@@ -152,7 +152,7 @@ def save_dashboard(file: Path, account: Account) -> str:
     """
     shown = read_dashboard(file)
     try:
-        workspace = _workspace(shown, account)
+        workspace: Any = _workspace(shown, account)
         workspace.sections = _filled_sections(shown)
         workspace.save()
         url = str(workspace.url)
