@@ -347,8 +347,10 @@ def media(server, kind: str) -> list[tuple[str, bytes]]:
     return [(name, body) for name, body in server.files.items() if name.startswith(f"media/{kind}/")]
 
 
-def test_the_study_is_updated_under_its_id_and_only_when_something_changed(reported, server):
-    assert study_row(reported)[0] == "uploaded"
+def test_the_study_is_updated_under_its_id_and_only_when_something_changed(reported, server, monkeypatch):
+    monkeypatch.chdir(reported.parent)
+    assert study_row(Path(reported.name))[0] == "uploaded"
+    assert server.artifacts["jaws-report"]["committed"]
     server.bodies.clear()
     assert study_row(reported) == ("already there", "")
     assert "UpsertBucket" not in sent(server)

@@ -24,7 +24,7 @@ def installed(tmp_path_factory):
 
 def run(installed, cwd, *words):
     code = ["-c", "import sys, mandseg; print(mandseg.__file__); from mandseg.{} import main; main()"]
-    module = "train" if words[0] == "train" else "cli"
+    module = "train" if words[0] == "train" else "cli.main"
     return subprocess.run(
         [sys.executable, code[0], code[1].format(module), *words[1:]],
         cwd=cwd,

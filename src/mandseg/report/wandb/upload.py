@@ -82,7 +82,7 @@ class StudyRun:
 
 def study_run(study: Study) -> StudyRun | str:
     """Gather what is to be sent of a study; or one line that says why nothing is."""
-    settings, report = tracking_of(study), study.path / "report"
+    settings, report = tracking_of(study), study.path.resolve() / "report"
     if not isinstance(settings, TrackingSettings):
         return settings
     if settings.mode == "disabled":
