@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.system.errors import UserError
+from mandseg.system.plain_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def read_declaration(configs: Iterable[Path]) -> Declaration:
             notes=("no run declares a primary metric or margins: the defaults are used",) if seen else ()
         )
     try:
-        declaration = declare(yaml.safe_load(blocks[0][0])["analysis"])
-    except (UserError, yaml.YAMLError, TypeError, KeyError) as error:
+        declaration = declare(load_yaml(blocks[0][0])["analysis"])
+    except (UserError, ValueError, TypeError, KeyError) as error:
         return Declaration(notes=(f"the declared analysis cannot be read, the defaults are used: {_line(error)}",))
     notes = []
     if len(blocks) > 1:

@@ -153,7 +153,6 @@ def save_dashboard(file: Path, account: Account) -> str:
     shown = read_dashboard(file)
     try:
         workspace: Any = _workspace(shown, account)
-        workspace.sections = _filled_sections(shown)
         workspace.save()
         url = str(workspace.url)
     except Exception as error:
@@ -163,30 +162,28 @@ def save_dashboard(file: Path, account: Account) -> str:
 
 
 def _workspace(shown: Dashboard, account: Account) -> "workspaces.Workspace":
-    """The workspace that this server has already, else a new one; without its sections."""
+    """The workspace to save: the one that this server has already, with what is to be shown now, else a new one."""
     ws, _ = _library()
-    settings = ws.WorkspaceSettings(max_runs=shown.max_runs)
-    runs = ws.RunsetSettings(
-        filters=f'Metric("Group") == {json.dumps(shown.study)}',
-        pinned_columns=[f"config:{key}" for key in (RATIO_AXIS, "seed")],
-    )
-    if shown.url and shown.server == account.server:
-        try:
-            known: workspaces.Workspace = ws.Workspace.from_url(shown.url)
-            known.settings, known.runset_settings = settings, runs
-            return known
-        except ValueError:
-            log.info("W&B: the dashboard was deleted online, it is made anew")
-    name, entity = f"mandseg: {shown.study}", shown.entity or account.entity
     new: workspaces.Workspace = ws.Workspace(
-        entity=entity, project=shown.project, name=name, settings=settings, runset_settings=runs
+        entity=shown.entity or account.entity,
+        project=shown.project,
+        name=f"mandseg: {shown.study}",
+        sections=[ws.Section(name=name, panels=panels, is_open=is_open) for name, panels, is_open in _sections(shown)],
+        settings=ws.WorkspaceSettings(max_runs=shown.max_runs),
+        runset_settings=ws.RunsetSettings(
+            filters=f'Metric("Group") == {json.dumps(shown.study)}',
+            pinned_columns=[f"config:{key}" for key in (RATIO_AXIS, "seed")],
+        ),
     )
-    return new
-
-
-def _filled_sections(shown: Dashboard) -> "list[workspaces.Section]":
-    ws, _ = _library()
-    return [ws.Section(name=name, panels=panels, is_open=is_open) for name, panels, is_open in _sections(shown) if panels]
+    if not shown.url or shown.server != account.server:
+        return new
+    try:
+        known: workspaces.Workspace = ws.Workspace.from_url(shown.url)
+    except ValueError:
+        log.info("W&B: the dashboard was deleted online, it is made anew")
+        return new
+    known.sections, known.settings, known.runset_settings = new.sections, new.settings, new.runset_settings
+    return known
 
 
 def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
@@ -197,9 +194,11 @@ def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
     for dataset in shown.datasets:
         panels = [_curve(shown, dataset, metric) for metric in metrics]
         yield f"Noise ratio, {dataset}", [*panels, _trainings(dataset, metrics[0])], True
-    yield "Learning curves", [_learning_curve(shown, column) for column in shown.curves], False
-    figures = [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in shown.figures]
-    yield "Report", figures, False
+    if shown.curves:
+        yield "Learning curves", [_learning_curve(shown, column) for column in shown.curves], False
+    if shown.figures:
+        figures = [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in shown.figures]
+        yield "Report", figures, False
     yield "Runs", [wr.RunComparer(diff_only="split")], False
 
 
