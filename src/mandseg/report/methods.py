@@ -10,7 +10,7 @@ from mandseg.report.audience import Audience
 from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
 from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
-from mandseg.report.wording import _count, _listed, number
+from mandseg.report.wording import amount, count, level_name, listed, number
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
@@ -57,7 +57,7 @@ def describe_run(settings: RunSettings, applied: pd.DataFrame) -> list[str]:
 def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     """Levels, seeds, runs and cases."""
     compared = analysis.comparison
-    levels = ", ".join(f"{level:g}" if isinstance(level, int | float) else level for level in analysis.levels)
+    levels = ", ".join(level_name(level) for level in analysis.levels)
     ledger = study.ledger[study.ledger.run.isin(set(runs))]
     seeds = sorted(ledger.seed.dropna().unique())
     what = (
@@ -71,9 +71,9 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
         for ratio, rows in ledger.groupby("noise_ratio")
         if rows.n_noisy.notna().any()
     ]
-    cases = f" Each was trained on {_range(trained)} cases, of which {_listed(noisy)} carried it." if trained else ""
+    cases = f" Each was trained on {_range(trained)} cases, of which {listed(noisy)} carried it." if trained else ""
     return (
-        f"{what}, with {_count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
+        f"{what}, with {count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
         f"{_test_sets(analysis)}"
     )
@@ -85,10 +85,10 @@ def _test_sets(analysis: Analysis) -> str:
     for dataset in analysis.datasets:
         rows = analysis.of(analysis.means, dataset, metric)
         if rows:
-            told.append(f"{dataset} ({_count(max(row.n_cases for row in rows), 'case')})")
+            told.append(f"{dataset} ({count(max(row.n_cases for row in rows), 'case')})")
     missed = sum(row.n_missed + row.n_spurious for row in analysis.means if (row.metric, row.group) == (metric, ""))
-    faults = f" {_count(missed, 'prediction')} {'was' if missed == 1 else 'were'} missed or spurious." if missed else ""
-    return f"All were tested on {_listed(told)}, always against the reference label.{faults}" if told else ""
+    faults = f" {count(missed, 'prediction')} {'was' if missed == 1 else 'were'} missed or spurious." if missed else ""
+    return f"All were tested on {listed(told)}, always against the reference label.{faults}" if told else ""
 
 
 def noise(settings: RunSettings, applied: pd.DataFrame) -> str:
@@ -103,9 +103,9 @@ def noise(settings: RunSettings, applied: pd.DataFrame) -> str:
     hd95 = f"HD95 {number(once.hd95_mm.median(), 1)} mm ({_ends(once.hd95_mm, 1)})"
     volume = f"volume {number(once.volume_error_ml.median(), 1, True)} ml"
     drawn_by = once.annotator[once.annotator != ""].nunique()
-    people = f", drawn by {_count(drawn_by, 'annotator')}" if drawn_by else ""
+    people = f", drawn by {count(drawn_by, 'annotator')}" if drawn_by else ""
     return (
-        f"{source}. Against the reference of the same {_count(len(once), 'training case')}, on the training grid: "
+        f"{source}. Against the reference of the same {count(len(once), 'training case')}, on the training grid: "
         f"{dice}, {hd95}, {volume}{people}."
     )
 
@@ -140,7 +140,7 @@ def augmentation(settings: RunSettings) -> str:
     if settings.augmentation is None:
         return "Patches were not augmented."
     steps = settings.augmentation.get("transforms", [settings.augmentation])
-    return f"Augmentation of each patch, in this order: {_listed([_object(step) for step in steps])}."
+    return f"Augmentation of each patch, in this order: {listed([_object(step) for step in steps])}."
 
 
 def testing(settings: RunSettings) -> str:
@@ -191,7 +191,7 @@ def statistics(analysis: Analysis, study: Study) -> str:
     metric = metric_named(analysis.primary)
     origin = "declared in the configuration before the runs" if study.declaration.is_declared else "the defaults"
     sources = [
-        f"{m.label} {margin:g} {m.unit}".strip() + f" ({analysis.margins.source(m)})"
+        f"{m.label} {amount(margin, m)}" + f" ({analysis.margins.source(m)})"
         for m in METRICS
         if (margin := analysis.margins.of(m)) is not None
     ]

@@ -36,11 +36,10 @@ def outside_study(study: Study) -> Study:
 
 
 def outside_section(part: Section) -> Section:
-    """An arm for readers outside: the noise by annotator is left out."""
+    """An arm for readers outside, without the noise by annotator; its title is to be made anew."""
     fixed = {key: without_folders_in_overrides(str(v)) if key == "variant" else v for key, v in part.fixed.items()}
-    title = part.title if fixed == dict(part.fixed) else ", ".join(f"{k} {v}" for k, v in fixed.items() if v)
     figures = {part_of_page: own for part_of_page, own in part.figures.items() if part_of_page not in OF_PEOPLE}
-    return replace(part, title=title, fixed=fixed, noise=None, figures=figures)
+    return replace(part, fixed=fixed, noise=None, figures=figures)
 
 
 def names_people(by: tuple[str, ...]) -> bool:

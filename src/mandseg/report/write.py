@@ -1,7 +1,8 @@
 """The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -16,6 +17,7 @@ from mandseg.report.section import Section, build_section
 from mandseg.report.settings import StudySettings
 from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.table import Table
+from mandseg.report.wording import level_name
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
@@ -111,18 +113,14 @@ def _parts(
     ]
 
 
-def _titles(fixed: Sequence[dict[str, Level]]) -> list[str]:
+def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
     """What tells each arm from the others; all of its condition where it is alone."""
     differ = [key for key in (fixed[0] if fixed else ()) if len({arm[key] for arm in fixed}) > 1] if fixed else []
     keys = differ or list(fixed[0] if fixed else ())
     return [
-        ", ".join(f"{key.replace('_', ' ')} {_word(arm[key])}" for key in keys if arm[key] != "" or key in differ)
+        ", ".join(f"{key.replace('_', ' ')} {level_name(arm[key])}" for key in keys if arm[key] != "" or key in differ)
         for arm in fixed
     ]
-
-
-def _word(level: Level) -> str:
-    return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
 
 
 def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
@@ -143,6 +141,8 @@ def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Secti
     """The report as it may leave the machine: rendered anew for readers outside, its figures beside it."""
     (folder / "figures").mkdir(parents=True)
     parts = [outside_section(part) for part in parts]
+    titles = _titles([part.fixed for part in parts])
+    parts = [replace(part, title=title) for part, title in zip(parts, titles, strict=True)]
     _write(folder, outside_study(study), parts, settings, Audience.OUTSIDE)
     for figure in (figure for part in parts for own in part.figures.values() for figure in own):
         for file in figures.glob(f"{figure.name}.[ps][nv]g"):

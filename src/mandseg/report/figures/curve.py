@@ -27,6 +27,7 @@ from mandseg.report.figures.style import (
     one_axes,
     panels,
 )
+from mandseg.report.wording import amount
 
 OTHER = "no verdict"
 
@@ -146,7 +147,7 @@ def legend_handles(verdicts: Sequence[str], margin: float | None, metric: Metric
         if verdict in verdicts
     ]  # fmt: skip
     if margin is not None and metric.better is not None and handles:
-        handles.append(Patch(color=GREEN, alpha=0.2, label=f"margin {margin:g} {metric.unit}".strip()))
+        handles.append(Patch(color=GREEN, alpha=0.2, label=f"margin {amount(margin, metric)}"))
     if handles:
         handles.append(Line2D([], [], color=FAINT, lw=4.2, alpha=0.7, label="95 % of the difference"))
     return [*handles, Line2D([], [], color=FAINT, lw=1.1, label="95 % of the mean")]

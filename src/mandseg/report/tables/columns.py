@@ -6,15 +6,9 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.report.tables.table import Cell
-from mandseg.report.wording import ABSENT, number, span
+from mandseg.report.wording import ABSENT, level_name, number, span
 from mandseg.statistics.analysis import Analysis
-from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Contrast, Difference, Mean, Tolerance
-
-
-def name_of(level: Level) -> str:
-    """A level as a cell shows it."""
-    return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
 
 
 def level_column(analysis: Analysis) -> str:
@@ -58,7 +52,7 @@ def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Se
         metrics = {row.metric for row in own}
         named = [metric.label for metric in METRICS if metric.column in metrics]
         which = f" ({', '.join(named)})" if metrics < {row.metric for row in rows} else ""
-        levels = dict.fromkeys(name_of(row.level) for row in own if not isinstance(row, Tolerance))
+        levels = dict.fromkeys(level_name(row.level) for row in own if not isinstance(row, Tolerance))
         places[note, which] = list(levels)
     return [
         f"{'At ' + ', '.join(levels) if levels else 'Here'}{which}: {note}." for (note, which), levels in places.items()

@@ -6,12 +6,11 @@ from mandseg.metrics.catalogue import metric_named
 from mandseg.report.tables.columns import (
     file_name,
     level_column,
-    name_of,
     notes,
     unit_of,
 )
 from mandseg.report.tables.table import Cell, Column, Table
-from mandseg.report.wording import ABSENT, number, p_value, span
+from mandseg.report.wording import ABSENT, level_name, number, p_value, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Contrast, Difference, MixedCheck, as_table
 
@@ -43,7 +42,7 @@ def _difference(row: Difference, mixed: MixedCheck | None) -> list[Cell]:
     equivalence = Cell(row.equivalence, f"p {p_value(row.p_equivalent)}" if row.p_equivalent is not None else "")
     margin = "" if row.margin is None else f"{row.margin:g}"
     return [
-        *(Cell(unit_of(metric)), Cell(name_of(row.level))),
+        *(Cell(unit_of(metric)), Cell(level_name(row.level))),
         Cell(number(row.difference, metric.decimals, True), span(row, metric)),
         *(Cell(row.verdict, margin, row.verdict), equivalence, Cell(p_value(row.p_holm))),
         *(Cell(number(row.rank_biserial, 2, True)), Cell(number(row.detectable, metric.decimals)), check),
@@ -63,7 +62,7 @@ def contrast_table(rows: Sequence[Contrast], analysis: Analysis, name: str, capt
     ]
     cells = [
         [
-            *(Cell(row.dataset), Cell(row.reference_dataset), Cell(name_of(row.level))),
+            *(Cell(row.dataset), Cell(row.reference_dataset), Cell(level_name(row.level))),
             Cell(number(row.value, metric.decimals, True), span(row, metric)),
             *(Cell(p_value(row.p)), Cell(f"{row.n_cases} and {row.n_reference_cases}"), Cell(str(row.n_seeds))),
         ]

@@ -9,11 +9,11 @@ from mandseg.report.tables.columns import (
     file_name,
     level_column,
     mean_cell,
-    name_of,
     notes,
     unit_of,
 )
 from mandseg.report.tables.table import Cell, Column, Table
+from mandseg.report.wording import level_name
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Mean, as_table
 
@@ -35,7 +35,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
             first = next(iter(found.values()))
             rows.append(
                 [
-                    Cell(name_of(level), group),
+                    Cell(level_name(level), group),
                     *(mean_cell(found.get(metric.column), metric) for metric in there),
                     *(Cell(str(first.n_cases)), Cell(str(first.n_seeds))),
                     *(Cell(f"{n} of {first.n_predictions}") for n in (first.n_missed, first.n_spurious)),
@@ -53,7 +53,7 @@ def matrix_table(parts: Sequence[tuple[str, Analysis]], name: str) -> Table | No
         metric = metric_named(analysis.primary)
         for level in analysis.levels:
             found = {dataset: analysis.mean(dataset, metric.column, level) for dataset in datasets}
-            where = f"{level_column(analysis).lower()} {name_of(level)}"
+            where = f"{level_column(analysis).lower()} {level_name(level)}"
             rows.append(
                 [Cell(title or where, where if title else ""), *(mean_cell(found[d], metric) for d in datasets)]
             )

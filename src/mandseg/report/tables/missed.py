@@ -3,9 +3,9 @@
 import pandas as pd
 
 from mandseg.metrics.catalogue import metric_named
-from mandseg.report.tables.columns import level_column, name_of
+from mandseg.report.tables.columns import level_column
 from mandseg.report.tables.table import Cell, Column, Table
-from mandseg.report.wording import ABSENT, number, span
+from mandseg.report.wording import ABSENT, level_name, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference, as_table
 
@@ -27,7 +27,7 @@ def without_missed_table(analysis: Analysis, name: str) -> Table | None:
         if row.metric != metric.column or row.group:
             continue
         left = next((r for r in other.differences_of(row.dataset, row.metric) if r.level == row.level), None)
-        cells = [Cell(row.dataset), Cell(name_of(row.level))]
+        cells = [Cell(row.dataset), Cell(level_name(row.level))]
         for one in (row, left):
             if one is None:
                 cells += [Cell(ABSENT), Cell(ABSENT)]
@@ -53,7 +53,7 @@ def missed_table(cases: pd.DataFrame, analysis: Analysis, name: str) -> Table | 
         *(Column("Outcome", words=True), Column("Seeds", words=True)),
     ]
     cells = [
-        [Cell(row[0]), Cell(name_of(row[1])), Cell(row[2]), Cell(row[3]), Cell(row[4])]
+        [Cell(row[0]), Cell(level_name(row[1])), Cell(row[2]), Cell(row[3]), Cell(row[4])]
         for row in data.head(LISTED).itertuples(index=False)
     ]
     more = [f"And {len(data) - LISTED} more: see {name}.csv."] if len(data) > LISTED else []

@@ -3,7 +3,7 @@
 from mandseg.metrics.catalogue import metric_named
 from mandseg.report.tables.columns import notes
 from mandseg.report.tables.table import Cell, Column, Table
-from mandseg.report.wording import ABSENT
+from mandseg.report.wording import ABSENT, amount
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Tolerance, as_table
 
@@ -33,7 +33,7 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
             [
                 Cell(f"{row.dataset}, {row.group}" if row.group else row.dataset),
                 Cell(metric.label),
-                Cell(f"{row.margin:g} {metric.unit}".strip()),
+                Cell(amount(row.margin, metric)),
                 Cell("none" if row.tolerated is None else f"{row.tolerated:g}", order=row.tolerated or 0.0),
                 Cell("all tested" if row.stopped_at is None else f"{row.stopped_at:g}", row.verdict_there or ""),
                 Cell(f"{row.estimate:g}", _ends(row)),

@@ -1,9 +1,9 @@
 """The verdict on the primary metric: a row per level, a column per data set."""
 
 from mandseg.metrics.catalogue import Metric, metric_named
-from mandseg.report.tables.columns import level_column, name_of
+from mandseg.report.tables.columns import level_column
 from mandseg.report.tables.table import Cell, Column, Table
-from mandseg.report.wording import ABSENT, number, span
+from mandseg.report.wording import ABSENT, amount, level_name, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference, as_table
 
@@ -22,11 +22,14 @@ def verdict_table(analysis: Analysis, name: str, groups: bool = False) -> Table 
     found = {(row.dataset, row.group, row.level): row for row in rows}
     margin = analysis.margins.of(metric)
     against = analysis.comparison.name(analysis.comparison.baseline)
-    limit = "no margin" if margin is None else f"margin {margin:g} {metric.unit}".strip()
+    limit = "no margin" if margin is None else f"margin {amount(margin, metric)}"
     caption = f"{metric.label} against {against} ({limit})"
     data = as_table(rows, Difference, analysis.comparison.column)
     if groups:
-        columns = [Column("Cases", words=False), *(Column(name_of(level), level_column(analysis)) for level in levels)]
+        columns = [
+            Column("Cases", words=False),
+            *(Column(level_name(level), level_column(analysis)) for level in levels),
+        ]
         cells = [
             [Cell(f"{dataset}, {group}"), *(_verdict(found.get((dataset, group, level)), metric) for level in levels)]
             for dataset, group in heads
@@ -34,7 +37,7 @@ def verdict_table(analysis: Analysis, name: str, groups: bool = False) -> Table 
         return Table(name, caption, columns, cells, data)
     columns = [Column(level_column(analysis)), *(Column(dataset) for dataset, _ in heads)]
     cells = [
-        [Cell(name_of(level)), *(_verdict(found.get((dataset, "", level)), metric) for dataset, _ in heads)]
+        [Cell(level_name(level)), *(_verdict(found.get((dataset, "", level)), metric) for dataset, _ in heads)]
         for level in levels
     ]
     return Table(name, caption, columns, cells, data)
