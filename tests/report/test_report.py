@@ -358,7 +358,7 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
     many.loc[many.index > 0, "state"] = "missing"
     from dataclasses import replace
 
-    from mandseg.report.page import study_tables
+    from mandseg.report.tables.runs import study_tables
 
     opened = replace(opened, ledger=many)
     words = page(opened, [], study_tables(opened), "", {}, Audience.INSIDE)

@@ -11,11 +11,12 @@ from mandseg.metrics.margins import Margins
 from mandseg.report.audience import Audience
 from mandseg.report.methods import methods
 from mandseg.report.outside import SHARED, names_people, outside_section, outside_study
-from mandseg.report.page import page, study_tables
+from mandseg.report.page import page
 from mandseg.report.pdf import print_page
 from mandseg.report.section import Section, build_section
 from mandseg.report.settings import StudySettings
 from mandseg.report.tables.means import matrix_table
+from mandseg.report.tables.runs import study_tables
 from mandseg.report.tables.table import Table
 from mandseg.report.wording import level_name
 from mandseg.runs.study import Study, open_study
