@@ -195,27 +195,32 @@ def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
         panels = [_curve(shown, dataset, metric) for metric in metrics]
         yield f"Noise ratio, {dataset}", [*panels, _trainings(dataset, metrics[0])], True
     if shown.curves:
-        yield "Learning curves", [_learning_curve(shown, column) for column in shown.curves], False
+        yield "Learning curves", [_lines(shown, name, STEP_AXIS, RATIO_AXIS, title=name) for name in shown.curves], False
     if shown.figures:
         figures = [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in shown.figures]
         yield "Report", figures, False
     yield "Runs", [wr.RunComparer(diff_only="split")], False
 
 
-def _curve(shown: Dashboard, dataset: str, metric: Metric) -> Any:
-    """Mean over seeds against noise ratio, the range of the seeds as a band; one line for each arm."""
+def _lines(shown: Dashboard, y: str, x: str, group_by: str, **titles: str) -> Any:
+    """Mean over the runs of a group, their range as a band; one line for each group."""
     _, wr = _library()
     return wr.LinePlot(
-        title=f"{metric.label}, {dataset}",
-        title_x="noise ratio",
-        title_y=f"{metric.label} ({metric.unit})" if metric.unit else metric.label,
-        x=RATIO_AXIS,
-        y=[f"{dataset}/{metric.column}"],
-        groupby=wr.Config("arm"),
+        x=x,
+        y=[y],
+        groupby=wr.Config(group_by),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
         max_runs_to_show=shown.max_runs,
+        **titles,
     )
+
+
+def _curve(shown: Dashboard, dataset: str, metric: Metric) -> Any:
+    """The noise-ratio curve of a data set, a line for each arm."""
+    y_title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+    titles = {"title": f"{metric.label}, {dataset}", "title_x": "noise ratio", "title_y": y_title}
+    return _lines(shown, f"{dataset}/{metric.column}", RATIO_AXIS, "arm", **titles)
 
 
 def _trainings(dataset: str, metric: Metric) -> Any:
@@ -230,26 +235,11 @@ def _trainings(dataset: str, metric: Metric) -> Any:
 
 def _pooled_curve(metric: Metric) -> Any:
     """The report's means, one line for each data set, from the study's own run."""
-    _, wr = _library()
-    return wr.CustomChart(
+    return _library()[1].CustomChart(
         query={"summaryTable": {"tableKey": f"curve/{metric.column}_table"}},
         chart_name=PANEL,
         chart_fields={"step": RATIO_AXIS, "lineKey": "line", "lineVal": "mean"},
         chart_strings={"title": metric.label, "xname": "noise ratio"},
-    )
-
-
-def _learning_curve(shown: Dashboard, column: str) -> Any:
-    """Mean over seeds for each noise ratio, the range of the seeds as a band."""
-    _, wr = _library()
-    return wr.LinePlot(
-        title=column,
-        x=STEP_AXIS,
-        y=[column],
-        groupby=wr.Config(RATIO_AXIS),
-        groupby_aggfunc="mean",
-        groupby_rangefunc="minmax",
-        max_runs_to_show=shown.max_runs,
     )
 
 
