@@ -68,10 +68,10 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
 
 def _send_recordings(study: Study, patience_s: float) -> list[Row]:
     own = {str(run): recordings(study.path / str(run)) for run in study.ledger.run}
-    standing = {run: _standing(run, recorded) for run, recorded in own.items()}
-    queue = {run: waiting(own[run]) for run, row in standing.items() if row is None}
+    known = {run: _known_row(run, recorded) for run, recorded in own.items()}
+    queue = {run: waiting(own[run]) for run, row in known.items() if row is None}
     rows = {row.run: row for row in _uploaded(study, queue, patience_s)}
-    return [row or rows[run] for run, row in standing.items()]
+    return [row or rows[run] for run, row in known.items()]
 
 
 def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s: float) -> Iterator[Row]:
@@ -133,7 +133,7 @@ def _as_far_as_it_goes(row: Row, batch: Sequence[Recording]) -> Row:
     return Row(row.run, "uploaded", "cut short where the run was killed")
 
 
-def _standing(run: str, own: Sequence[Recording]) -> Row | None:
+def _known_row(run: str, own: Sequence[Recording]) -> Row | None:
     """What is known of a run without the server; None if it waits to be sent."""
     if not own:
         return Row(run, "left out", "nothing was recorded")
