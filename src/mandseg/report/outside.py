@@ -1,20 +1,24 @@
 """A study and its arms as they may leave the machine: the same numbers, without people, subjects, folders and hosts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
 from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
+from mandseg.report.settings import PHASES
+from mandseg.runs.folder import CONDITION, NUMBERS
 from mandseg.runs.study import Study
 from mandseg.tracking.redaction import without_folders_in_overrides
 
 SHARED = "shared"
 """The folder in a report that holds what ``mandseg sync`` sends of it; nothing else of a report is sent."""
-PRIVATE = ("subject_id", "annotator", "host", "overrides", "reason")
-"""Columns that no table outside holds: whose case it is, who contoured it, where it ran and what an error said."""
-GROUP = "group_"
-"""How the columns begin that hold whatever else a manifest says of a case."""
+CASES = ("run", *CONDITION, "variant", "dataset", "case_id", "outcome", *NUMBERS)
+"""Columns of the cases outside. Whatever else a run's cases.csv holds stays here: subjects, annotators, groups."""
+RUNS = ("run", *CONDITION, "variant", "state", "steps", "device", "precision", "started", "ended", *PHASES)
+"""Columns of the runs outside, with the counts of their training cases. Hosts, overrides and reasons stay here."""
+COUNTS = ("n_noisy", "n_training")
 
 
 def outside_study(study: Study) -> Study:
@@ -27,8 +31,8 @@ def outside_study(study: Study) -> Study:
     notes = tuple(note.partition(":")[0] for note in study.declaration.notes)  # behind it, the words of an error
     return replace(
         study,
-        ledger=_without_private(study.ledger).assign(reason=""),
-        cases=_without_private(study.cases),
+        ledger=_shown(study.ledger, (*RUNS, *COUNTS)).assign(reason=""),
+        cases=_shown(study.cases, CASES),
         records={run: {"versions": record.get("versions")} for run, record in study.records.items()},
         problems=problems,
         declaration=replace(study.declaration, notes=notes),
@@ -47,7 +51,7 @@ def names_people(by: tuple[str, ...]) -> bool:
     return "annotator" in by
 
 
-def _without_private(table: pd.DataFrame) -> pd.DataFrame:
-    private = [column for column in table if column in PRIVATE or str(column).startswith(GROUP)]
-    kept = table.drop(columns=private)
+def _shown(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns that are there, in their order; of the variant, no folder."""
+    kept = table[list(dict.fromkeys(column for column in columns if column in table))]
     return kept.assign(variant=kept.variant.map(without_folders_in_overrides)) if "variant" in kept else kept
