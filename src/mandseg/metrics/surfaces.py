@@ -88,8 +88,9 @@ def _sorted_distances(own: _Elements, other: _Elements, spacing_mm: tuple[float,
         nearest = tree.query(positions * np.array(spacing_mm))[1]
         steps_mm = (positions - others[nearest]).astype(np.float64) * np.array(spacing_mm)
         distances_mm[apart] = np.sqrt(np.add.reduce(np.square(steps_mm).T, axis=0))
-    order = np.lexsort((own.areas, distances_mm))
-    return distances_mm[order], own.areas[order]
+    # side by side in memory, as the package has them: a scalar product sums in another order where they lie apart
+    found = np.column_stack((distances_mm, own.areas))[np.lexsort((own.areas, distances_mm))]
+    return found[:, 0], found[:, 1]
 
 
 def hd95_mm(found: Surfaces) -> float:
