@@ -8,6 +8,7 @@ import pandas as pd
 from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
 from mandseg.report.settings import PHASES
+from mandseg.report.wording import count
 from mandseg.runs.folder import CONDITION, NUMBERS
 from mandseg.runs.study import Study
 from mandseg.tracking.redaction import without_folders_in_overrides
@@ -26,8 +27,8 @@ def outside_study(study: Study) -> Study:
 
     Errors and problems quote files and hosts, so only their number is given. Of run.json, versions are kept.
     """
-    n = len(study.problems)
-    problems = (f"{n} problem{'' if n == 1 else 's'} of the runs: see the report in the study folder",) if n else ()
+    found = count(len(study.problems), "problem")
+    problems = (f"{found} of the runs: see the report in the study folder",) if study.problems else ()
     notes = tuple(note.partition(":")[0] for note in study.declaration.notes)  # behind it, the words of an error
     return replace(
         study,

@@ -18,7 +18,6 @@ from mandseg.report.settings import StudySettings
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text
-from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.client import (
     RATIO_AXIS,
     client_settings,
@@ -27,6 +26,7 @@ from mandseg.tracking.client import (
     media_table,
     wandb_client,
 )
+from mandseg.tracking.settings import TrackingSettings
 
 if TYPE_CHECKING:
     import wandb

@@ -195,7 +195,11 @@ def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
         panels = [_curve(shown, dataset, metric) for metric in metrics]
         yield f"Noise ratio, {dataset}", [*panels, _trainings(dataset, metrics[0])], True
     if shown.curves:
-        yield "Learning curves", [_lines(shown, name, STEP_AXIS, RATIO_AXIS, title=name) for name in shown.curves], False
+        yield (
+            "Learning curves",
+            [_lines(shown, name, STEP_AXIS, RATIO_AXIS, title=name) for name in shown.curves],
+            False,
+        )
     if shown.figures:
         figures = [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in shown.figures]
         yield "Report", figures, False
