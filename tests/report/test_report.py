@@ -384,3 +384,18 @@ def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch
     for folder in (report, report / "shared"):
         assert '<figure id="figure-scatter">' in (folder / "index.html").read_text()
         assert (folder / "figures" / "scatter.svg").exists()
+
+
+@pytest.mark.usefixtures("light")
+def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path):
+    study = write_study(tmp_path / "s", loss={0.0: 0.0, 0.5: 0.001}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
+    for ratio, steps in ((0.0, 4.0), (0.5, 40.0)):
+        record = study / run_name(ratio, 0) / "run.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"settings": {"steps": steps}}))
+    write_csv(study / run_name(0.5, 0) / "noise_plan.csv", [{"case_id": "t0", "annotator": "a", "label": "reference"}])
+    text = text_of(write_report(study).parent)
+    assert "runs that differ in steps are not compared with each other: 4 (ratio0-seed0); 40 (ratio0.5-seed0)" in text
+    assert "Only noise ratio 0 has been run" in text
+    assert "differs by" not in text
+    assert "0 of 1 (0.000)" in text
+    assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text

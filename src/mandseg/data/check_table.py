@@ -62,7 +62,7 @@ def write_checkup(path: Path, checkup: Checkup) -> None:
 
 
 def _table(checkup: Checkup) -> Table:
-    table = Table(title=f"Cohort {checkup.cohort.name}", title_justify="left")
+    table = Table(title=escape(f"Cohort {checkup.cohort.name}"), title_justify="left")
     table.add_column("case", no_wrap=True)
     for name in ("split", "shape", "spacing (mm)", "HU", "reference (ml)", "noisy (ml)", "noisy Dice", "found"):
         table.add_column(name, justify="left" if name in ("split", "found") else "right")
@@ -70,7 +70,7 @@ def _table(checkup: Checkup) -> Table:
     for i in checkup.inspections:
         table.add_row(
             escape(i.case.case_id),
-            i.case.split,
+            escape(i.case.split),
             " x ".join(map(str, i.shape or ())),
             " x ".join(f"{mm:.3g}" for mm in i.spacing_mm or ()),
             "" if i.hu_min is None else f"{i.hu_min:.0f} to {i.hu_max:.0f}",

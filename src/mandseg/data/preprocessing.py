@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from mandseg.data.case import Scan
+from mandseg.data.case import LEAST_VOXELS, Scan
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
@@ -70,10 +70,22 @@ class Preprocessing:
             raise UserError(f"preprocessing.spacing_mm={list(self.spacing_mm)}: expected three lengths in mm")
 
     def image(self, scan: Scan) -> Volume:
-        """Reorient, crop to the body and resample linearly: int16 HU on RAS+ axes."""
+        """Reorient, crop to the body and resample linearly: int16 HU on RAS+ axes.
+
+        Raises:
+            UserError: The body is too thin, or the grid too large, to be resampled.
+        """
         image = to_canonical(scan.image)
         window = body_window(image.array, image.geometry.spacing_mm, self.margin_mm)
-        image = resample(crop_to(image, window), self.spacing_mm)
+        body = crop_to(image, window)
+        where = f"case {scan.case.case_id}: image has {' x '.join(map(str, body.array.shape))} voxels round the body"
+        if min(body.array.shape) < LEAST_VOXELS:
+            raise UserError(f"{where}, expected at least {LEAST_VOXELS} along each axis")
+        try:
+            image = resample(body, self.spacing_mm)
+        except (RuntimeError, MemoryError) as error:  # whatever ITK raises
+            reason = str(error).strip().splitlines()[-1:]
+            raise UserError(f"{where}, it cannot be resampled to {self.spacing_mm} mm ({''.join(reason)})") from error
         hu = np.clip(np.rint(image.array), AIR_HU, 3071).astype(np.int16)
         return Volume(np.ascontiguousarray(hu), image.affine)
 

@@ -25,7 +25,8 @@ COUNTS = ("n_noisy", "n_training")
 def outside_study(study: Study) -> Study:
     """A study for readers outside.
 
-    Errors and problems quote files and hosts, so only their number is given. Of run.json, versions are kept.
+    Errors and problems quote files and hosts, so only their number is given; settings that tell arms apart are in the
+    arms' titles. Of run.json, versions are kept.
     """
     found = count(len(study.problems), "problem")
     problems = (f"{found} of the runs: see the report in the study folder",) if study.problems else ()
@@ -36,6 +37,7 @@ def outside_study(study: Study) -> Study:
         cases=_shown(study.cases, CASES),
         records={run: {"versions": record.get("versions")} for run, record in study.records.items()},
         problems=problems,
+        told_apart=(),
         declaration=replace(study.declaration, notes=notes),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from mandseg.runs.folder import is_done
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, held
@@ -41,7 +42,7 @@ class Claim:
     @property
     def is_done(self) -> bool:
         """Whether an earlier process brought the run to its end."""
-        return self.record.get("state") == "done" and (self.folder / "cases.csv").exists()
+        return is_done(self.folder, self.record)
 
     def update(self, **facts: Any) -> None:
         """Add facts to run.json."""
@@ -103,6 +104,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     """run.json as a dict; empty where there is none or it cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,9 +14,13 @@ from mandseg.system.errors import UserError
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug"),
+        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun"),
     }
 )
+OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
+"""Settings of the trainer that change the arithmetic."""
+OF_TESTING = ("checkpoint", "smallest_piece")
+"""Settings of the evaluation that change a score."""
 NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "seed": ("seed", 0),
     "severity": ("x", 1.0),
@@ -75,6 +79,29 @@ def noise_label(noise: DictConfig) -> str:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits of everything that determines the trained network; 0 and 0.0 are the same number."""
+    return _digest(_of_training(cfg))
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """Every setting that decides a score, but the noise ratio and the seed: ``{"optimizer.lr": 0.003, ...}``.
+
+    Runs with equal settings belong to one arm. Numbers are floats and places of files are left out, as in the hash.
+    """
+    settings = _of_training(cfg) | {"evaluation": {key: cfg.evaluation[key] for key in OF_TESTING}}
+    return dict(_flat({key: value for key, value in plain(settings).items() if key not in ("noise_ratio", "seed")}))
+
+
+def decides(key: str) -> bool:
+    """Whether a setting, by its name such as ``optimizer.lr``, can change a score; a group counts by its first word."""
+    first, _, rest = key.partition(".")
+    if key.rpartition(".")[2] in PLACES:
+        return False
+    if first in ("trainer", "evaluation"):
+        return rest in (OF_TRAINER if first == "trainer" else OF_TESTING)
+    return first not in NOT_CONDITION
+
+
+def _of_training(cfg: DictConfig) -> dict[str, Any]:
     settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
         if key not in NOT_CONDITION:
@@ -83,7 +110,16 @@ def config_hash(cfg: DictConfig) -> str:
     # of the trainer, only what changes the arithmetic; a precision that is measured is the machine's, not the run's
     keys = ["gradient_clip_val", "precision", *([] if cfg.trainer.sync_batchnorm else ["sync_batchnorm"])]
     settings["trainer"] = {key: cfg.trainer[key] for key in keys}
-    return _digest(settings)
+    return settings
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as ``group.key``; a list is one value."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
 
 
 def evaluation_hash(cfg: DictConfig) -> str:
@@ -115,19 +151,19 @@ def _short(value: Any) -> str:
 
 
 def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Settings such that equal settings are equal text.
 
     Numbers become floats. Places of files are left out. A class of this package counts by its name, not by its module,
     so that a module can move and no run changes its name.
     """
     if isinstance(value, dict):
-        return {k: _target(v) if k == "_target_" else _plain(v) for k, v in value.items() if k not in PLACES}
+        return {k: _target(v) if k == "_target_" else plain(v) for k, v in value.items() if k not in PLACES}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value

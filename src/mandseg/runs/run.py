@@ -1,6 +1,7 @@
 """The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,10 @@ from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
 from mandseg.runs.claim import Claim, Follower
+from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
+from mandseg.runs.folder import share_line
+from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
@@ -31,6 +35,7 @@ from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracking_run
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit, load_weights, steps_per_epoch
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
@@ -39,6 +44,8 @@ from mandseg.training.module import Segmenter
 from mandseg.training.patches import PatchDataset
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.validation_overlay import ValidationOverlay
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class PreparedRun:
     testing: PreparedCases
     plan: NoisePlan
     sets: EvaluationSets
+    content: Content
 
     @property
     def digest(self) -> str:
@@ -74,7 +82,10 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
-        refuse_another_cohort(claim, prepared.digest)
+        refuse_another_cohort(claim, prepared)
+        claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
+        warn_of_share(prepared.plan)
+        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.annotators))
         prepared.plan.write(claim.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
@@ -93,7 +104,8 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
-            callbacks = [overlay, build_memorisation(cfg, prepared)]
+            finite = FiniteLoss([p.case.case_id for p in prepared.training])
+            callbacks = [finite, overlay, build_memorisation(cfg, prepared)]
             size = processes_wanted(cfg.trainer)
             files = RunCheckpointIO({**condition, "cohort": prepared.digest})
             folder = claim.folder / "checkpoints"
@@ -118,7 +130,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
-    return PreparedRun(training, validation, testing, plan, sources.evaluation)
+    return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
 def refuse_missing_labels(
@@ -148,19 +160,26 @@ def refuse_missing_labels(
         raise UserError(problems)
 
 
-def refuse_another_cohort(claim: Claim, digest: str) -> None:
+def warn_of_share(plan: NoisePlan) -> None:
+    """Say where the share of noisy cases cannot be near the ratio that is asked for."""
+    if line := share_line(plan.ratio, len(plan.noisy), len(plan.annotators)):
+        log.warning("%s", line)
+
+
+def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
     """Refuse to go on with a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digest in run.json is another one.
+        UserError: The digests in run.json are others.
     """
-    begun = claim.record.get("cohort", digest)
-    if begun != digest:
-        raise UserError(
-            f"run {claim.folder.name}: begun on other images or labels (digest {begun}, now {digest}); "
-            "choose another study= or remove the folder"
-        )
-    claim.update(cohort=digest)
+    where = f"run {claim.folder.name}: begun on other images or labels"
+    if differing := changes(claim.record.get("content") or {}, prepared.content, TRAINED):
+        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
+    begun = claim.record.get("cohort", prepared.digest)
+    if begun != prepared.digest:
+        ways = "choose another study= or remove the folder"
+        raise UserError(f"{where} (digest {begun}, now {prepared.digest}); {ways}")
 
 
 def build_segmenter(cfg: DictConfig) -> Segmenter:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import Logger
 from mandseg.system.errors import UserError
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
+from mandseg.training.finite_loss import refuse_broken_weights
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind
 from mandseg.training.shared_batch_norm import SharedBatchNorm
@@ -93,12 +94,14 @@ def load_weights(segmenter: Segmenter, file: Path) -> None:
 
     Raises:
         UserError: The checkpoint is another network's.
+        DivergedError: A weight is not finite.
     """
     checkpoint = read_checkpoint(file)
     try:
         segmenter.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         raise UserError(f"{file}: a checkpoint of another network ({str(error).splitlines()[0]})") from error
+    refuse_broken_weights(segmenter.state_dict(), f"checkpoint {file.name}")
 
 
 def steps_per_epoch(steps: int, validations: int) -> int:

@@ -63,6 +63,8 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
         print(f"mandseg: {error}; nothing was sent", file=sys.stderr)
         return 1
     _print(rows, study, console)
+    for line in study.problems:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return int(any(row.result == "failed" for row in rows))
 
 
@@ -166,7 +168,7 @@ def _send_study_run(study: Study, account: Account) -> Row:
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
     """One line a run, but one for all that are there already or left out for the same reason."""
-    table = Table("run", "on W&B", "", title=f"Study {study.name}", title_justify="left")
+    table = Table("run", "on W&B", "", title=escape(f"Study {study.name}"), title_justify="left")
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         own = row.run if row.result in ("uploaded", "failed") else ""

@@ -19,6 +19,8 @@ from omegaconf import DictConfig, open_dict
 
 from mandseg.runs.claim import read_record
 from mandseg.runs.condition import condition, evaluation_hash, name_of
+from mandseg.runs.folder import is_done
+from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 
@@ -51,9 +53,35 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run is done, and tested on all that is asked for."""
-        record = read_record(self.folder)
-        return record.get("state") == "done" and record.get("evaluated") == evaluation_hash(self.cfg)
+        """Whether the run is done, tested on all that is asked for, and made from the images and labels of now."""
+        return not unfinished([self])
+
+
+def unfinished(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that are still to be run, in their order."""
+    done = [c for c in cells if is_done(c.folder, read_record(c.folder), evaluation_hash(c.cfg))]
+    settled = {c.folder for c in done} - set(changed(done))
+    return [cell for cell in cells if cell.folder not in settled]
+
+
+def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
+    """The run folders that say "done" and were made from other images or labels than there are now, with what differs.
+
+    Cells of one source share the reading of its files. Where these cannot be read here, it is said, and the result
+    stands.
+    """
+    found: dict[Path, list[str]] = {}
+    known: dict[str, Content | None] = {}
+    for cell in cells:
+        record = read_record(cell.folder)
+        if record.get("state") != "done" or "content" not in record:
+            continue
+        source = repr((cell.cfg.data, cell.cfg.eval, reads_noisy_labels(cell.cfg), cell.cfg.cache_dir))
+        if source not in known:
+            known[source] = content_or_none(cell.cfg)
+        if differing := changes(record["content"], known[source] or {}):
+            found[cell.folder] = differing
+    return found
 
 
 def study_folder(config: DictConfig) -> Path:

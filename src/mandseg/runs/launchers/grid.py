@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.grid_file import add_to_grid, grid_row
-from mandseg.runs.launchers.cells import Cell, cell_of, compose, expand, study_folder
+from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
+from mandseg.runs.replaced import changed_line
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
 
 
@@ -54,6 +55,7 @@ class Launch(Callback):
     def _start(self, compose_cells: Callable[[], list[Cell]]) -> None:
         try:
             self.cells = compose_cells()
+            refuse_changed(self.cells)
             rows = [(cell.study, grid_row(cell)) for cell in self.cells]
             for study in dict.fromkeys(study for study, _ in rows):
                 add_to_grid(study, [row for of, row in rows if of == study])
@@ -61,6 +63,17 @@ class Launch(Callback):
             # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
             print_problems(user_error_behind(error) or UserError(one_line(error)))
             sys.exit(2)
+
+
+def refuse_changed(cells: Sequence[Cell]) -> None:
+    """Refuse a launch that contains done runs whose images or labels changed since, unless it makes them anew.
+
+    Raises:
+        UserError: A line for each such run.
+    """
+    found = changed([cell for cell in cells if not cell.cfg.rerun])
+    if found:
+        raise UserError([changed_line(folder.name, differing) for folder, differing in found.items()])
 
 
 def is_detached(config: DictConfig) -> bool:
