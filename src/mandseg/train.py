@@ -18,6 +18,7 @@ from mandseg.runs.attempt import _job
 from mandseg.runs.launchers.cells import validation_dice
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ def main() -> None:
 
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal, to be started again.
     """
+    sys.argv[1:] = [with_home_in_setting(word) for word in sys.argv[1:]]
     # Hydra wants plus signs for keys that no config file names: data sets of the user's own names, and margins.
     sys.argv[1:] = [f"++{word}" if word.startswith(("eval.", "analysis.margins.")) else word for word in sys.argv[1:]]
     if not {"--config-dir", "-cd"} & set(sys.argv):

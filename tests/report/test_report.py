@@ -339,7 +339,7 @@ def test_failure_half_way_keeps_the_report_that_was_there(reported, tmp_path, mo
 def test_report_never_replaces_a_folder_with_other_files(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    with pytest.raises(UserError, match=r"holds chapter1\.tex, which is not a report's"):
+    with pytest.raises(UserError, match=r"holds chapter1\.tex, which a report did not write"):
         write_report(write_study(tmp_path / "demo", {0.0: 0.0}, (0,), n_cases=2), tmp_path / "thesis")
 
 

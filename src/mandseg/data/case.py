@@ -9,6 +9,7 @@ from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
 
 LEAST_VOXELS = 4  # along an axis: ITK's smoothing, which comes before resampling, needs as many
+WHOLE_WITHIN = 1e-3
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ def load_scan(case: Case) -> Scan:
     )
 
 
-def examine(case: Case) -> tuple[dict[str, Volume], list[str]]:
+def examine(case: Case, notes: list[str] | None = None) -> tuple[dict[str, Volume], list[str]]:
     """Read the files of a case as they are and list what makes them unusable.
+
+    Args:
+        case: The case.
+        notes: Gets a line for each label whose values were taken as whole numbers, e.g. ``reference has ...``.
 
     Returns:
         The volumes that could be read, by column, and one line for each of: a file missing or damaged, NaN or
@@ -69,6 +74,10 @@ def examine(case: Case) -> tuple[dict[str, Volume], list[str]]:
                 volumes[name] = read_volume(path)
         except UserError as error:
             problems += [f"case {case.case_id}: {name} {line}" for line in error.problems]
+    for name in [name for name in ("reference", "noisy") if name in volumes]:
+        volumes[name], note = with_whole_values(volumes[name])
+        if notes is not None and note:
+            notes.append(f"{name} {note}")
     for name, volume in volumes.items():
         problems += image_problems(case, volume) if name == "image" else _label_problems(case, name, volumes)
     return volumes, problems
@@ -85,6 +94,26 @@ def image_problems(case: Case, image: Volume) -> list[str]:
     return [f"case {case.case_id}: image has {bad} voxels that are NaN or infinite"] if bad else []
 
 
+def with_whole_values(label: Volume) -> tuple[Volume, str]:
+    """Take label values within 0.001 of a whole number as that number: scaling and resampling leave 0.99999994.
+
+    Returns:
+        The label, as it is if its values are whole, and what was done; the empty string if nothing.
+    """
+    array = label.array
+    if array.dtype.kind != "f":
+        return label, ""
+    whole = np.rint(array)
+    with np.errstate(invalid="ignore"):  # infinite values stay, and are refused as odd ones
+        near = np.abs(array - whole) <= WHOLE_WITHIN
+    off = near & (array != whole)
+    if not off.any():
+        return label, ""
+    some = ", ".join(f"{value:.9g}" for value in np.unique(array[off])[:3])
+    note = f"has values within {WHOLE_WITHIN:g} of a whole number ({some}), taken as that number"
+    return Volume(np.where(near, whole, array), label.affine), note
+
+
 def odd_label_values(label: Volume) -> str:
     """Show the first values of a label that is not binary, e.g. ``0, 1, 7``; the empty string if it is."""
     array = label.array
@@ -93,7 +122,7 @@ def odd_label_values(label: Volume) -> str:
     if array.dtype.kind == "f" and bool(((array == 0) | (array == 1)).all()):
         return ""
     values = np.unique(array)
-    return ", ".join(f"{v:g}" for v in values[:5]) + (", ..." if values.size > 5 else "")
+    return ", ".join(f"{v:.7g}" for v in values[:5]) + (", ..." if values.size > 5 else "")
 
 
 def _label_problems(case: Case, name: str, volumes: dict[str, Volume]) -> list[str]:

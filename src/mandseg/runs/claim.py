@@ -1,6 +1,7 @@
 """The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,6 +16,11 @@ from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
+OWN_STARTS = {
+    "config.yaml": re.compile(r"^noise_ratio:", re.MULTILINE),
+    "cases.csv": re.compile(r"^\W*run\W+noise_ratio\b"),
+}
+"""What the files of a run hold that a file of the same name and another origin does not."""
 PATIENCE_S = 2.0  # for an owner that is just leaving
 
 
@@ -76,9 +82,10 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
     Raises:
         BusyError: Another live process owns it.
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
     """
     claim = Claim(folder)
+    refuse_foreign_run(folder)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -91,6 +98,19 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
         claim.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
         _remove_leftovers(folder)
         yield claim
+
+
+def refuse_foreign_run(folder: Path) -> None:
+    """Refuse a folder, say ``hydra.run.dir=.``, where a run would replace a file of the same name that no run wrote.
+
+    Raises:
+        UserError: One line that names the file.
+    """
+    for name, start in OWN_STARTS.items():
+        file = folder / name
+        text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
+        if text.strip() and not start.search(text):
+            raise UserError(f"{file}: a run would replace it, and no run wrote it; choose another folder for the run")
 
 
 def _remove_leftovers(folder: Path) -> None:

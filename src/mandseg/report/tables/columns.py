@@ -1,6 +1,7 @@
 """What several tables share: names of levels and metrics, cells of numbers, words of caution."""
 
 from collections.abc import Sequence
+from itertools import count
 
 import pandas as pd
 
@@ -9,6 +10,8 @@ from mandseg.report.tables.table import Cell
 from mandseg.report.wording import ABSENT, level_name, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Contrast, Difference, Mean, Tolerance
+
+LONGEST_NAME = 100  # bytes of a data set in a file's name
 
 
 def level_column(analysis: Analysis) -> str:
@@ -59,6 +62,13 @@ def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Se
     ]
 
 
-def file_name(text: str) -> str:
-    """A text as a part of a file's name."""
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
+def file_names(texts: Sequence[str]) -> dict[str, str]:
+    """A piece of a file's name for each text; texts that look alike then are numbered, also for letters of any case."""
+    names: dict[str, str] = {}
+    for text in texts:
+        plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
+        plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+        taken = {name.lower() for name in names.values()}
+        tries = (plain if number == 1 else f"{plain}-{number}" for number in count(1))
+        names[text] = next(name for name in tries if name.lower() not in taken)
+    return names

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from mandseg.metrics.catalogue import metric_named
 from mandseg.report.tables.columns import (
-    file_name,
+    file_names,
     level_column,
     notes,
     unit_of,
@@ -17,6 +17,7 @@ from mandseg.statistics.results import Contrast, Difference, MixedCheck, as_tabl
 
 def difference_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
     """Differences from the baseline with every test: a table per data set."""
+    names = file_names(analysis.datasets)
     mixed = {(row.dataset, row.metric, row.level, row.group): row for row in analysis.mixed}
     columns = [
         *(Column("Metric"), Column(level_column(analysis)), Column("Difference", "95 % interval")),
@@ -30,7 +31,7 @@ def difference_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
             continue
         rows = [_difference(row, mixed.get((row.dataset, row.metric, row.level, row.group))) for row in of_set]
         data = as_table(of_set, Difference, analysis.comparison.column)
-        yield Table(f"{prefix}differences-{file_name(dataset)}", dataset, columns, rows, data, notes(of_set))
+        yield Table(f"{prefix}differences-{names[dataset]}", dataset, columns, rows, data, notes(of_set))
 
 
 def _difference(row: Difference, mixed: MixedCheck | None) -> list[Cell]:

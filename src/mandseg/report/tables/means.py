@@ -6,7 +6,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report.tables.columns import (
-    file_name,
+    file_names,
     level_column,
     mean_cell,
     notes,
@@ -20,6 +20,7 @@ from mandseg.statistics.results import Mean, as_table
 
 def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
     """Means with their intervals: a table per data set, a row per level (and group), a column per metric."""
+    names = file_names(analysis.datasets)
     for dataset in analysis.datasets:
         of_set = [row for row in analysis.means if row.dataset == dataset]
         there = [metric for metric in METRICS if any(row.metric == metric.column for row in of_set)]
@@ -42,7 +43,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
                 ]
             )
         data = as_table(of_set, Mean, analysis.comparison.column)
-        yield Table(f"{prefix}means-{file_name(dataset)}", dataset, columns, rows, data, notes(of_set))
+        yield Table(f"{prefix}means-{names[dataset]}", dataset, columns, rows, data, notes(of_set))
 
 
 def matrix_table(parts: Sequence[tuple[str, Analysis]], name: str) -> Table | None:

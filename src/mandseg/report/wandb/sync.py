@@ -17,6 +17,7 @@ from mandseg.report.wandb.upload import send, study_run, was_sent
 from mandseg.runs.folder import read_state
 from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
+from mandseg.system.files import writable_folder
 from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting
 
@@ -55,6 +56,7 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
         raise UserError("WANDB_MODE=disabled: nothing was sent")
     try:
         account = open_account()
+        writable_folder(path, "study")
         with FileLock(path / "sync.lock", timeout=0):
             rows = [*_send_recordings(study, patience_s), _send_study_run(study, account)]
     except Timeout:
