@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mandseg.data.case import Case, load_scan
+from mandseg.data.case import Case
 from mandseg.data.check import agreement, check_case, check_cohort, content_hash, drawing, inspect_case, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mandseg.data.case import Case, load_scan
+from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
 from mandseg.data.importers.labels import label_values
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 

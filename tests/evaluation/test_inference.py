@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from mandseg.data.cache import prepare_case
-from mandseg.data.case import load_scan
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.data.volume import Volume
 from mandseg.evaluation.postprocessing import without_small_pieces

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mandseg.data.case import Case, examine
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation

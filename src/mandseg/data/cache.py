@@ -18,9 +18,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
+from mandseg.data.loaded_case import Scan, load_scan
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.system.errors import UserError

@@ -13,8 +13,9 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Case, examine
+from mandseg.data.case import Case
 from mandseg.data.importers.hounsfield import BRIGHT, padding, tissue_round
+from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import doubts_about_place
 from mandseg.data.volume import Geometry, Volume

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from scipy import ndimage
 
-from mandseg.data.case import LEAST_VOXELS, Scan
+from mandseg.data.loaded_case import LEAST_VOXELS, Scan
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import Scan, load_scan
 from mandseg.data.preprocessing import HuWindow
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume

@@ -41,13 +41,14 @@ FOLDER = Kind(
     "choose an empty folder with --out",
     frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", "cases.csv"}),
     re.compile(
+        rf"({SHARED}/)?("
         r"index\.html|report\.pdf|methods\.md|(summary|differences|cases)\.csv"
         r"|figures/(arm\d+-)?(curve|forest|learning|noise)-\w+\.(svg|pdf|png)"
         r"|figures/(arm\d+-)?(response|cases|case-differences|seeds|memorisation)\.(svg|pdf|png)"
         r"|tables/(arm\d+-)?(means|differences)-.+\.(csv|tex)"
         r"|tables/(arm\d+-)?(verdicts|verdicts-by-group|tolerances|tolerances-other|gaps|interactions|missed"
         r"|without-missed|noise-applied|matrix|not-done|cost|runs)\.(csv|tex)"
-        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv"
+        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv)"
     ),
 )
 

@@ -15,7 +15,7 @@ from mandseg.runs.folder import count_rows, is_done
 from mandseg.runs.local_ddp import start_ranks
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
-from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.errors import UserError, print_problems, reason, user_error_behind
 from mandseg.system.signals import Interruption, interruptible
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption)
             return "wrong input"
         if wrong is None:
             log.error("%s failed\n%s", claim.folder.name, traceback.format_exc())
-            claim.update(state="failed", wrong_input=False, error=one_line(error), ended=now())
+            claim.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)
         claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())

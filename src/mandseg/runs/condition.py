@@ -3,18 +3,19 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.metrics.declaration import declare
-from mandseg.system.errors import UserError
+from mandseg.runs.settings.check import check_settings
+from mandseg.runs.settings.typed_text import with_text
+from mandseg.system.config_paths import register_resolver
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun"),
+        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun", "trusted_packages"),
     }
 )
 OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
@@ -41,15 +42,10 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, the smallest piece no share, or
-            the analysis names an unknown metric or no margin.
+        UserError: A setting is of a wrong type, out of range or at odds with another.
     """
-    check_ratio(cfg.noise_ratio)
-    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
-    if not 0 <= cfg.evaluation.smallest_piece <= 1:
-        raise UserError(f"evaluation.smallest_piece={cfg.evaluation.smallest_piece}: expected a share, 0 to 1")
-    declare(cast(dict[str, Any], OmegaConf.to_container(cfg.analysis, resolve=True)))
+    cfg = with_text(cfg)
+    check_settings(cfg)
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
@@ -59,12 +55,6 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "method": cfg.method.name,
         "config_hash": config_hash(cfg),
     }
-
-
-def check_ratio(ratio: float) -> None:
-    """Refuse a noise ratio outside [0, 1]."""
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
-        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number from 0 to 1")
 
 
 def noise_label(noise: DictConfig) -> str:
@@ -102,6 +92,7 @@ def decides(key: str) -> bool:
 
 
 def _of_training(cfg: DictConfig) -> dict[str, Any]:
+    cfg = with_text(cfg)
     settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
         if key not in NOT_CONDITION:
@@ -176,4 +167,4 @@ def _target(path: str) -> str:
 
 
 # Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
-OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+register_resolver("run_name", lambda *, _root_: run_name(_root_))

@@ -29,9 +29,11 @@ def content_of(cfg: DictConfig) -> Content:
     Raises:
         UserError: A manifest is wrong, or a file is missing.
     """
-    from hydra.utils import instantiate  # whoever reads run folders need not load Hydra
+    from mandseg.system.instantiation import make  # whoever reads run folders need not load Hydra
 
-    sources = with_external(instantiate(cfg.data.source), cfg.eval, cfg.evaluation.shared_subjects)
+    sources = with_external(
+        make(cfg.data.source, "data.source", cfg.trusted_packages), cfg.eval, cfg.evaluation.shared_subjects
+    )
     return content_of_sources(sources, cfg)
 
 

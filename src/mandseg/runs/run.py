@@ -11,7 +11,6 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
@@ -31,12 +30,14 @@ from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.system.instantiation import make
 from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracking_run
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
+from mandseg.training.compatibility import refuse_misfit
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.finite_loss import FiniteLoss
-from mandseg.training.fit import fit, load_weights, steps_per_epoch
+from mandseg.training.fit import fit, load_weights, refuse_unknown, steps_per_epoch
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
 from mandseg.training.memorisation import Memorisation, watched_cases
@@ -80,6 +81,7 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     claim.update(**start_facts(), steps=cfg.steps)
     tune_allocator()
     hush_libraries()
+    refuse_unfit(cfg)
     with claim.phase("prepare"):
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared)
@@ -100,7 +102,7 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
-    with tracking_run(instantiate(cfg.tracking), claim.folder, study, name, condition, settings, curve) as tracker:
+    with tracking_run(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
@@ -110,15 +112,25 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
             files = RunCheckpointIO({**condition, "cohort": prepared.digest})
             folder = claim.folder / "checkpoints"
             last = LastCheckpoint(folder, data.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
-            fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, callbacks)
+            trainer = settings["trainer"] | {"trusted_packages": cfg.trusted_packages}
+            fit(segmenter, data, trainer, precision, size, files, last, tracker.loggers, callbacks)
         with claim.phase("evaluate"):
             test(cfg, claim, segmenter, prepared, tracker)
 
 
+def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
+    """The object of a node of the config.
+
+    Raises:
+        UserError: It is not to be trusted, or cannot be made.
+    """
+    return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
+
+
 def prepare(cfg: DictConfig) -> PreparedRun:
     """Find or make the cohorts and the preprocessed cases, and draw the noise plan."""
-    sources = with_external(instantiate(cfg.data.source), cfg.eval, cfg.evaluation.shared_subjects)
-    preprocessing, noise = instantiate(cfg.preprocessing, _convert_="all"), instantiate(cfg.noise.source)
+    sources = with_external(made(cfg, "data.source"), cfg.eval, cfg.evaluation.shared_subjects)
+    preprocessing, noise = made(cfg, "preprocessing", _convert_="all"), made(cfg, "noise.source")
     cache = Path(cfg.cache_dir) / "cases"
 
     def clean(cases: Sequence[Case]) -> list[PreparedCase]:
@@ -185,20 +197,35 @@ def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
 def build_segmenter(cfg: DictConfig) -> Segmenter:
     """The network with its loss, optimiser and schedule; its weights follow from the seed."""
     return Segmenter(
-        network=instantiate(cfg.model.network, _convert_="all"),
-        loss=instantiate(cfg.method.loss),
-        optimizer=instantiate(cfg.optimizer),
-        sliding_window=instantiate(cfg.sliding_window, _convert_="all"),
+        network=made(cfg, "model.network", _convert_="all"),
+        loss=made(cfg, "method.loss"),
+        optimizer=made(cfg, "optimizer"),
+        sliding_window=made(cfg, "sliding_window", _convert_="all"),
         steps=cfg.steps,
         seed=cfg.seed,
         **cfg.segmenter,
     )
 
 
+def refuse_unfit(cfg: DictConfig) -> None:
+    """Refuse what the config alone tells to be impossible, before any data is read: network, optimiser and patches.
+
+    Nothing random is used up: the run's own objects are made later, from its seed.
+
+    Raises:
+        UserError: One line.
+    """
+    refuse_unknown(cfg.trainer)
+    with torch.random.fork_rng(devices=[]):
+        refuse_misfit(build_segmenter(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+    for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
+        made(cfg, name, _convert_="all")
+
+
 def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
     """Training patches by step and whole validation volumes."""
-    window = instantiate(cfg.hu_window)
-    patches = instantiate(cfg.patches, _convert_="all")
+    window = made(cfg, "hu_window")
+    patches = made(cfg, "patches", _convert_="all")
     return PatchDataModule(
         PatchDataset(prepared.training, prepared.plan, cfg.seed, window=window, **patches),
         ValidationDataset(prepared.validation, window),
@@ -210,10 +237,10 @@ def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
 
 def build_memorisation(cfg: DictConfig, prepared: PreparedRun) -> Memorisation:
     """What measures memorisation on some training cases, in windows of the training patch's size."""
-    sliding_window: SlidingWindow = instantiate(cfg.sliding_window, _convert_="all")
+    sliding_window: SlidingWindow = made(cfg, "sliding_window", _convert_="all")
     return Memorisation(
         watched_cases(prepared.training, prepared.plan),
-        instantiate(cfg.hu_window),
+        made(cfg, "hu_window"),
         replace(sliding_window, patch_size=list(cfg.patches.patch_size)),
         cfg.memorisation,
         cfg.steps,
@@ -228,8 +255,8 @@ def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: Prepared
     with predictions_folder(claim, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(
             segmenter.to(device).eval(),
-            instantiate(cfg.sliding_window, _convert_="all"),
-            instantiate(cfg.hu_window),
+            made(cfg, "sliding_window", _convert_="all"),
+            made(cfg, "hu_window"),
             cfg.evaluation.smallest_piece,
             device,
             predictions,

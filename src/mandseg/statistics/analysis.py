@@ -1,8 +1,7 @@
 """Cases of one arm -> means, paired differences from the baseline, verdicts, tolerated ratio, checks: the story.
 
-An arm is all that was run alike but for the compared column (by default the noise ratio) and the seed. The unit of
-analysis is the case, paired across levels; seeds are a second, crossed level. No torch, no hydra. What each number is
-stands in docs/statistics.md.
+The unit of analysis is the case, paired across levels; seeds are a second, crossed level. docs/statistics.md defines
+every number.
 """
 
 from collections.abc import Iterator, Sequence

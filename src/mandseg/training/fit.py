@@ -1,19 +1,22 @@
 """The training of one run: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import StrategyRegistry
 
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
+from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.finite_loss import refuse_broken_weights
@@ -56,7 +59,7 @@ def fit(
     Args:
         segmenter: The module; it knows its number of steps.
         data: Patches and validation volumes.
-        trainer_settings: What conf/trainer says.
+        trainer_settings: What conf/trainer says, and which packages are trusted.
         precision: Lightning's name of the arithmetic.
         size: Number of processes of the run.
         checkpoints: How checkpoints are written and read.
@@ -70,23 +73,49 @@ def fit(
     """
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
-    plugins = settings.pop("plugins")
-    trainer: L.Trainer = instantiate({**settings, "precision": precision, "_partial_": True})(
-        max_epochs=segmenter.steps // data.steps_per_epoch,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(10, segmenter.steps),
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        logger=list(loggers),
-        callbacks=[best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
-        plugins=[checkpoints, *plugins],
-        default_root_dir=folder.parent,
-    )
+    plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
+    arguments: dict[str, Any] = {
+        "max_epochs": segmenter.steps // data.steps_per_epoch,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": min(10, segmenter.steps),
+        "use_distributed_sampler": False,
+        "enable_model_summary": False,
+        "logger": list(loggers),
+        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        "plugins": [checkpoints, *plugins],
+        "default_root_dir": folder.parent,
+    }
+    trainer = _make_trainer({**settings, "precision": precision}, trusted, arguments)
     with last.interruption.waits():
         trainer.fit(segmenter, data, ckpt_path=last.file if last.file.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
         raise RuntimeError(f"the training ended at step {trainer.global_step} of {segmenter.steps}")
     return trainer
+
+
+def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments: Mapping[str, Any]) -> L.Trainer:
+    """Lightning's trainer; what it refuses is wrong input."""
+    make_trainer = make({**settings, "_partial_": True}, "trainer", trusted)
+    try:
+        trainer: L.Trainer = make_trainer(**arguments)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
+    return trainer
+
+
+def refuse_unknown(trainer: Mapping[str, Any]) -> None:
+    """Refuse settings and strategies of conf/trainer that Lightning does not know.
+
+    Raises:
+        UserError: The first of them.
+    """
+    known, strategy = inspect.signature(L.Trainer.__init__).parameters, trainer["strategy"]
+    strategies = ("auto", *StrategyRegistry.available_strategies())
+    if isinstance(strategy, str) and strategy not in strategies:
+        raise UserError(f"trainer.strategy={strategy}: expected one of {', '.join(strategies)}")
+    for name, value in trainer.items():
+        if name not in (*known, "_target_", "_convert_"):
+            raise UserError(f"trainer.{name}={value}: Lightning's Trainer has no such argument")
 
 
 def load_weights(segmenter: Segmenter, file: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Case, image_problems
+from mandseg.data.case import Case
 from mandseg.data.importers.hounsfield import (
     AIR_HU,
     BRIGHT,
@@ -27,6 +27,7 @@ from mandseg.data.importers.hounsfield import (
     tissue_round,
 )
 from mandseg.data.importers.labels import read_named
+from mandseg.data.loaded_case import image_problems
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.case import WHOLE_WITHIN, Case, odd_label_values, with_whole_values
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import WHOLE_WITHIN, odd_label_values, with_whole_values
 from mandseg.data.volume import Volume, read_volume
 from mandseg.system.errors import UserError
 
