@@ -13,7 +13,7 @@ from mandseg.report.methods import describe_run
 from mandseg.report.run_settings import MissingSettingError, RunSettings, run_settings
 
 CONF = Path(__file__).parents[2] / "conf"
-GROUPS = ("model", "noise", "method", "trainer", "data", "tracking")
+GROUPS = ("model", "noise", "method", "loss", "trainer", "data", "tracking")
 CHOICES = [f"{group}={file.stem}" for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
 NOT_MEASURED = pd.DataFrame()
 SENTENCES = (
@@ -45,6 +45,8 @@ def test_every_choice_of_the_configuration_is_described_in_every_sentence(choice
         assert f"`{target}`" in words
     assert config["noise"]["name"] in words
     assert config["method"]["name"] in words
+    loss = config["loss"] if "loss" in config else config["method"]["loss"]
+    assert f"loss `{loss['_target_']}`" in words
 
 
 def test_the_numbers_are_those_of_the_settings():
@@ -62,6 +64,18 @@ def test_the_numbers_are_those_of_the_settings():
     assert "RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05], p 0.3)." in words
 
 
+def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_it():
+    config = copy.deepcopy(composed())
+    config["loss"] = {"name": "gce", "_target_": "losses.GCE", "q": 0.7}
+    config["method"] = {
+        "name": "two_stages",
+        "stages": [{"name": "warm", "share": 0.25}, {"name": "train", "share": 0.75}],
+    }
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    stages = "[{name warm, share 0.25}, {name train, share 0.75}]"
+    assert f"method two_stages (stages {stages}), loss `losses.GCE` (q 0.7), 400 steps" in words
+
+
 def test_a_training_without_augmentation_says_so():
     words = "\n".join(describe_run(run_settings(composed("patches.augmentation=null")), NOT_MEASURED))
     assert "Patches were not augmented." in words
@@ -75,11 +89,12 @@ def test_chosen_annotators_are_not_named():
 @pytest.mark.parametrize("key", [field.metadata["key"] for field in RunSettings.__dataclass_fields__.values()])
 def test_a_setting_that_is_not_there_is_named(key):
     config = copy.deepcopy(composed())
-    *groups, last = key.split(".")
-    node = config
-    for group in groups:
-        node = node[group]
-    del node[last]
+    for path in key.split(" or "):
+        *groups, last = path.split(".")
+        node = config
+        for group in groups:
+            node = node.get(group, {})
+        node.pop(last, None)
     with pytest.raises(MissingSettingError, match=f"the settings lack {key}"):
         run_settings(config)
 

@@ -15,8 +15,8 @@ from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
 
-SKIPPED = ("_target_", "_convert_", "_partial_", "name", "annotators", "leave_out")
-"""Keys of an object that its description leaves out: Hydra's own, what is said before, and people."""
+SKIPPED = ("_target_", "_convert_", "_partial_", "annotators", "leave_out")
+"""Keys that a description leaves out: Hydra's own, and people."""
 WEIGHTS = {"last": "the last weights", "best": "the weights with the highest validation Dice (reference labels)"}
 
 
@@ -123,11 +123,12 @@ def network(settings: RunSettings) -> str:
 
 def training(settings: RunSettings) -> str:
     """Method, steps, batches, patches, optimiser."""
-    parts = {key: value for key, value in settings.method.items() if key != "name"}
+    arguments = _arguments({key: value for key, value in settings.method.items() if key not in ("name", "loss")})
+    method = f"{settings.method_name} ({arguments})" if arguments else settings.method_name
     clip = settings.gradient_clip
     clipped = "" if clip is None else f", gradients clipped to a norm of {clip:g}"
     return (
-        f"Training: method {settings.method_name} ({_arguments(parts)}), {settings.steps} steps, batches of "
+        f"Training: method {method}, loss {_object(settings.loss)}, {settings.steps} steps, batches of "
         f"{settings.batch_size}, patches of {_product(settings.patch_size)} voxels, {settings.foreground_share:.0%} of "
         f"them centred near the label (up to {settings.jitter_share:.0%} of the patch away) and the others anywhere in "
         f"the body, {_object(settings.optimizer)}, {settings.warmup_steps} steps of warm-up, then half a cosine to "
@@ -161,7 +162,8 @@ def _object(made: Object, by_class: bool = False) -> str:
     """
     if "_target_" not in made:
         raise MissingSettingError(f"a setting with {', '.join(map(str, made)) or 'no key'} lacks _target_")
-    arguments, target = _arguments(made), str(made["_target_"])
+    target = str(made["_target_"])
+    arguments = _arguments({key: value for key, value in made.items() if key != "name"})
     name = target.rpartition(".")[2] if by_class else f"`{target}`"
     return f"{name} ({arguments})" if arguments else name
 

@@ -13,6 +13,7 @@ class MissingSettingError(ValueError):
 
 
 def _at(key: str, *kinds: type) -> dict[str, Any]:
+    """Where a field is in a config; ``a or b``: an earlier version had it at b."""
     return {"key": key, "kinds": kinds}
 
 
@@ -32,6 +33,7 @@ class RunSettings:
     foreground_prior: float | None = field(metadata=_at("segmenter.foreground_prior", int, float, type(None)))
     method_name: str = field(metadata=_at("method.name", str))
     method: Object = field(metadata=_at("method", Mapping))
+    loss: Object = field(metadata=_at("loss or method.loss", Mapping))
     steps: int = field(metadata=_at("steps", int))
     batch_size: int = field(metadata=_at("batch_size", int))
     patch_size: Sequence[int] = field(metadata=_at("patches.patch_size", list))
@@ -59,12 +61,23 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     )
 
 
-def _setting(config: Mapping[str, Any], path: str, kinds: tuple[type, ...]) -> Any:
+ABSENT = object()
+
+
+def _setting(config: Mapping[str, Any], paths: str, kinds: tuple[type, ...]) -> Any:
+    found = {path: value for path in paths.split(" or ") if (value := _value_at(config, path)) is not ABSENT}
+    if not found:
+        raise MissingSettingError(f"the settings lack {paths}")
+    path, value = next(iter(found.items()))
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        raise MissingSettingError(f"the setting {path} is {value!r}, a value of another kind is expected")
+    return value
+
+
+def _value_at(config: Mapping[str, Any], path: str) -> Any:
     value: Any = config
     for key in path.split("."):
         if not isinstance(value, Mapping) or key not in value:
-            raise MissingSettingError(f"the settings lack {path}")
+            return ABSENT
         value = value[key]
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise MissingSettingError(f"the setting {path} is {value!r}, a value of another kind is expected")
     return value
