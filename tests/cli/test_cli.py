@@ -218,7 +218,7 @@ def test_train_gets_its_arguments_untouched(monkeypatch: pytest.MonkeyPatch) -> 
 def test_status_returns_its_exit_code_and_report_prints_its_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    replace_module(monkeypatch, "study", status=lambda study: 1 if study == tmp_path else 0)
+    monkeypatch.setattr("mandseg.runs.status.status", lambda study: 1 if study == tmp_path else 0)
     asked = []
 
     def write_report(study: Path, out: Path | None, **question: object) -> Path:

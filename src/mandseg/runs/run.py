@@ -32,7 +32,7 @@ from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.instantiation import make
 from mandseg.system.signals import Interruption
-from mandseg.tracking.tracker import Tracker, tracked
+from mandseg.tracking.tracker import Tracker, tracking_run
 from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.compatibility import refuse_misfit
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
@@ -102,7 +102,7 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
-    with tracked(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
+    with tracking_run(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
         with claim.phase("train"):
             data = build_data(cfg, prepared)
             overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
