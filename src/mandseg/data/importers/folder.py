@@ -105,7 +105,7 @@ def import_folder(
         refuse_values_of_no_label(
             conversion.label_values, [values for outcome in outcomes for values in outcome.label_values]
         )
-        outcomes = _as_the_others(outcomes, part, conversion)
+        outcomes = _all_written_or_none(_as_the_others(outcomes, part, conversion), part, conversion)
         skipped += [outcome.skipped for outcome in outcomes if outcome.skipped]
         cases, split_note = _split([outcome.case for outcome in outcomes if outcome.case], splitting)
         notes = [note for outcome in outcomes for note in outcome.notes]
@@ -160,7 +160,9 @@ def _split(cases: list[Case], splitting: Splitting) -> tuple[list[Case], str]:
     return split_by_subject(cases, splitting.fractions, splitting.seed), note
 
 
-def _convert(draft: Case, dest: Path, conversion: Conversion, is_hu: bool | None = None) -> Outcome:
+def _convert(
+    draft: Case, dest: Path, conversion: Conversion, is_hu: bool | None = None, is_wanted: bool = False
+) -> Outcome:
     """Read one case's files, write those that have to change, and point the case at them."""
     values = conversion.label_values
     given = {"reference": draft.reference, "noisy": draft.noisy}
@@ -178,7 +180,7 @@ def _convert(draft: Case, dest: Path, conversion: Conversion, is_hu: bool | None
             return Outcome(draft, case, notes=notes, label_values=found)
         first = next(iter(masks.values())).array != 0
         place = dest / f"images/{draft.case_id}.nii.gz"
-        image = convert_image(draft, draft.image, first, place, conversion.hu_offset, is_hu)
+        image = convert_image(draft, draft.image, first, place, conversion.hu_offset, is_hu, is_wanted)
         return Outcome(draft, replace(case, image=image.path), notes=notes, image=image, label_values=found)
     except UserError as error:
         return Outcome(draft, None, problems=tuple(error.problems))
@@ -204,6 +206,18 @@ def _as_the_others(outcomes: list[Outcome], dest: Path, conversion: Conversion) 
     return [
         _convert_again(outcome, dest, conversion, is_hu)
         if outcome.image and not outcome.image.is_sure and outcome.image.is_hu is not is_hu
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def _all_written_or_none(outcomes: list[Outcome], dest: Path, conversion: Conversion) -> list[Outcome]:
+    """Where some images had to be converted, write the others beside them: a converted cohort lies in one folder."""
+    if not any(outcome.image and outcome.image.is_written for outcome in outcomes):
+        return outcomes
+    return [
+        _convert(outcome.draft, dest, conversion, outcome.image.is_hu, is_wanted=True)
+        if outcome.image and not outcome.image.is_written
         else outcome
         for outcome in outcomes
     ]

@@ -55,7 +55,13 @@ class Image:
 
 
 def convert_image(
-    case: Case, path: Path, label: Mask, dest: Path, hu_offset: float | None, is_hu: bool | None = None
+    case: Case,
+    path: Path,
+    label: Mask,
+    dest: Path,
+    hu_offset: float | None,
+    is_hu: bool | None = None,
+    is_wanted: bool = False,
 ) -> Image:
     """Read an image, judge whether it is in HU, and write it where that has to change.
 
@@ -66,6 +72,7 @@ def convert_image(
         dest: The file to write, NIfTI.
         hu_offset: The stored value of 0 HU; None: nothing is written.
         is_hu: What the rest of the cohort is; None: to be judged.
+        is_wanted: Whether to write it even if nothing changes, as the images of the cohort are written.
 
     Raises:
         UserError: The file cannot be read, or holds values that are no numbers.
@@ -78,7 +85,7 @@ def convert_image(
     judged, is_sure, tissue = judge(array, label, outside, hu_offset)
     is_hu = judged if is_hu is None else is_hu
     has_to_change = not is_hu or was_unsigned or (value is not None and value >= BRIGHT)
-    is_written = hu_offset is not None and has_to_change
+    is_written = hu_offset is not None and (has_to_change or is_wanted)
     hu = to_hu(array, outside, 0.0 if is_hu or hu_offset is None else hu_offset) if is_written else array
     if is_written:
         write_volume(dest, Volume(hu, volume.affine))
