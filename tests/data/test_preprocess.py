@@ -1,5 +1,7 @@
 """Preprocessing: there and back on the image's own grid; cache entries appear once, whole, and anew with the file."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -17,7 +19,7 @@ FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 
 
 def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
-    image = FINE.image(load_scan(make_case()))
+    image = FINE.image(load_scan(make_case()).image)
     assert image.geometry.spacing_mm == pytest.approx((2, 2, 2))
     low_mm, high_mm = image.affine[:3, 3], (image.affine @ [*image.array.shape, 1])[:3]
     assert (low_mm < -48 + 4 * 4).all()  # the body starts at voxel 4 of 4 mm
@@ -32,7 +34,7 @@ def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, 
     turn = {"RAS": np.eye(4), "LPS": np.diag([-1.0, -1, 1, 1]), "SAR": np.eye(4)[[2, 1, 0, 3]]}[axes]
     case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
     scan = load_scan(case)
-    image = FINE.image(scan)
+    image = FINE.image(scan.image)
     label = FINE.label(to_canonical(scan.reference), image.geometry)
     soft = Volume(label.astype(np.float32), image.affine)
     assert (back_to_original(soft, scan.image.geometry) >= 0.5).sum() == pytest.approx(bone.sum(), rel=0.02)
@@ -104,3 +106,9 @@ def test_nothing_half_written_is_left_by_a_failing_case(make_case, tmp_path, bon
     with pytest.raises(UserError):
         prepare_case(make_case(reference=bone * 2), FINE, tmp_path / "cache", None)
     assert not list((tmp_path / "cache").glob("**/*.npy"))
+
+
+def test_cases_are_read_and_their_cache_is_opened_without_torch():
+    code = "import sys, mandseg.data.cache, mandseg.data.splits; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr

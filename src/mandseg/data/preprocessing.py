@@ -1,16 +1,17 @@
 """Preprocessing: how a scan is brought to one orientation, spacing and crop, and how a prediction is brought back."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
-from mandseg.data.case import Scan
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.system.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 AIR_HU = -1000
 BODY_HU = -300  # above air, lung and foam; below fat
@@ -27,8 +28,10 @@ class HuWindow:
     low: float
     high: float
 
-    def __call__(self, hu: Hu) -> torch.Tensor:
+    def __call__(self, hu: Hu) -> "torch.Tensor":
         """Scale (X, Y, Z) HU to float32 in [-1, 1]; what lies outside the window is clipped."""
+        import torch  # here, so that a cohort is read and prepared without it
+
         scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
         return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
 
@@ -67,9 +70,9 @@ class Preprocessing:
         if len(self.spacing_mm) != 3 or not all(s > 0 for s in self.spacing_mm):
             raise UserError(f"preprocessing.spacing_mm={list(self.spacing_mm)}: expected three lengths in mm")
 
-    def image(self, scan: Scan) -> Volume:
-        """Reorient, crop to the body and resample linearly: int16 HU on RAS+ axes."""
-        image = to_canonical(scan.image)
+    def image(self, image: Volume) -> Volume:
+        """Reorient an image (HU), crop it to the body and resample it linearly: int16 HU on RAS+ axes."""
+        image = to_canonical(image)
         window = body_window(image.array, image.geometry.spacing_mm, self.margin_mm)
         image = resample(crop_to(image, window), self.spacing_mm)
         hu = np.clip(np.rint(image.array), AIR_HU, 3071).astype(np.int16)
