@@ -220,7 +220,7 @@ def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small
     launch.send_signal(signal.SIGTERM)
     assert launch.wait() == 128 + signal.SIGTERM
     assert states(tmp_path) == ["interrupted", "interrupted"]
-    assert len(list(tmp_path.glob("outputs/s/*/checkpoints/last.ckpt"))) == 2
+    assert len(list(tmp_path.glob("outputs/s/*/checkpoints/train/last.ckpt"))) == 2
 
 
 @pytest.mark.slow

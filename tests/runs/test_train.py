@@ -81,11 +81,11 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
     assert run_folders(tmp_path) == [noisy, clean]
     assert (clean / "cases.csv").stat().st_mtime_ns == made
     external = write_cohort(cohort.root / "far", [make_case("z", "test")])
-    trained = (clean / "checkpoints" / "last.ckpt").read_bytes()
+    trained = (clean / "checkpoints" / "train" / "last.ckpt").read_bytes()
     third = train(tmp_path, cohort, "noise_ratio=0", "noise=recorded", f"eval.far={external.root}/manifest.csv")
     assert third.returncode == 0, third.stderr
     assert set(scores(clean).dataset) == {"test", "far"}
-    assert (clean / "checkpoints" / "last.ckpt").read_bytes() == trained
+    assert (clean / "checkpoints" / "train" / "last.ckpt").read_bytes() == trained
 
 
 @pytest.mark.slow
@@ -107,7 +107,7 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
     longer = ["steps=200", "validations=10"]
     assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
     job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
-    checkpoint = "outputs/s/*/checkpoints/last.ckpt"
+    checkpoint = "outputs/s/*/checkpoints/train/last.ckpt"
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(checkpoint)) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -119,7 +119,8 @@ def network(config: Mapping[str, Any]) -> str:
 
 def training(config: Mapping[str, Any]) -> str:
     """Method, steps, batches, patches, optimiser."""
-    method, loss = _setting(config, "method.name"), _setting(config, "method.loss._target_")
+    method = _setting(config, "method.name")
+    loss = _setting(config, "loss._target_") or _setting(config, "method.loss._target_")  # older studies: the latter
     steps, batch = _setting(config, "steps"), _setting(config, "batch_size")
     patch, foreground = _setting(config, "patches.patch_size"), _setting(config, "patches.foreground_share")
     optimizer, rate = _setting(config, "optimizer._target_"), _setting(config, "optimizer.lr")

@@ -1,6 +1,7 @@
 """The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
+CHECKPOINTS, LABELS = "checkpoints", "labels"  # folders of a run with one folder for each stage of its training
 PATIENCE_S = 2.0  # for an owner that is just leaving
 
 
@@ -94,9 +96,11 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a killed owner was just writing."""
-    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob("checkpoints/.*.[0-9a-f]*")]:
+    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob(f"{CHECKPOINTS}/*/.*.[0-9a-f]*")]:
         if part.is_file():
             part.unlink(missing_ok=True)
+    for part in folder.glob(f"{LABELS}/.*.[0-9a-f]*"):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,27 +18,33 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
-from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.metrics.agreement import METRICS
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
-from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
-from mandseg.runs.claim import Claim, Follower
+from mandseg.noise.label_plan import LabelPlan, cases_by, plan_noise
+from mandseg.runs.build import (
+    build_data,
+    build_memorisation,
+    build_method,
+    build_predictor,
+    build_segmenter,
+    build_stages,
+)
+from mandseg.runs.claim import CHECKPOINTS, LABELS, Claim, Follower
 from mandseg.runs.devices import processes_wanted
+from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.provenance import start_facts
-from mandseg.system.distributed import one_process_group
+from mandseg.system.distributed import from_all, one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracked
-from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
-from mandseg.training.datamodule import PatchDataModule, ValidationDataset
-from mandseg.training.fit import fit, load_weights, steps_per_epoch
+from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
+from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
-from mandseg.training.memorisation import Memorisation, watched_cases
-from mandseg.training.module import Segmenter
-from mandseg.training.patches import PatchDataset
+from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_kind, device_name
+from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
 from mandseg.training.validation_overlay import ValidationOverlay
 
 
@@ -48,7 +55,7 @@ class PreparedRun:
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
     testing: PreparedCases
-    plan: NoisePlan
+    plan: LabelPlan
     sets: EvaluationSets
 
     @property
@@ -70,37 +77,92 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     """
     write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     claim.update(**start_facts(), steps=cfg.steps)
+    stages = build_stages(cfg)
+    spans(stages, cfg.steps, cfg.validations)  # refuses what cannot be divided before anything is prepared
     tune_allocator()
     hush_libraries()
     with claim.phase("prepare"):
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared.digest)
+        for stage in takewhile(lambda stage: stage.relabel is None, stages):
+            plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
         prepared.plan.write(claim.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    segmenter = build_segmenter(cfg)
-    batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
-    precision = claim.record.get("precision") or choose_precision(
-        cfg.trainer.precision, cfg.trainer.accelerator, segmenter.network, batch_shape, Path(cfg.cache_dir)
-    )
+    precision = claim.record.get("precision") or measured_precision(cfg)
     claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
     with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings, curve) as tracker:
-        with claim.phase("train"):
-            data = build_data(cfg, prepared)
-            overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
-            callbacks = [overlay, build_memorisation(cfg, prepared)]
-            size = processes_wanted(cfg.trainer)
-            files = RunCheckpointIO({**condition, "cohort": prepared.digest})
-            folder = claim.folder / "checkpoints"
-            last = LastCheckpoint(folder, data.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
-            fit(segmenter, data, settings["trainer"], precision, size, files, last, tracker.loggers, callbacks)
+        train(cfg, claim, interruption, stages, prepared, tracker)
         with claim.phase("evaluate"):
-            test(cfg, claim, segmenter, prepared, tracker)
+            test(cfg, claim, prepared, tracker)
+
+
+def train(
+    cfg: DictConfig,
+    claim: Claim,
+    interruption: Interruption,
+    stages: Sequence[Stage],
+    prepared: PreparedRun,
+    tracker: Tracker,
+) -> None:
+    """Train stage by stage; a stage that is done already is passed over by Lightning at once."""
+    plan, former = prepared.plan, None
+    watched = watched_cases(prepared.training, plan)
+    for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
+        if stage.relabel is not None and former is not None:
+            plan = labels_of_stage(cfg, claim, stage, plan, prepared.training, former)
+        trained = plan_of_stage(stage, plan)
+        with claim.phase(f"train/{stage.name}"):
+            continues = former is not None and stage.start == "former"
+            method = load_method(cfg, former) if former and continues else build_method(cfg)
+            segmenter = build_segmenter(cfg, method, span)
+            data = build_data(cfg, prepared.training, prepared.validation, trained, span)
+            drawn = prepared.validation[0], claim.folder / "overlays", tracker.log_overlays
+            callbacks = [
+                ValidationOverlay(*drawn, steps_before=span.first_step),
+                build_memorisation(cfg, watched, segmenter.predictor, span),
+            ]
+            mark = {**claim.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
+            folder = claim.folder / CHECKPOINTS / stage.name
+            last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
+            trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
+            size, precision = processes_wanted(cfg.trainer), claim.record["precision"]
+            fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
+        former = folder / LAST
+
+
+def labels_of_stage(
+    cfg: DictConfig, claim: Claim, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
+) -> LabelPlan:
+    """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
+    folder = claim.folder / LABELS / stage.name
+    with claim.phase(f"relabel/{stage.name}"):
+        if not isinstance(claim, Follower) and not folder.exists():
+            device = evaluation_device(cfg)
+            predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
+            relabel_stage(stage, training, plan, predictor, folder, claim.check)
+        from_all(None)  # the other processes wait
+    return read_plan(folder, plan.order)
+
+
+def measured_precision(cfg: DictConfig) -> str:
+    """The arithmetic of the run, by a measurement of its first network where the config leaves it open."""
+    wanted: str = cfg.trainer.precision
+    if wanted != "auto":
+        return wanted
+    batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
+    network = build_method(cfg, untrained=False).networks[0]
+    return choose_precision(wanted, cfg.trainer.accelerator, network, batch_shape, Path(cfg.cache_dir))
+
+
+def evaluation_device(cfg: DictConfig) -> torch.device:
+    """Where whole volumes are predicted outside the training."""
+    return torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
 def prepare(cfg: DictConfig) -> PreparedRun:
@@ -122,7 +184,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 
 
 def refuse_missing_labels(
-    training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: NoisePlan
+    training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: LabelPlan
 ) -> None:
     """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
 
@@ -163,58 +225,13 @@ def refuse_another_cohort(claim: Claim, digest: str) -> None:
     claim.update(cohort=digest)
 
 
-def build_segmenter(cfg: DictConfig) -> Segmenter:
-    """The network with its loss, optimiser and schedule; its weights follow from the seed."""
-    return Segmenter(
-        network=instantiate(cfg.model.network, _convert_="all"),
-        loss=instantiate(cfg.method.loss),
-        optimizer=instantiate(cfg.optimizer),
-        sliding_window=instantiate(cfg.sliding_window, _convert_="all"),
-        steps=cfg.steps,
-        seed=cfg.seed,
-        **cfg.segmenter,
-    )
-
-
-def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
-    """Training patches by step and whole validation volumes."""
-    window = instantiate(cfg.hu_window)
-    patches = instantiate(cfg.patches, _convert_="all")
-    return PatchDataModule(
-        PatchDataset(prepared.training, prepared.plan, cfg.seed, window=window, **patches),
-        ValidationDataset(prepared.validation, window),
-        cfg.batch_size,
-        steps_per_epoch(cfg.steps, cfg.validations),
-        cfg.num_workers,
-    )
-
-
-def build_memorisation(cfg: DictConfig, prepared: PreparedRun) -> Memorisation:
-    """What measures memorisation on some training cases, in windows of the training patch's size."""
-    sliding_window: SlidingWindow = instantiate(cfg.sliding_window, _convert_="all")
-    return Memorisation(
-        watched_cases(prepared.training, prepared.plan),
-        instantiate(cfg.hu_window),
-        replace(sliding_window, patch_size=list(cfg.patches.patch_size)),
-        cfg.memorisation,
-        cfg.steps,
-    )
-
-
-def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: PreparedRun, tracker: Tracker) -> None:
+def test(cfg: DictConfig, claim: Claim, prepared: PreparedRun, tracker: Tracker) -> None:
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
-    checkpoint = {"last": LAST, "best": BEST}[cfg.evaluation.checkpoint]
-    load_weights(segmenter, claim.folder / "checkpoints" / checkpoint)
-    device = torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
+    method = load_method(cfg, last_stage(claim.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
+    device = evaluation_device(cfg)
+    predictor = build_predictor(cfg, method.to(device).eval(), device)
     with predictions_folder(claim, cfg.evaluation.save_predictions) as predictions:
-        evaluator = Evaluator(
-            segmenter.to(device).eval(),
-            instantiate(cfg.sliding_window, _convert_="all"),
-            instantiate(cfg.hu_window),
-            cfg.evaluation.smallest_piece,
-            device,
-            predictions,
-        )
+        evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
         columns = {"run": claim.folder.name, **claim.record["condition"]}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         if isinstance(claim, Follower):
