@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mandseg import noise_applied as module
 from mandseg.data.cache import prepare_cases
 from mandseg.data.preprocessing import Preprocessing
 from mandseg.noise import Recorded
+from mandseg.noise import applied as module
 from mandseg.noise.applied import noise_applied
 from mandseg.noise.label_plan import plan_noise
 
