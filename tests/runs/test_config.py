@@ -46,6 +46,29 @@ def test_every_light_network_gives_one_logit_a_voxel_and_starts_at_the_prior(mod
     assert 0.001 < torch.sigmoid(logits).mean() < 0.1
 
 
+@pytest.mark.parametrize(
+    ("stages", "line"),
+    [
+        ("[{name: a, share: 0.5}, {name: b, share: 0.4}]", "method.stages: the shares add up to 0.9, expected 1"),
+        ("[{name: a, share: 1, epochs: 3}]", "method.stages: unknown key 'epochs'"),
+        ("[{name: a}]", "method.stages: a stage without share"),
+    ],
+)
+def test_wrong_stages_of_a_method_are_refused(stages, line):
+    from mandseg.runs.build import build_stages
+
+    with pytest.raises(UserError, match=line):
+        build_stages(composed(f"method.stages={stages}"))
+
+
+@pytest.mark.parametrize("target", ["torch.nn.Identity", "mandseg.training.stages.Span"])
+def test_a_method_that_is_none_is_refused(target):
+    from mandseg.runs.build import build_method
+
+    with pytest.raises(UserError, match=f"method._target_={target}: expected a subclass of .*Method"):
+        build_method(composed(f"method._target_={target}"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["swin_unetr", "mednext"])
 def test_every_heavy_network_can_be_made(model):

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+TRIAL_VOXELS = 32  # a side
+
 
 class NetworkFactory:
     """Makes the networks of a run in order, the k-th under ``seed + k``: the first is the same for every method.
@@ -61,8 +63,16 @@ def output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Con
 
     Args:
         network: The network; a copy of it is tried, in training mode, in which all heads answer.
-        batch_shape: (B, 1, X, Y, Z) of the batch to try it on.
+        batch_shape: (B, 1, X, Y, Z) of a training step. Smaller patches are tried first, for speed.
     """
+    small = [*batch_shape[:2], *(min(n, TRIAL_VOXELS) for n in batch_shape[2:])]
+    try:
+        return _output_layers(network, small)
+    except (RuntimeError, ValueError):  # too small for this network's strides
+        return _output_layers(network, batch_shape)
+
+
+def _output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Conv3d | nn.ConvTranspose3d]:
     trial = deepcopy(network).train()
     image = torch.zeros(*batch_shape).contiguous(memory_format=torch.channels_last_3d)
     before = _all_logits(trial, image)
