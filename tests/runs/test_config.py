@@ -61,11 +61,19 @@ def test_wrong_stages_of_a_method_are_refused(stages, line):
         build_stages(composed(f"method.stages={stages}"))
 
 
-@pytest.mark.parametrize("target", ["torch.nn.Identity", "mandseg.training.stages.Span"])
-def test_a_method_that_is_none_is_refused(target):
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("torch.nn.Identity", "expected a subclass of mandseg.training.methods.method.Method"),
+        ("mandseg.training.stages.Span", "expected a subclass of"),
+        ("mandseg.nowhere.Method", "cannot be imported"),
+        ("mandseg.training.stages.spans", "cannot be imported"),
+    ],
+)
+def test_a_method_that_is_none_is_refused(target, line):
     from mandseg.runs.build import build_method
 
-    with pytest.raises(UserError, match=f"method._target_={target}: expected a subclass of .*Method"):
+    with pytest.raises(UserError, match=f"method._target_={target}: {line}"):
         build_method(composed(f"method._target_={target}"))
 
 

@@ -5,14 +5,14 @@ from dataclasses import fields, replace
 from typing import Any, cast
 
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.memorisation import Memorisation, WatchedCases
 from mandseg.training.methods.method import Method
@@ -32,17 +32,30 @@ def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
         untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
 
     Raises:
-        UserError: ``method._target_`` is no Method.
+        UserError: ``method._target_`` is no Method, or cannot be imported.
     """
     prior = cfg.segmenter.foreground_prior if untrained else None
     shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     make_network = NetworkFactory(lambda: instantiate(cfg.model.network, _convert_="all"), cfg.seed, prior, shape)
     loss = instantiate(_without(cfg.loss, {"name"}))
+    refuse_no_method(cfg.method._target_)
     settings = _without(cfg.method, NOT_OF_THE_METHOD)
-    method = instantiate(settings, make_network=make_network, loss=loss, _convert_="all")
-    if not isinstance(method, Method):
-        raise UserError(f"method._target_={cfg.method._target_}: expected a subclass of {Method.__module__}.Method")
+    method: Method = instantiate(settings, make_network=make_network, loss=loss, _convert_="all")
     return method
+
+
+def refuse_no_method(target: str) -> None:
+    """Refuse an import path that is no subclass of Method.
+
+    Raises:
+        UserError: With the path.
+    """
+    try:
+        found = get_class(target)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"method._target_={target}: cannot be imported ({one_line(error)})") from error
+    if not issubclass(found, Method):
+        raise UserError(f"method._target_={target}: expected a subclass of {Method.__module__}.Method")
 
 
 def build_stages(cfg: DictConfig) -> list[Stage]:

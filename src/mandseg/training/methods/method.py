@@ -48,6 +48,8 @@ class Method(nn.Module, ABC):
     def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """``loss``, which is minimised, and further terms to log.
 
+        Every process computes it, of the same batch: nothing random is drawn here.
+
         Args:
             logits: What ``logits`` returned, of the whole batch over all processes.
             batch: The whole batch.
