@@ -57,7 +57,7 @@ class Predictor:
         if bad := int(image.array.size - np.count_nonzero(np.isfinite(image.array))):
             raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
         prepared = self.preprocessing.image(image)
-        return _on_original(self.on_grid(prepared.array), prepared.geometry, image.geometry)
+        return _on_original(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.geometry, image.geometry)
 
     def mask(self, image: Volume, smallest_piece: float) -> Volume:
         """The mask (bool) on an image's own grid and axis order.
@@ -96,7 +96,8 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
             one, two = getattr(first, what), getattr(other, what)
             if one != two:
                 raise UserError(f"predictors with different {what} have no mean: {one} and {two}")
-    return _Mean(*(getattr(first, field.name) for field in fields(Predictor)), members=tuple(predictors))
+    shared = {field.name: getattr(first, field.name) for field in fields(Predictor)}
+    return _Mean(**shared, members=tuple(predictors))
 
 
 def _on_original(probability: Probability, grid: Geometry, original: Geometry) -> Volume:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from typing import cast
 
 import numpy as np
 import torch
@@ -34,7 +35,7 @@ class NetworkFactory:
             torch.manual_seed(self.seed + self.made)
             network = self.make()
         self.made += 1
-        network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         if self.foreground_prior is not None:
             set_output_prior(network, self.foreground_prior, self.batch_shape)
         return network
@@ -83,10 +84,9 @@ def _output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Co
             break
         if not isinstance(own, nn.Conv3d | nn.ConvTranspose3d) or own.out_channels != 1 or own.bias is None:
             continue
-        with torch.no_grad():
-            copied.bias += 1
-            rise = _all_logits(trial, image) - before
-            copied.bias -= 1
+        nn.init.constant_(bias := cast(nn.Parameter, copied.bias), float(own.bias) + 1)
+        rise = _all_logits(trial, image) - before
+        nn.init.constant_(bias, float(own.bias))
         raised = torch.isclose(rise, torch.ones(()), atol=1e-3)
         still = torch.isclose(rise, torch.zeros(()), atol=1e-3)
         if (raised | still).all() and (raised & open_logits).any():

@@ -168,8 +168,8 @@ def write_plan(plan: LabelPlan, folder: Path) -> None:
     for case_id, label in plan.labels.items():
         if label.file is not None and label.file.parent != folder:
             raise ValueError(f"case {case_id}: the corrected label {label.file} does not lie in {folder}")
-        file = label.file.name if label.file else ""
-        rows.append([case_id, label.annotator, label.kind, str(int(label.trusted)), file])
+        name = label.file.name if label.file else ""
+        rows.append([case_id, label.annotator, label.kind, str(int(label.trusted)), name])
     with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
 
