@@ -84,9 +84,9 @@ def _output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Co
             break
         if not isinstance(own, nn.Conv3d | nn.ConvTranspose3d) or own.out_channels != 1 or own.bias is None:
             continue
-        nn.init.constant_(bias := cast(nn.Parameter, copied.bias), float(own.bias) + 1)
+        nn.init.constant_(bias := cast(nn.Parameter, copied.bias), own.bias.item() + 1)
         rise = _all_logits(trial, image) - before
-        nn.init.constant_(bias, float(own.bias))
+        nn.init.constant_(bias, own.bias.item())
         raised = torch.isclose(rise, torch.ones(()), atol=1e-3)
         still = torch.isclose(rise, torch.zeros(()), atol=1e-3)
         if (raised | still).all() and (raised & open_logits).any():
