@@ -145,6 +145,7 @@ def labels_of_stage(
         if not isinstance(claim, Follower) and not folder.exists():
             device = evaluation_device(cfg)
             predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
+            torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
             relabel_stage(stage, training, plan, predictor, folder, claim.check)
         from_all(None)  # the other processes wait
     return read_plan(folder, plan.order)

@@ -9,10 +9,14 @@ import torch
 from torch import nn
 
 TRIAL_VOXELS = 32  # a side
+SEED_STRIDE = 1_000_003  # larger than any seed of a study; torch uses the lowest 32 bits
 
 
 class NetworkFactory:
-    """Makes the networks of a run in order, the k-th under ``seed + k``: the first is the same for every method.
+    """Makes the networks of a run in order, each under a seed of its own: the first is the same for every method.
+
+    The k-th (from 0) is drawn under ``seed + k * SEED_STRIDE``. With ``seed + k`` the second network of seed 0 would be
+    the first of seed 1, and the seeds of a study, which count as independent, would share networks.
 
     Args:
         make: Makes a network of one input and one output channel, with weights drawn from torch's random state.
@@ -32,7 +36,7 @@ class NetworkFactory:
     def __call__(self) -> nn.Module:
         """The next network; torch's random state is left as it was."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed + self.made)
+            torch.manual_seed(self.seed + self.made * SEED_STRIDE)
             network = self.make()
         self.made += 1
         network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
