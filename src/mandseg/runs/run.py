@@ -117,18 +117,17 @@ def train(
         if stage.relabel is not None and former is not None:
             plan = labels_of_stage(cfg, claim, stage, plan, prepared.training, former)
         trained = plan_of_stage(stage, plan)
+        folder = claim.folder / CHECKPOINTS / stage.name
         with claim.phase(f"train/{stage.name}"):
-            continues = former is not None and stage.start == "former"
-            method = load_method(cfg, former) if former and continues else build_method(cfg)
+            method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
-            drawn = prepared.validation[0], claim.folder / "overlays", tracker.log_overlays
+            pictures = claim.folder / "overlays"
             callbacks = [
-                ValidationOverlay(*drawn, steps_before=span.first_step),
+                ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
             ]
             mark = {**claim.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
-            folder = claim.folder / CHECKPOINTS / stage.name
             last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             size, precision = processes_wanted(cfg.trainer), claim.record["precision"]
