@@ -16,7 +16,8 @@ from collections.abc import Callable
 import numpy as np
 import surface_distance as package
 
-from mandseg.metrics.agreement import Mask, score
+from mandseg.metrics.agreement import score
+from mandseg.metrics.masks import Mask
 
 SPACING_MM = (0.977, 0.977, 2.5)
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.margins import MARGINS
-from mandseg.report.figures.style import MARKERS, save, style
+from mandseg.report.figures.style import MARKERS, drawing_style, save
 
 RESULTS = Path(__file__).parents[1] / "results"
 CONDITIONS = {
@@ -38,7 +39,7 @@ def plot_losses(differences: pd.DataFrame, conditions: dict[str, str]) -> Figure
             reach = [own.difference - own.low, own.high - own.difference]
             look = {"color": COLOURS[place], "marker": MARKERS[place], "capsize": 2, "label": label}
             ax.errorbar([0, *x], [0, *own.difference], yerr=[[0, *reach[0]], [0, *reach[1]]], **look)
-        ax.axhline(-float(MARGINS.dice or 0), color="#009e73", lw=1, ls="--")
+        ax.axhline(-float(MARGINS.of(metric_named("dice")) or 0), color="#009e73", lw=1, ls="--")
         ax.set(title=dataset, xlabel="Noise ratio", xticks=[0, 0.5, 1])
     figure.axes[0].set_ylabel("Dice: difference from ratio 0")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -49,7 +50,7 @@ def plot_losses(differences: pd.DataFrame, conditions: dict[str, str]) -> Figure
 def main() -> None:
     """Write both figures."""
     for study, conditions in CONDITIONS.items():
-        with style(study):
+        with drawing_style(study):
             figure = plot_losses(pd.read_csv(RESULTS / study / "differences.csv"), conditions)
             save(figure, RESULTS / study / "losses")
 

@@ -10,7 +10,7 @@ import pytest
 
 from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import load_scan
-from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample_onto
+from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
 from mandseg.system.errors import UserError
@@ -112,3 +112,15 @@ def test_cases_are_read_and_their_cache_is_opened_without_torch():
     code = "import sys, mandseg.data.cache, mandseg.data.splits; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.5), (3.3, 2.7, 1.9)])
+@pytest.mark.parametrize(
+    "where", [np.s_[0:3, 5:9, 9:12], np.s_[4:7, 4:7, 4:7], np.s_[0:12, 0:12, 0:12], np.s_[0:0, 0:1, 0:1]]
+)
+def test_a_label_is_resampled_in_its_box_only_and_equals_the_whole_volume(where, spacing_mm):
+    label = Volume(np.zeros((12, 12, 12), np.uint8), np.diag([1.7, 1.7, 2.1, 1.0]))
+    label.array[where] = 1
+    grid = resample(Volume(label.array, label.affine), spacing_mm).geometry
+    whole = resample_onto(Volume(label.array.astype(np.float32), label.affine), grid) >= 0.5
+    np.testing.assert_array_equal(Preprocessing(spacing_mm).label(label, grid), whole)

@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 
-from mandseg.metrics.agreement import METRICS, bounding_box, score
+from mandseg.metrics.agreement import score
+from mandseg.metrics.catalogue import AGREEMENT, MEASURED
+from mandseg.metrics.masks import bounding_box
+from mandseg.metrics.surfaces import surfaces
 from mandseg.system.errors import UserError
 
-AGREEMENT = ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")
 SHAPE = (16, 14, 12)
 
 
@@ -166,7 +168,7 @@ def test_agreement_does_not_depend_on_which_mask_is_the_reference(a, b, spacing_
 @given(a=masks, b=masks, spacing_mm=spacings, axes=st.permutations([0, 1, 2]))
 def test_scores_follow_the_grid_when_its_axes_are_permuted(a, b, spacing_mm, axes):
     permuted = score(a.transpose(axes), b.transpose(axes), [spacing_mm[i] for i in axes])
-    assert {k: permuted[k] for k in METRICS} == pytest.approx(
+    assert {k: permuted[k] for k in MEASURED} == pytest.approx(
         {k: v for k, v in score(a, b, spacing_mm).items() if k != "outcome"}, abs=1e-9
     )
 
@@ -176,7 +178,7 @@ def test_scores_follow_the_grid_when_its_axes_are_permuted(a, b, spacing_mm, axe
 def test_every_score_is_finite_and_within_its_range(a, b, spacing_mm):
     scores = score(a, b, spacing_mm)
     diagonal_mm = np.linalg.norm(np.array(a.shape) * spacing_mm)
-    assert set(scores) == {"outcome", *METRICS}
+    assert set(scores) == {"outcome", *MEASURED}
     assert all(0 <= scores[name] <= 1 for name in ("dice", "nsd_1mm", "nsd_2mm"))
     assert all(0 <= scores[name] <= diagonal_mm for name in ("hd95_mm", "assd_mm"))
     assert scores["nsd_1mm"] <= scores["nsd_2mm"]
@@ -211,3 +213,31 @@ def test_an_impossible_spacing_is_refused(spacing_mm):
 def test_label_values_are_not_mistaken_for_masks():
     with pytest.raises(ValueError, match="uint8"):
         score(np.ones((2, 2, 2), dtype=np.uint8), np.ones((2, 2, 2), dtype=bool), (1, 1, 1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_surface_elements_are_bit_for_bit_those_of_the_published_package(seed: int):
+    import surface_distance as package
+
+    rng = np.random.default_rng(seed)
+    shape, spacing_mm = tuple(rng.integers(6, 30, 3)), tuple(rng.uniform(0.4, 3, 3))
+    reference, other = (gaussian_filter(rng.normal(size=shape), 1.5) > 0 for _ in range(2))
+    prediction = reference ^ (rng.random(shape) < 0.02) if seed % 2 else other
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        expected = package.compute_surface_distances(reference, prediction, spacing_mm)
+    found = surfaces(prediction, reference, spacing_mm)
+    for values, name in (
+        (found.distances_gt_to_pred, "distances_gt_to_pred"),
+        (found.areas_gt, "surfel_areas_gt"),
+        (found.distances_pred_to_gt, "distances_pred_to_gt"),
+        (found.areas_pred, "surfel_areas_pred"),
+    ):
+        np.testing.assert_array_equal(values, expected[name])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_the_bounding_box_does_not_depend_on_the_order_in_memory(order: str):
+    mask = np.array(box((2, 3, 4), (5, 4, 9)), order=order)
+    assert bounding_box(mask) == (slice(2, 5), slice(3, 4), slice(4, 9))
+    assert bounding_box(mask.transpose(2, 0, 1)) == (slice(4, 9), slice(2, 5), slice(3, 4))

@@ -46,7 +46,7 @@ def test_the_thick_bar_is_the_paired_interval_laid_on_the_baselines_mean():
 
 
 def test_each_verdict_has_a_marker_of_its_own():
-    ax = figures.plot_curve(means(), differences(verdict=["not shown", "inferior"]), DICE, AXIS, margin=0.02)
+    ax = figures.plot_curve(means(), differences(verdict=["inconclusive", "inferior"]), DICE, AXIS, margin=0.02)
     markers = [line.get_marker() for line in ax.lines if line.get_marker() not in ("None", "")]
     assert markers == ["o", "D", "X"]
 
@@ -110,7 +110,7 @@ def test_memorisation_shows_the_noisy_cases_against_both_of_their_labels():
 
 
 def test_a_page_colours_the_drawing_itself_and_keeps_its_words(tmp_path):
-    with figures.style("x"):
+    with figures.drawing_style("x"):
         ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
         ax.set_title("version 0.123456")
         on_page = figures.save(ax.figure, tmp_path / "x")
@@ -121,7 +121,7 @@ def test_a_page_colours_the_drawing_itself_and_keeps_its_words(tmp_path):
 
 def test_the_same_figure_is_saved_as_the_same_files(tmp_path):
     for name in ("one", "two"):
-        with figures.style("x"):
+        with figures.drawing_style("x"):
             ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
             figures.save(ax.figure, tmp_path / name)
     starts = {".svg": b"<?xml", ".pdf": b"%PDF", ".png": b"\x89PNG"}
@@ -137,7 +137,7 @@ def test_numbers_inside_tags_are_shortened_and_those_of_text_are_not():
 
 
 def test_figures_leave_the_style_of_others_alone():
-    with figures.style("x"):
+    with figures.drawing_style("x"):
         assert mpl.rcParams["svg.hashsalt"] == "x"
     assert mpl.rcParams["svg.fonttype"] == "path"
     assert mpl.colors.to_hex(DOSE(0.0)) == BLUE

@@ -8,7 +8,7 @@ import pytest
 
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
-from mandseg.metrics.margins import MARGINS, Margins
+from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
 from mandseg.report.statement import state_methods
 from mandseg.statistics.analysis import Analysis, analyse
@@ -141,7 +141,7 @@ def test_declaration_is_read_from_the_config():
     declared = declare({"primary": "hd95_mm", "margins": {"hd95_mm": 2, "assd_mm": None}})
     assert declared.primary == "hd95_mm"
     assert declared.is_declared
-    assert declared.margins == Margins(hd95_mm=2, assd_mm=None)
+    assert declared.margins == MARGINS.changed({"hd95_mm": 2, "assd_mm": None})
     assert declared.margins.words.startswith("Dice 0.02, HD95 2 mm, Surface Dice at 1 mm 0.02")
 
 
@@ -174,7 +174,7 @@ HD95 = "seed: 1\nanalysis:\n  primary: hd95_mm\n  margins:\n    hd95_mm: 2.0\nou
 
 def test_runs_that_agree_declare_without_a_word(tmp_path):
     read = read_declaration(configs(tmp_path, HD95, HD95))
-    assert read == Declaration("hd95_mm", Margins(hd95_mm=2.0), is_declared=True)
+    assert read == Declaration("hd95_mm", MARGINS.changed({"hd95_mm": 2.0}), is_declared=True)
 
 
 def test_runs_that_differ_or_say_nothing_are_told(tmp_path):

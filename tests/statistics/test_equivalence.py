@@ -44,10 +44,11 @@ def rows_of(pairs: list[Pairs], margin: float = 0.02) -> list[Difference]:
     ("low", "high", "said", "both"),
     [
         (-0.019, 0.005, "non-inferior", "equivalent"),
-        (-0.019, 0.030, "non-inferior", "not shown"),
-        (-0.050, -0.021, "inferior", "not shown"),
-        (-0.030, -0.010, "not shown", "not shown"),
-        (-0.020, 0.000, "not shown", "not shown"),
+        (-0.019, 0.030, "non-inferior", "inconclusive"),
+        (-0.050, -0.021, "inferior", "not equivalent"),
+        (0.021, 0.050, "non-inferior", "not equivalent"),
+        (-0.030, -0.010, "inconclusive", "inconclusive"),
+        (-0.020, 0.000, "inconclusive", "inconclusive"),
     ],
 )
 def test_verdict_follows_from_where_the_interval_lies(low, high, said, both):
@@ -78,7 +79,7 @@ def test_p_values_go_with_the_verdicts():
 def test_without_a_margin_or_an_interval_nothing_is_claimed():
     assert verdict(DICE, None, Interval(0, 0)) == "no margin"
     assert verdict(metric_named("volume_error_ml"), 1.0, Interval(0, 0)) == "no margin"
-    assert (verdict(DICE, 0.02, None), equivalence(DICE, 0.02, None)) == ("not shown", "not shown")
+    assert (verdict(DICE, 0.02, None), equivalence(DICE, 0.02, None)) == ("inconclusive", "inconclusive")
     assert p_non_inferior(DICE, 0.02, None) is None
 
 

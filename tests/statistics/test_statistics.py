@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mandseg.metrics.catalogue import METRICS
-from mandseg.metrics.margins import Margins
+from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
 from mandseg.report.wording import number, p_value
 from mandseg.statistics.analysis import Analysis, analyse
@@ -61,7 +61,7 @@ def test_known_loss_gets_its_verdicts():
     analysis = analyse(table(dice), resampling=QUICK)
     assert [row.verdict for row in analysis.differences_of("test", "dice")] == [
         "non-inferior",
-        "not shown",
+        "inconclusive",
         "inferior",
     ]
     assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
@@ -71,10 +71,11 @@ def test_known_loss_gets_its_verdicts():
     assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
     dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (dice_tolerance.tolerated, dice_tolerance.stopped_at) == (0.2, 0.5)
-    assert (
-        headline(analysis)
-        == "Up to a noise ratio of 0.2, mean Dice stays within 0.02 of training on clean labels on test."
+    assert headline(analysis) == (
+        "Mean Dice is shown to stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test "
+        "(0.5 is inconclusive)."
     )
+    assert "At 1 it differs by −0.1" in said
 
 
 def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
@@ -83,10 +84,13 @@ def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
     analysis = analyse(table({(0.0, 0): steady, (0.2, 0): worse, (0.5, 0): steady}), resampling=QUICK)
     tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (tolerance.tolerated, tolerance.stopped_at, tolerance.verdict_there) == (None, 0.2, "inferior")
-    assert headline(analysis).startswith("As far as one seed can tell: already at noise ratio 0.2, mean Dice is not")
+    assert headline(analysis) == (
+        "As far as one seed can tell: mean Dice is shown to stay within 0.02 of training on clean labels at no tested "
+        "noise ratio on test (0.2 is inferior)."
+    )
 
 
-def test_headline_groups_data_sets_by_what_they_tolerate():
+def test_headline_names_every_data_set_and_says_that_they_differ_the_worst_first():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     worse = [value - 0.2 for value in steady]
     robust = {(ratio, seed): steady for ratio in (0.0, 0.2, 0.5) for seed in (0, 1)}
@@ -94,8 +98,41 @@ def test_headline_groups_data_sets_by_what_they_tolerate():
     fragile = partly | {(0.2, seed): worse for seed in (0, 1)}
     tables = [table(dice, name) for name, dice in (("c", fragile), ("b", partly), ("a", robust))]
     assert headline(analyse(pd.concat(tables), resampling=QUICK)) == (
-        "At every tested noise ratio, up to 0.5, mean Dice stays within 0.02 of training on clean labels on a; "
-        "up to 0.2 on b; on c, not even 0.2 is shown to be tolerated."
+        "The data sets differ: mean Dice is shown to stay within 0.02 of training on clean labels at no tested noise "
+        "ratio on c (0.2 is inferior); up to a noise ratio of 0.2 on b (0.5 is inferior); at every tested noise ratio, "
+        "up to 0.5, on a."
+    )
+
+
+def test_headline_tells_an_inconclusive_ratio_from_an_inferior_one_and_names_what_cannot_be_compared():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    worse = [value - 0.2 for value in steady]
+    unclear = [value - 0.02 + 0.01 * (-1) ** k for k, value in enumerate(steady)]
+    dice = {(ratio, seed): steady for ratio in (0.0, 0.2) for seed in (0, 1)}
+    tables = [
+        table(dice | {(0.5, seed): last for seed in (0, 1)}, name) for name, last in (("a", unclear), ("b", worse))
+    ]
+    tables.append(table({(0.5, seed): steady for seed in (0, 1)}, "c"))
+    assert headline(analyse(pd.concat(tables), resampling=QUICK)) == (
+        "The data sets differ: mean Dice is shown to stay within 0.02 of training on clean labels up to a noise ratio "
+        "of 0.2 on a (0.5 is inconclusive); up to a noise ratio of 0.2 on b (0.5 is inferior); c cannot be compared "
+        "with noise ratio 0."
+    )
+
+
+def test_headline_of_data_sets_that_agree_speaks_of_all_of_them():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    dice = {(ratio, seed): steady for ratio in (0.0, 0.5) for seed in (0, 1)}
+    assert headline(analyse(pd.concat([table(dice, name) for name in "ab"]), resampling=QUICK)) == (
+        "Mean Dice is shown to stay within 0.02 of training on clean labels at every tested noise ratio, up to 0.5, "
+        "on all 2 data sets."
+    )
+
+
+def test_headline_without_a_data_set_that_has_both_ratios_says_so():
+    rows = [table({(ratio, 0): [0.9, 0.88]}, name) for ratio, name in ((0.0, "a"), (0.5, "b"))]
+    assert headline(analyse(pd.concat(rows), resampling=QUICK)) == (
+        "No data set was scored at noise ratio 0 and at another one: no tolerated noise ratio can be given."
     )
 
 
@@ -103,7 +140,7 @@ def test_margin_is_the_one_that_is_given():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     lower = [value - 0.05 + 0.001 * k for k, value in enumerate(steady)]
     cases = table({(0.0, 0): steady, (0.5, 0): lower})
-    strict, lenient = (analyse(cases, Margins(dice=margin), QUICK) for margin in (0.02, 0.1))
+    strict, lenient = (analyse(cases, MARGINS.changed({"dice": margin}), QUICK) for margin in (0.02, 0.1))
     assert difference(strict, 0.5).verdict == "inferior"
     assert difference(lenient, 0.5).verdict == "non-inferior"
 
@@ -205,7 +242,8 @@ def test_finding_is_about_the_primary_metric():
     cases = table({(r, s): steady for r in (0.0, 0.5) for s in (0, 1)})
     analysis = analyse(cases, resampling=QUICK, primary="hd95_mm")
     assert headline(analysis) == (
-        "At every tested noise ratio, up to 0.5, mean HD95 stays within 1 mm of training on clean labels on test."
+        "Mean HD95 is shown to stay within 1 mm of training on clean labels at every tested noise ratio, up to 0.5, "
+        "on test."
     )
     assert "mean HD95 is 5.50" in sentences(analysis)[0]
 

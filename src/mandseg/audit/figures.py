@@ -1,4 +1,4 @@
-"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``; draw inside ``mandseg.report.figures.style()``."""
+"""Figures of an audit: each is ``f(table, ..., ax=None) -> ax``, drawn inside ``drawing_style()``."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mandseg.metrics.agreement import Floats
 from mandseg.metrics.regions import REGIONS
+from mandseg.metrics.surfaces import Floats
 from mandseg.report.figures import COLOURS, FAINT, INK
 from mandseg.report.wording import number
 

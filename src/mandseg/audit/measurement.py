@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from mandseg.audit.pair import Pair, load_pair
 from mandseg.data.case import Case
 from mandseg.data.check import piece_sizes
-from mandseg.metrics.agreement import Mask, bounding_box, score
+from mandseg.metrics.agreement import score
+from mandseg.metrics.catalogue import AGREEMENT
 from mandseg.metrics.displacement import measure_deviation
+from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.metrics.regions import REGIONS, Region
 from mandseg.noise import NoiseSource
 from mandseg.system.errors import UserError
@@ -72,7 +74,7 @@ def measure(pair: Pair) -> Measurement:
         split=pair.case.split,
         annotator=pair.annotator or UNNAMED,
         outcome=str(scores["outcome"]),
-        **{name: float(scores[name]) for name in ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")},
+        **{name: float(scores[name]) for name in AGREEMENT},
         reference_ml=reference_ml,
         noisy_ml=noisy_ml,
         volume_bias_ml=noisy_ml - reference_ml,

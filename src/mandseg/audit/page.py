@@ -151,13 +151,13 @@ def _show(drawn: Iterator[Picture], cases: pd.DataFrame, folder: Path) -> Iterat
 
 
 def _drawings(audit: Audit, folder: Path) -> dict[str, Drawing]:
-    with figures.style("annotators"):
+    with figures.drawing_style("annotators"):
         spread = _drawing(
             plot_annotators(audit.cases, audit.annotators),
             folder / "annotators",
             "Every case as a point; the box holds the middle half, the line is the median.",
         )
-    with figures.style("regions"):
+    with figures.drawing_style("regions"):
         heat_map: Any = plot_regions(audit.annotators).figure
         regions = _drawing(
             heat_map,

@@ -19,8 +19,8 @@ from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.data.case import Case
 from mandseg.data.volume import Array
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
-from mandseg.metrics.agreement import Mask, bounding_box
 from mandseg.metrics.displacement import Deviation, measure_deviation
+from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.noise import NoiseSource
 
 MARGIN_MM = 15.0  # shown around the two labels

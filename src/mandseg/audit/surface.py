@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from scipy import sparse
 
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
-from mandseg.metrics.agreement import Floats
+from mandseg.metrics.surfaces import Floats
 
 EDGE_MM = 2.0  # left free around the surface
 SMOOTHINGS = 4  # of the normals, for the light alone

@@ -20,7 +20,7 @@ WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
 
 app = typer.Typer(
     name="mandseg",
-    help="How much annotation noise can a mandible segmentation network bear?",
+    help="How much annotation noise can a mandible segmentation network tolerate?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -60,7 +60,7 @@ def _options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and stop.")
     ] = False,
 ) -> None:
-    """How much annotation noise can a mandible segmentation network bear?"""
+    """How much annotation noise can a mandible segmentation network tolerate?"""
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Preprocessing: how a scan is brought to one orientation, spacing and crop, and how a prediction is brought back."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
+from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
@@ -79,9 +81,21 @@ class Preprocessing:
         return Volume(np.ascontiguousarray(hu), image.affine)
 
     def label(self, label: Volume, grid: Geometry) -> Label:
-        """Bring a mask on RAS+ axes onto the preprocessed grid: linear, then at least half of the voxel."""
-        soft = resample_onto(Volume(label.array.astype(np.float32), label.affine), grid)
-        return np.asarray(soft >= 0.5, dtype=np.uint8)
+        """Bring a mask on RAS+ axes onto the preprocessed grid: linear, then at least half of the voxel.
+
+        Only the box around the mask is resampled: everywhere else the answer is 0.
+        """
+        out = np.zeros(grid.shape, np.uint8)
+        box = bounding_box(label.array != 0)
+        if box is None:
+            return out
+        around = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)  # the interpolation reaches one voxel
+        mask = crop_to(label, around)
+        target = box_on(mask.geometry, grid)
+        if all(s.start < s.stop for s in target):
+            part = Geometry(tuple(s.stop - s.start for s in target), moved_to(grid.affine, target))
+            out[target] = resample_onto(Volume(mask.array.astype(np.float32), mask.affine), part) >= 0.5
+        return out
 
 
 def resample(volume: Volume, spacing_mm: tuple[float, float, float]) -> Volume:
@@ -122,9 +136,24 @@ def back_to_original(soft: Volume, original: Geometry) -> npt.NDArray[np.float32
 
 def crop_to(volume: Volume, window: tuple[slice, ...]) -> Volume:
     """Cut a box out of a volume; its affine moves with it."""
-    affine = volume.affine.copy()
-    affine[:3, 3] = (volume.affine @ [*(s.start for s in window), 1])[:3]
-    return Volume(volume.array[window], affine)
+    return Volume(volume.array[window], moved_to(volume.affine, window))
+
+
+def moved_to(affine: npt.NDArray[np.float64], window: tuple[slice, ...]) -> npt.NDArray[np.float64]:
+    """The affine of a box that is cut out of a grid."""
+    moved = affine.copy()
+    moved[:3, 3] = (affine @ [*(s.start for s in window), 1])[:3]
+    return moved
+
+
+def box_on(source: Geometry, grid: Geometry) -> tuple[slice, ...]:
+    """The voxels of ``grid`` whose centres lie in a source grid or less than a voxel of it outside."""
+    ends = [(-1, size) for size in source.shape]
+    corners = np.array([[*corner, 1] for corner in product(*ends)])
+    places = (np.linalg.inv(grid.affine) @ source.affine @ corners.T)[:3]
+    low = np.clip(np.floor(places.min(axis=1)), 0, grid.shape).astype(int)
+    high = np.clip(np.ceil(places.max(axis=1)) + 1, 0, grid.shape).astype(int)
+    return tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
 
 
 def body_window(

@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from mandseg.metrics.agreement import Mask, bounding_box
+from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.system.errors import UserError
 from mandseg.system.files import appearing_whole
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
             raise UserError(f"analysis.margins.{column}={margin}: neither sign of {metric.label} is better")
         if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or margin <= 0):
             raise UserError(f"analysis.margins.{column}={margin}: expected a positive number, or null for no margin")
-    chosen = Margins(**(asdict(MARGINS) | margins))
+    chosen = MARGINS.changed(margins)
     if chosen.of(primary) is None:
         raise UserError(f"analysis.primary={primary.column}: the primary metric needs a margin")
     return Declaration(primary.column, chosen, is_declared=True)

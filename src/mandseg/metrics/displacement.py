@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.metrics.agreement import bounding_box
+from mandseg.metrics.masks import bounding_box
 from mandseg.metrics.regions import REGIONS, Mask, Region, Spacing, find_landmarks, region_map
 from mandseg.metrics.signed_distance import signed_distance_mm
 

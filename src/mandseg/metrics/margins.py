@@ -1,32 +1,34 @@
-"""The scores that are compared, and the loss of each that counts as no loss."""
+"""Margins: the loss of each metric that counts as no loss; by default those of the catalogue."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from mandseg.metrics.catalogue import METRICS, Metric
 
 
+def _catalogued() -> dict[str, float | None]:
+    return {metric.column: metric.margin.value if metric.margin else None for metric in METRICS}
+
+
 @dataclass(frozen=True)
 class Margins:
-    """The loss that counts as no loss, per metric, in its unit: what changing the expert who contours would cost.
+    """The margin of every metric by its column, in the metric's unit; None where none is stated."""
 
-    - Dice 0.02: three annotators of one set reached 0.986, 0.985 and 0.969, best and last 0.017 apart (Oktay 2020,
-      PMC7705593); one radiographer's cases scatter by 0.023 (the same source).
-    - ASSD 0.3 mm: median (1.1) and best (0.8) of 14 radiation oncologists (van der Veen 2021,
-      doi 10.1186/s13014-020-01677-2).
-    - HD95 1 mm: about half of what lies between their median (3.4) and best (1.5); a network's own HD95 is a few mm.
-    - Surface Dice 0.02: no published number is at hand; the margin of Dice is used.
-    """
-
-    dice: float | None = 0.02
-    hd95_mm: float | None = 1.0
-    assd_mm: float | None = 0.3
-    nsd_1mm: float | None = 0.02
-    nsd_2mm: float | None = 0.02
-    volume_error_ml: float | None = None
+    values: Mapping[str, float | None] = field(default_factory=_catalogued)
 
     def of(self, metric: Metric) -> float | None:
         """The margin of one metric, None where none is stated."""
-        return asdict(self).get(metric.column)
+        return self.values[metric.column]
+
+    def changed(self, margins: Mapping[str, float | None]) -> "Margins":
+        """The same with some margins replaced."""
+        return Margins({**self.values, **margins})
+
+    def source(self, metric: Metric) -> str:
+        """Where the margin of a metric comes from."""
+        if metric.margin is not None and metric.margin.value == self.of(metric):
+            return metric.margin.source
+        return "declared for this study"
 
     @property
     def words(self) -> str:
@@ -36,10 +38,3 @@ class Margins:
 
 
 MARGINS = Margins()
-MARGIN_SOURCES = {
-    "dice": "three annotators' mandible Dice lies 0.017 apart (Oktay 2020)",
-    "hd95_mm": "about half of the 1.9 mm between the median and the best of 14 oncologists (van der Veen 2021)",
-    "assd_mm": "the 0.3 mm between the median and the best of 14 oncologists (van der Veen 2021)",
-    "nsd_1mm": "as for Dice; no published figure at hand",
-    "nsd_2mm": "as for Dice; no published figure at hand",
-}

@@ -13,12 +13,13 @@ import pandas as pd
 
 from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
+from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
 NOISE_APPLIED = "noise_applied.csv"
-MEASURED = ("dice", "hd95_mm", "assd_mm", "reference_ml", "noisy_ml", "volume_error_ml")
+NUMBERS = tuple("noisy_ml" if name == "prediction_ml" else name for name in MEASURED)
 
 
 def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataFrame:
@@ -38,7 +39,7 @@ def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataF
             }
             for prepared, scores in zip(training, measured, strict=True)
         ],
-        columns=["case_id", "annotator", "label", *MEASURED],
+        columns=["case_id", "annotator", "label", *NUMBERS],
     )
 
 
@@ -47,13 +48,14 @@ def measure(prepared: PreparedCase) -> dict[str, float]:
     if prepared.noisy_file is None or prepared.noisy is None or prepared.reference is None:
         return {}
     file = _file(prepared.noisy_file)
-    if not file.exists():
+    found: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    if set(found) != set(NUMBERS):
         noisy, reference = (np.asarray(label, dtype=np.bool_) for label in (prepared.noisy, prepared.reference))
         scores = score(noisy, reference, prepared.grid.spacing_mm)
         scores["noisy_ml"] = scores.pop("prediction_ml")
-        write_text(file, json.dumps({name: scores[name] for name in MEASURED}))
-    measured: dict[str, float] = json.loads(file.read_text())
-    return measured
+        found = {name: float(scores[name]) for name in NUMBERS}
+        write_text(file, json.dumps(found))
+    return found
 
 
 def _is_much_new(training: Sequence[PreparedCase]) -> bool:

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from mandseg.metrics.agreement import hd95_mm, surfaces
 from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.surfaces import hd95_mm, surfaces
 from mandseg.system.errors import UserError
 
 Metric = Literal["dice", "hd95_mm"]

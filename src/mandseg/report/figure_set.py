@@ -198,7 +198,7 @@ class Drawings:
 
     def _draw(self, name: str, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False) -> Drawing:
         name = f"{self.prefix}{name}"
-        with figures.style(name):
+        with figures.drawing_style(name):
             drawn: Any = plot()
             figure = drawn if isinstance(drawn, Figure) else drawn.figure
             return Drawing(name, Markup(figures.save(figure, self.folder / name)), caption, wide)

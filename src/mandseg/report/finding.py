@@ -1,26 +1,29 @@
 """The result in words: what a reader should take home, each number with its interval; an absent number is said."""
 
-from collections.abc import Sequence
-
 from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.wording import _count, _listed, _percent, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
-from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
+from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance, Verdict
 
 VERDICTS = {
     "non-inferior": "no worse than the margin allows",
     "inferior": "worse than the margin allows",
-    "not shown": "which neither keeps nor clearly breaks the margin",
+    "inconclusive": "which is inconclusive",
     "no margin": "for which no margin is stated",
     "not comparable": "which cannot be compared",
 }
 SHOWN = {
     "non-inferior": "shown to be non-inferior",
     "inferior": "shown to be inferior",
-    "not shown": "not shown to be either",
+    "inconclusive": "inconclusive",
     "no margin": "without a margin",
     "not comparable": "not comparable",
+}
+STOPS: dict[Verdict, str] = {
+    "inferior": "is inferior",
+    "inconclusive": "is inconclusive",
+    "not comparable": "cannot be compared",
 }
 
 
@@ -37,7 +40,7 @@ def headline(analysis: Analysis) -> str:
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
-    one_seed = all(row.n_seeds <= 1 for row in analysis.differences)
+    one_seed = bool(analysis.differences) and all(row.n_seeds <= 1 for row in analysis.differences)
     return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
 
 
@@ -50,24 +53,31 @@ def _wanted(comparison: Comparison) -> str:
 
 
 def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
-    """Data sets grouped by the ratio they tolerate, the largest ratio first."""
+    """What every data set tolerates, the least first, and the verdict on the ratio above it."""
     rows = [row for row in analysis.tolerances if row.metric == metric.column and not row.group]
-    first, last = analysis.levels[1], analysis.levels[-1]
-    kept = f"within {_amount(rows[0].margin, metric)} of training on clean labels"
-    groups: dict[float | None, list[str]] = {}
-    for row in sorted(rows, key=lambda row: -(row.tolerated or 0.0)):
-        groups.setdefault(row.tolerated, []).append(row.dataset)
-    lost = groups.pop(None, [])
-    if not groups:
-        return (
-            f"Already at noise ratio {first:g}, mean {metric.label} is not shown to stay {kept} {_where(lost, rows)}."
-        )
-    (most, names), *others = groups.items()
-    reach = f"At every tested noise ratio, up to {last:g}" if most == last else f"Up to a noise ratio of {most:g}"
-    parts = [f"{reach}, mean {metric.label} stays {kept} {_where(names, rows)}"]
-    parts += [f"up to {ratio:g} on {_listed(names)}" for ratio, names in others]
-    parts += [f"on {_listed(lost)}, not even {first:g} is shown to be tolerated"] if lost else []
-    return "; ".join(parts) + "."
+    against = analysis.comparison.name(analysis.comparison.baseline)
+    if not rows:
+        return f"No data set was scored at {against} and at another one: {_wanted(analysis.comparison)} can be given."
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in sorted(rows, key=lambda row: row.tolerated or 0.0):
+        groups.setdefault(_reach(row), []).append(row.dataset)
+    alike = 1 < len(rows) == len(analysis.datasets) and len(groups) == 1
+    parts = [
+        f"{reach} on {f'all {len(rows)} data sets' if alike else _listed(names)}{stop}"
+        for (reach, stop), names in groups.items()
+    ]
+    absent = [name for name in analysis.datasets if name not in {row.dataset for row in rows}]
+    parts += [f"{_listed(absent)} cannot be compared with {against}"] if absent else []
+    stays = f"ean {metric.label} is shown to stay within {_amount(rows[0].margin, metric)} of training on clean labels"
+    return f"{'The data sets differ: m' if len(groups) > 1 else 'M'}{stays} {'; '.join(parts)}."
+
+
+def _reach(row: Tolerance) -> tuple[str, str]:
+    """Up to which ratio a data set tolerates noise, and the verdict on the next one."""
+    if row.stopped_at is None:
+        return f"at every tested noise ratio, up to {row.tolerated:g},", ""
+    reach = "at no tested noise ratio" if row.tolerated is None else f"up to a noise ratio of {row.tolerated:g}"
+    return reach, f" ({row.stopped_at:g} {STOPS[row.verdict_there or 'not comparable']})"
 
 
 def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
@@ -90,12 +100,8 @@ def _amount(margin: float, metric: Metric) -> str:
     return f"{margin:g} {metric.unit}".strip()
 
 
-def _where(names: Sequence[str], rows: Sequence[Tolerance]) -> str:
-    return f"on all {len(rows)} data sets" if 1 < len(rows) == len(names) else f"on {_listed(names)}"
-
-
 def sentences(analysis: Analysis) -> list[str]:
-    """For each data set: the primary metric at the baseline, the last tolerated ratio and the first that is not."""
+    """For each data set: the primary metric at the baseline, the last tolerated ratio, the next, the first inferior."""
     metric = metric_named(analysis.primary)
     lines = []
     for dataset in analysis.datasets:
@@ -123,7 +129,9 @@ def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[
     tolerance = next(iter(analysis.of(analysis.tolerances, dataset, metric.column)), None)
     if tolerance is None:
         return []
-    told = [ratio for ratio in (tolerance.tolerated, tolerance.stopped_at) if ratio is not None]
+    inferior = next((row.noise_ratio for row in rows.values() if row.verdict == "inferior"), None)
+    wanted = (tolerance.tolerated, tolerance.stopped_at, inferior)
+    told = list(dict.fromkeys(ratio for ratio in wanted if ratio is not None))
     crossing = next(iter(analysis.of(analysis.crossings, dataset, metric.column)), None)
     differences = [_one_difference(rows[ratio], metric, analysis) for ratio in told]
     return differences + _estimate_words(tolerance) + _crossing_words(crossing)

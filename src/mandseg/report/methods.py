@@ -5,8 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mandseg.metrics.catalogue import METRICS, Metric, metric_named
-from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS
+from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report.section import Part
 from mandseg.report.settings import config_of, versions
 from mandseg.report.statement import state_methods
@@ -162,7 +161,7 @@ def statistics(analysis: Analysis, study: Study) -> str:
     metric = metric_named(analysis.primary)
     origin = "declared in the configuration before the runs" if study.declaration.is_declared else "the defaults"
     sources = [
-        f"{m.label} {margin:g} {m.unit}".strip() + f" ({_source(m, margin)})"
+        f"{m.label} {margin:g} {m.unit}".strip() + f" ({analysis.margins.source(m)})"
         for m in METRICS
         if (margin := analysis.margins.of(m)) is not None
     ]
@@ -171,10 +170,6 @@ def statistics(analysis: Analysis, study: Study) -> str:
         f"Statistics: {state_methods(analysis)} The primary metric and the margins were {origin}; sources of the "
         f"margins: {'; '.join(sources)}.{_detectable(compared, metric.decimals)}"
     )
-
-
-def _source(metric: Metric, margin: float) -> str:
-    return MARGIN_SOURCES.get(metric.column, "declared") if margin == MARGINS.of(metric) else "declared"
 
 
 def _detectable(rows: Sequence[Difference], decimals: int) -> str:

@@ -6,7 +6,6 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mandseg.metrics.catalogue import METRICS, metric_named
-from mandseg.metrics.margins import MARGIN_SOURCES, MARGINS
 from mandseg.report import finding
 from mandseg.report import settings as facts
 from mandseg.report.section import Part
@@ -55,10 +54,9 @@ def margin_sources(parts: Sequence[Part]) -> list[str]:
         return []
     margins = parts[0].analysis.margins
     return [
-        f"Margin of {metric.label}, {f'{margin:g} {metric.unit}'.strip()}: "
-        + (MARGIN_SOURCES[metric.column] if margin == MARGINS.of(metric) else "declared for this study")
+        f"Margin of {metric.label}, {f'{margin:g} {metric.unit}'.strip()}: " + margins.source(metric)
         for metric in METRICS
-        if (margin := margins.of(metric)) is not None and metric.column in MARGIN_SOURCES
+        if (margin := margins.of(metric)) is not None
     ]
 
 

@@ -98,7 +98,7 @@ def draw(planned: Plan, folder: Path) -> None:
     from mandseg.report import figures
 
     question = planned.question
-    with figures.style("power"):
+    with figures.drawing_style("power"):
         figure = Figure(figsize=(6.4, 3.8))
         ax = figure.add_subplot()
         shades = np.linspace(0.25, 1.0, len(SEEDS))

@@ -7,12 +7,12 @@ from typing import Any
 
 import pandas as pd
 
+from mandseg.metrics.catalogue import MEASURED, SCORES
+from mandseg.metrics.mask_pair import OUTCOMES
 from mandseg.system.lock import is_held
 
 CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
-OUTCOMES = ("scored", "missed", "spurious", "both_empty")
-SCORES = ["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm", "volume_error_ml"]
-NUMBERS = ["noise_ratio", "seed", *SCORES, "reference_ml", "prediction_ml", "seconds"]
+NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
 KEYS = ["run", "noise_ratio", "seed", "dataset", "case_id", "outcome"]
 PHASES = {"prepare": ("prepare",), "train": ("train", "relabel"), "evaluate": ("evaluate",)}
 """The parts of a run's cost, and the phases of run.json that each sums: ``train/<stage>``, ``relabel/<stage>``."""

@@ -18,7 +18,7 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
-from mandseg.metrics.agreement import METRICS
+from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
 from mandseg.noise.label_plan import LabelPlan, cases_by, plan_noise
 from mandseg.runs.build import (
@@ -239,7 +239,7 @@ def test(cfg: DictConfig, claim: Claim, prepared: PreparedRun, tracker: Tracker)
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
-        cases[["dataset", "case_id", "outcome", *METRICS, "seconds"]]
+        cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
     )  # nothing else of a manifest leaves
     claim.check()
     write_text(claim.folder / "cases.csv", cases.to_csv(index=False))

@@ -7,11 +7,11 @@ from typing import Any
 
 import pandas as pd
 
+from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.runs.folder import (
     CONDITION,
     KEYS,
-    SCORES,
     cost,
     noisy_share,
     read_cases,

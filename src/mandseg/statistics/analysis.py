@@ -13,6 +13,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.metrics.margins import MARGINS, Margins
+from mandseg.metrics.mask_pair import WORST_CASE
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO, Comparison, Level
 from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
@@ -22,7 +23,7 @@ from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_
 from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs
 from mandseg.statistics.power import detectable_difference
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
-from mandseg.statistics.score_table import FAULTS, Cube, Scores, build_cubes
+from mandseg.statistics.score_table import Cube, Scores, build_cubes
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import mean_over_cases
 
@@ -238,7 +239,7 @@ def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, 
 
 
 def _fault_notes(cube: Cube, *levels: Level) -> tuple[str, ...]:
-    faults = {name: sum(cube.count(level, name) for level in levels) for name in FAULTS}
+    faults = {name: sum(cube.count(level, name) for level in levels) for name in WORST_CASE}
     told = " and ".join(f"{n} {name}" for name, n in faults.items() if n)
     return (f"{told} predictions count with worst-case scores: rare ones make the interval too narrow",) if told else ()
 

@@ -1,4 +1,4 @@
-"""Verdicts against a margin: shown to be no worse, shown to be worse, or neither; and equivalence both ways."""
+"""Verdicts against a margin: non-inferior, inferior or inconclusive; and equivalence on both sides of it."""
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Distribution, Interval
@@ -10,11 +10,11 @@ def verdict(metric: Metric, margin: float | None, interval: Interval | None) -> 
     if margin is None or metric.better is None:
         return "no margin"
     if interval is None:
-        return "not shown"
+        return "inconclusive"
     mildest, worst = sorted((metric.worsening(interval.low), metric.worsening(interval.high)))
     if worst < margin:
         return "non-inferior"
-    return "inferior" if mildest > margin else "not shown"
+    return "inferior" if mildest > margin else "inconclusive"
 
 
 def p_non_inferior(metric: Metric, margin: float | None, distribution: Distribution | None) -> float | None:
@@ -25,12 +25,17 @@ def p_non_inferior(metric: Metric, margin: float | None, distribution: Distribut
 
 
 def equivalence(metric: Metric, margin: float | None, interval: Interval | None) -> Equivalence:
-    """Equivalent: the whole interval lies within the margin on both sides (two one-sided tests, Schuirmann 1987)."""
+    """Equivalent: the whole interval lies within the margin on both sides (two one-sided tests, Schuirmann 1987).
+
+    Not equivalent: the whole interval lies beyond the margin on one side. All else is inconclusive.
+    """
     if margin is None or metric.better is None:
         return "no margin"
     if interval is None:
-        return "not shown"
-    return "equivalent" if -margin < interval.low and interval.high < margin else "not shown"
+        return "inconclusive"
+    if -margin < interval.low and interval.high < margin:
+        return "equivalent"
+    return "not equivalent" if interval.high < -margin or interval.low > margin else "inconclusive"
 
 
 def p_equivalent(metric: Metric, margin: float | None, distribution: Distribution | None) -> float | None:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from mandseg.statistics.comparison import RATIO_COLUMN, Level
 
-Verdict = Literal["non-inferior", "not shown", "inferior", "no margin", "not comparable"]
-Equivalence = Literal["equivalent", "not shown", "no margin", "not comparable"]
+Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
+Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]
 
 
 class _AtLevel:

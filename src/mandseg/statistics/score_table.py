@@ -9,15 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mandseg.metrics.catalogue import METRICS, Metric
+from mandseg.metrics.mask_pair import OUTCOMES, WORST_CASE
 from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
 from mandseg.statistics.comparison import NOT_STATED, Comparison, Level
 from mandseg.statistics.variance import Floats
 from mandseg.system.errors import UserError
 
-FAULTS = ("missed", "spurious")
-"""Outcomes whose scores are worst-case values by definition, not measured ones."""
 NO_ROW = -1
-OUTCOMES = ("scored", *FAULTS, "both_empty")
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +124,7 @@ class Cube:
 
     @property
     def _is_fault(self) -> NDArray[np.bool_]:
-        return np.isin(self.outcomes, [OUTCOMES.index(fault) for fault in FAULTS])
+        return np.isin(self.outcomes, [OUTCOMES.index(fault) for fault in WORST_CASE])
 
     def without_faults(self) -> "Cube":
         """Missed and spurious predictions as if they had not been made."""

@@ -1,4 +1,4 @@
-"""What the processes of one run do together: batch normalisation, the loss of a whole batch, the scores of cases."""
+"""The process group of one run: gathering objects, and leaving the group. torch is imported where it is used."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar
-
-import torch.distributed as dist
 
 Result = TypeVar("Result")
 
@@ -17,6 +15,8 @@ VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RAN
 
 def from_all(mine: Result) -> list[Result]:
     """What every process has, by rank; a list of one without a process group."""
+    import torch.distributed as dist
+
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return [mine]
     everyones: list[Any] = [None] * dist.get_world_size()
@@ -26,12 +26,16 @@ def from_all(mine: Result) -> list[Result]:
 
 def here() -> tuple[int, int]:
     """Rank of this process and number of processes."""
+    import torch.distributed as dist
+
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
 
 
 @contextmanager
 def one_process_group() -> Iterator[None]:
     """Leave the process group that a run made, and its environment, so that the next run in this process has none."""
+    import torch.distributed as dist
+
     before = {key: os.environ.get(key) for key in VARIABLES}
     try:
         yield
@@ -47,4 +51,6 @@ def one_process_group() -> Iterator[None]:
 @cache
 def _patient_group() -> Any:
     """All processes, on the CPU, and however long one may have to wait for another."""
+    import torch.distributed as dist
+
     return dist.new_group(backend="gloo", timeout=A_WEEK)

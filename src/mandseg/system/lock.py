@@ -1,6 +1,6 @@
 """Locks between processes and nodes: a small file with owner, host and heartbeat, on any file system of a cluster.
 
-Nothing here is flock, which network file systems promise only sometimes. What is asked of the file system: that
+No lock here is flock, which network file systems promise only sometimes. What is asked of the file system: that
 creating a file exclusively succeeds for one process only (NFS since version 3), and that other nodes see a change of a
 file's time within a minute. The protocol is filelock's SoftFileLease.
 """

@@ -135,7 +135,7 @@ def _without_folders(text: str) -> str:
 
 
 def _below_home(path: PurePath) -> tuple[str, ...]:
-    """The parts of a path below its root, or below the home folder that it is in: that bears a user's name."""
+    """The parts of a path below its root, or below the home folder that it is in: that holds a user's name."""
     home = Path.home()
     if len(home.parts) > 1 and path.parts[: len(home.parts)] == home.parts:
         return path.parts[len(home.parts) :]

@@ -19,7 +19,7 @@ from mandseg.audit.fidelity.realism import Advantage, Comparison, Table, advanta
 from mandseg.audit.fidelity.simulation import real_table, simulated_table
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
-from mandseg.report.figures import save, style
+from mandseg.report.figures import drawing_style, save
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole, write_text
@@ -136,7 +136,7 @@ def write_assessment(out: Path, assessment: Assessment) -> None:
         write_text(part / "halves.csv", _csv(_half_rows(assessment.halves)))
         if assessment.fits:
             write_text(part / "fitted.yaml", yaml.safe_dump(_fitted_values(assessment.fits), sort_keys=False))
-        with style("fidelity"):
+        with drawing_style("fidelity"):
             for group in GROUPS:
                 figure = plot_group(group, assessment.real, assessment.simulations)
                 if figure is not None:

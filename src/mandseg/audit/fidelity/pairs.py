@@ -11,8 +11,8 @@ from mandseg.data.case import Case, examine
 from mandseg.data.check import COPY_DICE
 from mandseg.data.manifest import read_cohort
 from mandseg.data.volume import Volume, to_canonical
-from mandseg.metrics.agreement import bounding_box
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
+from mandseg.metrics.masks import bounding_box
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise.modes.scene import WINDOW_MM, Scene, Window, look_at
 from mandseg.system.errors import UserError

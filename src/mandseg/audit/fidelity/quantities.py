@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.metrics.agreement import score
+from mandseg.metrics.catalogue import AGREEMENT, METRICS
 from mandseg.metrics.displacement import Deviation, Surface, measure_deviation
 from mandseg.metrics.regions import REGIONS, Mask, Spacing
 
@@ -33,11 +34,7 @@ class Quantity:
 
 def _quantities() -> list[Quantity]:
     found = [
-        Quantity("dice", "Dice", "", "agreement"),
-        Quantity("hd95_mm", "HD95", "mm", "agreement"),
-        Quantity("assd_mm", "ASSD", "mm", "agreement"),
-        Quantity("nsd_1mm", "Surface Dice 1 mm", "", "agreement"),
-        Quantity("nsd_2mm", "Surface Dice 2 mm", "", "agreement"),
+        *(Quantity(metric.column, metric.label, metric.unit, "agreement") for metric in METRICS if metric.better),
         Quantity("volume_difference", "Volume difference", "", "agreement"),
     ]
     for region in REGIONS:
@@ -83,7 +80,7 @@ def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface 
 
 def _agreement(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
     scores = score(drawn, reference, spacing_mm)
-    found = {name: float(scores[name]) for name in ("dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm")}
+    found = {name: float(scores[name]) for name in AGREEMENT}
     return found | {"volume_difference": float(scores["volume_error_ml"]) / float(scores["reference_ml"])}
 
 

@@ -1,6 +1,6 @@
 """Figures of a study: tables in, a figure out, with intervals; the same axis and the same colours everywhere.
 
-Drawn without pyplot: no window, no global state. Draw inside ``style()``.
+Drawn without pyplot: no window, no global state. Draw inside ``drawing_style()``.
 """
 
 from mandseg.report.figures.axis import LevelAxis, axis_label
@@ -11,7 +11,7 @@ from mandseg.report.figures.learning import plot_learning_curves, plot_memorisat
 from mandseg.report.figures.noise import plot_noise
 from mandseg.report.figures.response import plot_response
 from mandseg.report.figures.seeds import plot_seeds
-from mandseg.report.figures.style import COLOURS, FAINT, INK, MARGIN, MARKERS, save, style
+from mandseg.report.figures.style import COLOURS, FAINT, INK, MARGIN, MARKERS, drawing_style, save
 
 __all__ = [
     "COLOURS",
@@ -22,6 +22,7 @@ __all__ = [
     "MARKERS",
     "LevelAxis",
     "axis_label",
+    "drawing_style",
     "plot_case_differences",
     "plot_cases",
     "plot_curve",
@@ -33,5 +34,4 @@ __all__ = [
     "plot_response",
     "plot_seeds",
     "save",
-    "style",
 ]

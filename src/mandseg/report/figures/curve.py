@@ -89,7 +89,7 @@ def _paired_bars(ax: Axes, differences: pd.DataFrame, baseline: float, axis: Lev
 
 def _point(ax: Axes, place: float, mean: float, verdict: str) -> None:
     colour, marker = VERDICT_COLOURS.get(verdict, INK), VERDICT_MARKERS.get(verdict, "o")
-    face = PAPER if verdict == "not shown" else colour
+    face = PAPER if verdict == "inconclusive" else colour
     size = 7.5 if marker == "X" else 6.5
     ax.plot([place], [mean], marker=marker, ms=size, color=colour, mfc=face, mew=1.6, ls="none", zorder=4)
 
@@ -136,7 +136,7 @@ def legend_handles(verdicts: Sequence[str], margin: float | None, metric: Metric
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], color=colour, marker=VERDICT_MARKERS[verdict], lw=4, alpha=1.0, label=verdict, mew=1.6,
-            mfc=PAPER if verdict == "not shown" else colour, ls="none",
+            mfc=PAPER if verdict == "inconclusive" else colour, ls="none",
         )
         for verdict, colour in VERDICT_COLOURS.items()
         if verdict in verdicts

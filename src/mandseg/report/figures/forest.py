@@ -56,7 +56,7 @@ def _row(ax: Axes, line: int, row: dict[Hashable, Any], metric: Metric, axis: Le
     beside = ax.get_yaxis_transform()
     if pd.notna(row["low"]):
         ax.plot([row["low"], row["high"]], [line, line], color=colour, lw=2.2, solid_capstyle="butt", zorder=3)
-    face = PAPER if row["verdict"] == "not shown" else colour
+    face = PAPER if row["verdict"] == "inconclusive" else colour
     ax.plot([row["difference"]], [line], marker=marker, ms=7, mew=1.6, mfc=face, color=colour, zorder=4)
     ax.text(-0.015, line, axis.name(row["level"]), transform=beside, ha="right", va="center")
     for offset, words, ink in ((8, row["verdict"], colour), (88, _numbers(row, metric), INK)):

@@ -21,8 +21,8 @@ COLOURS = (BLUE, VERMILION, PINK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MARGIN = GREEN
 OCHRE = "#a87400"
-VERDICT_COLOURS = {"non-inferior": GREEN, "not shown": OCHRE, "inferior": VERMILION}
-VERDICT_MARKERS = {"non-inferior": "o", "not shown": "D", "inferior": "X"}
+VERDICT_COLOURS = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
+VERDICT_MARKERS = {"non-inferior": "o", "inconclusive": "D", "inferior": "X"}
 DOSE = LinearSegmentedColormap.from_list("dose", [BLUE, "#8d62a8", VERMILION])
 """From clean to noisy."""
 ON_PAGE = {
@@ -75,7 +75,7 @@ STYLE: dict[Any, Any] = {
 
 
 @contextmanager
-def style(salt: str = "mandseg") -> Iterator[None]:
+def drawing_style(salt: str = "mandseg") -> Iterator[None]:
     """The look of every figure; ``salt`` keeps identifiers of SVGs on one page apart and the same on every run."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
         yield

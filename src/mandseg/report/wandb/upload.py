@@ -14,7 +14,8 @@ import pandas as pd
 import yaml
 
 from mandseg.report.wandb.redaction import copy_report, private_words
-from mandseg.runs.folder import CONDITION, SCORES
+from mandseg.metrics.catalogue import SCORES
+from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text
 from mandseg.tracking.settings import TrackingSettings

@@ -1,0 +1,82 @@
+"""A prediction and its reference on one grid: what the metrics are computed from, each quantity once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from mandseg.metrics.masks import Mask, bounding_box, volume_ml
+from mandseg.metrics.surfaces import Surfaces, surfaces
+from mandseg.system.errors import UserError
+
+Outcome = Literal["scored", "missed", "spurious", "both_empty"]
+OUTCOMES: tuple[Outcome, ...] = ("scored", "missed", "spurious", "both_empty")
+WORST_CASE: tuple[Outcome, ...] = ("missed", "spurious")
+"""Outcomes whose scores are worst-case values by definition, not measured ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class MaskPair:
+    """Two masks on the image's own, uncropped grid.
+
+    Args:
+        prediction: bool, (X, Y, Z).
+        reference: bool, (X, Y, Z).
+        spacing_mm: Voxel edge lengths along the three axes.
+
+    Raises:
+        UserError: The masks differ in shape.
+        ValueError: The masks are not 3D arrays of bool, or the spacing is not three positive numbers.
+    """
+
+    prediction: Mask
+    reference: Mask
+    spacing_mm: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if self.prediction.shape != self.reference.shape:
+            raise UserError(
+                f"shape {self.prediction.shape} of the prediction differs from {self.reference.shape} of the reference"
+            )
+        for name, mask in (("prediction", self.prediction), ("reference", self.reference)):
+            if mask.dtype != np.bool_ or mask.ndim != 3:
+                raise ValueError(f"{name} is a {mask.ndim}D array of {mask.dtype}, expected a 3D array of bool")
+        if len(self.spacing_mm) != 3 or not all(np.isfinite(s) and s > 0 for s in self.spacing_mm):
+            raise ValueError(f"spacing {tuple(self.spacing_mm)} mm, expected three positive numbers")
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """Which of the masks are empty."""
+        if not self.reference_ml:
+            return "spurious" if self.prediction_ml else "both_empty"
+        return "scored" if self.prediction_ml else "missed"
+
+    @cached_property
+    def reference_ml(self) -> float:
+        """Volume of the reference."""
+        return volume_ml(self.reference, self.spacing_mm)
+
+    @cached_property
+    def prediction_ml(self) -> float:
+        """Volume of the prediction."""
+        return volume_ml(self.prediction, self.spacing_mm)
+
+    @cached_property
+    def diagonal_mm(self) -> float:
+        """The grid's diagonal: the largest distance that two points of it can have (the convention of BraTS)."""
+        return float(np.linalg.norm(np.array(self.reference.shape) * np.asarray(self.spacing_mm)))
+
+    @cached_property
+    def cropped(self) -> tuple[Mask, Mask]:
+        """Prediction and reference within the box that holds both."""
+        box = bounding_box(self.prediction, self.reference)
+        if box is None:
+            raise ValueError("both masks are empty: there is no box around them")
+        return self.prediction[box], self.reference[box]
+
+    @cached_property
+    def surfaces(self) -> Surfaces:
+        """The surface elements of both masks, neither of them empty."""
+        return surfaces(*self.cropped, self.spacing_mm)
