@@ -66,6 +66,19 @@ def test_the_second_stage_goes_on_from_the_first_and_is_trained_on_the_networks_
     assert marks[0] == json.loads((folder / "run.json").read_text())["noise_plan"] != marks[1]
 
 
+def batches_seen(folder, stage):
+    """How many batches went through the network's first batch normalisation since it was made."""
+    states = checkpoint(folder, stage)["state_dict"]
+    return int(next(value for name, value in states.items() if name.endswith("num_batches_tracked")))
+
+
+def test_a_stage_starts_from_the_former_weights_or_from_new_ones(world, undisturbed):
+    assert [batches_seen(undisturbed, stage) for stage in ("warm-up", "corrected")] == [4, 12]
+    new = [word.replace("start: former", "start: new") for word in settings(world, "new")]
+    assert world.run(new) == 0, world.log.read_text()
+    assert [batches_seen(run_folder(world, "new"), stage) for stage in ("warm-up", "corrected")] == [4, 8]
+
+
 def test_the_learning_curve_has_every_step_of_the_run_once(undisturbed):
     curve = pd.read_csv(undisturbed / "learning_curve.csv").set_index("step")
     assert list(curve.index[curve.train_loss.notna()]) == [3, 11]  # the last step of a stage
