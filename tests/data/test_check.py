@@ -2,6 +2,7 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from rich.console import Console
@@ -261,3 +262,33 @@ def test_table_summary_and_csv_tell_the_same(tmp_path: Path, make_case: MakeCase
         first, second = csv.DictReader(file)
     assert (first["case_id"], first["noisy_dice"], first["warnings"]) == ("a", "0.8889", "")
     assert second["warnings"].startswith("case b: reference and noisy label are the same drawing")
+
+
+# Where and how large: what a header says ------------------------------------------------------------------------------
+
+
+def test_an_image_of_three_slices_is_an_error(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:
+    scout = make_case(image=ct[:, :, 10:13], reference=bone[:, :, 10:13])
+    assert lines(scout, "error") == ["image has 24 x 24 x 3 voxels, expected at least 4 along each axis: a scout?"]
+
+
+def test_files_that_two_forms_place_differently_are_one_warning(make_case: MakeCase) -> None:
+    case = make_case()
+    for path in (case.image, case.reference):
+        assert path is not None
+        image = nib.load(path)
+        image.set_qform(np.diag([-4.0, 4, 4, 1]), code=1)
+        nib.save(image, path)
+    (line,) = lines(case)
+    assert line.startswith("image, reference: sform (code 1) and qform (code 1) disagree, up to ")
+
+
+def test_a_sheared_image_is_an_error_with_its_angle(make_case: MakeCase, ct: np.ndarray) -> None:
+    case = make_case()
+    tilted = np.array([[4.0, 0, 0, 0], [0, 4, 2, 0], [0, 0, 3.4641016, 0], [0, 0, 0, 1]])
+    image = nib.Nifti1Image(ct, None)
+    image.set_sform(tilted, code=1)
+    assert case.image is not None
+    nib.save(image, case.image)
+    (line,) = lines(case, "error")
+    assert line.startswith(f"image {case.image}: the axes are 30 degrees off right angles")

@@ -137,3 +137,59 @@ def test_a_subject_in_training_and_in_an_external_test_set_is_refused_unless_nam
     with pytest.raises(UserError, match=f"^{line}$"):
         refuse_shared_subjects([train], [test])
     refuse_shared_subjects([train], [test], allowed=["0522c0014"])
+
+
+def test_a_manifest_keeps_the_link_that_it_was_given(files: Path) -> None:
+    link = files / "link.nii"
+    link.symlink_to(files / "a.nii")
+    cohort = write_cohort(files / "cohort", [Case("a", "s", "test", link, files / "b.nii")])
+    assert ",../link.nii,../b.nii," in (files / "cohort" / MANIFEST).read_text()
+    assert cohort.cases[0].image == link
+    link.unlink()
+    link.symlink_to(files / "c.nii")
+    (case,) = read_cohort(files / "cohort").cases
+    assert case.image is not None
+    assert case.image.samefile(files / "c.nii")
+
+
+def test_a_manifest_keeps_links_to_folders(files: Path) -> None:
+    (files / "v1").mkdir()
+    (files / "a.nii").rename(files / "v1" / "a.nii")
+    (files / "current").symlink_to(files / "v1", target_is_directory=True)
+    write_cohort(files / "cohort", [Case("a", "s", "test", files / "current" / "a.nii", files / "b.nii")])
+    assert ",../current/a.nii,../b.nii," in (files / "cohort" / MANIFEST).read_text()
+
+
+def test_paths_stay_relative_where_cohort_and_files_lie_behind_one_link(files: Path) -> None:
+    (files / "disk").mkdir()
+    (files / "disk" / "a.nii").touch()
+    (files / "work").symlink_to(files / "disk", target_is_directory=True)
+    case = Case("a", "s", "test", files / "work" / "a.nii", files / "work" / "cohort" / ".." / "a.nii")
+    for root in ("disk/cohort", "work/cohort"):
+        write_cohort(files / root, [case])
+        assert ",../a.nii,../a.nii," in (files / root / MANIFEST).read_text()
+
+
+def test_dots_behind_a_link_lead_where_the_file_system_says(files: Path) -> None:
+    (files / "disk" / "deep").mkdir(parents=True)
+    (files / "disk" / "a.nii").touch()
+    (files / "link").symlink_to(files / "disk" / "deep", target_is_directory=True)
+    text = HEADER + "a,s,test,link/../a.nii,b.nii,,\n"
+    (files / MANIFEST).write_text(text)
+    (case,) = read_cohort(files).cases
+    assert case.image is not None
+    assert case.image.samefile(files / "disk" / "a.nii")
+    assert case.reference == files / "b.nii"
+    write_cohort(files / "cohort", [case])
+    (again,) = read_cohort(files / "cohort").cases
+    assert again.image is not None
+    assert again.image.samefile(files / "disk" / "a.nii")
+
+
+def test_two_links_to_one_image_are_one_image(files: Path) -> None:
+    for name in ("one.nii", "two.nii"):
+        (files / name).symlink_to(files / "a.nii")
+    (files / MANIFEST).write_text(HEADER + "a,s1,test,one.nii,b.nii,,\nb,s2,test,two.nii,c.nii,,\n")
+    assert problems(files) == [
+        "case b: image two.nii is also that of case a, but the subjects differ: s2 and s1",
+    ]

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 
+from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
-from mandseg.data.case import load_scan
+from mandseg.data.case import Case, load_scan
 from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
@@ -29,9 +32,18 @@ def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
     np.testing.assert_allclose(centre_mm, -48 + 4 * 12, atol=0.5)  # voxels 8 to 16: centre at 12
 
 
-@pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR"])
+@pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR", "mirrored", "oblique", "oblique and mirrored"])
 def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, bone, ct, affine, axes):
-    turn = {"RAS": np.eye(4), "LPS": np.diag([-1.0, -1, 1, 1]), "SAR": np.eye(4)[[2, 1, 0, 3]]}[axes]
+    oblique = np.eye(4)
+    oblique[:3, :3] = Rotation.from_euler("xz", [20, 30], degrees=True).as_matrix()
+    turn = {
+        "RAS": np.eye(4),
+        "LPS": np.diag([-1.0, -1, 1, 1]),
+        "SAR": np.eye(4)[[2, 1, 0, 3]],
+        "mirrored": np.diag([1.0, -1, 1, 1]),
+        "oblique": oblique,
+        "oblique and mirrored": oblique @ np.eye(4)[[2, 1, 0, 3]],
+    }[axes]
     case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
     scan = load_scan(case)
     image = FINE.image(scan.image)
@@ -124,3 +136,59 @@ def test_a_label_is_resampled_in_its_box_only_and_equals_the_whole_volume(where,
     grid = resample(Volume(label.array, label.affine), spacing_mm).geometry
     whole = resample_onto(Volume(label.array.astype(np.float32), label.affine), grid) >= 0.5
     np.testing.assert_array_equal(Preprocessing(spacing_mm).label(label, grid), whole)
+
+
+def test_patients_with_equal_detached_headers_are_not_exchanged(make_case, tmp_path, ct, bone):
+    """MetaImage and NRRD headers of one geometry are equal, byte for byte; the voxels lie in a file beside them."""
+    prepared = []
+    for name in ("a", "b"):
+        shifted = np.roll(ct, 2 if name == "b" else 0, axis=0), np.roll(bone, 2 if name == "b" else 0, axis=0)
+        (tmp_path / name).mkdir()
+        for kind, array in zip(("ct.mhd", "bone.nhdr"), shifted, strict=True):
+            image = sitk.GetImageFromArray(array.astype(np.int16).T)
+            image.SetSpacing((4.0, 4.0, 4.0))
+            sitk.WriteImage(image, str(tmp_path / name / kind))
+        case = Case(name, name, "train", tmp_path / name / "ct.mhd", tmp_path / name / "bone.nhdr")
+        prepared.append(prepare_case(case, FINE, tmp_path / "cache", None))
+    assert (tmp_path / "a" / "ct.mhd").read_bytes() == (tmp_path / "b" / "ct.mhd").read_bytes()
+    assert prepared[0].folder != prepared[1].folder
+    for name in ("ct.raw", "bone.raw"):
+        (tmp_path / "a" / name).write_bytes((tmp_path / "b" / name).read_bytes())
+    assert prepare_case(prepared[0].case, FINE, tmp_path / "cache", None).folder == prepared[1].folder
+
+
+def test_every_missing_file_is_named_with_its_case(make_case, tmp_path):
+    cases = [make_case(name) for name in ("a", "b", "c")]
+    cases[0].image.unlink()
+    cases[2].reference.unlink()
+    with pytest.raises(UserError) as caught:
+        prepare_cases(cases, FINE, tmp_path / "cache")
+    assert [line.split(" /")[0] for line in caught.value.problems] == ["case a: image", "case c: reference"]
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_an_image_too_thin_to_be_resampled_is_named(make_case, tmp_path, ct, bone, axis):
+    thin = tuple(slice(10, 13) if a == axis else slice(None) for a in range(3))
+    text = " x ".join(["24" if a != axis else "3" for a in range(3)])
+    case = make_case("scout", image=ct[thin], reference=bone[thin])
+    with pytest.raises(UserError, match=f"case scout: image has {text} voxels, expected at least 4 along each axis"):
+        prepare_case(case, FINE, tmp_path / "cache", None)
+
+
+def test_four_slices_are_enough(make_case, tmp_path, ct, bone):
+    case = make_case(image=ct[:, :, 10:14], reference=bone[:, :, 10:14])
+    assert prepare_case(case, Preprocessing((8.0, 8.0, 8.0)), tmp_path / "cache", None).image.ndim == 3
+
+
+@pytest.mark.parametrize(("size", "says"), [(3, "3 x 3 x 3 voxels round the body"), (24, r"cannot be resampled to \(")])
+def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, monkeypatch, size, says):
+    scan = load_scan(make_case("odd"))
+    window = tuple(slice(0, size) for _ in range(3))
+    monkeypatch.setattr(preprocessing, "body_window", lambda *_: window)
+    monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_itk())
+    with pytest.raises(UserError, match=f"^case odd: .*{says}"):
+        FINE.image(scan.image, "case odd: image")
+
+
+def raise_itk():
+    raise RuntimeError("Exception thrown in SimpleITK\nitk::ERROR: Failed to allocate memory for image.")

@@ -6,17 +6,20 @@ file or setting makes a new entry. Entries appear whole or not at all; a lock ke
 
 import hashlib
 import json
+import math
+import mmap
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
@@ -28,30 +31,39 @@ from mandseg.system.progress import for_each
 FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
 
 
+def most_open_maps() -> int:
+    """Say how many arrays to keep mapped: each holds a file descriptor, and half are left for the rest."""
+    try:
+        import resource
+    except ImportError:  # Windows, where a process may have thousands
+        return 1024
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 4096 if soft == resource.RLIM_INFINITY else min(soft // 2, 4096)
+
+
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case in the cache; arrays are memory-mapped when first asked for."""
+    """A case in the cache; its arrays are memory-mapped, and a bounded number of maps is open."""
 
     case: Case
     annotator: str
     folder: Path
     noisy_file: Path | None
 
-    @cached_property
+    @property
     def image(self) -> Hu:
         """HU, (X, Y, Z), int16, RAS+ axes, body crop."""
-        return np.asarray(np.load(self.folder / "image.npy", mmap_mode="r"))
+        return _mapped(self.folder / "image.npy")
 
-    @cached_property
+    @property
     def reference(self) -> Label | None:
         """The reference label on the image's grid; None if the case has none."""
-        file = self.folder / "reference.npy"
-        return np.asarray(np.load(file, mmap_mode="r")) if file.exists() else None
+        return None if self.case.reference is None else _mapped(self.folder / "reference.npy")
 
-    @cached_property
+    @property
     def noisy(self) -> Label | None:
         """The noisy label, recorded or simulated, on the image's grid; None if there is none."""
-        return None if self.noisy_file is None else np.asarray(np.load(self.noisy_file, mmap_mode="r"))
+        return None if self.noisy_file is None else _mapped(self.noisy_file)
 
     @cached_property
     def grid(self) -> Geometry:
@@ -62,6 +74,24 @@ class PreparedCase:
     def original(self) -> Geometry:
         """The image file's own grid, in the file's axis order."""
         return _geometry(json.loads((self.folder / "grid.json").read_text())["original"])
+
+
+@lru_cache(maxsize=most_open_maps())
+def _mapped(file: Path) -> npt.NDArray[Any]:
+    """Map an array of the cache into memory; what is not asked for again soon is closed, so no cohort is too large."""
+    shape, order, dtype, offset = _layout(file)
+    with file.open("rb") as stored:
+        content = mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)
+    return np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order=order)
+
+
+@cache
+def _layout(file: Path) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any], int]:
+    """Shape, order, type and first byte of a stored array: kept, because it takes longer than opening the file."""
+    with file.open("rb") as stored:
+        np.lib.format.read_magic(stored)
+        shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stored)
+        return shape, "F" if is_fortran else "C", dtype, stored.tell()
 
 
 def prepare_cases(
@@ -119,7 +149,7 @@ def _make_entry(
 
 
 def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
-    image = preprocessing.image(scan.image)
+    image = preprocessing.image(scan.image, f"case {scan.case.case_id}: image")
     grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
     with folder_appearing_whole(folder) as part:
         _save_array(part / "image.npy", image.array)
@@ -155,33 +185,17 @@ def _noisy_file(case: Case, folder: Path, noise: LabelSource | None) -> Path | N
 
 
 def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> bool:
-    folder = cache / _entry_key(case, preprocessing, cache)
+    try:
+        folder = cache / _entry_key(case, preprocessing, cache)
+    except UserError:  # said when its turn comes, with those of the other cases
+        return False
     noisy_file = _noisy_file(case, folder, noise)
     return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())
 
 
 def _entry_key(case: Case, preprocessing: Preprocessing, cache: Path) -> str:
-    contents = [_content_digest(path, cache) for path in (case.image, case.reference, case.noisy)]
-    text = json.dumps([FORMAT, contents, asdict(preprocessing)])
+    text = json.dumps([FORMAT, case_digests(case, cache), asdict(preprocessing)])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-def _content_digest(path: Path | None, cache: Path) -> str:
-    """Hash a file's content, remembered by path, size and time of change so that a job need not read it again."""
-    if path is None:
-        return ""
-    try:
-        stat = path.stat()
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    name = hashlib.sha256(f"{path}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()[:24]
-    memo = cache / "digests" / name
-    if memo.exists():
-        return memo.read_text()
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    write_text(memo, digest)
-    return digest
 
 
 def _prepare_or_problems(

@@ -8,10 +8,12 @@ import numpy as np
 from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
 
+LEAST_VOXELS = 4  # along an axis: ITK's smoothing, which comes before resampling, needs as many
+
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its labels; paths are absolute, a label that is not there is None."""
+    """One scan with its labels; paths are absolute and lead over links as given, a label that is not there is None."""
 
     case_id: str
     subject_id: str
@@ -73,7 +75,10 @@ def examine(case: Case) -> tuple[dict[str, Volume], list[str]]:
 
 
 def image_problems(case: Case, image: Volume) -> list[str]:
-    """List what makes an image unusable: values that are not finite numbers."""
+    """List what makes an image unusable: fewer voxels than resampling needs, values that are not finite numbers."""
+    if min(image.array.shape) < LEAST_VOXELS:
+        text = f"image has {' x '.join(map(str, image.array.shape))} voxels"
+        return [f"case {case.case_id}: {text}, expected at least {LEAST_VOXELS} along each axis: a scout?"]
     if not np.issubdtype(image.array.dtype, np.floating):
         return []
     bad = int(image.array.size - np.count_nonzero(np.isfinite(image.array)))

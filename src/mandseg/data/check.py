@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mandseg.data.case import Case, examine
 from mandseg.data.manifest import Cohort, examine_manifest
+from mandseg.data.nifti_forms import doubts_about_place
 from mandseg.data.volume import Geometry, Volume
 from mandseg.system.progress import for_each
 
@@ -134,7 +135,7 @@ def inspect_case(case: Case) -> Inspection:
     errors = [Finding(case.case_id, "error", line) for line in problems]
     image, grid = volumes.get("image"), next((volume.geometry for volume in volumes.values()), None)
     drawings = {name: drawing(volumes[name]) for name in ("reference", "noisy") if name in volumes}
-    warnings = _image_warnings(image) if image else []
+    warnings = _place_warnings(case) + (_image_warnings(image) if image else [])
     for name, label in drawings.items():
         warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
     reference, noisy = drawings.get("reference"), drawings.get("noisy")
@@ -182,6 +183,15 @@ def _without_missing_files(case: Case) -> Case:
     """Drop paths that lead nowhere; the manifest's own check has listed them."""
     image, reference, noisy = (p if p and p.is_file() else None for p in (case.image, case.reference, case.noisy))
     return replace(case, image=image, reference=reference, noisy=noisy)
+
+
+def _place_warnings(case: Case) -> list[str]:
+    """Say once what is doubtful about the place of a case's files, with the names of the files that share it."""
+    found: dict[str, list[str]] = {}
+    for name, path in (("image", case.image), ("reference", case.reference), ("noisy", case.noisy)):
+        for doubt in doubts_about_place(path) if path else []:
+            found.setdefault(doubt, []).append(name)
+    return [f"{', '.join(names)}: {doubt}" for doubt, names in found.items()]
 
 
 def _image_warnings(image: Volume) -> list[str]:

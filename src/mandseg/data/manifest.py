@@ -129,7 +129,7 @@ def _manifest(path: Path) -> Path:
 
 def _violations(rows: list[Row], root: Path) -> list[Violation]:
     of_rows = [violation for row in rows for violation in _row_violations(row, root)]
-    return _duplicates(rows) + of_rows + _shared_images(rows) + _split_leaks(rows)
+    return _duplicates(rows) + of_rows + _shared_images(rows, root) + _split_leaks(rows)
 
 
 def _duplicates(rows: list[Row]) -> list[Violation]:
@@ -152,12 +152,12 @@ def _row_violations(row: Row, root: Path) -> list[Violation]:
     return [Violation(row["case_id"], text) for text in texts]
 
 
-def _shared_images(rows: list[Row]) -> list[Violation]:
-    """Find one image given as two subjects: the same patient under two names."""
+def _shared_images(rows: list[Row], root: Path) -> list[Violation]:
+    """Find one image given as two subjects: the same patient under two names, whatever links lead to the file."""
     first: dict[str, Row] = {}
     found = []
     for row in rows:
-        other = first.setdefault(row["image"], row) if row["image"] else row
+        other = first.setdefault(os.path.realpath(root / row["image"]), row) if row["image"] else row
         if other["subject_id"] != row["subject_id"]:
             text = f"image {row['image']} is also that of case {other['case_id']}, but the subjects differ: "
             found.append(Violation(row["case_id"], f"{text}{row['subject_id']} and {other['subject_id']}"))
@@ -179,7 +179,7 @@ def _split_leaks(rows: list[Row]) -> list[Violation]:
 
 def _case(row: Row, root: Path) -> Case:
     def path(column: str) -> Path | None:
-        return (root / row[column]).resolve() if row.get(column) else None
+        return without_dots(root / row[column]) if row.get(column) else None
 
     groups = {name: value for name, value in row.items() if name and name not in COLUMNS}
     return Case(
@@ -197,9 +197,26 @@ def _case(row: Row, root: Path) -> Case:
 def _row(case: Case, root: Path, group_names: list[str]) -> Row:
     row = {"case_id": case.case_id, "subject_id": case.subject_id, "split": case.split, "annotator": case.annotator}
     for column, path in (("image", case.image), ("reference", case.reference), ("noisy", case.noisy)):
-        row[column] = _relative(path, root)
+        row[column] = "" if path is None else _relative(path, root.resolve())
     return row | {name: case.groups.get(name, "") for name in group_names}
 
 
-def _relative(path: Path | None, root: Path) -> str:
-    return "" if path is None else Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
+def _relative(path: Path, root: Path) -> str:
+    """Write a path relative to a folder without following the links on its way: a link may lead elsewhere tomorrow.
+
+    Only what lies above both, the deepest folder on the way that holds ``root``, is taken for what it is today.
+    """
+    path = without_dots(path.absolute())
+    for folder in path.parents:
+        if root.is_relative_to(common := folder.resolve()):
+            return Path(os.path.relpath(common / path.relative_to(folder), root)).as_posix()
+    return path.as_posix()
+
+
+def without_dots(path: Path) -> Path:
+    """Drop ``..`` from a path; behind a link to a folder it leads elsewhere than it reads, so that link is followed."""
+    plain = Path(os.path.normpath(path))
+    try:
+        return plain if plain.samefile(path) else path.parent.resolve() / path.name
+    except OSError:  # nothing is there: the manifest's check says so
+        return plain

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from mandseg.data.case import LEAST_VOXELS
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
@@ -72,11 +73,27 @@ class Preprocessing:
         if len(self.spacing_mm) != 3 or not all(s > 0 for s in self.spacing_mm):
             raise UserError(f"preprocessing.spacing_mm={list(self.spacing_mm)}: expected three lengths in mm")
 
-    def image(self, image: Volume) -> Volume:
-        """Reorient an image (HU), crop it to the body and resample it linearly: int16 HU on RAS+ axes."""
+    def image(self, image: Volume, name: str = "the image") -> Volume:
+        """Reorient an image (HU), crop it to the body and resample it linearly: int16 HU on RAS+ axes.
+
+        Args:
+            image: The image.
+            name: What messages call it.
+
+        Raises:
+            UserError: The body is too thin, or the grid too large, to be resampled.
+        """
         image = to_canonical(image)
         window = body_window(image.array, image.geometry.spacing_mm, self.margin_mm)
-        image = resample(crop_to(image, window), self.spacing_mm)
+        body = crop_to(image, window)
+        where = f"{name} has {' x '.join(map(str, body.array.shape))} voxels round the body"
+        if min(body.array.shape) < LEAST_VOXELS:
+            raise UserError(f"{where}, expected at least {LEAST_VOXELS} along each axis")
+        try:
+            image = resample(body, self.spacing_mm)
+        except (RuntimeError, MemoryError) as error:  # whatever ITK raises
+            reason = str(error).strip().splitlines()[-1:]
+            raise UserError(f"{where}, it cannot be resampled to {self.spacing_mm} mm ({''.join(reason)})") from error
         hu = np.clip(np.rint(image.array), AIR_HU, 3071).astype(np.int16)
         return Volume(np.ascontiguousarray(hu), image.affine)
 

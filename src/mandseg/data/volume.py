@@ -1,6 +1,7 @@
 """Image files in, arrays with a geometry out, and back: every affine maps voxel indices to RAS+ millimetres."""
 
 import gzip
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.image_files import header_lines
 from mandseg.system.errors import UserError
 from mandseg.system.files import appearing_whole
 
@@ -21,6 +23,15 @@ Affine = npt.NDArray[np.float64]  # (4, 4)
 SPACING_TOLERANCE_MM = 1e-3  # what float32 headers and three printed decimals round away
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
 ORIGIN_TOLERANCE_VOXELS = 0.01
+SHEAR_TOLERANCE_DEG = 0.1  # direction cosines of three decimals are off by up to 0.06
+SAME_SIZE = 0.01  # share of a voxel's edge: sform and qform are stored in different ways
+VOXEL_EDGE_MM = (0.01, 50.0)  # from micro-CT to the coarsest scout; metres and micrometres taken for mm lie outside
+NIFTI_UNITS = {1: "metres", 3: "micrometres"}  # the codes of lengths other than 2, mm, and 0, which is read as mm
+ITK_UNITS = re.compile(
+    r"(?:space units|units|DistanceUnits)\s*(?::(?!=)|=).*?(?<![a-z])"
+    r"([uµ]m|microns?|micromet(?:er|re)s?|cm|centimet(?:er|re)s?|m|met(?:er|re)s?|in|inch(?:es)?)(?![a-z]).*",
+    re.IGNORECASE,
+)
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NARROWER = {"bool": np.uint8, "int64": np.int32, "uint64": np.uint32, "float64": np.float32, "float16": np.float32}
 """What NIfTI readers do not know, or would waste half a file on, and what is written in its place."""
@@ -43,6 +54,12 @@ class Geometry:
     def voxel_ml(self) -> float:
         """Volume of a voxel, in ml."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000
+
+    @property
+    def shear_deg(self) -> float:
+        """How far the two axes that stand most askew are off a right angle, in degrees, in [0, 90]."""
+        i, j, k = (self.affine[:3, :3] / self.spacing_mm).T
+        return float(np.degrees(np.arcsin(min(max(abs(i @ j), abs(i @ k), abs(j @ k)), 1.0))))
 
     @property
     def diagonal_mm(self) -> float:
@@ -88,13 +105,26 @@ def is_image_file(path: Path) -> bool:
     return path.name.lower().endswith(SUFFIXES)
 
 
+def is_nifti(path: Path) -> bool:
+    """Tell NIfTI from NRRD and MetaImage by the name of a file that is there.
+
+    Raises:
+        UserError: The file is missing or of an unknown format.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    if not is_image_file(path):
+        raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
+    return path.name.lower().endswith(NIFTI_SUFFIXES)
+
+
 def read_geometry(path: Path) -> Geometry:
     """Read a file's grid from its header alone.
 
     Raises:
         UserError: The file is missing, unreadable, not 3D or of an unknown format.
     """
-    return _nifti_geometry(path, _load_nifti(path)) if _is_nifti(path) else _read_itk_geometry(path)
+    return _nifti_geometry(path, _load_nifti(path)) if is_nifti(path) else _read_itk_geometry(path)
 
 
 def read_volume(path: Path) -> Volume:
@@ -106,7 +136,7 @@ def read_volume(path: Path) -> Volume:
     Raises:
         UserError: The file is missing, truncated, not 3D or of an unknown format.
     """
-    return _read_nifti(path) if _is_nifti(path) else _read_itk(path)
+    return _read_nifti(path) if is_nifti(path) else _read_itk(path)
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -146,23 +176,28 @@ def _show(values: npt.ArrayLike) -> str:
     return "(" + ", ".join(f"{v:.5g}" for v in np.ravel(values)) + ")"
 
 
-def _is_nifti(path: Path) -> bool:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    if not is_image_file(path):
-        raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
-    return path.name.lower().endswith(NIFTI_SUFFIXES)
-
-
 def _load_nifti(path: Path) -> nib.Nifti1Image:
     try:
-        return nib.load(path)
+        image = nib.load(path, mmap=False)  # a map would keep the file open as long as its array lives
     except Exception as error:  # nibabel passes on whatever zlib, gzip or struct raise on a broken header
         raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
+    if not isinstance(image, nib.Nifti1Image):
+        raise UserError(f"{path}: {type(image).__name__}, expected a NIfTI volume")
+    if unit := NIFTI_UNITS.get(int(image.header["xyzt_units"]) & 7):
+        edges = " x ".join(f"{edge:.5g}" for edge in Geometry(image.shape, np.asarray(image.affine)).spacing_mm)
+        raise UserError(f"{path}: the header's unit is {unit} (voxels of {edges}), expected mm")
+    return image
 
 
 def _nifti_geometry(path: Path, image: nib.Nifti1Image) -> Geometry:
-    return _checked(path, tuple(image.shape), np.asarray(image.affine, dtype=np.float64))
+    geometry = _checked(path, tuple(image.shape), np.asarray(image.affine, dtype=np.float64))
+    header, used = image.header, geometry.spacing_mm
+    of_qform = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
+    both = int(header["sform_code"]) > 0 and int(header["qform_code"]) > 0
+    if both and not np.allclose(of_qform, used, rtol=SAME_SIZE, atol=0):
+        sizes = f"{show_mm(used)} by the sform and {show_mm(of_qform)} by the qform"
+        raise UserError(f"{path}: a voxel has {sizes}, one of them is wrong; correct the header")
+    return geometry
 
 
 def _read_nifti(path: Path) -> Volume:
@@ -178,12 +213,23 @@ def _read_nifti(path: Path) -> Volume:
 
 
 def _checked(path: Path, shape: tuple[int, ...], affine: Affine) -> Geometry:
-    """Refuse what is not a 3D grid; trailing axes of length 1 are dropped."""
+    """Refuse what is not a 3D grid at right angles in mm; trailing axes of length 1 are dropped."""
     if len(shape) < 3 or any(n != 1 for n in shape[3:]):
         raise UserError(f"{path}: shape {shape}, expected a 3D volume")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    if min(shape) < 1:
+        raise UserError(f"{path}: shape {shape} holds no voxel")
+    if not np.isfinite(affine).all() or not affine[:3, :3].any(axis=0).all():
         raise UserError(f"{path}: the header's affine {_show(affine[:3])} does not place the voxels in space")
-    return Geometry(tuple(int(n) for n in shape[:3]), affine)
+    geometry = Geometry(tuple(int(n) for n in shape[:3]), affine)
+    low, high = VOXEL_EDGE_MM
+    if not all(low <= edge <= high for edge in geometry.spacing_mm):
+        raise UserError(f"{path}: voxels of {show_mm(geometry.spacing_mm)}, expected {low:g} to {high:g} mm an edge")
+    if geometry.shear_deg > SHEAR_TOLERANCE_DEG:
+        raise UserError(
+            f"{path}: the axes are {geometry.shear_deg:.3g} degrees off right angles (gantry tilt?), distances would "
+            "be wrong; resample image and labels to right angles first, e.g. by nibabel.processing.resample_to_output"
+        )
+    return geometry
 
 
 def _itk_affine(spacing: npt.ArrayLike, direction: npt.ArrayLike, origin: npt.ArrayLike) -> Affine:
@@ -196,6 +242,8 @@ def _itk_affine(spacing: npt.ArrayLike, direction: npt.ArrayLike, origin: npt.Ar
 def _read_itk_geometry(path: Path) -> Geometry:
     import SimpleITK as sitk
 
+    if unit := next((match[1] for line in header_lines(path) if (match := ITK_UNITS.fullmatch(line))), ""):
+        raise UserError(f"{path}: the header's unit is {unit}, expected mm")
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.data.case import Case
-from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, write_cohort
+from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import folder_appearing_whole
 
@@ -46,7 +46,7 @@ def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
         raise UserError(f"{dest}: exists already; --overwrite replaces it")
     if not (dest / MANIFEST).is_file():
         raise UserError(f"{dest}: holds no {MANIFEST}, so it is not a cohort and is not replaced")
-    if source.resolve().is_relative_to(dest.resolve()):
+    if lies_in(source, dest):
         raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
 
 
@@ -60,13 +60,18 @@ def finish(
     """
     if not cases:
         raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
-    replaced = dest.resolve()
     for case in cases:
         for path in (case.image, case.reference, case.noisy):
-            if path is not None and path.resolve().is_relative_to(replaced):
+            if path is not None and lies_in(path, dest):
                 raise UserError(f"case {case.case_id}: {path} lies in {dest}, which would be replaced")
     write_cohort(part, cases)
     (part / "import.txt").write_text("".join(f"{line}\n" for line in [*notes, *skipped]), encoding="utf-8")
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Tell whether a file, or a link on the way to it, lies in a folder."""
+    folder = folder.resolve()
+    return any(place.resolve().is_relative_to(folder) for place in (path, *without_dots(path.absolute()).parents))
 
 
 def imported(dest: Path, skipped: Sequence[str] = (), notes: Sequence[str] = ()) -> Imported:

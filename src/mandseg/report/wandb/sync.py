@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from mandseg.report.wandb.upload import send, study_run, was_sent
 from mandseg.runs.folder import read_state
 from mandseg.runs.study import Study, open_study
-from mandseg.report.wandb.upload import send, study_run, was_sent
 from mandseg.system.errors import UserError, one_line
 from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting

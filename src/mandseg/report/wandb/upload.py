@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import yaml
 
-from mandseg.report.wandb.redaction import copy_report, private_words
 from mandseg.metrics.catalogue import SCORES
+from mandseg.report.wandb.redaction import copy_report, private_words
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
 from mandseg.system.files import write_text
-from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.client import wandb_client
+from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.wandb_run import RATIO_AXIS, client_settings, finish_in_time, media_table
 
 if TYPE_CHECKING:

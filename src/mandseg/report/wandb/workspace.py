@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mandseg.metrics.catalogue import METRICS, Metric
-from mandseg.runs.study import Study, open_study
 from mandseg.report.wandb.upload import PANEL, tracking_of
+from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
-from mandseg.tracking.client import Account, UnreachableError, open_account
+from mandseg.tracking.client import Account, UnreachableError, key_is_configured, open_account, wandb_client
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.client import key_is_configured, wandb_client
 from mandseg.tracking.wandb_run import RATIO_AXIS, STEP_AXIS
 
 if TYPE_CHECKING:

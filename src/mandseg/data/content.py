@@ -1,0 +1,111 @@
+"""The content of images as digests: equal digests mean equal files, wherever they lie and whatever they are called.
+
+A digest is remembered in the cache by path, size, times of change and inode, so that a job need not read a CT again.
+Nothing here needs torch or numpy: a launcher may ask too.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from mandseg.data.case import Case
+from mandseg.data.image_files import files_of
+from mandseg.system.errors import UserError
+from mandseg.system.files import write_text
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+SETTLED_S = 2.0  # a file that changed later than this may change again within one tick of its disk's clock
+COLUMNS = {"images": "image", "references": "reference", "noisy": "noisy"}
+
+
+def content_digest(path: Path | None, cache: Path) -> str:
+    """Hash the content of all files that make up one image.
+
+    Args:
+        path: The file that the manifest names; links are read, not resolved.
+        cache: The cache folder; digests are remembered in its ``digests``.
+
+    Returns:
+        64 hexadecimal digits; the empty string for None. An image in one file has that file's SHA-256.
+
+    Raises:
+        UserError: A file is missing or cannot be read.
+    """
+    if path is None:
+        return ""
+    digests = [_file_digest(file, cache) for file in files_of(path)]
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
+    """Condense the content of many cases into one digest for each kind of file.
+
+    Args:
+        cases: The cases, in any order.
+        cache: The cache folder.
+
+    Returns:
+        ``images``, ``references`` and ``noisy``: the first 12 hexadecimal digits of the SHA-256 of the sorted lines
+        ``case_id content_digest``; the empty string where no case has such a file.
+
+    Raises:
+        UserError: One line for each file that is missing.
+    """
+    lines: dict[str, list[str]] = {name: [] for name in COLUMNS}
+    problems: list[str] = []
+    for case in cases:
+        try:
+            for name, digest in zip(COLUMNS, case_digests(case, cache), strict=True):
+                lines[name] += [f"{case.case_id} {digest}"] if digest else []
+        except UserError as error:
+            problems += error.problems
+    if problems:
+        raise UserError(problems)
+    return {name: _condensed(found) for name, found in lines.items()}
+
+
+def case_digests(case: Case, cache: Path) -> list[str]:
+    """Give the content digests of a case's image, reference and noisy label, the empty string for what it lacks.
+
+    Raises:
+        UserError: One line, with the case's name, for each file that is missing.
+    """
+    digests, problems = [], []
+    for column, path in zip(COLUMNS.values(), (case.image, case.reference, case.noisy), strict=True):
+        try:
+            digests.append(content_digest(path, cache))
+        except UserError as error:
+            problems += [f"case {case.case_id}: {column} {line}" for line in error.problems]
+    if problems:
+        raise UserError(problems)
+    return digests
+
+
+def _condensed(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12] if lines else ""
+
+
+def _file_digest(path: Path, cache: Path) -> str:
+    stat = path.stat()
+    identity = f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
+    memo = cache / "digests" / hashlib.sha256(identity.encode()).hexdigest()[:24]
+    if (known := _remembered(memo)) is not None:
+        return known
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if time.time() - stat.st_ctime > SETTLED_S:
+        with suppress(OSError, UserError):  # a cache that cannot be written to makes the next job read the file again
+            write_text(memo, digest)
+    return digest
+
+
+def _remembered(memo: Path) -> str | None:
+    """The digest that was written down; None where there is none, or where the note is damaged."""
+    try:
+        text = memo.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if DIGEST.fullmatch(text) else None

@@ -1,0 +1,1 @@
+"""The study's copy on Weights & Biases: upload, workspace, sync."""
