@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-slurm lint typecheck bench clean
+.PHONY: demo test test-slurm test-hydra-next lint typecheck bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
@@ -29,6 +29,17 @@ test-slurm: $(STAMP)    ## a SLURM cluster on the loopback address, and all that
 	echo 'slurm-wlm and munge are not here, and apt-get may not install them'
 	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slurm -rs tests/slurm
 
+HYDRA_NEXT := .venv-hydra14
+
+test-hydra-next: $(STAMP)  ## configs and launchers under the next Hydra, in front of the same packages
+	test -x $(HYDRA_NEXT)/bin/python || $(BIN)/python -m venv --without-pip $(HYDRA_NEXT)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --pre --no-deps --upgrade --target $(HYDRA_NEXT)/next \
+	'hydra-core==1.4.0rc3' 'omegaconf==2.4.1rc1'
+	$(BIN)/python -c "import site; print('$(CURDIR)/$(HYDRA_NEXT)/next', *(f'import site; site.addsitedir({p!r})' \
+	for p in site.getsitepackages()), sep='\n')" > $$(echo $(HYDRA_NEXT)/lib/python*/site-packages)/next.pth
+	WANDB_MODE=offline OMP_NUM_THREADS=1 $(HYDRA_NEXT)/bin/python -m pytest \
+	tests/test_config.py tests/test_settings.py tests/test_instantiation.py tests/test_launchers.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks docs
 	$(BIN)/ruff format --check src tests benchmarks docs
@@ -41,4 +52,4 @@ bench: $(STAMP)
 	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(HYDRA_NEXT) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,23 +1,91 @@
-"""Hydra plugins, which Hydra finds by this file's place: the launchers of conf/hydra/launcher and the grid's sweeper.
+"""Hydra plugins, which Hydra finds by this file's place: the grid's sweeper, the launchers, the place of sweeps/.
 
-Hydra imports this file at every start of any Hydra program, so what the launchers need is imported when they launch.
+Hydra imports this file at every start of any Hydra program, so what they need is imported when they are used.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+if TYPE_CHECKING:
+    from mandseg.runs.launchers.cells import Cell
 
-class CheckedGrid(BasicSweeper):
-    """Hydra's own sweeper for a grid whose cells mandseg.runs.launchers.grid has composed and checked already."""
 
-    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
-        """Compose nothing again: it takes most of the time of a large grid."""
+def _free() -> DictConfig:
+    return DictConfig({}, flags={"struct": False})
+
+
+# Groups whose keys are the user's own names: eval.NAME=PATH without a plus sign, which Hydra wants for keys that no
+# config file names.
+ConfigStore.instance().store("free_names", DictConfig({"eval": _free(), "analysis": {"margins": _free()}}))
+
+
+class SweepsFolder(SearchPathPlugin):
+    """Lets --config-name find sweeps/ beside conf/, in this program only."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Add the folder behind the program's own."""
+        from mandseg.system.config_paths import config_folder, sweeps_folder
+
+        found = {str(element.path).removeprefix("file://") for element in search_path.get_path()}
+        if str(config_folder()) in found:
+            search_path.append("mandseg", str(sweeps_folder()))
+
+
+class CheckedGrid(Sweeper):
+    """The grid (conf/hydra/sweeper/checked_grid.yaml): all combinations, each checked before the first one runs."""
+
+    def __init__(self, max_batch_size: int | None = None, params: Mapping[str, Any] | None = None) -> None:
+        self.max_batch_size, self.params = max_batch_size, dict(params or {})
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Make the launcher."""
+        self.context: HydraContext = hydra_context
+        self.settings: DictConfig = config
+        self.starter: Launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
+        """Check and list every cell, then have them run.
+
+        Raises:
+            UserError: Something is wrong with one of the cells; none has run.
+        """
+        from mandseg.runs.launchers.grid import check_grid
+        from mandseg.runs.settings.expectations import optional, whole
+        from mandseg.runs.settings.typed_text import quoted
+        from mandseg.system.errors import UserError
+
+        if not (expected := optional(whole(1))).holds(self.max_batch_size):
+            raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")
+        axes = [quoted(f"{key}={value}") for key, value in self.params.items()]
+        cells = check_grid(self.settings, self.context, [*axes, *arguments])
+        if isinstance(self.starter, _CellLauncher):
+            self.starter.cells = {cell.overrides: cell for cell in cells}
+        folder = Path(self.settings.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.settings, folder / "multirun.yaml")
+        return list(self._launched([cell.overrides for cell in cells]))
+
+    def _launched(self, cells: Sequence[Sequence[str]]) -> Iterator[Sequence[JobReturn]]:
+        """Hand the cells to the launcher, in batches where that is asked for; an exception of a job is raised here."""
+        size = self.max_batch_size or len(cells)
+        for start in range(0, len(cells), size):
+            results = self.starter.launch([list(c) for c in cells[start : start + size]], initial_job_idx=start)
+            for result in results:
+                _ = result.return_value
+            yield results
 
 
 class _CellLauncher(Launcher):
@@ -25,24 +93,21 @@ class _CellLauncher(Launcher):
 
     def __init__(self, **settings: Any) -> None:
         self.settings = {k: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
+        self.cells: dict[tuple[str, ...], Cell] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep what Hydra knows of the launch."""
-        self.context, self.config = hydra_context, config
+        self.config = config
 
     def _launch(
         self, start: Callable[..., list[float | None]], settings: Any, job_overrides: Sequence[Sequence[str]]
     ) -> list[JobReturn]:
-        """Start the cells; wrong input ends the launch with a line and exit code 2."""
-        from mandseg.runs.launchers.cells import cells_of
-        from mandseg.system.errors import UserError, print_problems
+        """Start the cells; those that a search came upon are composed now."""
+        from mandseg.runs.launchers.cells import compose
 
-        try:
-            cells = cells_of(self.context, self.config, job_overrides)
-            values = start(cells, settings(**self.settings), self.config)
-        except UserError as error:
-            print_problems(error)
-            raise SystemExit(2) from None
+        new = [words for words in job_overrides if tuple(words) not in self.cells]
+        self.cells |= {cell.overrides: cell for cell in compose(self.config, new)}
+        values = start([self.cells[tuple(words)] for words in job_overrides], settings(**self.settings), self.config)
         return [JobReturn(status=JobStatus.COMPLETED, _return_value=value) for value in values]
 
 

@@ -3,12 +3,14 @@
 Hydra composes a config for each cell of the grid; each becomes one run folder, whose name is its condition.
 """
 
+import contextlib
 import logging
 import os
 import sys
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -16,8 +18,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.attempt import _job
 from mandseg.runs.launchers.cells import validation_dice
-from mandseg.system.config_paths import config_folder, sweeps_folder
+from mandseg.runs.settings.typed_text import quoted, with_text
+from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.instantiation import hydra_options
+from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
 
 log = logging.getLogger(__name__)
@@ -31,22 +36,24 @@ def main() -> None:
 
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal, to be started again.
     """
-    # Hydra wants plus signs for keys that no config file names: data sets of the user's own names, and margins.
-    sys.argv[1:] = [f"++{word}" if word.startswith(("eval.", "analysis.margins.")) else word for word in sys.argv[1:]]
-    if not {"--config-dir", "-cd"} & set(sys.argv):
-        sys.argv[1:1] = ["--config-dir", str(sweeps_folder())]
+    sys.argv[1:] = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message can be made one line here
     states: list[str] = []
 
     def task(cfg: DictConfig) -> float | None:
         """Hydra's job; a search (hydra/sweeper=optuna) gets the validation Dice."""
-        states.append(_job(cfg))
-        return validation_dice(Path(HydraConfig.get().runtime.output_dir))
+        runtime = HydraConfig.get().runtime
+        with contextlib.chdir(runtime.cwd):  # paths are those of where the command was typed, hydra.job.chdir or not
+            states.append(_job(with_text(cfg)))
+        return validation_dice(Path(runtime.output_dir))
 
     try:
-        hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")(task)()
-    except (HydraException, OmegaConfBaseException) as error:
+        hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
+    except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
+        sys.exit(WRONG_INPUT)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user's; of others Hydra says the name
+        print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
         log.warning("%s; the same command goes on from here", interrupted)

@@ -257,7 +257,7 @@ def test_the_worst_and_the_worst_of_each_annotator_are_drawn(measurements):
 
 # The command ----------------------------------------------------------------------------------------------------------
 
-FILES = {"index.html", "cases.csv", "annotators.csv", "regions.csv", "figures"}
+FILES = {".mandseg.json", "index.html", "cases.csv", "annotators.csv", "regions.csv", "figures"}
 
 
 @pytest.fixture
@@ -334,7 +334,8 @@ def test_an_audit_replaces_an_earlier_one_and_nothing_else(cohort, capsys):
     (cohort / "audit" / "notes.txt").write_text("mine")
     assert run("audit", cohort) == 2
     assert capsys.readouterr().err.splitlines() == [
-        f"mandseg: {cohort / 'audit'}: holds notes.txt, which an audit did not write; choose an empty folder"
+        f"mandseg: {cohort / 'audit'}: holds notes.txt, which an audit did not write; "
+        "move it away or choose an empty folder with --out"
     ]
     assert (cohort / "audit" / "notes.txt").read_text() == "mine"
 

@@ -1,4 +1,5 @@
 import csv
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mandseg.data.case import Case, load_scan
+from mandseg.data.case import Case
 from mandseg.data.check import agreement, check_case, check_cohort, content_hash, drawing, inspect_case, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
@@ -292,3 +294,11 @@ def test_a_sheared_image_is_an_error_with_its_angle(make_case: MakeCase, ct: np.
     nib.save(image, case.image)
     (line,) = lines(case, "error")
     assert line.startswith(f"image {case.image}: the axes are 30 degrees off right angles")
+
+
+def test_brackets_in_a_cohorts_name_are_no_markup(tmp_path: Path, make_case: MakeCase) -> None:
+    write_cohort(tmp_path / "cohort", [make_case("a"), make_case("b", "test")])
+    (tmp_path / "cohort").rename(tmp_path / "cohort [v1]")
+    console = Console(width=140, file=io.StringIO())
+    print_checkup(check_cohort(tmp_path / "cohort [v1]"), console)
+    assert "Cohort cohort [v1]" in console.file.getvalue()

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -193,3 +194,28 @@ def test_two_links_to_one_image_are_one_image(files: Path) -> None:
     assert problems(files) == [
         "case b: image two.nii is also that of case a, but the subjects differ: s2 and s1",
     ]
+
+
+def test_a_group_cannot_be_called_as_a_column_of_the_manifest(make_case: Callable[..., Case], tmp_path: Path) -> None:
+    case = replace(make_case("a"), groups={"image": "north"})
+    with pytest.raises(UserError, match="column image is a manifest's own and cannot be a group"):
+        write_cohort(tmp_path / "cohort", [case])
+
+
+@pytest.mark.parametrize("cell", ["x" * 5000, "a/" * 3000])
+def test_a_path_that_no_file_system_takes_is_no_such_file(tmp_path: Path, cell: str) -> None:
+    (tmp_path / "manifest.csv").write_text(f"case_id,subject_id,split,image,reference\na,a,train,,{cell}\n")
+    _, violations = examine_manifest(tmp_path)
+    (line,) = map(str, violations)
+    assert line.startswith("case a: reference ")
+    assert line.endswith(": no such file")
+    assert len(line) < 400
+
+
+def test_a_name_that_is_no_file_name_is_one_short_line(tmp_path: Path) -> None:
+    for name in ("x" * 300, "a\x07b", "é" * 100):
+        (tmp_path / "manifest.csv").write_text(f"case_id,subject_id,split,image,reference\n{name},a,train,,\n")
+        line = str(examine_manifest(tmp_path)[1][0])
+        assert "cannot be a file name" in line
+        assert line.isprintable()
+        assert len(line) < 200

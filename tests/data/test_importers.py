@@ -53,7 +53,7 @@ def test_images_in_hu_and_binary_labels_stay_where_they_are(
     (case,) = result.cohort.cases
     assert case.image == tmp_path / "cohort" / "a_image.nii.gz"
     assert (case.noisy, case.annotator, case.split) == (tmp_path / "cohort" / "a_noisy.nii.gz", "jd", "train")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["import.txt", "manifest.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".mandseg.json", "import.txt", "manifest.csv"]
 
 
 def test_values_that_are_not_hu_are_pointed_out(own: Path, tmp_path: Path) -> None:
@@ -219,13 +219,15 @@ def import_own(own: Path, dest: Path, overwrite: bool = False) -> Imported:
 
 def test_a_destination_that_exists_is_kept_unless_told(own: Path, tmp_path: Path) -> None:
     import_own(own, tmp_path / "out")
-    (tmp_path / "out" / "mark").touch()
+    before = sorted((tmp_path / "out").iterdir())
+    (own / "p3_reference.nii.gz").unlink()
+    text = (own / "index.csv").read_text().splitlines()
+    (own / "index.csv").write_text("\n".join(text[:-1]) + "\n")
     with pytest.raises(UserError, match=r"out: exists already; --overwrite replaces it$"):
         import_own(own, tmp_path / "out")
-    assert (tmp_path / "out" / "mark").exists()
+    assert sorted((tmp_path / "out").iterdir()) == before
     import_own(own, tmp_path / "out", overwrite=True)
-    assert not (tmp_path / "out" / "mark").exists()
-    assert len(read_cohort(tmp_path / "out").cases) == 3
+    assert len(read_cohort(tmp_path / "out").cases) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cohort", "out"]
 
 

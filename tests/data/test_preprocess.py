@@ -12,7 +12,8 @@ from scipy.spatial.transform import Rotation
 
 from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
-from mandseg.data.case import Case, load_scan
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset

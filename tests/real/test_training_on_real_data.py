@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 from mandseg.data.cache import prepare_cases
-from mandseg.data.case import load_scan
 from mandseg.data.importers.openkbp import import_openkbp
+from mandseg.data.loaded_case import load_scan
 from mandseg.data.preprocessing import Preprocessing, back_to_original
 from mandseg.data.volume import Volume
 from mandseg.noise import load_preset

@@ -333,7 +333,7 @@ def test_failure_half_way_keeps_the_report_that_was_there(reported, tmp_path, mo
 def test_report_never_replaces_a_folder_with_other_files(tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("x")
-    with pytest.raises(UserError, match=r"holds chapter1\.tex, which is not a report's"):
+    with pytest.raises(UserError, match=r"holds chapter1\.tex, which a report did not write"):
         write_report(write_study(tmp_path / "demo", {0.0: 0.0}, (0,), n_cases=2), tmp_path / "thesis")
 
 
@@ -358,3 +358,18 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
     words = page(opened, [], study_tables(opened), "", ())
     assert "And 999 more: see not-done.csv." in words
     assert "And 200 more: see runs.csv." in words
+
+
+@pytest.mark.usefixtures("light")
+def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path):
+    study = write_study(tmp_path / "s", loss={0.0: 0.0, 0.5: 0.001}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
+    for ratio, steps in ((0.0, 4.0), (0.5, 40.0)):
+        record = study / run_name(ratio, 0) / "run.json"
+        record.write_text(json.dumps(json.loads(record.read_text()) | {"settings": {"steps": steps}}))
+    write_csv(study / run_name(0.5, 0) / "noise_plan.csv", [{"case_id": "t0", "annotator": "a", "label": "reference"}])
+    text = text_of(write_report(study).parent)
+    assert "runs that differ in steps are not compared with each other: 4 (ratio0-seed0); 40 (ratio0.5-seed0)" in text
+    assert "Only noise ratio 0 has been run" in text
+    assert "differs by" not in text
+    assert "0 of 1 (0.000)" in text
+    assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text

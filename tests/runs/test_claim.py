@@ -14,6 +14,7 @@ import pytest
 
 from mandseg.runs.claim import LOCK, BusyError, Claim, LostError, claimed
 from mandseg.system import lock
+from mandseg.system.errors import UserError
 from mandseg.system.lock import HeldError, held, is_held, owner_of
 from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
@@ -189,3 +190,20 @@ def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entr
     assert len(entries) == len(set(entries)) == 10
     tables = sorted(tmp_path.glob("outputs/s/*/cases.csv"))
     assert len(tables) == 5
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "cases.csv"])
+def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
+    (tmp_path / name).write_text("mine: 1\n")
+    line = f"{name}: a run would replace it, and no run wrote it; choose another folder"
+    with pytest.raises(UserError, match=line), claimed(tmp_path, "s", CONDITION):
+        pytest.fail("the folder was taken")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("text", ["run,noise_ratio,seed\n", '\ufeff"run";"noise_ratio"\n', ""])
+def test_a_run_goes_on_beside_the_files_of_an_earlier_try(tmp_path, text):
+    (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
+    (tmp_path / "config.yaml").write_text("data:\n  name: phantom\nnoise_ratio: 0.0\n")
+    with claimed(tmp_path, "s", CONDITION) as claim:
+        assert claim.folder == tmp_path

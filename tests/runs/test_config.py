@@ -4,28 +4,31 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
-from mandseg.runs.condition import check_ratio, config_hash, run_name
+from composing import composed
+from mandseg.runs.condition import config_hash, run_name
+from mandseg.runs.settings.check import check_ratio
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make, targets_in, trusted
 
 GROUPS = sorted(p.relative_to(config_folder()) for p in config_folder().glob("*/*.yaml"))
 SWEEPS = sorted(p.stem for p in sweeps_folder().glob("*.yaml"))
 MANIFEST = "data.manifest=cohort/manifest.csv"
 
 
-def composed(*overrides, name="train"):
-    home, other = (config_folder(), sweeps_folder()) if name == "train" else (sweeps_folder(), config_folder())
-    with initialize_config_dir(str(home), version_base="1.3"):
-        return compose(name, [f"hydra.searchpath=[file://{other}]", *overrides])
-
-
 @pytest.mark.parametrize("file", GROUPS, ids=str)
 def test_every_choice_of_every_group_composes_and_resolves(file: Path):
     overrides = [f"{file.parent}={file.stem}"] + ([MANIFEST] if file.stem == "folder" else [])
     assert run_name(composed(*overrides)).startswith("ratio0_seed0_")
+
+
+@pytest.mark.parametrize("file", GROUPS, ids=str)
+def test_every_target_of_every_choice_is_there_and_trusted(file: Path):
+    cfg = composed(f"{file.parent}={file.stem}")
+    for key, target in targets_in(OmegaConf.to_container(cfg), ""):
+        trusted(key, target)
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
@@ -64,23 +67,22 @@ def test_wrong_stages_of_a_method_are_refused(stages, line):
 @pytest.mark.parametrize(
     ("target", "line"),
     [
-        ("torch.nn.Identity", "expected a subclass of mandseg.training.methods.method.Method"),
-        ("mandseg.training.stages.Span", "expected a subclass of"),
-        ("mandseg.nowhere.Method", "cannot be imported"),
-        ("mandseg.training.stages.spans", "cannot be imported"),
+        ("torch.nn.Identity", "method._target_=torch.nn.Identity: expected a subclass of mandseg.*.Method"),
+        ("mandseg.training.stages.Span", "method: mandseg.training.stages.Span cannot be made"),
+        ("mandseg.nowhere.Method", "method._target_=mandseg.nowhere.Method: cannot be found"),
     ],
 )
 def test_a_method_that_is_none_is_refused(target, line):
     from mandseg.runs.build import build_method
 
-    with pytest.raises(UserError, match=f"method._target_={target}: {line}"):
+    with pytest.raises(UserError, match=line):
         build_method(composed(f"method._target_={target}"))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["swin_unetr", "mednext"])
 def test_every_heavy_network_can_be_made(model):
-    network = instantiate(composed(f"model={model}").model.network, _convert_="all")
+    network = make(composed(f"model={model}").model.network, "model.network", _convert_="all")
     with torch.inference_mode():
         assert network.eval()(torch.zeros(1, 1, 64, 64, 64)).shape == (1, 1, 64, 64, 64)
 
@@ -127,7 +129,9 @@ def test_a_module_that_moves_renames_no_run():
     target = "mandseg.elsewhere.Preprocessing"
     assert run_name(composed(f"preprocessing._target_={target}")) == run_name(composed())
     assert run_name(composed("preprocessing._target_=mandseg.data.preprocessing.Other")) != run_name(composed())
-    assert run_name(composed("preprocessing._target_=other.preprocess.Preprocessing")) != run_name(composed())
+    assert run_name(
+        composed("preprocessing._target_=other.preprocess.Preprocessing", "trusted_packages=[other]")
+    ) != run_name(composed())
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.01, float("nan"), "abc", True])
@@ -150,8 +154,8 @@ def test_annotators_and_the_one_left_out_reach_the_panel_and_the_name():
     without = composed("noise.leave_out=dosimetrist_03")
     assert "_planning-by_dosimetrist_01+dosimetrist_02_" in run_name(some)
     assert "_planning-without_dosimetrist_03_" in run_name(without)
-    assert instantiate(some.noise.source).annotators == ("dosimetrist_01", "dosimetrist_02")
-    assert instantiate(without.noise.source).leave_out == "dosimetrist_03"
+    assert make(some.noise.source, "noise.source").annotators == ("dosimetrist_01", "dosimetrist_02")
+    assert make(without.noise.source, "noise.source").leave_out == "dosimetrist_03"
 
 
 def test_a_long_list_of_annotators_still_gives_a_folder_name():

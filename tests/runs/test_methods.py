@@ -50,7 +50,12 @@ class Followed(Method):
         for mean, value in zip(self.networks[2].parameters(), self.networks[0].parameters()):
             mean.lerp_(value, 1 - self.decay)
 """
-METHOD = ["method._target_=own_method.Followed", "method.name=followed", "+method.decay=0.5"]
+METHOD = [
+    "method._target_=own_method.Followed",
+    "method.name=followed",
+    "+method.decay=0.5",
+    "trusted_packages=[own_method]",
+]
 
 
 @pytest.fixture(scope="module")

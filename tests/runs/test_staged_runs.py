@@ -10,7 +10,7 @@ import torch
 
 from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
-from two_stages import SHARE, STAGES
+from two_stages import SHARE, STAGES, TRUSTED
 
 KILLS = [
     ("relabelling", 2, 5),  # the second of two corrected labels is written, the folder has not its name
@@ -31,7 +31,12 @@ def world(tmp_path_factory):
 
 
 def settings(world, name, minutes=5):
-    return [*words(world.folder / "cohort", world.folder / name / "outputs"), STAGES, f"checkpoint_minutes={minutes}"]
+    return [
+        *words(world.folder / "cohort", world.folder / name / "outputs"),
+        STAGES,
+        TRUSTED,
+        f"checkpoint_minutes={minutes}",
+    ]
 
 
 def run_folder(world, name):

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from mandseg.runs.status import status
 from mandseg.runs.study import open_study
+from mandseg.statistics.comparison import split_arms
 from mandseg.system.errors import UserError
 from mandseg.system.lock import held
 from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
@@ -223,7 +224,7 @@ def test_study_that_was_renamed_is_no_mixture(study):
 
 def test_status_reads_no_score(study, monkeypatch):
     monkeypatch.setattr("mandseg.runs.folder.pd.read_csv", lambda *_, **__: pytest.fail("a table was read"))
-    monkeypatch.setattr("mandseg.runs.study._read_grid", lambda path, _: pd.DataFrame({"run": [run_of(path).name]}))
+    monkeypatch.setattr("mandseg.runs.status._read_grid", lambda path, _: pd.DataFrame({"run": [run_of(path).name]}))
     assert printed_status(study)[0] == 0
 
 
@@ -261,3 +262,65 @@ def test_what_is_no_study_is_a_user_error(tmp_path, prepare, message):
     prepare(tmp_path / "study")
     with pytest.raises(UserError, match=message):
         open_study(tmp_path / "study")
+
+
+def test_cases_cut_at_the_end_of_a_row_are_noticed_by_the_number_that_the_run_wrote(study):
+    run = run_of(study)
+    edit_record(run, n_rows=3)
+    assert state_of(study, run) == ("done", "")
+    lines = (run / "cases.csv").read_text().splitlines(keepends=True)
+    (run / "cases.csv").write_text("".join(lines[:-1]))
+    reason = "cases.csv has 2 rows, the run wrote 3"
+    assert state_of(study, run) == ("failed", reason)
+    assert printed_status(study)[0] == 1
+    assert reason in printed_status(study)[1]
+
+
+def test_runs_of_other_settings_are_not_paired_and_what_differs_is_listed(study):
+    for seed in (0, 1):
+        edit_record(run_of(study, 0.0, seed), settings={"steps": 4.0})
+        edit_record(run_of(study, 0.5, seed), settings={"steps": 40.0})
+    opened = open_study(study)
+    assert set(opened.cases.variant[opened.cases.noise_ratio == 0.5]) == {"steps=40"}
+    assert len(split_arms(opened.cases)) == 2
+    line = "runs that differ in steps are not compared with each other: 4 (ratio0-seed0, ratio0-seed1); 40 ("
+    assert opened.told_apart[0].startswith(line)
+    assert line in printed_status(study)[1]
+
+
+def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
+    edit_record(run_of(study, 0.0, 1), content={"test": {"references": "aaaaaaaaaaaa"}})
+    edit_record(run_of(study), content={"test": {"references": "bbbbbbbbbbbb"}})
+    opened = open_study(study)
+    assert len(split_arms(opened.cases)) == 3
+    line = "runs from different test references are not compared with each other: aaaaaaaaaaaa (ratio0-seed1); bbbb"
+    assert opened.problems[0].startswith(line)
+    assert line in printed_status(study)[1]
+
+
+def test_older_runs_from_other_prepared_cases_are_said(study):
+    edit_record(run_of(study, 0.0, 1), cohort="aaaaaaaaaaaa")
+    edit_record(run_of(study), cohort="bbbbbbbbbbbb")
+    assert open_study(study).problems == (
+        "runs of different prepared training cases, counted all the same: aaaaaaaaaaaa (ratio0-seed1); "
+        "bbbbbbbbbbbb (ratio0.5-seed1)",
+    )
+
+
+def test_a_ratio_that_the_cases_are_too_few_for_is_said(study):
+    rows = ["case_id,annotator,label", "t0,a,reference", "t1,a,reference"]
+    for seed in (0, 1):
+        (run_of(study, 0.5, seed) / "noise_plan.csv").write_text("\n".join(rows) + "\n")
+        edit_record(run_of(study, 0.5, seed), n_noisy=0, n_training=2)
+    line = "noise_ratio=0.5: 0 of 2 training cases carry the noisy label, a share of 0.000"
+    assert open_study(study).problems == (line,)
+    assert line in printed_status(study)[1]
+
+
+def test_brackets_in_names_are_no_markup(study):
+    renamed = study.rename(study.with_name("study [v1]"))
+    edit_record(run_of(renamed), state="failed", error="x")
+    run_of(renamed).rename(renamed / "run [v2]")
+    text = printed_status(renamed)[1]
+    assert "Study study [v1]" in text
+    assert "run [v2]" in text

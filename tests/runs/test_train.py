@@ -11,8 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from composing import composed
 from mandseg.data.manifest import write_cohort
+from mandseg.system.errors import UserError
 
 SMALL = [
     "data=folder",
@@ -125,35 +128,72 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
 @pytest.mark.slow
 def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
     case = cohort.split("train")[0]
-    result = train(tmp_path, cohort, "-m", "noise=recorded", "noise_ratio=0", "optimizer.lr=0.001,-1")
-    assert result.returncode == 1
+    own = ["noise=recorded", "loss._target_=failing.Loss", "trusted_packages=[failing]"]
+    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parent)}}
+    result = train(tmp_path, cohort, "-m", *own, "noise_ratio=0", "+loss.fails=false,true", **with_tests)
+    assert result.returncode == 1, result.stderr
     states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}
     assert states == {"done", "failed"}
     assert case.case_id not in result.stderr
-    again = train(tmp_path, cohort, "noise=recorded", "optimizer.lr=-1")
+    reasons = {json.loads((f / "run.json").read_text())["error"] for f in run_folders(tmp_path)}
+    assert reasons == {None, "the loss failed"}
+    again = train(tmp_path, cohort, *own, "+loss.fails=true", **with_tests)
     assert again.returncode == 1  # rerun, and it fails again
+
+
+L1 = ["loss._target_=torch.nn.L1Loss", "~loss.sigmoid", "~loss.batch"]
+
+
+def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
+    result = train(tmp_path, cohort, "eval.far=nowhere.csv")
+    assert result.returncode == 2
+    told = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(told) == 1
+    assert "nowhere.csv: no such manifest" in told[0]
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["noise_ratio=1.5"], "noise_ratio=1.5: a share of cases"),
-        (["-m", "noise_ratio=0,2"], "noise_ratio=2: a share of cases"),
-        (["nois_ratio=0.5"], "nois_ratio"),
-        (["model=unett"], "unett"),
-        (["steps=abc"], "steps=abc: expected a whole number, 1 or more"),
-        (["preprocessing.spacing_mm=[5,5]"], "preprocessing.spacing_mm=[5.0, 5.0]: expected three lengths in mm"),
-        (["steps=5"], "steps=5 cannot be divided evenly by validations=2"),
-        (["eval.far=nowhere.csv"], "nowhere.csv: no such manifest"),
+        (["+model.network.colour=red"], "model.network: monai.networks.nets.UNet cannot be made: "),
+        (["optimizer._target_=torch.optim.SGD", "+optimizer.colour=red"], "optimizer: "),
+        (["loss._target_=monai.losses.Nope"], "loss._target_=monai.losses.Nope: cannot be found"),
+        (["loss._target_=torch.nn.Linear"], "loss: torch.nn.Linear cannot be made: "),
+        ([*L1, "+loss.reduction=none"], "loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
+        (["trainer.strategy=waltz"], "trainer.strategy=waltz: expected one of auto, "),
+        (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
+        (["patches.augmentation.transforms.0.p=2"], "patches: "),
+        (["model.network.channels=[4]"], "model.network: monai.networks.nets.UNet cannot be made: "),
     ],
 )
-def test_wrong_settings_give_one_line_and_exit_code_2(tmp_path, cohort, words, line):
-    result = train(tmp_path, cohort, *words)
-    assert result.returncode == 2
-    told = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert line in told[0]
-    assert "Traceback" not in result.stderr
+def test_what_the_objects_refuse_is_one_line_before_any_data_is_read(words, line):
+    from mandseg.runs.run import refuse_unfit
+
+    with pytest.raises(UserError) as error:
+        refuse_unfit(composed(*SMALL, *words))
+    (told,) = error.value.problems
+    assert told.startswith(line)
+
+
+def test_nothing_random_is_used_up_before_the_run():
+    from mandseg.runs.run import refuse_unfit
+
+    before = torch.random.get_rng_state()
+    refuse_unfit(composed(*SMALL))
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.slow
+def test_names_and_paths_are_those_that_were_typed(tmp_path, cohort):
+    own = ["data.manifest=cohort/manifest.csv", "cache_dir=cache", "output_dir=outputs", "eval.far=cohort/manifest.csv"]
+    own += ["hydra.job.chdir=true", "evaluation.shared_subjects=[]", "noise=recorded", "steps=2", "validations=1"]
+    done = train(tmp_path, cohort, "-m", *own, "study=1e5", "tracking=wandb", "tracking.mode=offline")
+    assert done.returncode == 0, done.stderr
+    (folder,) = run_folders(tmp_path, "1e5")
+    assert list(folder.glob("wandb/offline-run-*"))
+    assert set(scores(folder).dataset) == {"test", "far"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "cohort", "outputs"]
 
 
 def test_a_case_that_is_unusable_is_named_with_both_values(tmp_path, cohort, make_case, ct, affine):

@@ -209,3 +209,15 @@ def test_another_primary_than_the_declared_one_is_said(tmp_path):
     )
     with pytest.raises(UserError, match="metric 'iou'"):
         read.asked_for("iou")
+
+
+def test_a_group_is_asked_for_by_its_column_whatever_commas_are_in_its_name():
+    columns = ["scanner, kV", "scanner", "site", "a,b,c"]
+    cases = pd.DataFrame({f"group_{name}": ["x"] for name in columns})
+    assert check_groups(cases, ["scanner, kV"]) == ("scanner, kV",)
+    assert check_groups(cases, ["scanner", "kV"]) == ("scanner, kV",)
+    assert check_groups(cases, ["site", "scanner", "kV", "scanner"]) == ("site", "scanner, kV", "scanner")
+    assert check_groups(cases, ["a", "b", "c", "scanner", "site"]) == ("a,b,c", "scanner", "site")
+    assert check_groups(cases, ["site", "dataset", "group_site"]) == ("site",)
+    with pytest.raises(UserError, match="by=kV: the cases have no such column; there are dataset, scanner, kV"):
+        check_groups(cases, ["site", "kV"])

@@ -137,5 +137,5 @@ def test_wrong_question_is_one_line_and_exit_code_two(study, capsys, arguments, 
 def test_folder_with_other_files_is_left_alone(study):
     (study / "plan").mkdir()
     (study / "plan" / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"holds notes.txt, which is not a plan's"):
+    with pytest.raises(UserError, match=r"holds notes.txt, which a plan did not write"):
         plan_study(study, 0.02)

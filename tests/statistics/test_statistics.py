@@ -286,6 +286,54 @@ def test_ratios_without_a_common_seed_are_not_compared():
     assert row.notes == ("no seed was run at both ratios: nothing can be paired",)
 
 
+def test_levels_without_a_common_seed_are_told_with_their_seeds():
+    dice = {(0.0, 0): [0.9, 0.8], (0.0, 1): [0.9, 0.8], (0.5, 3): [0.9, 0.8]}
+    seeds = "seeds 0, 1 at noise ratio 0; seed 3 at noise ratio 0.5"
+    line = f"Nothing can be paired: no seed was run at both ratios ({seeds})."
+    assert headline(analyse(table(dice), resampling=QUICK)) == line
+
+
+def test_a_level_without_a_common_seed_is_said_beside_the_finding():
+    steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    dice = dict.fromkeys(((0.0, 0), (0.0, 1), (0.2, 0), (0.2, 1), (0.5, 7)), steady)
+    said = headline(analyse(table(dice), resampling=QUICK))
+    assert "stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test" in said
+    assert said.endswith("(seeds 0, 1 at noise ratio 0; seed 7 at noise ratio 0.5).")
+
+
+@pytest.mark.parametrize(
+    ("clean", "outcome", "why"),
+    [
+        ([0.0] * 6, "missed", "12 of 12 predictions are empty"),
+        ([0.30, 0.28, 0.26, 0.24, 0.22, 0.20], "scored", "mean Dice is 0.250"),
+    ],
+)
+def test_no_tolerance_is_claimed_against_a_baseline_that_has_not_learned(clean, outcome, why):
+    rows = [
+        case_row(ratio, seed, "test", f"c{k}", value, outcome)
+        for ratio in (0.0, 0.5)
+        for seed in (0, 1)
+        for k, value in enumerate(clean)
+    ]
+    analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
+    line = f"Nothing can be said about noise: at noise ratio 0 the network has not learned ({why} on test)."
+    assert headline(analysis) == line
+    assert {row.verdict for row in analysis.differences} == {"not comparable"}
+    assert {row.equivalence for row in analysis.differences} == {"not comparable"}
+    assert not analysis.tolerances
+    assert not analysis.crossings
+    assert "margin" not in " ".join(sentences(analysis))
+
+
+def test_a_data_set_whose_baseline_has_not_learned_is_left_out_of_the_finding():
+    steady, poor = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8], [0.3, 0.28, 0.26, 0.24, 0.22, 0.2]
+    runs = [(ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
+    cases = pd.concat([table(dict.fromkeys(runs, steady), "home"), table(dict.fromkeys(runs, poor), "far")])
+    said = headline(analyse(cases, resampling=QUICK))
+    assert "within 0.02 of training on clean labels at every tested noise ratio, up to 0.5, on home. Nothing" in said
+    assert said.endswith("the network has not learned (mean Dice is 0.250 on far).")
+
+
 AWKWARD = {
     "one case": {(0.0, 0): [0.9], (0.5, 0): [0.8]},
     "two cases, one seed": {(0.0, 0): [0.9, 0.8], (0.5, 0): [0.8, 0.8]},

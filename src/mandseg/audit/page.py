@@ -1,6 +1,7 @@
 """A cohort in, the audit's folder out: index.html that needs nothing else, tables as CSV, figures, pictures."""
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,10 +27,17 @@ from mandseg.noise import NoiseSource
 from mandseg.report import figures
 from mandseg.report.wording import number
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole, refuse_foreign_files
+from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 from mandseg.system.progress import for_each
 
-OWN_FILES = {"index.html", "cases.csv", "annotators.csv", "regions.csv", "figures"}
+FOLDER = Kind(
+    "an audit",
+    "choose an empty folder with --out",
+    frozenset({"index.html", "cases.csv", "annotators.csv", "regions.csv"}),
+    re.compile(
+        r"(index\.html|(cases|annotators|regions)\.csv|figures/((annotators|regions)\.(svg|pdf|png)|case-.*\.png))"
+    ),
+)
 LARGEST_PAGE = 12_000_000  # bytes of pictures in it, encoded; what is beyond is a file beside it
 TOP = 10  # cases listed first
 CSV_DECIMALS = 4
@@ -117,12 +125,12 @@ def write_audit(
         The audit and the path of index.html.
 
     Raises:
-        UserError: As ``audit_cohort``; or the folder holds files that no audit wrote.
+        UserError: As ``audit_cohort``; or the folder holds files that no audit wrote, or cannot be written.
     """
-    refuse_foreign_files(folder, OWN_FILES, "an audit")
+    refuse_foreign_files(folder, FOLDER)
     audit = audit_cohort(path, noise, noise_words, workers)
     drawn = _pictures(audit, noise, pictures, workers)
-    with folder_appearing_whole(folder) as new:
+    with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
         drawings = _drawings(audit, new / "figures")
         shown = list(_show(drawn, audit.cases, new / "figures"))

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from mandseg.data.case import Case, examine
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.regions import Mask, Spacing

@@ -14,6 +14,7 @@ import typer
 from mandseg import __version__
 from mandseg.cli.prepare import prepare
 from mandseg.system.errors import UserError
+from mandseg.system.names import with_home
 
 BAD_INPUT = 2  # exit code
 WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: What follows ``mandseg``; by default those of this process.
     """
-    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    arguments = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
     try:
         app(arguments, prog_name="mandseg")
@@ -78,8 +79,10 @@ def check(
     from rich.console import Console
 
     from mandseg.data.check import check_cohort
-    from mandseg.data.check_table import print_checkup, write_checkup
+    from mandseg.data.check_table import print_checkup, refuse_other_table, write_checkup
 
+    if csv is not None:
+        refuse_other_table(csv)
     checkup = check_cohort(cohort, workers)
     if csv is not None:
         write_checkup(csv, checkup)
@@ -158,9 +161,12 @@ def fidelity(
     """
     from rich.console import Console
 
-    from mandseg.audit.fidelity.assessment import Plan, assess, write_assessment
+    from mandseg.audit.fidelity.assessment import FOLDER, Plan, assess, write_assessment
     from mandseg.audit.fidelity.summary import print_assessment
+    from mandseg.system.files import refuse_foreign_files
 
+    if out is not None:
+        refuse_foreign_files(out, FOLDER)
     assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:
         write_assessment(out, assessment)

@@ -124,6 +124,7 @@ def folder(
     Example: [bold]mandseg prepare folder data cohort --reference {case}/label.nii.gz --label-values 21,22[/bold]
     """
     from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+    from mandseg.data.importers.labels import label_values as label_values_of
 
     names = {
         "case_id": case_id,
@@ -135,7 +136,9 @@ def folder(
         "annotator": annotator,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
-    values = tuple(int(value) for value in _numbers("--label-values", label_values or ""))
+    values = () if label_values is None else label_values_of(_numbers("--label-values", label_values))
+    if label_values is not None and not values:
+        raise UserError(f"--label-values {label_values!r}: expected numbers with commas between")
     splitting = Splitting(_numbers("--fractions", fractions), split_seed, all_in)
     _show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
 

@@ -18,13 +18,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
+from mandseg.data.loaded_case import Scan, load_scan
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole, folder_appearing_whole, write_text
+from mandseg.system.files import appearing_whole, folder_appearing_whole, writable_folder, write_text
 from mandseg.system.lock import held
 from mandseg.system.progress import for_each
 
@@ -113,7 +114,7 @@ def prepare_cases(
     Raises:
         UserError: The lines of every case that cannot be used.
     """
-    cache.mkdir(parents=True, exist_ok=True)
+    writable_folder(cache, "cache_dir")
     ready = all(_is_prepared(case, preprocessing, cache, noise) for case in cases)
     one = partial(_prepare_or_problems, preprocessing=preprocessing, cache=cache, noise=noise)
     results = list(for_each(one, cases, "Preparing cases", workers=1 if ready else workers))
@@ -136,7 +137,7 @@ def _make_entry(
     case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: LabelSource | None
 ) -> None:
     """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
-    for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}"):
+    for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".*"):
         leftover.unlink(missing_ok=True)

@@ -13,13 +13,16 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.case import Case, examine
+from mandseg.data.case import Case
+from mandseg.data.importers.hounsfield import BRIGHT, padding, tissue_round
+from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import doubts_about_place
 from mandseg.data.volume import Geometry, Volume
 from mandseg.system.progress import for_each
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
+SOFT_BELOW_HU = 500.0  # the median round a label, with offset images 1,000 above
 BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 AIR_HU = -200.0  # every CT of a head goes below: air in the airway and around it
 COPY_DICE = 0.999  # two drawings by two people never agree so well
@@ -131,11 +134,16 @@ def check_case(case: Case) -> list[Finding]:
 
 def inspect_case(case: Case) -> Inspection:
     """Read a case's files, measure them and judge them."""
-    volumes, problems = examine(case)
+    notes: list[str] = []
+    volumes, problems = examine(case, notes)
     errors = [Finding(case.case_id, "error", line) for line in problems]
     image, grid = volumes.get("image"), next((volume.geometry for volume in volumes.values()), None)
     drawings = {name: drawing(volumes[name]) for name in ("reference", "noisy") if name in volumes}
-    warnings = _place_warnings(case) + (_image_warnings(image) if image else [])
+    warnings = (
+        notes
+        + _place_warnings(case)
+        + (_image_warnings(image, volumes.get("reference", volumes.get("noisy"))) if image else [])
+    )
     for name, label in drawings.items():
         warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
     reference, noisy = drawings.get("reference"), drawings.get("noisy")
@@ -194,11 +202,19 @@ def _place_warnings(case: Case) -> list[str]:
     return [f"{', '.join(names)}: {doubt}" for doubt, names in found.items()]
 
 
-def _image_warnings(image: Volume) -> list[str]:
+def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     low, high = float(np.min(image.array)), float(np.max(image.array))
+    value, outside = padding(image.array) or (None, None)
+    texts = [f"image holds {value:g} outside the field of view, as bright as metal"] if (value or 0) >= BRIGHT else []
+    mask = None if label is None else label.array != 0
+    tissue = None if mask is None or not mask.any() else tissue_round(image.array, mask, outside)
     if low > AIR_HU:
-        return [f"image values from {low:g} to {high:g}, none below {AIR_HU:g}: not HU?"]
-    return [f"image values from {low:g} to {high:g}, no bone in it?"] if high < BONE_HU else []
+        texts.append(f"image values from {low:g} to {high:g}, none below {AIR_HU:g}: not HU?")
+    elif high < BONE_HU:
+        texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
+    elif tissue is not None and tissue > SOFT_BELOW_HU:
+        texts.append(f"values round the label lie at {tissue:.0f} (median), soft tissue at about 40 HU: not HU?")
+    return texts
 
 
 def _label_warnings(label: Drawing, image: Volume | None) -> list[str]:

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.data.check import Checkup, Finding, Inspection
-from mandseg.system.files import write_text
+from mandseg.system.files import refuse_foreign_file, write_text
 
 CSV_COLUMNS = (
     *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),
@@ -50,8 +50,22 @@ def summary(checkup: Checkup) -> list[str]:
     return lines
 
 
+def refuse_other_table(path: Path) -> None:
+    """Refuse to replace a file that is not a table of an earlier check.
+
+    Raises:
+        UserError: It is another file or a folder, or cannot be written.
+    """
+    refuse_foreign_file(path, ",".join(CSV_COLUMNS), "a table of a check", "choose another name with --csv")
+
+
 def write_checkup(path: Path, checkup: Checkup) -> None:
-    """Write one row a case as CSV, whole or not at all."""
+    """Write one row a case as CSV, whole or not at all.
+
+    Raises:
+        UserError: The file is there and is not a table of an earlier check, or cannot be written.
+    """
+    refuse_other_table(path)
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -62,7 +76,7 @@ def write_checkup(path: Path, checkup: Checkup) -> None:
 
 
 def _table(checkup: Checkup) -> Table:
-    table = Table(title=f"Cohort {checkup.cohort.name}", title_justify="left")
+    table = Table(title=escape(f"Cohort {checkup.cohort.name}"), title_justify="left")
     table.add_column("case", no_wrap=True)
     for name in ("split", "shape", "spacing (mm)", "HU", "reference (ml)", "noisy (ml)", "noisy Dice", "found"):
         table.add_column(name, justify="left" if name in ("split", "found") else "right")
@@ -70,7 +84,7 @@ def _table(checkup: Checkup) -> Table:
     for i in checkup.inspections:
         table.add_row(
             escape(i.case.case_id),
-            i.case.split,
+            escape(i.case.split),
             " x ".join(map(str, i.shape or ())),
             " x ".join(f"{mm:.3g}" for mm in i.spacing_mm or ()),
             "" if i.hu_min is None else f"{i.hu_min:.0f} to {i.hu_max:.0f}",

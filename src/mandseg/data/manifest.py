@@ -12,10 +12,12 @@ from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.system.names import LONGEST, name_problem
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
 SPLITS = ("train", "val", "test")
+LONGEST_SHOWN = 300  # letters of a path in a message
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,13 @@ class Violation:
     text: str
 
     def __str__(self) -> str:
-        return f"case {self.case_id or '(empty)'}: {self.text}"
+        return f"case {_shown(self.case_id)}: {self.text}"
+
+
+def _shown(case_id: str) -> str:
+    """A case's name in a message: one line, and no longer than a name may be."""
+    name = "".join(letter if letter.isprintable() else "?" for letter in case_id)
+    return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
 
 
 def read_cohort(path: Path) -> Cohort:
@@ -96,8 +104,10 @@ def write_cohort(root: Path, cases: Sequence[Case]) -> Cohort:
     root.mkdir(parents=True, exist_ok=True)
     group_names = list(dict.fromkeys(name for case in cases for name in case.groups))
     rows = [_row(case, root, group_names) for case in cases]
-    if violations := _violations(rows, root):
-        raise UserError([str(violation) for violation in violations])
+    problems = [f"column {name} is a manifest's own and cannot be a group" for name in group_names if name in COLUMNS]
+    problems += [str(violation) for violation in _violations(rows, root)]
+    if problems:
+        raise UserError(problems)
     text = io.StringIO()
     writer = csv.DictWriter(text, [*COLUMNS, *group_names], lineterminator="\n")
     writer.writeheader()
@@ -139,17 +149,24 @@ def _duplicates(rows: list[Row]) -> list[Violation]:
 
 def _row_violations(row: Row, root: Path) -> list[Violation]:
     texts = [f"column {column} is empty" for column in ("case_id", "subject_id") if not row[column]]
-    if any(mark in row["case_id"] for mark in "/\\:") or row["case_id"].startswith("."):
-        texts.append(f"case_id {row['case_id']!r} cannot be a file name: no / \\ : and no leading dot")
+    if problem := name_problem(row["case_id"]):
+        texts.append(f"case_id {problem}")
     if row["split"] not in SPLITS:
         texts.append(f"split is {row['split']!r}, expected one of {', '.join(SPLITS)}")
     if not row["reference"] and not row.get("noisy"):
         texts.append("neither reference nor noisy label is given")
     for column in ("image", "reference", "noisy"):
         value = row.get(column, "")
-        if value and not (root / value).is_file():
-            texts.append(f"{column} {value}: no such file")
+        if value and not _is_file(root / value):
+            texts.append(f"{column} {value[:LONGEST_SHOWN]}: no such file")
     return [Violation(row["case_id"], text) for text in texts]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # too long a name, a loop of links
+        return False
 
 
 def _shared_images(rows: list[Row], root: Path) -> list[Violation]:

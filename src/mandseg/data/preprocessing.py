@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.data.case import LEAST_VOXELS
+from mandseg.data.loaded_case import LEAST_VOXELS
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError

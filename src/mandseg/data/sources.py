@@ -1,5 +1,6 @@
 """Where a run's cases come from: the cohort it trains on and the named data sets it is tested on."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,14 @@ from mandseg.data.case import Case
 from mandseg.data.label_source import AnnotatorPanel
 from mandseg.data.manifest import Cohort, read_cohort, refuse_shared_subjects
 from mandseg.system.errors import UserError
+from mandseg.system.names import checked_name
+
+log = logging.getLogger(__name__)
 
 EvaluationSets = dict[str, tuple[Case, ...]]
+LONGEST_PAIR = 225  # bytes of a data set's and a case's name; with what a picture's file has besides, 255
+WHOLE = "test"
+"""The name of the internal test set."""
 
 
 @dataclass(frozen=True)
@@ -33,15 +40,16 @@ def from_manifest(manifest: str, test_sets_by: str | None = None) -> Sources:
 
     Args:
         manifest: manifest.csv, or its folder.
-        test_sets_by: A further column of the manifest; each of its values makes one more test set, of its own name.
+        test_sets_by: A further column of the manifest; each of its values makes one more test set, of its own name. A
+            case without a value is in none of them. A value that is called as the whole test set, ``test``, gets the
+            column in front: ``column=test``.
+
+    Raises:
+        UserError: The manifest is wrong, has no such column, no value in it, or a value that cannot name a data set.
     """
-    cohort = read_cohort(Path(manifest))
+    cohort = read_cohort(Path(manifest).expanduser())
     test = cohort.split("test")
-    sets: EvaluationSets = {"test": test}
-    if test_sets_by is not None:
-        for value in sorted({_group(case, test_sets_by) for case in test}):
-            sets[value] = tuple(case for case in test if case.groups[test_sets_by] == value)
-    return Sources(cohort, sets)
+    return Sources(cohort, {WHOLE: test} | (_grouped(test, test_sets_by) if test_sets_by is not None else {}))
 
 
 def with_external(sources: Sources, external: Mapping[str, str], shared_subjects: Iterable[str] = ()) -> Sources:
@@ -52,9 +60,11 @@ def with_external(sources: Sources, external: Mapping[str, str], shared_subjects
     """
     sets = dict(sources.evaluation)
     for name, manifest in external.items():
+        checked_name("eval: data set", name)
         if name in sets:
             raise UserError(f"eval.{name}: the name is taken, the data sets are {', '.join(sets)}")
-        sets[name] = read_cohort(Path(manifest)).split("test")
+        sets[name] = read_cohort(Path(manifest).expanduser()).split("test")
+    _refuse_pictures_of_one_name(sets)
     seen = [case for case in sources.training.cases if case.split != "test"]
     tested = {(case.case_id, case.image): case for cases in sets.values() for case in cases}
     refuse_shared_subjects(seen, tested.values(), shared_subjects)
@@ -62,6 +72,38 @@ def with_external(sources: Sources, external: Mapping[str, str], shared_subjects
     if without:
         raise UserError(without)
     return Sources(sources.training, sets)
+
+
+def _grouped(test: tuple[Case, ...], column: str) -> EvaluationSets:
+    """The test set by the values of a column, sorted; cases with an empty cell are left out, which is logged."""
+    values = {case: _group(case, column) for case in test}
+    without = [case.case_id for case, value in values.items() if not value]
+    if len(without) == len(test):
+        raise UserError(f"test_sets_by={column}: all {len(test)} test cases have an empty cell in this column")
+    if without:
+        text = "%d of %d test cases (first: %s) have no %s: they are in the test set %s and in none of its groups"
+        log.warning(text, len(without), len(test), without[0], column, WHOLE)
+    names = {value: value if value != WHOLE else f"{column}={value}" for value in sorted(set(values.values()) - {""})}
+    for value, name in names.items():
+        checked_name(f"test_sets_by={column}: data set", name)
+        if value != name and name in names:
+            raise UserError(f"test_sets_by={column}: two data sets would be called {name}; rename the value {WHOLE}")
+    return {name: tuple(case for case in test if values[case] == value) for value, name in names.items()}
+
+
+def _refuse_pictures_of_one_name(sets: EvaluationSets) -> None:
+    """Refuse a data set and a case whose names together are too long for a file, or read as those of another pair."""
+    places: dict[str, str] = {}
+    problems = []
+    for name, cases in sets.items():
+        for case in cases:
+            file, place = f"{name}--{case.case_id}", f"case {case.case_id} of data set {name}"
+            if len(file.encode()) > LONGEST_PAIR:
+                problems.append(f"{place}: {len(file.encode())} bytes together, expected {LONGEST_PAIR} or fewer")
+            if places.setdefault(file, place) != place:
+                problems.append(f"{place}: its picture would have the name of that of {places[file]}")
+    if problems:
+        raise UserError(problems)
 
 
 def _group(case: Case, column: str) -> str:

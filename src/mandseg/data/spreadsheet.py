@@ -1,13 +1,18 @@
-"""CSV as spreadsheets write it: comma or semicolon, with or without a byte order mark, every cell as text."""
+"""CSV as spreadsheets write it: comma, semicolon or tab, with or without a byte order mark, every cell as text."""
 
 import csv
 import io
+import re
 from collections import Counter
 from pathlib import Path
 
 from mandseg.system.errors import UserError
 
 Row = dict[str, str]
+
+DELIMITERS = ("\t", ",", ";")  # the first of two that are there equally often: tabs are in no name of a column
+SEPARATOR = re.compile(r'"?sep=([,;|\t])"?[,;\t]*', re.IGNORECASE)
+QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_table(path: Path) -> tuple[list[str], list[Row]]:
@@ -17,7 +22,8 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         The column names and one dictionary a row, every cell stripped of surrounding blanks.
 
     Raises:
-        UserError: The file is not UTF-8, names a column twice or has a row with more cells than the header.
+        UserError: The file is not UTF-8, names a column twice, has a row with more cells than the header or is no
+            table.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -25,7 +31,15 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         raise UserError(f"{path}: not UTF-8 text ({error}); save the spreadsheet as 'CSV UTF-8'") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
-    lines = [[cell.strip() for cell in line] for line in csv.reader(io.StringIO(text), delimiter=_delimiter(text))]
+    first, _, rest = text.lstrip("\n").partition("\n")
+    if declared := SEPARATOR.fullmatch(first.strip(" \r")):  # a line for the spreadsheet, before the header
+        text = rest
+    delimiter = declared[1] if declared else _delimiter(text)
+    try:
+        table = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+    except csv.Error as error:
+        raise UserError(f"{path}: not a table ({error})") from error
+    lines = [[cell.strip() for cell in line] for line in table]
     lines = [line for line in lines if any(line)]
     header, body = (lines[0], lines[1:]) if lines else ([], [])
     problems = [f"column {name!r} is there {n} times" for name, n in Counter(header).items() if n > 1 and name]
@@ -40,6 +54,6 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
 
 
 def _delimiter(text: str) -> str:
-    """Comma, or the semicolon that spreadsheets write in half of Europe."""
-    first = text.lstrip().split("\n", 1)[0]
-    return ";" if first.count(";") > first.count(",") else ","
+    """Comma, the semicolon that spreadsheets write in half of Europe, or the tab of text that was copied from one."""
+    header = QUOTED.sub("", text.lstrip().split("\n", 1)[0])
+    return max(DELIMITERS, key=header.count) if any(map(header.count, DELIMITERS)) else ","

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.case import Case, Scan, load_scan
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import Scan, load_scan
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from mandseg.noise.panel import Panel
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import UserError, user_error_behind
+from mandseg.system.errors import UserError
 
 COMMON = "panel"  # what every preset starts from
 NO_PANEL = "recorded"  # the file of conf/noise that simulates nothing
@@ -20,9 +20,9 @@ def load_preset(name: str, **knobs: Any) -> Panel:
     Raises:
         UserError: There is no such preset, or a knob has an impossible value.
     """
-    from hydra.errors import InstantiationException
-    from hydra.utils import instantiate
     from omegaconf import OmegaConf
+
+    from mandseg.system.instantiation import make
 
     folder = config_folder() / "noise"
     known = sorted({file.stem for file in folder.glob("*.yaml")} - {NO_PANEL})
@@ -31,7 +31,4 @@ def load_preset(name: str, **knobs: Any) -> Panel:
     own = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml")))
     own.pop("defaults", None)
     config = OmegaConf.create({"noise": OmegaConf.merge(OmegaConf.load(folder / f"{COMMON}.yaml"), own, knobs)})
-    try:
-        return cast(Panel, instantiate(config.noise.source))
-    except InstantiationException as error:
-        raise user_error_behind(error) or error from None
+    return cast(Panel, make(config.noise.source, "noise.source"))

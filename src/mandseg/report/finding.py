@@ -1,5 +1,7 @@
 """The result in words: what a reader should take home, each number with its interval; an absent number is said."""
 
+from collections.abc import Sequence
+
 from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.wording import _count, _listed, _percent, number, span
 from mandseg.statistics.analysis import Analysis
@@ -39,9 +41,43 @@ def headline(analysis: Analysis) -> str:
         return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
+    rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
+    if rows and all(row.dataset in analysis.unlearned for row in rows):
+        return f"Nothing can be said about {_subject(comparison)}: {_unlearned(analysis)}."
+    if rows and all(row.difference is None for row in rows):
+        return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
-    one_seed = bool(analysis.differences) and all(row.n_seeds <= 1 for row in analysis.differences)
+    sentence = " ".join([sentence, *_left_out(analysis, rows)])
+    one_seed = bool(rows) and all(row.n_seeds == 1 for row in rows if row.difference is not None)
     return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
+
+
+def _subject(comparison: Comparison) -> str:
+    return "noise" if comparison.is_dose else f"the {comparison.column}"
+
+
+def _unlearned(analysis: Analysis) -> str:
+    """The baseline, and what shows on each data set that it has not learned."""
+    told = "; ".join(f"{why} on {dataset}" for dataset, why in analysis.unlearned.items())
+    return f"at {analysis.comparison.name(analysis.comparison.baseline)} the network has not learned ({told})"
+
+
+def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
+    """The seeds of each level, or else what the differences say."""
+    if analysis.unpaired:
+        both = "at both ratios" if analysis.comparison.is_dose else "at both levels"
+        told = analysis.comparison.ordered(list(analysis.unpaired))
+        return f"no seed was run {both} ({'; '.join(analysis.unpaired[level] for level in told)})"
+    return "; ".join(dict.fromkeys(note for row in rows for note in row.notes))
+
+
+def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
+    """A sentence on each thing that the finding does not speak of: data sets that were not learned, levels alone."""
+    sets = _listed(list(analysis.unlearned)) if analysis.unlearned else ""
+    told = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
+    if any(row.difference is None for row in rows) and analysis.unpaired:
+        told.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
+    return told
 
 
 def _loss_of(comparison: Comparison) -> str:
@@ -66,7 +102,8 @@ def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
         f"{reach} on {f'all {len(rows)} data sets' if alike else _listed(names)}{stop}"
         for (reach, stop), names in groups.items()
     ]
-    absent = [name for name in analysis.datasets if name not in {row.dataset for row in rows}]
+    said = {row.dataset for row in rows} | set(analysis.unlearned)
+    absent = [name for name in analysis.datasets if name not in said]
     parts += [f"{_listed(absent)} cannot be compared with {against}"] if absent else []
     stays = f"ean {metric.label} is shown to stay within {_amount(rows[0].margin, metric)} of training on clean labels"
     return f"{'The data sets differ: m' if len(groups) > 1 else 'M'}{stays} {'; '.join(parts)}."

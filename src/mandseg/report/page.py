@@ -100,7 +100,7 @@ def _run_table(ledger: pd.DataFrame) -> Table:
     rows = [
         [
             *(Cell(str(row["run"])), Cell(_g(row["noise_ratio"])), Cell(_g(row["seed"])), Cell(str(row["state"]))),
-            Cell(ABSENT if pd.isna(row["n_training"]) else f"{row['n_noisy']:g} of {row['n_training']:g}"),
+            Cell(_noisy(row["n_noisy"], row["n_training"])),
             *(Cell(_g(row["steps"])), Cell(_word(row["device"])), Cell(_word(row["precision"]))),
             Cell(number(_known(row["train_s"]), 1)),
         ]
@@ -108,6 +108,12 @@ def _run_table(ledger: pd.DataFrame) -> Table:
     ]
     more = [f"And {len(ledger) - LISTED_RUNS} more: see runs.csv."] if len(ledger) > LISTED_RUNS else []
     return Table("runs", f"All {len(ledger)} runs", columns, rows, ledger, more)
+
+
+def _noisy(n_noisy: object, n_training: object) -> str:
+    """How many training cases carry the noisy label, and their share: ``3 of 10 (0.300)``."""
+    n, of = _known(n_noisy), _known(n_training)
+    return ABSENT if n is None or not of else f"{n:g} of {of:g} ({n / of:.3f})"
 
 
 def _known(value: object) -> float | None:

@@ -10,12 +10,9 @@ from rich.table import Table
 from mandseg.metrics.catalogue import metric_named
 from mandseg.runs.study import read_pilot
 from mandseg.statistics.pilot import choose_pilot, find_pilots
-from mandseg.statistics.planning import SEEDS, Plan, Question, plan
+from mandseg.statistics.planning import FOLDER, SEEDS, Plan, Question, plan
 from mandseg.statistics.power import POWER
-from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
-
-OWN_FILES = {"power.csv", "needed.csv", "power.svg", "power.png"}
+from mandseg.system.files import refuse_foreign_files, replaced_folder
 
 
 def plan_study(
@@ -50,10 +47,10 @@ def plan_study(
     """
     question = Question(metric_named(metric), margin, power, loss)
     folder = out or (path if path.is_dir() else path.parent) / "plan"
-    _refuse_foreign_files(folder)
+    refuse_foreign_files(folder, FOLDER)
     pilot = choose_pilot(find_pilots(read_pilot(path), question.metric), dataset, noise_ratio)
     planned = plan(question, pilot)
-    with folder_appearing_whole(folder) as new:
+    with replaced_folder(folder, FOLDER) as new:
         planned.needed.to_csv(new / "needed.csv", index=False)
         planned.designs.to_csv(new / "power.csv", index=False)
         draw(planned, new)
@@ -115,12 +112,3 @@ def draw(planned: Plan, folder: Path) -> None:
         ax.set_ylabel(f"Power (margin {_amount(question, question.margin)})")
         figure.savefig(folder / "power.svg", metadata={"Date": None})
         figure.savefig(folder / "power.png", dpi=200)
-
-
-def _refuse_foreign_files(folder: Path) -> None:
-    """The plan replaces its folder: say no where that would delete something else."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"plan {folder}: is a file, expected a folder")
-    foreign = sorted({file.name for file in folder.iterdir()} - OWN_FILES) if folder.is_dir() else []
-    if foreign:
-        raise UserError(f"plan {folder}: holds {foreign[0]}, which is not a plan's; choose an empty folder")

@@ -1,5 +1,6 @@
 """The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from mandseg.report.tables.tables import matrix_table
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
+    COMPARABLE,
     RATIO,
     RATIO_COLUMN,
     Comparison,
@@ -25,10 +27,21 @@ from mandseg.statistics.comparison import (
 )
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
+from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 
-OWN_FILES = frozenset(
-    {"index.html", "report.pdf", "methods.md", "summary.csv", "differences.csv", "cases.csv", "figures", "tables"}
+FOLDER = Kind(
+    "a report",
+    "choose an empty folder with --out",
+    frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", "cases.csv"}),
+    re.compile(
+        r"index\.html|report\.pdf|methods\.md|(summary|differences|cases)\.csv"
+        r"|figures/(arm\d+-)?(curve|forest|learning|noise)-\w+\.(svg|pdf|png)"
+        r"|figures/(arm\d+-)?(response|cases|case-differences|seeds|memorisation)\.(svg|pdf|png)"
+        r"|tables/(arm\d+-)?(means|differences)-.+\.(csv|tex)"
+        r"|tables/(arm\d+-)?(verdicts|verdicts-by-group|tolerances|tolerances-other|gaps|interactions|missed"
+        r"|without-missed|noise-applied|matrix|not-done|cost|runs)\.(csv|tex)"
+        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv"
+    ),
 )
 
 
@@ -59,15 +72,18 @@ def write_report(
         Path of index.html.
 
     Raises:
-        UserError: The study cannot be read or compared so, or ``out`` holds files that no report wrote.
+        UserError: The study cannot be read or compared so, or ``out`` holds files that no report wrote or cannot
+            be written.
     """
+    if compare not in COMPARABLE:
+        raise UserError(f"compare={compare}: expected one of {', '.join(COMPARABLE)}")
     folder = out or study / ("report" if compare == RATIO_COLUMN else f"report-{compare}")
-    _refuse_foreign_files(folder)
+    refuse_foreign_files(folder, FOLDER)
     opened = open_study(study)
     declaration = opened.declaration.asked_for(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
-    with folder_appearing_whole(folder) as new:
+    with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
         (new / "tables").mkdir()
         parts = _parts(opened, comparison, groups, declaration.primary, margins or declaration.margins, new / "figures")
@@ -75,15 +91,6 @@ def write_report(
         if pdf and (problem := print_page(new / "index.html", new / "report.pdf")):
             print(problem)
     return folder / "index.html"
-
-
-def _refuse_foreign_files(folder: Path) -> None:
-    """A report replaces its folder: say no where that would delete something else."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"report {folder}: is a file, expected a folder")
-    foreign = sorted({file.name for file in folder.iterdir()} - OWN_FILES) if folder.is_dir() else []
-    if foreign:
-        raise UserError(f"report {folder}: holds {foreign[0]}, which is not a report's; choose an empty folder")
 
 
 def _parts(

@@ -11,9 +11,11 @@ from omegaconf import DictConfig
 from mandseg.runs.claim import BusyError, Claim, Follower, LostError, claimed, read_record
 from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.devices import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from mandseg.runs.folder import count_rows, is_done
 from mandseg.runs.local_ddp import start_ranks
 from mandseg.runs.provenance import now
-from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.runs.replaced import outdated
+from mandseg.system.errors import UserError, print_problems, reason, user_error_behind
 from mandseg.system.signals import Interruption, interruptible
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,10 @@ def _job(cfg: DictConfig) -> str:
             return _follow(cfg, folder, here, interruption)
         try:
             with claimed(folder, cfg.study, condition(cfg)) as claim:
-                if claim.is_done and claim.record.get("evaluated") == evaluation_hash(cfg):
+                if line := outdated(cfg, claim):
+                    print_problems(UserError(line))
+                    return _told(folder, here, "wrong input")
+                if is_done(folder, claim.record, evaluation_hash(cfg)):
                     log.info("%s: done already, nothing to do", folder.name)
                     return _told(folder, here, "done")
                 return _run(cfg, claim, here, interruption)
@@ -75,7 +80,7 @@ def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption)
             return "wrong input"
         if wrong is None:
             log.error("%s failed\n%s", claim.folder.name, traceback.format_exc())
-            claim.update(state="failed", wrong_input=False, error=one_line(error), ended=now())
+            claim.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)
         claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
@@ -83,7 +88,8 @@ def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption)
     except BaseException as stop:  # a signal, also one whose owner ends the process
         claim.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
-    claim.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg))
+    rows = count_rows(claim.folder)
+    claim.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg), n_rows=rows)
     return "done"
 
 

@@ -5,23 +5,34 @@ from dataclasses import fields, replace
 from typing import Any, cast
 
 import torch
-from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.system.errors import UserError, one_line
+from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make
+from mandseg.training.compatibility import refuse_misfit
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.fit import refuse_unknown
 from mandseg.training.memorisation import Memorisation, WatchedCases
-from mandseg.training.methods.method import Method
+from mandseg.training.methods.method import Loss, Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
 from mandseg.training.patches import PatchDataset
-from mandseg.training.stages import Span, Stage, check_stages
+from mandseg.training.stages import Span, Stage, check_stages, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that its constructor does not take
+
+
+def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
+    """The object of a node of the config.
+
+    Raises:
+        UserError: It is not to be trusted, or cannot be made.
+    """
+    return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
 
 
 def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
@@ -32,30 +43,40 @@ def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
         untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
 
     Raises:
-        UserError: ``method._target_`` is no Method, or cannot be imported.
+        UserError: ``method._target_`` is no Method, is not to be trusted, or cannot be made.
     """
     prior = cfg.segmenter.foreground_prior if untrained else None
     shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
-    make_network = NetworkFactory(lambda: instantiate(cfg.model.network, _convert_="all"), cfg.seed, prior, shape)
-    loss = instantiate(_without(cfg.loss, {"name"}))
-    refuse_no_method(cfg.method._target_)
+    make_network = NetworkFactory(lambda: made(cfg, "model.network", _convert_="all"), cfg.seed, prior, shape)
     settings = _without(cfg.method, NOT_OF_THE_METHOD)
-    method: Method = instantiate(settings, make_network=make_network, loss=loss, _convert_="all")
+    parts = {"make_network": make_network, "loss": build_loss(cfg)}
+    method = make(settings, "method", cfg.trusted_packages, _convert_="all", **parts)
+    if not isinstance(method, Method):
+        raise UserError(f"method._target_={cfg.method._target_}: expected a subclass of {Method.__module__}.Method")
     return method
 
 
-def refuse_no_method(target: str) -> None:
-    """Refuse an import path that is no subclass of Method.
+def build_loss(cfg: DictConfig) -> Loss:
+    """The loss of logits against labels."""
+    loss: Loss = make(_without(cfg.loss, {"name"}), "loss", cfg.trusted_packages)
+    return loss
+
+
+def refuse_unfit(cfg: DictConfig) -> None:
+    """Refuse what the config alone tells to be impossible, before any data is read: stages, network, patches.
+
+    Nothing random is used up: the run's own objects are made later, from its seed.
 
     Raises:
-        UserError: With the path.
+        UserError: One line.
     """
-    try:
-        found = get_class(target)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"method._target_={target}: cannot be imported ({one_line(error)})") from error
-    if not issubclass(found, Method):
-        raise UserError(f"method._target_={target}: expected a subclass of {Method.__module__}.Method")
+    refuse_unknown(cfg.trainer)
+    span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
+    with torch.random.fork_rng(devices=[]):
+        segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
+        refuse_misfit(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+    for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
+        made(cfg, name, _convert_="all")
 
 
 def build_stages(cfg: DictConfig) -> list[Stage]:
@@ -71,7 +92,8 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
             raise UserError(f"method.stages: unknown key {unknown[0]!r}, expected some of {', '.join(known)}")
         if missing := [key for key in ("name", "share") if key not in node]:
             raise UserError(f"method.stages: a stage without {missing[0]}")
-        stages.append(Stage(**instantiate(node, _convert_="all")))
+        settings = OmegaConf.to_container(node, resolve=True) | {"_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
+        stages.append(make(settings, f"method.stages.{len(stages)}", cfg.trusted_packages, _convert_="all"))
     check_stages(stages)
     return stages
 
@@ -80,9 +102,9 @@ def build_predictor(cfg: DictConfig, method: Method, device: torch.device) -> Pr
     """The method's answer for whole volumes."""
     return Predictor(
         method,
-        instantiate(cfg.preprocessing, _convert_="all"),
-        instantiate(cfg.hu_window),
-        instantiate(cfg.sliding_window, _convert_="all"),
+        made(cfg, "preprocessing", _convert_="all"),
+        made(cfg, "hu_window"),
+        made(cfg, "sliding_window", _convert_="all"),
         device,
     )
 
@@ -92,7 +114,7 @@ def build_segmenter(cfg: DictConfig, method: Method, span: Span) -> Segmenter:
     return Segmenter(
         method,
         build_predictor(cfg, method, torch.device("cpu")),
-        instantiate(cfg.optimizer),
+        made(cfg, "optimizer"),
         span.steps,
         cfg.segmenter.warmup_steps,
         cfg.segmenter.final_lr_share,
@@ -109,8 +131,8 @@ def build_data(
     span: Span,
 ) -> PatchDataModule:
     """Training patches by step, with the labels of a stage, and whole validation volumes."""
-    window = instantiate(cfg.hu_window)
-    patches = instantiate(cfg.patches, _convert_="all")
+    window = made(cfg, "hu_window")
+    patches = made(cfg, "patches", _convert_="all")
     return PatchDataModule(
         PatchDataset(training, plan, cfg.seed, window=window, **patches),
         ValidationDataset(validation, window),

@@ -1,6 +1,7 @@
 """The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
 
 import json
+import re
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -10,12 +11,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from mandseg.runs.folder import is_done
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
 CHECKPOINTS, LABELS = "checkpoints", "labels"  # folders of a run with one folder for each stage of its training
+OWN_STARTS = {
+    "config.yaml": re.compile(r"^noise_ratio:", re.MULTILINE),
+    "cases.csv": re.compile(r"^\W*run\W+noise_ratio\b"),
+}
+"""What the files of a run hold that a file of the same name and another origin does not."""
 PATIENCE_S = 2.0  # for an owner that is just leaving
 
 
@@ -43,7 +50,7 @@ class Claim:
     @property
     def is_done(self) -> bool:
         """Whether an earlier process brought the run to its end."""
-        return self.record.get("state") == "done" and (self.folder / "cases.csv").exists()
+        return is_done(self.folder, self.record)
 
     def update(self, **facts: Any) -> None:
         """Add facts to run.json."""
@@ -77,9 +84,10 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
     Raises:
         BusyError: Another live process owns it.
-        UserError: The folder cannot be written.
+        UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
     """
     claim = Claim(folder)
+    refuse_foreign_run(folder)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -92,6 +100,19 @@ def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
         claim.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
         _remove_leftovers(folder)
         yield claim
+
+
+def refuse_foreign_run(folder: Path) -> None:
+    """Refuse a folder, say ``hydra.run.dir=.``, where a run would replace a file of the same name that no run wrote.
+
+    Raises:
+        UserError: One line that names the file.
+    """
+    for name, start in OWN_STARTS.items():
+        file = folder / name
+        text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
+        if text.strip() and not start.search(text):
+            raise UserError(f"{file}: a run would replace it, and no run wrote it; choose another folder for the run")
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -107,6 +128,6 @@ def read_record(folder: Path) -> dict[str, Any]:
     """run.json as a dict; empty where there is none or it cannot be read."""
     try:
         record = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

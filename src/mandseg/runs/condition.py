@@ -2,21 +2,26 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.metrics.declaration import declare
-from mandseg.system.errors import UserError
+from mandseg.runs.settings.check import check_settings
+from mandseg.runs.settings.typed_text import with_text
+from mandseg.system.config_paths import register_resolver
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug"),
+        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun", "trusted_packages"),
     }
 )
+OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
+"""Settings of the trainer that change the arithmetic."""
+OF_TESTING = ("checkpoint", "smallest_piece")
+"""Settings of the evaluation that change a score."""
 NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "seed": ("seed", 0),
     "severity": ("x", 1.0),
@@ -37,15 +42,10 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     """The columns by which runs of a study are told apart.
 
     Raises:
-        UserError: The noise ratio is outside [0, 1], the seed is not a whole number, the smallest piece no share, or
-            the analysis names an unknown metric or no margin.
+        UserError: A setting is of a wrong type, out of range or at odds with another.
     """
-    check_ratio(cfg.noise_ratio)
-    if isinstance(cfg.seed, bool) or not isinstance(cfg.seed, int) or cfg.seed < 0:
-        raise UserError(f"seed={cfg.seed}: expected a whole number, 0 or more")
-    if not 0 <= cfg.evaluation.smallest_piece <= 1:
-        raise UserError(f"evaluation.smallest_piece={cfg.evaluation.smallest_piece}: expected a share, 0 to 1")
-    declare(cast(dict[str, Any], OmegaConf.to_container(cfg.analysis, resolve=True)))
+    cfg = with_text(cfg)
+    check_settings(cfg)
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
@@ -55,12 +55,6 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "method": cfg.method.name,
         "config_hash": config_hash(cfg),
     }
-
-
-def check_ratio(ratio: float) -> None:
-    """Refuse a noise ratio outside [0, 1]."""
-    if isinstance(ratio, bool) or not isinstance(ratio, int | float) or not 0 <= ratio <= 1:
-        raise UserError(f"noise_ratio={ratio}: a share of cases, expected a number from 0 to 1")
 
 
 def noise_label(noise: DictConfig) -> str:
@@ -75,6 +69,30 @@ def noise_label(noise: DictConfig) -> str:
 
 def config_hash(cfg: DictConfig) -> str:
     """Eight hex digits of everything that determines the trained network; 0 and 0.0 are the same number."""
+    return _digest(_of_training(cfg))
+
+
+def settings_of(cfg: DictConfig) -> dict[str, Any]:
+    """Every setting that decides a score, but the noise ratio and the seed: ``{"optimizer.lr": 0.003, ...}``.
+
+    Runs with equal settings belong to one arm. Numbers are floats and places of files are left out, as in the hash.
+    """
+    settings = _of_training(cfg) | {"evaluation": {key: cfg.evaluation[key] for key in OF_TESTING}}
+    return dict(_flat({key: value for key, value in plain(settings).items() if key not in ("noise_ratio", "seed")}))
+
+
+def decides(key: str) -> bool:
+    """Whether a setting, by its name such as ``optimizer.lr``, can change a score; a group counts by its first word."""
+    first, _, rest = key.partition(".")
+    if key.rpartition(".")[2] in PLACES:
+        return False
+    if first in ("trainer", "evaluation"):
+        return rest in (OF_TRAINER if first == "trainer" else OF_TESTING)
+    return first not in NOT_CONDITION
+
+
+def _of_training(cfg: DictConfig) -> dict[str, Any]:
+    cfg = with_text(cfg)
     settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
         if key not in NOT_CONDITION:
@@ -83,7 +101,16 @@ def config_hash(cfg: DictConfig) -> str:
     # of the trainer, only what changes the arithmetic; a precision that is measured is the machine's, not the run's
     keys = ["gradient_clip_val", "precision", *([] if cfg.trainer.sync_batchnorm else ["sync_batchnorm"])]
     settings["trainer"] = {key: cfg.trainer[key] for key in keys}
-    return _digest(settings)
+    return settings
+
+
+def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as ``group.key``; a list is one value."""
+    if isinstance(value, dict) and value:
+        for key, inner in value.items():
+            yield from _flat(inner, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value
 
 
 def evaluation_hash(cfg: DictConfig) -> str:
@@ -115,19 +142,19 @@ def _short(value: Any) -> str:
 
 
 def _digest(settings: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(_plain(settings), sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(plain(settings), sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Settings such that equal settings are equal text.
 
     Numbers become floats. Places of files are left out. A class of this package counts by its name, not by its module,
     so that a module can move and no run changes its name.
     """
     if isinstance(value, dict):
-        return {k: _target(v) if k == "_target_" else _plain(v) for k, v in value.items() if k not in PLACES}
+        return {k: _target(v) if k == "_target_" else plain(v) for k, v in value.items() if k not in PLACES}
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     return value
@@ -140,4 +167,4 @@ def _target(path: str) -> str:
 
 
 # Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
-OmegaConf.register_new_resolver("run_name", lambda *, _root_: run_name(_root_), replace=True)
+register_resolver("run_name", lambda *, _root_: run_name(_root_))

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from mandseg.runs.claim import Claim, Follower, read_record
 from mandseg.runs.devices import place
 from mandseg.runs.local_ddp import end_with_parent
-from mandseg.system.errors import one_line, user_error_behind
+from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
 
@@ -42,7 +42,7 @@ def main(folder: Path, outcome: Path) -> int:
         wrong = user_error_behind(error)
         if wrong is None or cfg.debug:
             log.error("rank %d failed\n%s", rank, traceback.format_exc())
-        lines = wrong.problems if wrong else [one_line(error)]
+        lines = wrong.problems if wrong else [reason(error)]
         write_text(outcome, json.dumps({"wrong_input": wrong is not None, "lines": lines}))
         return 2 if wrong else 1
     return 0

@@ -9,11 +9,14 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import MEASURED, SCORES
 from mandseg.metrics.mask_pair import OUTCOMES
+from mandseg.runs.origin import Content, changes
 from mandseg.system.lock import is_held
 
+CASES = "cases.csv"
 CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
 NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
 KEYS = ["run", "noise_ratio", "seed", "dataset", "case_id", "outcome"]
+SHARE_TOLERANCE = 0.01 + 1e-9
 PHASES = {"prepare": ("prepare",), "train": ("train", "relabel"), "evaluate": ("evaluate",)}
 """The parts of a run's cost, and the phases of run.json that each sums: ``train/<stage>``, ``relabel/<stage>``."""
 
@@ -40,7 +43,8 @@ def read_state(folder: Path) -> tuple[str, str, dict[str, Any]]:
     if isinstance(record, str):
         return "failed", record, {}
     if record.get("state") == "done":
-        return "done", "", record
+        fault = check_cases(folder, record)
+        return "failed" if fault else "done", fault, record
     if record.get("state") == "failed":
         return "failed", one_line(record.get("error") or "no reason was recorded"), record
     if is_held(folder / "run.lease"):
@@ -50,12 +54,24 @@ def read_state(folder: Path) -> tuple[str, str, dict[str, Any]]:
     return "missing", "stopped before it wrote run.json" if folder.is_dir() else "not started", {}
 
 
-def read_status(folder: Path) -> tuple[str, str, dict[str, Any]]:
-    """:func:`read_state`, and a done run whose cases.csv does not look right is failed."""
-    state, reason, record = read_state(folder)
-    if state == "done" and (fault := check_cases(folder)):
-        return "failed", fault, record
-    return state, reason, record
+def is_done(
+    folder: Path, record: Mapping[str, Any], evaluated: str | None = None, content: Content | None = None
+) -> bool:
+    """The one definition of a done run: it came to its end, and its cases.csv is whole.
+
+    Args:
+        folder: The run folder.
+        record: Its run.json.
+        evaluated: The hash of the tests that are asked for; None: whichever it was tested on.
+        content: The images and labels that are asked for; None: whichever it was made from. A run of an older version
+            does not say.
+    """
+    return (
+        record.get("state") == "done"
+        and not check_cases(folder, record)
+        and (evaluated is None or record.get("evaluated") == evaluated)
+        and (content is None or not changes(record.get("content") or {}, content))
+    )
 
 
 def _read_record(file: Path) -> dict[str, Any] | str:
@@ -76,9 +92,7 @@ def _read_record(file: Path) -> dict[str, Any] | str:
 
 
 def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> pd.DataFrame | str:
-    """The checked cases.csv of one run, or one line that says why it cannot be used."""
-    if fault := check_cases(folder):
-        return fault
+    """The cases.csv of one done run, or one line that says why it cannot be used."""
     cases = read_table(folder / "cases.csv", [*KEYS, *SCORES])
     if isinstance(cases, str):
         return cases
@@ -100,24 +114,34 @@ def read_cases(folder: Path, condition: dict[str, Any], problems: list[str]) -> 
     return cases
 
 
-def check_cases(folder: Path) -> str:
-    """One line that says why cases.csv cannot be used, empty if its head and its end look right; no row is read."""
+def check_cases(folder: Path, record: Mapping[str, Any]) -> str:
+    """One line that says why cases.csv cannot be used, empty if it is whole; no value is read.
+
+    Args:
+        folder: The run folder.
+        record: Its run.json; ``n_rows`` says how many rows the run wrote, which older versions did not record.
+    """
     try:
-        with (folder / "cases.csv").open("rb") as file:
-            head = file.readline().decode("utf-8").rstrip("\r\n").lstrip("\ufeff")
-            size = file.seek(0, 2)
-            file.seek(max(size - 1, 0))
-            last = file.read()
+        text = (folder / CASES).read_bytes()
+        head = text.partition(b"\n")[0].decode("utf-8").rstrip("\r").lstrip("\ufeff")
     except FileNotFoundError:
         return "cases.csv is missing"
     except (OSError, ValueError) as error:
         return f"cases.csv cannot be read: {one_line(error)}"
-    if not size:
+    if not text:
         return "cases.csv is empty"
     columns = head.split(",")
     if absent := [column for column in (*KEYS, *SCORES) if column not in columns]:
         return f"cases.csv lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
-    return "" if last == b"\n" else "cases.csv ends in the middle of a row"
+    if not text.endswith(b"\n"):
+        return "cases.csv ends in the middle of a row"
+    n_rows, expected = text.count(b"\n") - 1, record.get("n_rows")
+    return "" if expected in (None, n_rows) else f"cases.csv has {n_rows} rows, the run wrote {expected}"
+
+
+def count_rows(folder: Path) -> int:
+    """The number of rows of cases.csv below its header."""
+    return (folder / CASES).read_bytes().count(b"\n") - 1
 
 
 def cost(record: dict[str, Any]) -> dict[str, Any]:
@@ -136,6 +160,16 @@ def noisy_share(folder: Path) -> dict[str, int | None]:
     if isinstance(plan, str):
         return {"n_noisy": None, "n_training": None}
     return {"n_noisy": int((plan.label == "noisy").sum()), "n_training": len(plan)}
+
+
+def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
+    """One line where the real share of noisy cases is not the ratio asked for, to within a hundredth; else empty."""
+    share = n_noisy / n_training
+    if abs(share - ratio) <= SHARE_TOLERANCE:
+        return ""
+    return (
+        f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases carry the noisy label, a share of {share:.3f}"
+    )
 
 
 def read_curve(folder: Path, condition: Mapping[Any, Any], problems: list[str]) -> pd.DataFrame:

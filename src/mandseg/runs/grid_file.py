@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mandseg.runs.launchers.cells import Cell
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
 from mandseg.system.lock import held
 
@@ -25,7 +25,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Add expected runs to the study's grid.csv, each once.
 
     Raises:
-        UserError: The study's folder cannot be written.
+        UserError: The study's folder cannot be written, or its grid.csv is something else.
     """
     try:
         study.mkdir(parents=True, exist_ok=True)
@@ -40,6 +40,8 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
             write_text(study / GRID, text.getvalue())
     except OSError as error:
         raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
+    except (csv.Error, ValueError, KeyError) as error:
+        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
 
 
 def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:

@@ -1,6 +1,7 @@
 """The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
 
 import hashlib
+import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,6 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
@@ -28,10 +28,15 @@ from mandseg.runs.build import (
     build_predictor,
     build_segmenter,
     build_stages,
+    made,
+    refuse_unfit,
 )
 from mandseg.runs.claim import CHECKPOINTS, LABELS, Claim, Follower
+from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
+from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
+from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import from_all, one_process_group
 from mandseg.system.errors import UserError
@@ -39,6 +44,7 @@ from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracked
 from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
+from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
@@ -46,6 +52,8 @@ from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
 from mandseg.training.validation_overlay import ValidationOverlay
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,7 @@ class PreparedRun:
     testing: PreparedCases
     plan: LabelPlan
     sets: EvaluationSets
+    content: Content
 
     @property
     def digest(self) -> str:
@@ -77,13 +86,16 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     """
     write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
     claim.update(**start_facts(), steps=cfg.steps)
-    stages = build_stages(cfg)
-    spans(stages, cfg.steps, cfg.validations)  # refuses what cannot be divided before anything is prepared
     tune_allocator()
     hush_libraries()
+    refuse_unfit(cfg)
+    stages = build_stages(cfg)
     with claim.phase("prepare"):
         prepared = prepare(cfg)
-        refuse_another_cohort(claim, prepared.digest)
+        refuse_another_cohort(claim, prepared)
+        claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
+        warn_of_share(prepared.plan, cfg.noise_ratio)
+        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
         for stage in takewhile(lambda stage: stage.relabel is None, stages):
             plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
         prepared.plan.write(claim.folder / "noise_plan.csv")
@@ -96,7 +108,7 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
-    with tracked(instantiate(cfg.tracking), claim.folder, study, name, condition, settings, curve) as tracker:
+    with tracked(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
         train(cfg, claim, interruption, stages, prepared, tracker)
         with claim.phase("evaluate"):
             test(cfg, claim, prepared, tracker)
@@ -124,12 +136,14 @@ def train(
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
             pictures = claim.folder / "overlays"
             callbacks = [
+                FiniteLoss([p.case.case_id for p in prepared.training]),
                 ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
             ]
             mark = {**claim.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
             last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
+            trainer["trusted_packages"] = cfg.trusted_packages
             size, precision = processes_wanted(cfg.trainer), claim.record["precision"]
             fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
         former = folder / LAST
@@ -167,8 +181,8 @@ def evaluation_device(cfg: DictConfig) -> torch.device:
 
 def prepare(cfg: DictConfig) -> PreparedRun:
     """Find or make the cohorts and the preprocessed cases, and draw the noise plan."""
-    sources = with_external(instantiate(cfg.data.source), cfg.eval, cfg.evaluation.shared_subjects)
-    preprocessing, noise = instantiate(cfg.preprocessing, _convert_="all"), instantiate(cfg.noise.source)
+    sources = with_external(made(cfg, "data.source"), cfg.eval, cfg.evaluation.shared_subjects)
+    preprocessing, noise = made(cfg, "preprocessing", _convert_="all"), made(cfg, "noise.source")
     cache = Path(cfg.cache_dir) / "cases"
 
     def clean(cases: Sequence[Case]) -> list[PreparedCase]:
@@ -180,7 +194,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
-    return PreparedRun(training, validation, testing, plan, sources.evaluation)
+    return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
 def refuse_missing_labels(
@@ -210,19 +224,26 @@ def refuse_missing_labels(
         raise UserError(problems)
 
 
-def refuse_another_cohort(claim: Claim, digest: str) -> None:
+def warn_of_share(plan: LabelPlan, ratio: float) -> None:
+    """Say where the share of noisy cases cannot be near the ratio that is asked for."""
+    if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
+        log.warning("%s", line)
+
+
+def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
     """Refuse to go on with a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digest in run.json is another one.
+        UserError: The digests in run.json are others.
     """
-    begun = claim.record.get("cohort", digest)
-    if begun != digest:
-        raise UserError(
-            f"run {claim.folder.name}: begun on other images or labels (digest {begun}, now {digest}); "
-            "choose another study= or remove the folder"
-        )
-    claim.update(cohort=digest)
+    where = f"run {claim.folder.name}: begun on other images or labels"
+    if differing := changes(claim.record.get("content") or {}, prepared.content, TRAINED):
+        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
+    begun = claim.record.get("cohort", prepared.digest)
+    if begun != prepared.digest:
+        ways = "choose another study= or remove the folder"
+        raise UserError(f"{where} (digest {begun}, now {prepared.digest}); {ways}")
 
 
 def test(cfg: DictConfig, claim: Claim, prepared: PreparedRun, tracker: Tracker) -> None:

@@ -8,10 +8,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.runs.folder import (
-    read_status,
+    read_state,
 )
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
-from mandseg.runs.study import _counts, _read_grid, mixtures
+from mandseg.runs.study import _counts, _read_grid, _rows_of, _share_lines, _told_apart, mixtures
 
 LISTED_RUNS = 200
 
@@ -19,23 +19,26 @@ LISTED_RUNS = 200
 def status(path: Path, console: Console | None = None) -> int:
     """Print what a study has and lacks, with the reason of each run that is not done.
 
-    Of each run only run.json is read, and of a done one the head and the end of cases.csv.
+    Of each run only run.json is read, and of a done one whether cases.csv is whole.
 
     Returns:
         0 if every expected run is done, else 1.
     """
     console, problems = console or Console(), list[str]()
-    runs = [str(run) for run in _read_grid(path, problems).run]
-    found = {run: read_status(path / run) for run in runs}
+    grid = _read_grid(path, problems)
+    runs = [str(run) for run in grid.run]
+    found = {run: read_state(path / run) for run in runs}
     counts = _counts([state for state, _, _ in found.values()])
+    problems += _share_lines([record | record["condition"] for _, _, record in found.values() if record])
+    apart = _told_apart(_rows_of(grid, found), {run: record for run, (_, _, record) in found.items()})
     problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
-    table = Table(title=f"Study {path.resolve().name}", title_justify="left")
+    table = Table(title=escape(f"Study {path.resolve().name}"), title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
     _print_open_runs({run: line for run, line in found.items() if line[0] != "done"}, queued_runs(path), console)
-    for problem in problems:
+    for problem in [*problems, *apart.content, *apart.settings]:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0 if counts["done"] == counts["expected"] else 1
 
@@ -50,7 +53,7 @@ def _print_open_runs(
     for run, (state, reason, _) in list(runs.items())[:LISTED_RUNS]:
         job = queued.get(run)
         words = [reason, f"SLURM job {job.job} {job.state}" if job else ""]
-        table.add_row(run, state, escape("; ".join(filter(None, words))))
+        table.add_row(escape(run), state, escape("; ".join(filter(None, words))))
     console.print(table)
     if len(runs) > LISTED_RUNS:
         console.print(f"and {len(runs) - LISTED_RUNS} more")

@@ -1,6 +1,6 @@
 """Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,9 @@ from mandseg.runs.folder import (
     read_curve,
     read_state,
     read_table,
+    share_line,
 )
+from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.system.errors import UserError
 
 STATES = ("done", "running", "failed", "missing")
@@ -45,6 +47,7 @@ class Study:
         learning_curves: ``run, noise_ratio, seed, step, ...`` of every run that has a curve, done or not.
         records: run.json of every run that has a readable one.
         problems: One line for each thing that was found wrong and left out or assumed.
+        told_apart: One line for each setting that makes arms of its own, besides the condition's columns.
         declaration: The primary metric and the margins that the runs declared.
     """
 
@@ -54,6 +57,7 @@ class Study:
     learning_curves: pd.DataFrame
     records: dict[str, dict[str, Any]]
     problems: tuple[str, ...]
+    told_apart: tuple[str, ...] = ()
     declaration: Declaration = field(default_factory=Declaration)
 
     @property
@@ -75,15 +79,16 @@ def open_study(path: Path) -> Study:
     problems: list[str] = []
     grid = _read_grid(path, problems)
     runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
-    ledger = _with_variant(pd.DataFrame([run.row for run in runs]), problems)
+    records = {str(run.row["run"]): run.record for run in runs if run.record}
+    ledger, told_apart = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
+    problems += _share_lines(ledger.to_dict("records"))
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
-    records = {str(run.row["run"]): run.record for run in runs if run.record}
     done = [str(run) for run in ledger.run[ledger.state == "done"]]
     problems += mixtures({run: records[run] for run in done})
     declaration = read_declaration(path / run / "config.yaml" for run in done)
     curves = _concat([run.curve for run in runs])
-    return Study(path, ledger, cases, curves, records, tuple(problems), declaration)
+    return Study(path, ledger, cases, curves, records, tuple(problems), told_apart, declaration)
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,21 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
             cases = checked
     row = expected | condition | {"state": state, "reason": reason} | cost(record) | noisy_share(folder)
     return _Run(row, record, cases, read_curve(folder, row, problems))
+
+
+def _share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+    """One line for each noise ratio that the training cases are too few for."""
+    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
+    lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
+    return list(dict.fromkeys(filter(None, lines)))
+
+
+def _rows_of(grid: pd.DataFrame, found: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> list[dict[Hashable, Any]]:
+    """The rows of the grid with each run's state and condition."""
+    rows: list[dict[Hashable, Any]] = grid.to_dict("records")
+    return [
+        row | (found[str(row["run"])][2].get("condition") or {}) | {"state": found[str(row["run"])][0]} for row in rows
+    ]
 
 
 def _counts(states: Sequence[str]) -> dict[str, int]:
@@ -175,25 +195,41 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _with_variant(ledger: pd.DataFrame, problems: list[str]) -> pd.DataFrame:
-    """Tell runs of the same condition apart by their other overrides; ``variant`` is empty where none is twice."""
+def _with_variant(
+    ledger: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], problems: list[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Tell runs apart that differ in more than the condition's columns; ``variant`` is empty where none do."""
     for key in ("noise_ratio", "seed"):
         ledger[key] = pd.to_numeric(ledger[key], errors="coerce")
-    clash = ledger.duplicated(CONDITION, keep=False) & ledger.noise_ratio.notna()
-    twice = (
-        ledger.merge(ledger.loc[clash, CONDITION[2:]].drop_duplicates(), how="left", indicator=True)._merge == "both"
-    )
-    ledger["variant"] = ledger.overrides.map(_other_overrides).where(twice.to_numpy(), "")
-    for _, runs in ledger[clash].groupby([*CONDITION, "variant"]):
+    apart = _told_apart(ledger.to_dict("records"), records)
+    problems += apart.content
+    ledger["variant"] = [apart.names.get(str(run), "") for run in ledger.run]
+    for _, runs in ledger[ledger.state == "done"].groupby([*CONDITION, "variant"]):
         if len(runs) > 1:
             problems.append(f"the same condition was run more than once, the first is used: {', '.join(runs.run)}")
-    return ledger
+    problems += _other_cohorts(ledger, records)
+    return ledger, apart.settings
 
 
-def _other_overrides(overrides: object) -> str:
-    """The overrides that the columns of the condition do not show."""
-    words = overrides.split() if isinstance(overrides, str) else []
-    return " ".join(word for word in words if word.split("=")[0].lstrip("+~") not in CONDITION)
+def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """One line for each arm with runs of an older version, which recorded no content, from several prepared cohorts."""
+    lines = []
+    for _, runs in ledger[ledger.state == "done"].groupby(ARM, sort=False):
+        own = {str(run): records[str(run)] for run in runs.run}
+        found: dict[str, list[str]] = {}
+        for run, record in own.items():
+            found.setdefault(str(record.get("cohort", "")), []).append(run)
+        found.pop("", None)
+        if len(found) > 1 and not all("content" in record for record in own.values()):
+            told = "; ".join(f"{digest} ({_some(names)})" for digest, names in found.items())
+            lines.append(f"runs of different prepared training cases, counted all the same: {told}")
+    return lines
+
+
+def _told_apart(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, Mapping[str, Any]]) -> Variants:
+    """What tells the done runs apart; the others may yet change."""
+    done = [row for row in rows if row["state"] == "done"]
+    return tell_apart([describe(str(r["run"]), r, records.get(str(r["run"]), {}), r.get("overrides")) for r in done])
 
 
 def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:

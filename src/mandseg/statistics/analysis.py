@@ -1,8 +1,7 @@
 """Cases of one arm -> means, paired differences from the baseline, verdicts, tolerated ratio, checks: the story.
 
-An arm is all that was run alike but for the compared column (by default the noise ratio) and the seed. The unit of
-analysis is the case, paired across levels; seeds are a second, crossed level. No torch, no hydra. What each number is
-stands in docs/statistics.md.
+The unit of analysis is the case, paired across levels; seeds are a second, crossed level. docs/statistics.md defines
+every number.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
 from mandseg.statistics.dose_response import margin_crossing
 from mandseg.statistics.mixed_model import mixed_check
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
-from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs
+from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs, unpaired_seeds
 from mandseg.statistics.power import detectable_difference
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
 from mandseg.statistics.score_table import Cube, Scores, build_cubes
@@ -42,6 +41,8 @@ class Analysis:
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
             :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
+        unlearned: Data set to what shows that the networks at its baseline have not learned.
+        unpaired: Level to the seeds of it and of the baseline, in words, where no seed was run at both.
         without_missed: The same with missed and spurious predictions left out; None where there are none.
     """
 
@@ -53,6 +54,8 @@ class Analysis:
     gaps: tuple[Contrast, ...] = ()
     interactions: tuple[Contrast, ...] = ()
     notes: tuple[str, ...] = ()
+    unlearned: dict[str, str] = field(default_factory=dict)
+    unpaired: dict[Level, str] = field(default_factory=dict)
     comparison: Comparison = RATIO
     primary: str = "dice"
     margins: Margins = MARGINS
@@ -130,6 +133,7 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
             means += [_mean(cube, metric, level, scores, settings) for level, scores in by_level.items()]
             found.append(_compare(cube, metric, by_level, settings))
     gaps, interactions = _contrasts(cubes, found, settings.resampling)
+    primary = [p for p in found if p.pairs and p.metric.column == settings.primary and not p.cube.group]
     return Analysis(
         means=tuple(means),
         differences=tuple(row for part in found for row in part.differences),
@@ -139,6 +143,8 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
         gaps=gaps,
         interactions=interactions,
         notes=tuple(_notes(cubes, [row.level for row in means], settings.comparison)),
+        unlearned={part.cube.dataset: part.unlearned for part in found if part.unlearned and not part.cube.group},
+        unpaired=dict(item for part in primary for item in unpaired_seeds(part.by_level, settings.comparison).items()),
         comparison=settings.comparison,
         primary=settings.primary,
         margins=settings.margins,
@@ -179,6 +185,7 @@ class _Found:
     pairs: tuple[Pairs, ...] = ()
     differences: tuple[Difference, ...] = ()
     mixed: tuple[MixedCheck, ...] = ()
+    unlearned: str = ""
     tolerance: Tolerance | None = None
     crossing: Crossing | None = None
 
@@ -203,6 +210,10 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
         differences=tuple(rows),
         mixed=tuple(mixed_check(row, one, metric, tail) for row, one in zip(rows, pairs, strict=True)),
     )
+    if why := cube.unlearned(comparison.baseline):
+        note = f"at {comparison.name(comparison.baseline)} the network has not learned ({why})"
+        kept = tuple(row.without_verdict(note) for row in found.differences)
+        return replace(found, differences=kept, mixed=(), unlearned=why)
     if margin is None or not comparison.is_dose:
         return found
     return replace(

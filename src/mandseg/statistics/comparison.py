@@ -1,6 +1,6 @@
 """What is compared with what: a column of the cases, its baseline level, and the arms in which all else is equal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -101,14 +101,36 @@ def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO) -> list[Arm]
 def check_groups(cases: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
     """The grouping columns asked for, as their names in ``cases``; "dataset" is always one and is dropped.
 
+    Args:
+        cases: The pooled cases of a study.
+        by: Names of columns; one with commas in it may come in its pieces, as a command line splits it.
+
     Raises:
         UserError: The cases have no such column.
     """
     there = [column.removeprefix("group_") for column in cases.columns if column.startswith("group_")]
-    names = [name.removeprefix("group_") for name in by if name != "dataset"]
-    if absent := [name for name in names if name not in there]:
-        raise UserError(f"by={absent[0]}: the cases have no such column; there are {', '.join(['dataset', *there])}")
-    return tuple(dict.fromkeys(names))
+    known = {_plain(spelled): name for name in ["dataset", *there] for spelled in (f"group_{name}", name)}
+    names = _columns_in([_plain(word) for word in by], known)
+    if names is None:
+        absent = next((word for word in by if _plain(word) not in known), ", ".join(by))
+        raise UserError(f"by={absent}: the cases have no such column; there are {', '.join(['dataset', *there])}")
+    return tuple(dict.fromkeys(name for name in names if name != "dataset"))
+
+
+def _columns_in(words: Sequence[str], known: Mapping[str, str]) -> list[str] | None:
+    """The columns that words name, some of them several words joined by commas; None if a word is left over."""
+    if not words:
+        return []
+    for end in range(1, len(words) + 1):
+        name = known.get(",".join(words[:end]))
+        if name is not None and (rest := _columns_in(words[end:], known)) is not None:
+            return [name, *rest]
+    return None
+
+
+def _plain(name: str) -> str:
+    """A column's name without the blanks round its commas."""
+    return ",".join(part.strip() for part in name.split(","))
 
 
 def _parsed(comparison: Comparison, baseline: Level) -> Level:

@@ -1,6 +1,6 @@
 """The same cases and seeds at two levels: paired differences, their signed-rank test, and Holm's adjustment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,17 @@ def pair(
     absent = len(other.cases) - len(scores.cases)
     unscored = (f"left out, not scored at {both}: {absent} of {len(other.cases)} cases",) if absent else ()
     return Pairs(level, scores, scores.distribution(resampling, stream), unpaired + unscored + scores.notes())
+
+
+def unpaired_seeds(by_level: Mapping[Level, Scores], comparison: Comparison) -> dict[Level, str]:
+    """The levels that share no seed with the baseline, and the baseline, each with its seeds in words."""
+    own = by_level[comparison.baseline].seeds
+    alone = {level: scores.seeds for level, scores in by_level.items() if not set(scores.seeds) & set(own)}
+    told = {comparison.baseline: own, **alone} if alone else {}
+    return {
+        level: f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))} at {comparison.name(level)}"
+        for level, seeds in told.items()
+    }
 
 
 def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:

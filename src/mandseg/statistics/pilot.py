@@ -85,6 +85,9 @@ def _pilots(cases: pd.DataFrame, metric: Metric) -> Iterator[Pilot | str]:
             if baseline is None or not by_level:
                 yield f"data set {cube.dataset} ({arm.title}): needs noise ratio 0 and another one"
                 continue
+            if why := cube.unlearned(RATIO.baseline):
+                yield f"data set {cube.dataset} ({arm.title}): at noise ratio 0 the network has not learned ({why})"
+                continue
             for level, scores in by_level.items():
                 yield _pilot(arm.title, cube.dataset, level, scores, baseline)
 

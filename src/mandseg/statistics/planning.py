@@ -4,6 +4,7 @@ In: the variances of a pilot. Out: the power of every design, and the cases each
 file and a figure.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,17 @@ from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.pilot import Pilot
 from mandseg.statistics.power import POWER, power_of
 from mandseg.system.errors import UserError
+from mandseg.system.files import Kind
 
 SEEDS = (2, 3, 4, 5, 7, 10)
 CASES = (5, 7, 10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)
 FEWEST_CASES, MOST_CASES = 6, 20_000  # fewer lean on a normal distribution
+FOLDER = Kind(
+    "a plan",
+    "choose an empty folder with --out",
+    frozenset({"power.csv", "needed.csv", "power.svg", "power.png"}),
+    re.compile(r"(power|needed)\.csv|power\.(svg|png)"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The rows of an analysis: what is said about each data set, metric and level; an absent number is None, never NaN."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal
 
 import pandas as pd
@@ -73,6 +73,18 @@ class Difference(_AtLevel):
     detectable: float | None = None
     p_crossed: float | None = None
     group: str = ""
+
+    def without_verdict(self, note: str) -> "Difference":
+        """The same numbers, from which nothing is concluded, and why."""
+        notes = (*self.notes, note)
+        return replace(
+            self,
+            verdict="not comparable",
+            equivalence="not comparable",
+            p_non_inferior=None,
+            p_equivalent=None,
+            notes=notes,
+        )
 
 
 @dataclass(frozen=True)

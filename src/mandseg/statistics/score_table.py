@@ -16,6 +16,8 @@ from mandseg.statistics.variance import Floats
 from mandseg.system.errors import UserError
 
 NO_ROW = -1
+LEARNED_DICE = 0.5
+"""Below this mean Dice a network has not learned to find the mandible: noise cannot take much from it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +118,21 @@ class Cube:
         """Number of predictions at a level, all or with one outcome."""
         there = self.outcomes[self.levels.index(level)]
         return int((there != NO_ROW).sum() if outcome is None else (there == OUTCOMES.index(outcome)).sum())
+
+    def unlearned(self, level: Level) -> str:
+        """Why networks at a level are no measure for others: most of them found nothing, or their Dice is poor.
+
+        Returns:
+            One phrase; empty where they have learned, or where no Dice was measured.
+        """
+        n, missed = self.count(level), self.count(level, "missed")
+        dice = self.values["dice"][self.levels.index(level)] if "dice" in self.values else np.empty(0)
+        known = dice[np.isfinite(dice)]
+        if n and 2 * missed >= n:
+            return f"{missed} of {n} predictions are empty"
+        if len(known) and known.mean() < LEARNED_DICE:
+            return f"mean Dice is {known.mean():.3f}"
+        return ""
 
     @property
     def n_faults(self) -> int:

@@ -29,15 +29,36 @@ def user_error_behind(error: BaseException | None) -> UserError | None:
     return error
 
 
-EMPTY_WORDS = ("full_key", "object_type", "Config search", "provider=", "To append to your config")
-"""How lines of Hydra's messages begin that repeat the config's path, or advise to add a setting that nothing reads."""
+EMPTY_WORDS = (
+    *("full_key", "object_type", "Config search", "provider=", "To append to your config"),
+    *("frame #", "Exception raised from", "CUDA kernel errors might", "For debugging consider", "Compile with `TORCH"),
+)
+"""How lines of messages begin that do not say what is wrong: Hydra's on the config's path and on settings that nothing
+would read, torch's on where in its own code it stopped and on how to look for it."""
+TRACEBACK = "Traceback (most recent call last):"
+LONGEST_REASON = 300  # letters
 
 
 def one_line(error: BaseException) -> str:
-    """Put an error of a library and what caused it on one line, without the lines that say nothing."""
+    """Put an error of a library and what caused it on one line, without the lines that say nothing.
+
+    Of a text that holds a traceback, as that of a loader's process, it is what stands behind the last one.
+    """
     texts = [str(error).strip() or type(error).__name__]
     if error.__cause__ is not None:
         texts.append(str(error.__cause__).strip())
-    lines = [line.strip().rstrip(".:") for text in texts for line in text.splitlines()]
+    lines = [line.strip().rstrip(".:") for text in texts for line in _without_traceback(text)]
     lines = [line for line in lines if line and not line.startswith(EMPTY_WORDS)]
-    return "; ".join(dict.fromkeys(lines))
+    return "; ".join(dict.fromkeys(lines)) or type(error).__name__
+
+
+def reason(error: BaseException) -> str:
+    """Why a run failed, in a line that a table can hold: :func:`one_line`, cut where it is long."""
+    line = one_line(error)
+    return line if len(line) <= LONGEST_REASON else f"{line[:LONGEST_REASON].rpartition(' ')[0]} ..."
+
+
+def _without_traceback(text: str) -> list[str]:
+    _, traceback, behind = text.rpartition(TRACEBACK)
+    lines = behind.splitlines()
+    return [line for line in lines if not line.startswith((" ", "\t"))] if traceback else lines

@@ -1,66 +1,181 @@
-"""Files and folders that appear whole or not at all: written under a temporary name, flushed to disk, renamed."""
+"""Files and folders that appear whole or not at all, and that replace nothing but what the same command wrote.
 
+What is written has a temporary name, is flushed to disk and then renamed. A folder that a command may replace later
+(a report, an audit, a cohort) holds a list of the files that were written into it. Only a folder whose files are all
+on that list, and unchanged, is replaced.
+"""
+
+import errno
+import hashlib
+import json
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Collection, Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import IO
 
 from mandseg.system.errors import UserError
 
+LIST = ".mandseg.json"
+"""In a folder that a command may replace: who wrote it, and size and digest of each file."""
+OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+"""Files that file browsers leave in every folder they show."""
+LEFTOVER = re.compile(r"[0-9a-f]{12}|[0-9a-f]{20}(?:\.old)?")  # 12 digits: as earlier versions named them
+STALE_S = 86_400.0  # a leftover of another machine that nobody touched for a day has no living writer
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of folder that a command writes and may replace.
+
+    Args:
+        noun: What the folder is, e.g. ``an audit``.
+        advice: How to write elsewhere, e.g. ``choose an empty folder with --out``.
+        always: Files that each earlier version wrote. Without them a folder without a list is somebody else's.
+        names: The relative paths that earlier versions wrote, which left no list.
+    """
+
+    noun: str
+    advice: str
+    always: frozenset[str]
+    names: re.Pattern[str]
+
 
 @contextmanager
 def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a binary file beside ``path`` that takes its name only when the block ends without an error."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Open a binary file beside ``path`` that takes its name only when the block ends without an error.
+
+    Raises:
+        UserError: The place cannot be written.
+    """
     part = _part_of(path)
-    try:
-        with part.open("xb") as file:  # open, not mkstemp: the user's umask decides who may read patient data
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with _refusing_unwritable(path, part):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with part.open("xb") as file:  # open, not mkstemp: the user's umask decides who may read patient data
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 @contextmanager
-def folder_appearing_whole(dest: Path) -> Iterator[Path]:
-    """Make a folder beside ``dest`` that takes its name, replacing what is there, only if the block ends well."""
-    dest.parent.mkdir(parents=True, exist_ok=True)
+def folder_appearing_whole(dest: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """Make a folder beside ``dest`` that takes its name, replacing what is there, only if the block ends well.
+
+    Args:
+        dest: The folder.
+        check: Called just before the replacement; an error that it raises prevents it.
+
+    Raises:
+        UserError: The place cannot be written.
+    """
     part = _part_of(dest)
-    old = _part_of(dest)
-    part.mkdir()
-    try:
+    old = part.with_name(f"{part.name}.old")
+    with _refusing_unwritable(dest, part):
+        dest.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(dest)
+        part.mkdir()
+        try:
+            yield part
+            check()
+            if dest.exists():
+                dest.rename(old)
+            part.rename(dest)
+            shutil.rmtree(old, ignore_errors=True)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if old.exists() and not dest.exists():
+                old.rename(dest)
+
+
+@contextmanager
+def replaced_folder(dest: Path, kind: Kind) -> Iterator[Path]:
+    """:func:`folder_appearing_whole` for a folder that the same command may replace, and no other.
+
+    Raises:
+        UserError: As :func:`refuse_foreign_files`, also for a file that came while the block ran; the disk is full.
+    """
+    place = dest.resolve()  # of a link: what it points at is replaced, not the link
+    refuse_foreign_files(dest, kind)
+    check = partial(refuse_foreign_files, dest, kind)
+    with _elsewhere_advised(dest, kind.advice), folder_appearing_whole(place, check) as part:
         yield part
-        if dest.exists():
-            dest.rename(old)
-        part.rename(dest)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if old.exists() and not dest.exists():
-            old.rename(dest)
+        files = {name: _fingerprint(part / name) for name in _files(part)}
+        write_text(part / LIST, json.dumps({"by": kind.noun, "files": files}, indent=0) + "\n")
 
 
-def refuse_foreign_files(folder: Path, own: Collection[str], writer: str) -> None:
-    """Say no where replacing a folder would delete something else.
+def refuse_foreign_files(folder: Path, kind: Kind) -> None:
+    """Refuse a place for a folder where something of another origin would be lost, or that cannot be written.
+
+    Empty folders and what file browsers leave are nothing to lose.
 
     Args:
         folder: The folder to be replaced, which need not exist.
-        own: Names of the files that the writer makes there.
-        writer: Who that is, e.g. ``an audit``.
+        kind: What is to be written there.
 
     Raises:
-        UserError: It is a file, or holds a file of another name.
+        UserError: It is a file, holds a file that the same command did not write or that was changed since, or cannot
+            be written.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file, expected a folder for {writer}")
-    foreign = sorted({file.name for file in folder.iterdir()} - set(own)) if folder.is_dir() else []
-    if foreign:
-        raise UserError(f"{folder}: holds {foreign[0]}, which {writer} did not write; choose an empty folder")
+        raise UserError(f"{folder}: is a file, expected a folder for {kind.noun}; {kind.advice}")
+    _refuse_unwritable(folder, kind.advice)
+    writer, written = _listed(folder)
+    if writer and writer != kind.noun:
+        raise UserError(f"{folder}: is {writer}, not {kind.noun}; {kind.advice}")
+    is_earlier = not writer and all((folder / name).is_file() for name in kind.always)
+    for name in _files(folder):
+        if name not in written and not (is_earlier and kind.names.fullmatch(name)):
+            raise UserError(f"{folder}: holds {name}, which {kind.noun} did not write; move it away or {kind.advice}")
+        if name in written and written[name] != _fingerprint(folder / name):
+            raise UserError(f"{folder}: {name} was changed after it was written; move it away or {kind.advice}")
+
+
+def refuse_foreign_file(path: Path, first_line: str, noun: str, advice: str) -> None:
+    """Refuse to replace a text file that does not begin as the command's own file does.
+
+    Raises:
+        UserError: It is a folder or another file, or the place cannot be written.
+    """
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, expected a file for {noun}; {advice}")
+    _refuse_unwritable(path, advice)
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        start = file.read(len(first_line.encode()) + 1)
+    if start and start != f"{first_line}\n".encode():
+        raise UserError(f"{path}: is not {noun} that mandseg wrote; {advice}")
+
+
+def writable_folder(path: Path, setting: str) -> Path:
+    """Make a folder if it is missing.
+
+    Raises:
+        UserError: It cannot be made or written; the line names the setting.
+    """
+    if str(path).startswith("~"):
+        raise UserError(
+            f"{setting}={path}: write the folder in full or with ${{oc.env:HOME}}, a file's ~ is not expanded"
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{setting}={path}: cannot be written ({error.strerror})") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise UserError(f"{setting}={path}: cannot be written (read-only)")
+    return path
 
 
 def write_text(path: Path, text: str) -> None:
@@ -69,6 +184,112 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def _files(folder: Path) -> Iterator[str]:
+    """Relative paths of all files below a folder, and of links, which are not followed; sorted in each folder."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        for name in sorted(files + links):
+            if name not in OF_THE_SYSTEM and (name != LIST or Path(place) != folder):
+                yield (Path(place) / name).relative_to(folder).as_posix()
+
+
+def _listed(folder: Path) -> tuple[str, dict[str, list[object]]]:
+    """Who wrote a folder, and its files; nobody and nothing where there is no list that can be read."""
+    try:
+        listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return "", {}
+    whole = isinstance(listed, dict) and isinstance(listed.get("files"), dict) and isinstance(listed.get("by"), str)
+    return (listed["by"], listed["files"]) if whole else ("", {})
+
+
+def _fingerprint(file: Path) -> list[object]:
+    """Size and digest of a file's content; of a link: where it points."""
+    if file.is_symlink():
+        return [-1, str(file.readlink())]
+    with file.open("rb") as content:
+        return [file.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest()[:32]]
+
+
+@cache
+def _machine() -> str:
+    """Six digits for this host since it was started, and for this container: where a process id means one process."""
+    marks = [socket.gethostname()]
+    for file, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
+        if Path(file).exists():
+            marks.append(str(read(Path(file))))
+    return hashlib.sha256("|".join(marks).encode()).hexdigest()[:6]
+
+
 def _part_of(path: Path) -> Path:
-    """Name a hidden sibling that no other process uses."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(6)}")
+    """Name a hidden sibling that no other process uses, after machine and process."""
+    return path.with_name(f".{path.name}.{_machine()}{os.getpid():06x}{secrets.token_hex(4)}")
+
+
+def _remove_leftovers(dest: Path) -> None:
+    """Remove what killed writers of a folder left beside it; put back what one of them had just moved away."""
+    start = f".{dest.name}."
+    found = [path for path in dest.parent.iterdir() if path.name.startswith(start)]
+    stale = [path for path in found if LEFTOVER.fullmatch(path.name[len(start) :]) and _is_stale(path, len(start))]
+    for path in sorted(stale, key=lambda path: path.suffix != ".old"):
+        if path.suffix == ".old" and not dest.exists():
+            path.rename(dest)
+        elif path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _is_stale(path: Path, start: int) -> bool:
+    """Whether the process that a leftover is named after has died here, or nobody has touched it for a day."""
+    mark = path.name[start:].removesuffix(".old")
+    if len(mark) == 20 and mark[:6] == _machine():
+        try:
+            os.kill(int(mark[6:12], 16), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # it lives, and is another user's
+            return False
+        return False
+    try:
+        touched = [path.lstat().st_mtime, *((path / name).lstat().st_mtime for name in _files(path))]
+    except FileNotFoundError:  # its writer lives: something just took its name
+        return False
+    return time.time() - max(touched) > STALE_S
+
+
+def _refuse_unwritable(path: Path, advice: str) -> None:
+    """Refuse a place that cannot be written before anything is computed for it."""
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise UserError(f"{path}: cannot be written ({parent} is a file); {advice}")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"{path}: cannot be written ({parent} is read-only); {advice}")
+
+
+@contextmanager
+def _refusing_unwritable(path: Path, part: Path) -> Iterator[None]:
+    """Turn an error about the place that is written into a UserError; errors about other files stay what they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL or not _is_about(error, part):
+            raise
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def _is_about(error: OSError, part: Path) -> bool:
+    if not isinstance(error.filename, str | os.PathLike):
+        return False
+    file, part = Path(error.filename).absolute(), part.absolute()
+    return file.is_relative_to(part) or part.is_relative_to(file)
+
+
+@contextmanager
+def _elsewhere_advised(dest: Path, advice: str) -> Iterator[None]:
+    """Say how to write elsewhere where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise UserError(f"{dest}: cannot be written ({error.strerror}); {advice}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+from mandseg.system.config_paths import home_folder
 from mandseg.system.errors import UserError
 
 PATIENCE_S = 10  # seconds
@@ -34,7 +35,7 @@ def key_is_configured() -> bool:
     url = os.environ.get("WANDB_BASE_URL") or known.base_url
     hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
     given = os.environ.get("NETRC")
-    paths = [Path(given)] if given else [Path("~/.netrc").expanduser(), Path("~/_netrc").expanduser()]
+    paths = [Path(given)] if given else [home_folder() / ".netrc", home_folder() / "_netrc"]
     return bool(known.api_key) or any(_netrc_holds_a_key(path, host) for path in paths for host in hosts)
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
+from mandseg.system.config_paths import home_folder
 from mandseg.tracking.recordings import recordings, waiting
 from mandseg.tracking.settings import TrackingSettings, resolve_mode
 from mandseg.tracking.wandb_run import Mirror, open_mirror
@@ -136,7 +137,7 @@ def _without_folders(text: str) -> str:
 
 def _below_home(path: PurePath) -> tuple[str, ...]:
     """The parts of a path below its root, or below the home folder that it is in: that holds a user's name."""
-    home = Path.home()
+    home = home_folder()
     if len(home.parts) > 1 and path.parts[: len(home.parts)] == home.parts:
         return path.parts[len(home.parts) :]
     below = path.parts[1:]

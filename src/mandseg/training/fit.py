@@ -1,21 +1,25 @@
 """The training of one stage: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
+import inspect
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import StrategyRegistry
 
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
+from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
+from mandseg.training.finite_loss import refuse_broken_weights
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind
@@ -57,7 +61,7 @@ def fit(
     Args:
         segmenter: The module; it knows the stage's number of steps, and which of the run's steps is its first.
         data: Patches and validation volumes.
-        trainer_settings: What conf/trainer says.
+        trainer_settings: What conf/trainer says, and which packages are trusted.
         precision: Lightning's name of the arithmetic.
         size: Number of processes of the run.
         checkpoints: How checkpoints are written and read.
@@ -71,19 +75,20 @@ def fit(
     """
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
-    plugins = settings.pop("plugins")
+    plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
     of_stage = [StageLogger(logger, segmenter.first_step) for logger in loggers]
-    trainer: L.Trainer = instantiate({**settings, "precision": precision, "_partial_": True})(
-        max_epochs=segmenter.steps // data.steps_per_epoch,
-        num_sanity_val_steps=0,
-        log_every_n_steps=min(10, segmenter.steps),
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        logger=of_stage if segmenter.first_step else list(loggers),
-        callbacks=[best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
-        plugins=[checkpoints, *plugins],
-        default_root_dir=folder.parent,
-    )
+    arguments: dict[str, Any] = {
+        "max_epochs": segmenter.steps // data.steps_per_epoch,
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": min(10, segmenter.steps),
+        "use_distributed_sampler": False,
+        "enable_model_summary": False,
+        "logger": of_stage if segmenter.first_step else list(loggers),
+        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        "plugins": [checkpoints, *plugins],
+        "default_root_dir": folder.parent,
+    }
+    trainer = _make_trainer({**settings, "precision": precision}, trusted, arguments)
     with last.interruption.waits():
         trainer.fit(segmenter, data, ckpt_path=last.file if last.file.exists() else None, weights_only=True)
     if trainer.global_step < segmenter.steps:
@@ -91,11 +96,37 @@ def fit(
     return trainer
 
 
+def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments: Mapping[str, Any]) -> L.Trainer:
+    """Lightning's trainer; what it refuses is wrong input."""
+    make_trainer = make({**settings, "_partial_": True}, "trainer", trusted)
+    try:
+        trainer: L.Trainer = make_trainer(**arguments)
+    except (TypeError, ValueError, MisconfigurationException) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
+    return trainer
+
+
+def refuse_unknown(trainer: Mapping[str, Any]) -> None:
+    """Refuse settings and strategies of conf/trainer that Lightning does not know.
+
+    Raises:
+        UserError: The first of them.
+    """
+    known, strategy = inspect.signature(L.Trainer.__init__).parameters, trainer["strategy"]
+    strategies = ("auto", *StrategyRegistry.available_strategies())
+    if isinstance(strategy, str) and strategy not in strategies:
+        raise UserError(f"trainer.strategy={strategy}: expected one of {', '.join(strategies)}")
+    for name, value in trainer.items():
+        if name not in (*known, "_target_", "_convert_"):
+            raise UserError(f"trainer.{name}={value}: Lightning's Trainer has no such argument")
+
+
 def load_weights(method: Method, file: Path) -> None:
     """Put a checkpoint's weights into a method; tensors only, no code is run.
 
     Raises:
         UserError: The checkpoint cannot be read, or is another network's.
+        DivergedError: A weight is not finite.
     """
     states = read_checkpoint(file)["state_dict"]
     prefix = "method."
@@ -103,3 +134,4 @@ def load_weights(method: Method, file: Path) -> None:
         method.load_state_dict({key.removeprefix(prefix): state for key, state in states.items()})
     except RuntimeError as error:
         raise UserError(f"{file}: a checkpoint of another network ({str(error).splitlines()[0]})") from error
+    refuse_broken_weights(method.state_dict(), f"checkpoint {file.name}")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -22,10 +23,16 @@ from mandseg.noise.preset import load_preset
 from mandseg.report.figures import drawing_style, save
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole, write_text
+from mandseg.system.files import Kind, replaced_folder, write_text
 from mandseg.system.progress import default_workers, for_each
 
 DECIMALS = 4
+FOLDER = Kind(
+    "an assessment of fidelity",
+    "choose an empty folder with --out",
+    frozenset({"comparison.csv", "quantiles.csv", "halves.csv"}),
+    re.compile(r"(comparison|quantiles|halves)\.csv|fitted\.yaml|quantiles-\w+\.(svg|pdf|png)"),
+)
 NOT_PANELS = ("panel", "recorded")
 
 
@@ -129,8 +136,12 @@ def known_panel(name: str) -> Panel:
 
 
 def write_assessment(out: Path, assessment: Assessment) -> None:
-    """Write tables, figures and, after a fit, the fitted sizes; the folder appears whole or not at all."""
-    with folder_appearing_whole(out) as part:
+    """Write tables, figures and, after a fit, the fitted sizes; the folder appears whole or not at all.
+
+    Raises:
+        UserError: The folder holds files that no assessment wrote, or cannot be written.
+    """
+    with replaced_folder(out, FOLDER) as part:
         write_text(part / "comparison.csv", _csv(_comparison_rows(assessment)))
         write_text(part / "quantiles.csv", _csv(_quantile_rows(assessment)))
         write_text(part / "halves.csv", _csv(_half_rows(assessment.halves)))

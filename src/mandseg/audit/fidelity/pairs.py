@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.case import Case, examine
+from mandseg.data.case import Case
 from mandseg.data.check import COPY_DICE
+from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import read_cohort
 from mandseg.data.volume import Volume, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation

@@ -1,5 +1,6 @@
 """One module a source: each turns what a provider hands out into a cohort folder with its manifest."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,14 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
+from mandseg.system.files import Kind, replaced_folder
+
+FOLDER = Kind(
+    "an import",
+    "choose another folder as DEST",
+    frozenset({MANIFEST, "import.txt"}),
+    re.compile(rf"{re.escape(MANIFEST)}|import\.txt|(images|labels|reference|noisy)/[^/]+\.nii\.gz"),
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +40,12 @@ def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Pat
         UserError: ``source`` is not there, ``dest`` is there and may not be replaced.
     """
     refuse_destination(source, dest, overwrite)
-    with folder_appearing_whole(dest.resolve()) as part:
+    with replaced_folder(dest, FOLDER) as part:
         yield part
 
 
 def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
-    """Refuse to write where something would be lost: only a cohort may be replaced, and never the source's home."""
+    """Refuse to write where something would be lost: only what an import wrote may be replaced, never the source."""
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if not dest.exists():

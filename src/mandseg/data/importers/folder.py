@@ -5,23 +5,23 @@ is not doubled. Only what has to change is written into the cohort folder as NIf
 several values.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from mandseg.data.case import Case, image_problems, odd_label_values
+from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder
 from mandseg.data.importers.columns import read_drafts
-from mandseg.data.importers.hounsfield import HU_IF_BELOW, from_stored, histogram, looks_like_hu, peaks_note
+from mandseg.data.importers.images import Image, convert_image, image_notes, majority_is_hu
+from mandseg.data.importers.labels import read_label, refuse_values_of_no_label
 from mandseg.data.importers.patterns import find_drafts
 from mandseg.data.manifest import SPLITS
 from mandseg.data.splits import FRACTIONS, split_by_subject
-from mandseg.data.volume import Volume, read_volume, write_volume
+from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
+from mandseg.system.names import name_problem
 from mandseg.system.progress import for_each
 
 TABLES = ("index.csv", "manifest.csv", "cases.csv")
@@ -44,6 +44,10 @@ class Conversion:
     label_values: tuple[int, ...] = ()
     """Merged into one binary mask, e.g. 21 and 22 for the two halves; none: the label must be binary already."""
 
+    def __post_init__(self) -> None:
+        if self.hu_offset is not None and not math.isfinite(self.hu_offset):
+            raise UserError(f"--hu-offset {self.hu_offset:g}: expected a finite number")
+
 
 @dataclass(frozen=True)
 class Splitting:
@@ -58,11 +62,13 @@ class Splitting:
 class Outcome:
     """What came of one case."""
 
+    draft: Case
     case: Case | None
     skipped: str = ""
     notes: tuple[str, ...] = ()
-    is_hu: bool = True
-    histogram: npt.NDArray[np.int64] | None = None  # of an image that was turned into HU
+    image: Image | None = None
+    label_values: tuple[frozenset[float], ...] = ()
+    """The values of each of its labels, other than 0."""
     problems: tuple[str, ...] = ()
 
 
@@ -89,12 +95,17 @@ def import_folder(
     """
     with new_cohort_folder(source, dest, overwrite) as part:
         drafts = _drafts(source, layout)
+        _refuse_names(drafts)
         skipped = [f"case {d.case_id} skipped: no label" for d in drafts if not (d.reference or d.noisy)]
         drafts = [draft for draft in drafts if draft.reference or draft.noisy]
         convert = partial(_convert, dest=part, conversion=conversion)
         outcomes = list(for_each(convert, drafts, "Reading"))
         if problems := [problem for outcome in outcomes for problem in outcome.problems]:
             raise UserError(problems)
+        refuse_values_of_no_label(
+            conversion.label_values, [values for outcome in outcomes for values in outcome.label_values]
+        )
+        outcomes = _as_the_others(outcomes, part, conversion)
         skipped += [outcome.skipped for outcome in outcomes if outcome.skipped]
         cases, split_note = _split([outcome.case for outcome in outcomes if outcome.case], splitting)
         notes = [note for outcome in outcomes for note in outcome.notes]
@@ -115,6 +126,14 @@ def _drafts(source: Path, layout: Layout) -> list[Case]:
     if patterns:
         return find_drafts(source, patterns)
     return read_drafts(_table(source, layout.table), layout.names)
+
+
+def _refuse_names(drafts: Sequence[Case]) -> None:
+    """Refuse cases whose names cannot be file names, before a file is written."""
+    problems = [f"case_id {problem}" for draft in drafts if (problem := name_problem(draft.case_id))]
+    problems += ["a case has no name" for draft in drafts if not draft.case_id][:1]
+    if problems:
+        raise UserError(problems)
 
 
 def _table(source: Path, said: Path | None) -> Path:
@@ -141,70 +160,63 @@ def _split(cases: list[Case], splitting: Splitting) -> tuple[list[Case], str]:
     return split_by_subject(cases, splitting.fractions, splitting.seed), note
 
 
-def _convert(draft: Case, dest: Path, conversion: Conversion) -> Outcome:
+def _convert(draft: Case, dest: Path, conversion: Conversion, is_hu: bool | None = None) -> Outcome:
     """Read one case's files, write those that have to change, and point the case at them."""
+    values = conversion.label_values
+    given = {"reference": draft.reference, "noisy": draft.noisy}
     try:
-        reference, reference_note = _label(draft, "reference", draft.reference, dest, conversion.label_values)
-        noisy, noisy_note = _label(draft, "noisy", draft.noisy, dest, conversion.label_values)
-        if reference is None and (draft.reference or noisy is None):
-            return Outcome(None, skipped=f"{reference_note or noisy_note}, case skipped")
-        labelled = replace(draft, reference=reference, noisy=noisy)
-        return replace(_image(labelled, dest, conversion.hu_offset), notes=(noisy_note,) if noisy_note else ())
+        labels = {name: read_label(draft, name, path, values) for name, path in given.items() if path is not None}
+        found = tuple(label.values for label in labels.values())
+        notes = tuple(note for label in labels.values() for note in label.notes)
+        masks = {name: label.mask for name, label in labels.items() if label.mask is not None}
+        if not masks or (draft.reference and "reference" not in masks):
+            lacking = next(label for name, label in labels.items() if name not in masks)
+            return Outcome(draft, None, skipped=f"{lacking.notes[0]}, case skipped", label_values=found)
+        paths = {name: _label_path(dest, draft, name, masks, bool(values)) for name in given}
+        case = replace(draft, reference=paths["reference"], noisy=paths["noisy"])
+        if draft.image is None:
+            return Outcome(draft, case, notes=notes, label_values=found)
+        first = next(iter(masks.values())).array != 0
+        place = dest / f"images/{draft.case_id}.nii.gz"
+        image = convert_image(draft, draft.image, first, place, conversion.hu_offset, is_hu)
+        return Outcome(draft, replace(case, image=image.path), notes=notes, image=image, label_values=found)
     except UserError as error:
-        return Outcome(None, problems=tuple(error.problems))
+        return Outcome(draft, None, problems=tuple(error.problems))
 
 
-def _label(draft: Case, name: str, path: Path | None, dest: Path, values: tuple[int, ...]) -> tuple[Path | None, str]:
-    """Give the path of a binary label, written if it had to be made; None and a note if no voxel is set."""
-    if path is None:
-        return None, ""
-    label = _read(draft, name, path)
-    if values:
-        label = Volume(np.isin(label.array, values), label.affine)
-    elif odd := odd_label_values(label):
-        text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
-        raise UserError(f"case {draft.case_id}: {name} has the values {text}")
-    if not label.array.any():
-        what = f"value {', '.join(map(str, values))}" if values else "voxel set"
-        return None, f"case {draft.case_id}: {name} has no {what}"
-    return (_written(dest / f"{name}/{draft.case_id}.nii.gz", label) if values else path), ""
-
-
-def _image(draft: Case, dest: Path, hu_offset: float | None) -> Outcome:
-    """Say where the image is, written in HU if an offset was said and is needed, and whether it looks like HU."""
-    if draft.image is None:
-        return Outcome(draft)
-    image = _read(draft, "image", draft.image)
-    if problems := image_problems(draft, image):
-        raise UserError(problems)
-    if looks_like_hu(image.array) or hu_offset is None:
-        return Outcome(draft, is_hu=looks_like_hu(image.array))
-    hu = from_stored(image.array, hu_offset)
-    path = _written(dest / f"images/{draft.case_id}.nii.gz", Volume(hu, image.affine))
-    return Outcome(replace(draft, image=path), histogram=histogram(hu))
-
-
-def _read(draft: Case, name: str, path: Path) -> Volume:
-    try:
-        return read_volume(path)
-    except UserError as error:
-        raise UserError([f"case {draft.case_id}: {name} {line}" for line in error.problems]) from error
-
-
-def _written(path: Path, volume: Volume) -> Path:
-    write_volume(path, volume)
+def _label_path(dest: Path, draft: Case, name: str, masks: Mapping[str, Volume], is_merged: bool) -> Path | None:
+    """Where a label lies: in its own file, or in the cohort if its values were merged."""
+    if name not in masks:
+        return None
+    if not is_merged:
+        return draft.reference if name == "reference" else draft.noisy
+    path = dest / f"{name}/{draft.case_id}.nii.gz"
+    write_volume(path, masks[name])
     return path
 
 
+def _as_the_others(outcomes: list[Outcome], dest: Path, conversion: Conversion) -> list[Outcome]:
+    """Treat the images that do not tell whether they are in HU as most of those that do."""
+    images = [outcome.image for outcome in outcomes if outcome.image]
+    is_hu = majority_is_hu(images)
+    if is_hu is None or conversion.hu_offset is None:
+        return outcomes
+    return [
+        _convert_again(outcome, dest, conversion, is_hu)
+        if outcome.image and not outcome.image.is_sure and outcome.image.is_hu is not is_hu
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def _convert_again(outcome: Outcome, dest: Path, conversion: Conversion, is_hu: bool) -> Outcome:
+    (dest / f"images/{outcome.draft.case_id}.nii.gz").unlink(missing_ok=True)
+    return _convert(outcome.draft, dest, conversion, is_hu)
+
+
 def _image_notes(outcomes: Sequence[Outcome], hu_offset: float | None) -> list[str]:
-    notes = []
-    counts = [outcome.histogram for outcome in outcomes if outcome.histogram is not None]
-    if counts and hu_offset is not None:
-        notes.append(f"{len(counts)} images: {peaks_note(np.sum(counts, axis=0), hu_offset)}")
-    kept = [(outcome.case, outcome) for outcome in outcomes if outcome.case]
-    if odd := [case.case_id for case, outcome in kept if not outcome.is_hu]:
-        text = f"(first: {odd[0]}): not HU? --hu-offset 1000 would turn stored values into HU"
-        notes.append(f"WARNING: {len(odd)} of {len(kept)} images have no value below {HU_IF_BELOW} {text}")
-    if without := [case.case_id for case, _ in kept if case.image is None]:
-        notes.append(f"WARNING: {len(without)} of {len(kept)} cases have no image (first: {without[0]})")
+    cases = [outcome.case for outcome in outcomes if outcome.case]
+    notes = image_notes({o.case.case_id: o.image for o in outcomes if o.case and o.image}, hu_offset)
+    if without := [case.case_id for case in cases if case.image is None]:
+        notes.append(f"WARNING: {len(without)} of {len(cases)} cases have no image (first: {without[0]})")
     return notes

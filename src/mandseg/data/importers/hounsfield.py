@@ -1,18 +1,31 @@
 """From stored values to Hounsfield units, and whether the result looks like a CT of a person."""
 
+import math
+from collections import Counter
+from itertools import product
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
+
+from mandseg.system.errors import UserError
 
 AIR_HU = -1000
 METAL_CAP_HU = 3071  # the top of a 12-bit CT: 4095 - 1024
 FAT_HU = (-115, -75)  # where the pooled fat peak of a correct import lies
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
 HU_IF_BELOW = -200  # an image with air in it goes below this; stored values with an offset do not
+LOWEST_CT_HU = -1024  # the bottom of a 12-bit CT; what lies lower was put there
+BRIGHT = 2000  # neither air nor skin: no corner of a scan is as bright
+SIGNED_TOP = 32768  # 16 bits: from here on an unsigned number is a negative one that was read wrongly
+FAT_SEEN = 0.05  # height of a peak of fat over that of soft tissue, from which on it is one
 
 Hu = npt.NDArray[np.int16]
+Array = npt.NDArray[Any]
+Mask = npt.NDArray[np.bool_]
 
 
-def from_stored(stored: npt.NDArray[np.generic], offset: float) -> Hu:
+def from_stored(stored: Array, offset: float) -> Hu:
     """Turn stored values into HU: stored = HU + offset, and 0 = nothing there.
 
     Args:
@@ -21,24 +34,86 @@ def from_stored(stored: npt.NDArray[np.generic], offset: float) -> Hu:
 
     Returns:
         HU from -1000 (also where nothing was stored) to 3071.
+
+    Raises:
+        UserError: The offset is not a finite number.
     """
+    if not math.isfinite(offset):
+        raise UserError(f"--hu-offset {offset:g}: expected a finite number")
     hu = np.where(stored == 0, AIR_HU, np.rint(stored.astype(np.float64) - offset))
     return np.clip(hu, AIR_HU, METAL_CAP_HU).astype(np.int16)
 
 
-def looks_like_hu(array: npt.NDArray[np.generic]) -> bool:
+def signed(array: Array) -> tuple[Array, bool]:
+    """Give negative numbers back that were read as unsigned ones of 16 bits, and whether there were any."""
+    top = float(np.max(array))
+    if not SIGNED_TOP <= top < 2 * SIGNED_TOP:
+        return array, False
+    wide: Array = array.astype(np.int32 if array.dtype.kind in "iu" else np.float64)
+    return np.where(wide >= SIGNED_TOP, wide - 2 * SIGNED_TOP, wide), True
+
+
+def padding(array: Array) -> tuple[float, Mask] | None:
+    """Find the value that fills what lies outside the field of view, and where.
+
+    It is the value of half the volume's corners or more, and cannot be that of air: lower than any CT number, or as
+    bright as bone. Metal inside the body that has the same value is no padding: it reaches no face of the volume.
+
+    Args:
+        array: (X, Y, Z), HU or stored values.
+
+    Returns:
+        The value and the voxels that are connected with a face of the volume; None where nothing is padded.
+    """
+    from scipy import ndimage
+
+    corners = Counter(float(array[corner]) for corner in product((0, -1), repeat=3))
+    values = [v for v, n in corners.items() if n >= 4 and not LOWEST_CT_HU <= v < BRIGHT]
+    if not values:
+        return None
+    pieces, _ = ndimage.label(array == values[0])
+    faces = [pieces[(slice(None),) * axis + (end,)] for axis in range(3) for end in (0, -1)]
+    outside = np.unique(np.concatenate([face.ravel() for face in faces]))
+    return values[0], np.isin(pieces, outside[outside != 0])
+
+
+def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | None:
+    """Median value round a label, in its box and a tenth more to each side, the label and the padding left out.
+
+    Round a mandible lie tongue, muscles and fat: about 40 HU.
+
+    Args:
+        array: (X, Y, Z), HU or stored values.
+        label: (X, Y, Z).
+        outside: (X, Y, Z), the padding.
+
+    Returns:
+        None where there is no such voxel.
+    """
+    if label.shape != array.shape:
+        return None
+    places = [np.flatnonzero(label.any(axis=tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    box = tuple(
+        slice(max(0, int(place[0]) - 2 - len(place) // 10), int(place[-1]) + 3 + len(place) // 10) for place in places
+    )
+    there = ~label[box] if outside is None else ~(label[box] | outside[box])
+    return float(np.median(array[box][there])) if there.any() else None
+
+
+def looks_like_hu(array: Array) -> bool:
     """Tell whether values go below -200, as HU do wherever there is air; stored values with an offset start at 0."""
     return float(np.min(array)) <= HU_IF_BELOW
 
 
-def histogram(hu: Hu) -> npt.NDArray[np.int64]:
-    """Count the voxels at each HU from -1000 to 3071."""
-    return np.bincount(hu.ravel().astype(np.int64) - AIR_HU, minlength=METAL_CAP_HU - AIR_HU + 1)
+def histogram(hu: Array) -> npt.NDArray[np.int64]:
+    """Count the voxels at each HU from -1000 to 3071; what lies beyond counts at the ends."""
+    whole = np.clip(np.rint(hu.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
+    return np.bincount(whole - AIR_HU, minlength=METAL_CAP_HU - AIR_HU + 1)
 
 
 def tissue_peaks(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
     """Find the peaks of fat and of soft tissue in a histogram, smoothed over 15 HU; in HU."""
-    smooth = np.convolve(counts, np.ones(15), mode="same")
+    smooth = _smooth(counts)
 
     def peak(low: int, high: int) -> int:
         return low + int(np.argmax(smooth[low - AIR_HU : high - AIR_HU]))
@@ -46,13 +121,39 @@ def tissue_peaks(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
     return peak(-180, -50), peak(-50, 150)
 
 
+def peaks_in_words(counts: npt.NDArray[np.int64]) -> str:
+    """Say where fat and soft tissue lie, or that there is no fat to be seen."""
+    fat, soft = tissue_peaks(counts)
+    return f"{f'fat at {fat} HU' if _has_fat(counts) else 'no fat to be seen'}, soft tissue at {soft} HU"
+
+
+def is_doubtful(counts: npt.NDArray[np.int64]) -> bool:
+    """Tell whether the peak of soft tissue, or that of fat where there is one, lies where it does in no correct CT."""
+    fat, soft = tissue_peaks(counts)
+    fat_is_right = not _has_fat(counts) or FAT_HU[0] <= fat <= FAT_HU[1]
+    return not (fat_is_right and SOFT_TISSUE_HU[0] <= soft <= SOFT_TISSUE_HU[1])
+
+
 def peaks_note(counts: npt.NDArray[np.int64], offset: float) -> str:
     """Say where fat and soft tissue lie under an offset, and whether that can be right."""
     fat, soft = tissue_peaks(counts)
-    note = f"HU = stored value - {offset:g}: the peak of fat lies at {fat} HU, that of soft tissue at {soft} HU"
-    if FAT_HU[0] <= fat <= FAT_HU[1] and SOFT_TISSUE_HU[0] <= soft <= SOFT_TISSUE_HU[1]:
-        return f"{note}, as they should"
+    where = f"the peak of fat lies at {fat} HU, that of soft tissue at {soft} HU"
+    if not _has_fat(counts):
+        where = f"the peak of soft tissue lies at {soft} HU, no fat is to be seen"
+    note = f"HU = stored value - {offset:g}: {where}"
+    if not is_doubtful(counts):
+        return f"{note}, as {'they' if _has_fat(counts) else 'it'} should"
     return (
         f"WARNING: {note}; expected {FAT_HU[0]} to {FAT_HU[1]} and {SOFT_TISSUE_HU[0]} to {SOFT_TISSUE_HU[1]}: "
         "is --hu-offset right?"
     )
+
+
+def _has_fat(counts: npt.NDArray[np.int64]) -> bool:
+    fat, soft = tissue_peaks(counts)
+    smooth = _smooth(counts)
+    return bool(smooth[fat - AIR_HU] > FAT_SEEN * smooth[soft - AIR_HU])
+
+
+def _smooth(counts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    return np.convolve(counts, np.ones(15), mode="same")

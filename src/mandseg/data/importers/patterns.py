@@ -1,17 +1,20 @@
 """File name patterns in, drafts of cases out: ``{case}/img.nrrd`` finds every case's image."""
 
 import os
+import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from mandseg.data.case import Case
 from mandseg.data.importers.columns import normal_split
+from mandseg.data.manifest import COLUMNS
 from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
 
 Found = dict[str, tuple[Path, dict[str, str]]]  # case -> its file and the other fields of the pattern
 
+MEANT = "{case}, {subject}, {split} and {annotator} fill it, any other name makes a group"
 FIELD = re.compile(r"\{(\w+)\}|(\*)")
 
 
@@ -31,10 +34,28 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
     Raises:
         UserError: A pattern without ``{case}``, one that finds nothing, two files for one case.
     """
+    patterns = {name: relative_pattern(source, pattern) for name, pattern in patterns.items()}
     files = _image_files(source)
     found = {name: match_files(source, files, pattern) for name, pattern in patterns.items()}
     cases = sorted({case for matches in found.values() for case in matches}, key=_natural)
     return [_draft(case, found) for case in cases]
+
+
+def relative_pattern(source: Path, pattern: str) -> str:
+    """Write a pattern as a path below the source: ``./{case}``, an absolute path, backslashes between folders.
+
+    Raises:
+        UserError: It leads out of the source.
+    """
+    below = posixpath.normpath(pattern.replace("\\", "/"))
+    if below.startswith("~/"):
+        below = Path(below).expanduser().as_posix()
+    homes = [home for home in (source.absolute(), source.resolve()) if Path(below).is_relative_to(home)]
+    if homes:
+        below = Path(below).relative_to(homes[0]).as_posix()
+    if below.startswith(("/", "../")):
+        raise UserError(f"pattern {pattern!r}: leads out of {source}; patterns are relative to it")
+    return below
 
 
 def match_files(source: Path, files: Iterable[str], pattern: str) -> Found:
@@ -76,6 +97,8 @@ def to_regex(pattern: str) -> str:
             parts.append("[^/]*")
         elif not name.isidentifier():
             raise UserError(f"pattern {pattern!r}: {{{name}}} is not a name")
+        elif name in set(COLUMNS) - {"split", "annotator"}:
+            raise UserError(f"pattern {pattern!r}: {{{name}}} is a column of the manifest itself; {MEANT}")
         else:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
             seen.add(name)

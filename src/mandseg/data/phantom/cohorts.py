@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from mandseg.data import volume
 from mandseg.data.case import Case
+from mandseg.data.importers.cohort_folder import FOLDER
 from mandseg.data.label_source import AnnotatorPanel
 from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
@@ -23,7 +24,7 @@ from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Po
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
 from mandseg.metrics import regions, signed_distance
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
+from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import held
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
@@ -68,7 +69,7 @@ def phantom_cohorts(
     sizes = dict(DEFAULT_SIZES if sizes is None else sizes)
     root = cache_dir / f"phantom-{_fingerprint(sizes, seed, panel)}"
     folders = {population.name: root / population.name for population in sizes}
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    writable_folder(cache_dir, "cache_dir")
     with held(cache_dir / f".{root.name}.lease"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
@@ -115,7 +116,7 @@ def write_phantom_cohort(
     drafts = _drafts(population, (n_train, n_val, n_test), seed, noise)
     if dest.exists():
         raise UserError(f"{dest}: exists already; remove it or choose another folder")
-    with folder_appearing_whole(dest) as root:
+    with replaced_folder(dest, FOLDER) as root:
         _draw_all(root, drafts, processes or os.cpu_count() or 1)
         write_cohort(root, [_case(root, draft) for draft in drafts])
     return read_cohort(dest)

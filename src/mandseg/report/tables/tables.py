@@ -1,6 +1,7 @@
 """An analysis -> the tables of its numbers, as they are read and as they are."""
 
 from collections.abc import Iterator, Sequence
+from itertools import count
 
 import pandas as pd
 
@@ -10,6 +11,8 @@ from mandseg.report.wording import ABSENT, number, p_value, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Contrast, Difference, Mean, MixedCheck, Tolerance, as_table
+
+LONGEST_NAME = 100  # bytes of a data set in a file's name
 
 LISTED = 60  # rows of a list of cases
 
@@ -118,6 +121,7 @@ def _ends(row: Tolerance) -> str:
 
 def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
     """Means with their intervals: a table per data set, a row per level (and group), a column per metric."""
+    names = _file_names(analysis.datasets)
     for dataset in analysis.datasets:
         of_set = [row for row in analysis.means if row.dataset == dataset]
         there = [metric for metric in METRICS if any(row.metric == metric.column for row in of_set)]
@@ -140,7 +144,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
                 ]
             )
         data = as_table(of_set, Mean, analysis.comparison.column)
-        yield Table(f"{prefix}means-{_file_name(dataset)}", dataset, columns, rows, data, _notes(of_set))
+        yield Table(f"{prefix}means-{names[dataset]}", dataset, columns, rows, data, _notes(of_set))
 
 
 def _mean(row: Mean | None, metric: Metric) -> Cell:
@@ -149,6 +153,7 @@ def _mean(row: Mean | None, metric: Metric) -> Cell:
 
 def difference_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
     """Differences from the baseline with every test: a table per data set."""
+    names = _file_names(analysis.datasets)
     mixed = {(row.dataset, row.metric, row.level, row.group): row for row in analysis.mixed}
     columns = [
         *(Column("Metric"), Column(level_column(analysis)), Column("Difference", "95 % interval")),
@@ -162,7 +167,7 @@ def difference_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
             continue
         rows = [_difference(row, mixed.get((row.dataset, row.metric, row.level, row.group))) for row in of_set]
         data = as_table(of_set, Difference, analysis.comparison.column)
-        yield Table(f"{prefix}differences-{_file_name(dataset)}", dataset, columns, rows, data, _notes(of_set))
+        yield Table(f"{prefix}differences-{names[dataset]}", dataset, columns, rows, data, _notes(of_set))
 
 
 def _difference(row: Difference, mixed: MixedCheck | None) -> list[Cell]:
@@ -340,5 +345,13 @@ def _notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | S
     ]
 
 
-def _file_name(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
+def _file_names(texts: Sequence[str]) -> dict[str, str]:
+    """A piece of a file's name for each text; texts that look alike then are numbered, also for letters of any case."""
+    names: dict[str, str] = {}
+    for text in texts:
+        plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
+        plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+        taken = {name.lower() for name in names.values()}
+        tries = (plain if number == 1 else f"{plain}-{number}" for number in count(1))
+        names[text] = next(name for name in tries if name.lower() not in taken)
+    return names

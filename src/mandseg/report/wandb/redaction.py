@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from mandseg.runs.study import Study
+from mandseg.system.config_paths import home_folder
+from mandseg.system.files import LIST
 from mandseg.tracking.tracker import without_folders
 
 TEXTS = frozenset({".html", ".csv", ".md", ".tex", ".svg", ".txt"})
@@ -38,6 +40,8 @@ def copy_report(report: Path, dest: Path, private: Mapping[str, str]) -> list[st
     left_out = []
     for file in sorted(path for path in report.rglob("*") if path.is_file()):
         name = file.relative_to(report)
+        if name.name == LIST:
+            continue
         (dest / name).parent.mkdir(parents=True, exist_ok=True)
         if _names_annotators(name) or (file.suffix == ".pdf" and name.parts[0] == "figures"):
             continue  # a figure's PDF shows what its SVG shows
@@ -56,8 +60,8 @@ def private_words(study: Study) -> dict[str, str]:
     errors = " ".join(str(record.get("error") or "") for record in study.records.values())
     folders = {*texts, *FOLDER.findall(errors), str(study.path.resolve())}
     words = {folder: without_folders(folder) for folder in folders if without_folders(folder) != folder}
-    if len(Path.home().parts) > 1:
-        words[str(Path.home())] = "~"
+    if len(home_folder().parts) > 1:
+        words[str(home_folder())] = "~"
     words |= {str(record["host"]): WITHHELD for record in study.records.values() if record.get("host")}
     words |= {html.escape(word): html.escape(instead) for word, instead in words.items()}
     return dict(sorted(words.items(), key=lambda pair: -len(pair[0])))

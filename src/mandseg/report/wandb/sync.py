@@ -18,6 +18,7 @@ from mandseg.report.wandb.upload import send, study_run, was_sent
 from mandseg.runs.folder import read_state
 from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
+from mandseg.system.files import writable_folder
 from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting
 
@@ -68,6 +69,7 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
         raise UserError("WANDB_MODE=disabled: nothing was sent")
     try:
         account = open_account()
+        writable_folder(path, "study")
         with FileLock(path / "sync.lock", timeout=0):
             rows = [*_send_recordings(study, patience_s), _send_study_run(study, account)]
     except Timeout:
@@ -76,6 +78,8 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
         print(f"mandseg: {error}; nothing was sent", file=sys.stderr)
         return 1
     _print(rows, study, console)
+    for line in study.problems:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return int(any(row.result == "failed" for row in rows))
 
 
@@ -190,7 +194,7 @@ def _without(left_out: Sequence[str]) -> str:
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
     """One line a run, but one for all that are there already or left out for the same reason."""
-    table = Table("run", "on W&B", "", title=f"Study {study.name}", title_justify="left")
+    table = Table("run", "on W&B", "", title=escape(f"Study {study.name}"), title_justify="left")
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:
         own = row.run if row.result in ("uploaded", "failed") else ""

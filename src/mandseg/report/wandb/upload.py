@@ -17,6 +17,7 @@ from mandseg.metrics.catalogue import SCORES
 from mandseg.report.wandb.redaction import copy_report, private_words
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
+from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.tracking.client import wandb_client
 from mandseg.tracking.settings import TrackingSettings
@@ -223,12 +224,19 @@ def _stated(config: Path) -> dict[str, Any] | None:
 
 
 def _state(study_folder: Path) -> dict[str, str]:
-    """The run's id, made once, and the digest of what was sent."""
-    try:
-        state = json.loads((study_folder / STATE).read_text(encoding="utf-8"))
-        return {"id": str(state["id"]), "sent": str(state.get("sent", ""))}
-    except (OSError, ValueError, KeyError, TypeError):
+    """The run's id, made once, and the digest of what was sent.
+
+    Raises:
+        UserError: The file is there and holds something else, which is not replaced.
+    """
+    file = study_folder / STATE
+    if not file.exists():
         return {"id": secrets.token_hex(8), "sent": ""}
+    try:
+        state = json.loads(file.read_text(encoding="utf-8"))
+        return {"id": str(state["id"]), "sent": str(state.get("sent", ""))}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: is not what mandseg sync wrote there; move it away") from error
 
 
 def _files(folder: Path | None) -> list[Path]:

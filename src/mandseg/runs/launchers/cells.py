@@ -2,23 +2,25 @@
 
 import copy
 import csv
+import itertools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.types import HydraContext
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.claim import read_record
 from mandseg.runs.condition import condition, evaluation_hash, name_of
+from mandseg.runs.folder import is_done
+from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
+from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
 
@@ -51,9 +53,35 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run is done, and tested on all that is asked for."""
-        record = read_record(self.folder)
-        return record.get("state") == "done" and record.get("evaluated") == evaluation_hash(self.cfg)
+        """Whether the run is done, tested on all that is asked for, and made from the images and labels of now."""
+        return not unfinished([self])
+
+
+def unfinished(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that are still to be run, in their order."""
+    done = [c for c in cells if is_done(c.folder, read_record(c.folder), evaluation_hash(c.cfg))]
+    settled = {c.folder for c in done} - set(changed(done))
+    return [cell for cell in cells if cell.folder not in settled]
+
+
+def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
+    """The run folders that say "done" and were made from other images or labels than there are now, with what differs.
+
+    Cells of one source share the reading of its files. Where these cannot be read here, it is said, and the result
+    stands.
+    """
+    found: dict[Path, list[str]] = {}
+    known: dict[str, Content | None] = {}
+    for cell in cells:
+        record = read_record(cell.folder)
+        if record.get("state") != "done" or "content" not in record:
+            continue
+        source = repr((cell.cfg.data, cell.cfg.eval, reads_noisy_labels(cell.cfg), cell.cfg.cache_dir))
+        if source not in known:
+            known[source] = content_or_none(cell.cfg)
+        if differing := changes(record["content"], known[source] or {}):
+            found[cell.folder] = differing
+    return found
 
 
 def study_folder(config: DictConfig) -> Path:
@@ -61,28 +89,43 @@ def study_folder(config: DictConfig) -> Path:
     return Path(str(config.output_dir)) / str(config.study)
 
 
-def expand(config: DictConfig) -> list[list[str]]:
-    """The overrides of each cell of a grid; none where another sweeper than Hydra's own decides as it goes."""
-    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return []
-    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
-    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
-    overrides = parser.parse_overrides(params + list(config.hydra.overrides.task))
-    return [cell for batch in BasicSweeper.split_arguments(overrides, None) for cell in batch]
+def expand(words: Sequence[str]) -> list[list[str]]:
+    """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
+
+    Args:
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. The last one of a key counts.
+    """
+    axes: dict[str, list[str]] = {}
+    for override in _parser().parse_overrides(list(words)):
+        key = override.get_key_element()
+        axes[key] = [f"{key}={value}" for value in _values(override)]
+    return [list(cell) for cell in itertools.product(*axes.values())]
+
+
+def _values(override: Override) -> list[str]:
+    """The values of an axis; one where it is none.
+
+    Raises:
+        UserError: The axis is no list of values.
+    """
+    if not override.is_sweep_override():
+        return [override.get_value_element_as_str()]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}: a grid needs a list of values; for a search give hydra/sweeper=optuna")
+    return list(override.sweep_string_iterator())
 
 
 def compose(config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:
-    """Compose each cell of a launch, as Hydra would, at a fifth of its time.
+    """Compose each cell of a launch, as Hydra would, at a tenth of its time (benchmarks/submission.py).
 
     Hydra reads every config file again for each cell. Here it does so once for each choice of files (``model=...``);
-    plain values (``seed=1``) are then set in a copy, with Hydra's own function.
+    plain values (``seed=1``) are then set in a copy.
 
     Args:
         config: The composed config of the launch.
         cells: The overrides of each cell.
     """
-    loader = GlobalHydra.instance().config_loader()
-    parser = OverridesParser.create(config_loader=loader)
+    loader, parser = GlobalHydra.instance().config_loader(), _parser()
     choices: dict[tuple[str, ...], DictConfig] = {}
     return [_compose(config, parser.parse_overrides(list(cell)), loader, choices) for cell in cells]
 
@@ -91,15 +134,29 @@ def _compose(
     config: DictConfig, overrides: Sequence[Override], loader: ConfigLoader, choices: dict[tuple[str, ...], DictConfig]
 ) -> Cell:
     groups = set(config.hydra.runtime.choices)
+    words = [str(o.input_line) for o in overrides]
     values = [o for o in overrides if _is_plain(o) and o.key_or_group not in groups]
     key = tuple(str(o.input_line) for o in overrides if o not in values)
     if key not in choices:
-        choices[key] = loader.load_sweep_config(config, list(key))
-        with open_dict(choices[key]):
-            del choices[key]["hydra"]  # half of the nodes to copy, and no part of a run
+        choices[key] = _without_hydra(loader.load_sweep_config(config, list(key)))
     cfg = copy.deepcopy(choices[key])
-    ConfigLoaderImpl._apply_overrides_to_config(values, cfg)
-    return cell_of(cfg, [str(o.input_line) for o in overrides])
+    try:
+        for value in values:
+            OmegaConf.update(cfg, value.key_or_group, value.value(), merge=True)
+    except OmegaConfBaseException:  # Hydra says better what is wrong with it
+        cfg = _without_hydra(loader.load_sweep_config(config, words))
+    return cell_of(cfg, words)
+
+
+def _without_hydra(cfg: DictConfig) -> DictConfig:
+    """Half of the nodes to copy, and no part of a run."""
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def _parser() -> OverridesParser:
+    return OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
 
 
 def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
@@ -115,17 +172,6 @@ def _is_plain(override: Override) -> bool:
     """Whether it sets one value that a config file names: ``seed=1``, not ``+a=1``, ``~a``, ``a={b: 1}``."""
     changes = override.is_add() or override.is_force_add() or override.is_delete()
     return not (changes or override.package or "/" in override.key_or_group or isinstance(override.value(), dict))
-
-
-def cells_of(context: HydraContext, config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:
-    """The cells of a launcher's call: those that the launch has composed before, else composed now."""
-    known = {
-        cell.overrides: cell for callback in context.callbacks.callbacks for cell in getattr(callback, "cells", [])
-    }
-    wanted = [tuple(cell) for cell in cells]
-    if all(cell in known for cell in wanted):
-        return [known[cell] for cell in wanted]
-    return compose(config, cells)
 
 
 def command(config: DictConfig, cell: Cell) -> list[str]:

@@ -1,44 +1,48 @@
-"""Hydra callback round a launch: the grid is checked and listed before its first job, and told how it ended."""
+"""A launch: the grid is checked and listed before its first job (Hydra's sweeper asks), and told how it ended."""
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.grid_file import add_to_grid, grid_row
-from mandseg.runs.launchers.cells import Cell, cell_of, compose, expand, study_folder
+from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
+from mandseg.runs.replaced import changed_line
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
 
 
 class Launch(Callback):
-    """Before: expand the grid, refuse what is wrong with any cell, list it. After: the table and the exit code."""
+    """Before: list what is to run, refuse what is wrong with it. After: the table of the study and the exit code.
+
+    Attributes:
+        cells: The runs of this launch; none where a search decides as it goes.
+    """
 
     def __init__(self) -> None:
         self.cells: list[Cell] = []
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """List a single run as a grid of one."""
-        self._start(lambda: [cell_of(config, config.hydra.overrides.task)])
-
-    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """List every cell of the grid."""
-        self._start(lambda: compose(config, expand(config)))
-        if self.cells:
-            config.hydra.sweeper._target_ = "hydra_plugins.mandseg_launchers.CheckedGrid"
+        with wrong_input_ends():
+            self.cells = [cell_of(config, config.hydra.overrides.task)]
+            list_cells(self.cells)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        """List a run that another sweeper than Hydra's own came upon."""
+        """List a run that another sweeper than CheckedGrid came upon."""
         if not self.cells:
-            cell = cell_of(config, config.hydra.overrides.task)
-            add_to_grid(cell.study, [grid_row(cell)])
+            # with hydra.job.chdir the job's folder is the current one already
+            with wrong_input_ends(), contextlib.chdir(config.hydra.runtime.cwd):
+                list_cells([cell_of(config, config.hydra.overrides.task)])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
-        if is_detached(config):
+        if is_detached(config) or sys.exc_info()[1] is not None:  # Hydra 1.4 calls it then, too
             return
         from mandseg.runs.status import status
         from mandseg.tracking.tracker import sync_hint
@@ -51,16 +55,52 @@ class Launch(Callback):
         if code := exit_code(self.cells) if self.cells else max(codes):
             sys.exit(code)
 
-    def _start(self, compose_cells: Callable[[], list[Cell]]) -> None:
-        try:
-            self.cells = compose_cells()
-            rows = [(cell.study, grid_row(cell)) for cell in self.cells]
-            for study in dict.fromkeys(study for study, _ in rows):
-                add_to_grid(study, [row for of, row in rows if of == study])
-        except (UserError, HydraException, OmegaConfBaseException) as error:
-            # Hydra turns an exception of a callback into a warning and goes on; only an exit ends the launch.
-            print_problems(user_error_behind(error) or UserError(one_line(error)))
-            sys.exit(2)
+
+@contextlib.contextmanager
+def wrong_input_ends() -> Iterator[None]:
+    """End the launch with a line and exit code 2: Hydra turns an exception of a callback into a warning and goes on."""
+    try:
+        yield
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        sys.exit(2)
+
+
+def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> list[Cell]:
+    """Compose and check every cell of a grid, list them, and tell the launch's callback which they are.
+
+    Args:
+        config: The composed config of the launch.
+        context: What Hydra knows of the launch.
+        words: The overrides of the launch, axes among them.
+
+    Raises:
+        UserError: Something is wrong with one of the cells; nothing was written.
+    """
+    cells = compose(config, expand(words))
+    list_cells(cells)
+    for callback in context.callbacks.callbacks:
+        if isinstance(callback, Launch):
+            callback.cells = cells
+    return cells
+
+
+def list_cells(cells: Sequence[Cell]) -> None:
+    """Add cells to the grid.csv of their studies; a done run whose images or labels changed since is refused."""
+    refuse_changed(cells)
+    for study in dict.fromkeys(cell.study for cell in cells):
+        add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
+
+
+def refuse_changed(cells: Sequence[Cell]) -> None:
+    """Refuse a launch that contains done runs whose images or labels changed since, unless it makes them anew.
+
+    Raises:
+        UserError: A line for each such run.
+    """
+    found = changed([cell for cell in cells if not cell.cfg.rerun])
+    if found:
+        raise UserError([changed_line(folder.name, differing) for folder, differing in found.items()])
 
 
 def is_detached(config: DictConfig) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, validation_dice
+from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
 from mandseg.system.errors import UserError
 
 CONSOLE = "console.log"
@@ -43,7 +43,7 @@ def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -
     Raises:
         UserError: A cell wants more GPUs than there are.
     """
-    todo = [cell for cell in cells if not cell.is_finished]
+    todo = unfinished(cells)
     gpus = visible_gpus() if any(cell.cfg.trainer.accelerator != "cpu" for cell in todo) else []
     shares = share_out(max((devices_of(c, gpus) for c in todo), default=1), gpus, settings)
     print(f"{len(todo)} runs, {len(shares)} at a time; {len(cells) - len(todo)} are done already", flush=True)

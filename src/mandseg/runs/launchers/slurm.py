@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, validation_dice
+from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
 from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
@@ -69,7 +69,8 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
     needed = [resources(cell.cfg.trainer, settings) for cell in cells]
     refuse_without_slurm()
     queued = {study / run: job for study in {cell.study for cell in cells} for run, job in queued_runs(study).items()}
-    todo = [(c, r) for c, r in zip(cells, needed, strict=True) if not c.is_finished and c.folder not in queued]
+    open_runs = {cell.folder for cell in unfinished(cells)} - set(queued)
+    todo = [(c, r) for c, r in zip(cells, needed, strict=True) if c.folder in open_runs]
     jobs: list[str] = []
     for wanted in dict.fromkeys(r for _, r in todo):
         alike = [cell for cell, r in todo if r == wanted]

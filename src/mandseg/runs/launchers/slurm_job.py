@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mandseg.runs.claim import LOCK, read_record
+from mandseg.runs.folder import is_done
 from mandseg.system.files import write_text
 from mandseg.system.lock import owner_of
 from mandseg.system.signals import TRY_AGAIN
@@ -54,7 +55,7 @@ class Job:
         else:
             self._free_the_run()
             code = self._train(self._trace)
-            if code in STOPPED and self.state != "done":
+            if code in STOPPED and not self.is_done:
                 _give_back()
             self._trace.unlink(missing_ok=True)
         if code != 0:
@@ -65,7 +66,7 @@ class Job:
         from submitit.core.utils import DelayedSubmission
 
         self._await_end()
-        if self.state == "done":
+        if self.is_done:
             sys.exit(0)
         return DelayedSubmission(replace(self, child=None))
 
@@ -79,9 +80,9 @@ class Job:
         return self.child.wait()
 
     @property
-    def state(self) -> Any:
-        """The run's state, by its folder."""
-        return read_record(self.folder).get("state")
+    def is_done(self) -> bool:
+        """Whether the run is done, by its folder."""
+        return is_done(self.folder, read_record(self.folder))
 
     @property
     def _trace(self) -> Path:

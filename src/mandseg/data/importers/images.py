@@ -1,0 +1,187 @@
+"""CTs as they are in, HU out: every image by what its values say, and each that contradicts its cohort by name."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mandseg.data.case import Case
+from mandseg.data.importers.hounsfield import (
+    AIR_HU,
+    BRIGHT,
+    HU_IF_BELOW,
+    METAL_CAP_HU,
+    Array,
+    Hu,
+    Mask,
+    from_stored,
+    histogram,
+    is_doubtful,
+    looks_like_hu,
+    padding,
+    peaks_in_words,
+    peaks_note,
+    signed,
+    tissue_round,
+)
+from mandseg.data.importers.labels import read_named
+from mandseg.data.loaded_case import image_problems
+from mandseg.data.volume import Volume, write_volume
+from mandseg.system.errors import UserError
+
+ROUND_MANDIBLE_HU = 40
+SURE_WITHIN = 200  # of that, or of that and the offset: the tissue round the label tells which of the two
+USUAL_OFFSET = 1000.0
+
+
+@dataclass(frozen=True)
+class Image:
+    """What was found in one image, and where it is in HU."""
+
+    path: Path
+    is_hu: bool
+    is_sure: bool
+    """The tissue round the label says so; otherwise the lowest value does."""
+    tissue: float | None
+    """Median of the stored values round the label."""
+    histogram: npt.NDArray[np.int64]
+    """Of the image in HU, as far as that is known."""
+    padding: float | None = None
+    was_unsigned: bool = False
+    has_low_values: bool = False
+    is_written: bool = False
+
+
+def convert_image(
+    case: Case, path: Path, label: Mask, dest: Path, hu_offset: float | None, is_hu: bool | None = None
+) -> Image:
+    """Read an image, judge whether it is in HU, and write it where that has to change.
+
+    Args:
+        case: Whose image it is.
+        path: Its file.
+        label: (X, Y, Z), the mandible.
+        dest: The file to write, NIfTI.
+        hu_offset: The stored value of 0 HU; None: nothing is written.
+        is_hu: What the rest of the cohort is; None: to be judged.
+
+    Raises:
+        UserError: The file cannot be read, or holds values that are no numbers.
+    """
+    volume = read_named(case, "image", path)
+    if problems := image_problems(case, volume):
+        raise UserError(problems)
+    array, was_unsigned = signed(volume.array)
+    value, outside = padding(array) or (None, None)
+    judged, is_sure, tissue = judge(array, label, outside, hu_offset)
+    is_hu = judged if is_hu is None else is_hu
+    has_to_change = not is_hu or was_unsigned or (value is not None and value >= BRIGHT)
+    is_written = hu_offset is not None and has_to_change
+    hu = to_hu(array, outside, 0.0 if is_hu or hu_offset is None else hu_offset) if is_written else array
+    if is_written:
+        write_volume(dest, Volume(hu, volume.affine))
+    counts = histogram(hu if outside is None else hu[~outside])
+    place = dest if is_written else path
+    low = looks_like_hu(array)
+    return Image(place, is_hu, is_sure, tissue, counts, value, was_unsigned, low, is_written)
+
+
+def judge(array: Array, label: Mask, outside: Mask | None, hu_offset: float | None) -> tuple[bool, bool, float | None]:
+    """Tell whether an image is in HU, whether that is sure, and the median value round its label."""
+    tissue = tissue_round(array, label, outside)
+    offset = USUAL_OFFSET if hu_offset is None else hu_offset
+    if offset == 0:
+        return True, True, tissue
+    if tissue is not None and offset > 2 * SURE_WITHIN:
+        for is_hu, expected in ((True, ROUND_MANDIBLE_HU), (False, ROUND_MANDIBLE_HU + offset)):
+            if abs(tissue - expected) <= SURE_WITHIN:
+                return is_hu, True, tissue
+    core = array if outside is None or outside.all() else array[~outside]
+    return looks_like_hu(core), False, tissue
+
+
+def to_hu(array: Array, outside: Mask | None, offset: float) -> Hu:
+    """Subtract an offset, and put air where there is padding and, under an offset, where 0 was stored."""
+    hu = from_stored(array, offset) if offset else np.clip(np.rint(array), AIR_HU, METAL_CAP_HU).astype(np.int16)
+    if outside is not None:
+        hu[outside] = AIR_HU
+    return hu
+
+
+def majority_is_hu(images: Sequence[Image]) -> bool | None:
+    """What most of those images are that are sure; None where none is."""
+    sure = [image.is_hu for image in images if image.is_sure]
+    return sum(sure) * 2 >= len(sure) if sure else None
+
+
+def image_notes(images: Mapping[str, Image], hu_offset: float | None) -> list[str]:
+    """Say what was done to a cohort's images and which deserve a look, by the names of the cases."""
+    if hu_offset is None:
+        notes = _not_hu(images)
+    else:
+        shifted = [image.histogram for image in images.values() if not image.is_hu]
+        notes = [f"{len(shifted)} images: {peaks_note(np.sum(shifted, axis=0), hu_offset)}"] if shifted else []
+        if images and not shifted and hu_offset:
+            notes = [f"--hu-offset {hu_offset:g} is not applied: all {len(images)} images are in HU already"]
+        notes += [*_contradictions(images, hu_offset), *_doubts(images, hu_offset)]
+    return notes + _padded(images, hu_offset is not None)
+
+
+def _not_hu(images: Mapping[str, Image]) -> list[str]:
+    odd = {case_id: image for case_id, image in images.items() if not image.is_hu}
+    if not odd:
+        return []
+    names = f"first: {next(iter(odd))}" if len(odd) == len(images) else ", ".join(odd)
+    what = f"have no value below {HU_IF_BELOW}"
+    if any(image.has_low_values for image in odd.values()):
+        what = f"have values round the label that are not HU, e.g. {next(iter(odd.values())).tissue or 0:.0f},"
+    text = f"({names}): not HU? --hu-offset 1000 would turn stored values into HU"
+    return [f"WARNING: {len(odd)} of {len(images)} images {what} {text}"]
+
+
+def _contradictions(images: Mapping[str, Image], hu_offset: float) -> list[str]:
+    """The images that were treated otherwise than most of their cohort."""
+    groups = {
+        is_hu: {case_id: image for case_id, image in images.items() if image.is_hu is is_hu} for is_hu in (True, False)
+    }
+    fewer = len(groups[True]) <= len(groups[False])
+    others = len(groups[not fewer])
+    done = "is in HU already and left so" if fewer else f"is not in HU, and {hu_offset:g} is subtracted from it"
+    rest = f"of {others} other images {hu_offset:g} is subtracted" if fewer else f"{others} other images are in HU"
+    if not others:
+        return []
+    return [
+        f"WARNING: case {case_id}: {done}, {rest}; {peaks_in_words(image.histogram)}"
+        for case_id, image in groups[fewer].items()
+    ]
+
+
+def _doubts(images: Mapping[str, Image], hu_offset: float) -> list[str]:
+    """The images that tell too little, and those whose tissues lie elsewhere after the offset than they should."""
+    notes = []
+    for case_id, image in images.items():
+        words = peaks_in_words(image.histogram)
+        if not image.is_sure and image.tissue is not None:
+            text = f"the values round its label ({image.tissue:.0f}) do not tell whether it is in HU"
+            taken = "HU" if image.is_hu else f"HU + {hu_offset:g}"
+            notes.append(f"WARNING: case {case_id}: {text}, taken as {taken}; {words}")
+        elif not image.is_hu and len(images) > 1 and is_doubtful(image.histogram):
+            notes.append(f"WARNING: case {case_id}: {words} after the offset: is --hu-offset right for it?")
+    return notes
+
+
+def _padded(images: Mapping[str, Image], may_write: bool) -> list[str]:
+    notes = []
+    for value in dict.fromkeys(image.padding for image in images.values() if image.padding is not None):
+        of_value = {case_id: image for case_id, image in images.items() if image.padding == value}
+        what = f"{len(of_value)} images (first: {next(iter(of_value))}) hold {value:g} outside the field of view"
+        if any(image.is_written for image in of_value.values()):
+            notes.append(f"{what}, which is written as air")
+        elif value >= BRIGHT and not may_write:
+            notes.append(f"WARNING: {what}, as bright as metal; --hu-offset writes it as air, with 0 if the rest is HU")
+    if wrapped := [case_id for case_id, image in images.items() if image.was_unsigned]:
+        text = f"{len(wrapped)} images (first: {wrapped[0]}) hold negative numbers that were stored as unsigned ones"
+        notes.append(f"{text}, written right" if may_write else f"WARNING: {text}; --hu-offset 0 writes them right")
+    return notes

@@ -1,0 +1,103 @@
+"""Label files as they are in, binary masks out: which of their values are the mandible."""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.case import Case
+from mandseg.data.loaded_case import WHOLE_WITHIN, odd_label_values, with_whole_values
+from mandseg.data.volume import Volume, read_volume
+from mandseg.system.errors import UserError
+
+MOST_VALUES = 20  # of a label, that are remembered for a message
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label of a case, binary."""
+
+    mask: Volume | None  # None: no voxel is set
+    values: frozenset[float]
+    """Its first values, other than 0."""
+    notes: tuple[str, ...] = ()
+    """What was assumed or looked odd, or why there is no mask."""
+
+
+def label_values(numbers: Sequence[float]) -> tuple[int, ...]:
+    """Take numbers as values of a label.
+
+    Raises:
+        UserError: One is not a whole number above 0; 0 is what is not the mandible.
+    """
+    odd = [number for number in numbers if not (math.isfinite(number) and number == round(number) and number > 0)]
+    if odd:
+        raise UserError(f"--label-values {odd[0]:g}: expected whole numbers above 0, e.g. 21,22")
+    return tuple(int(number) for number in numbers)
+
+
+def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Label:
+    """Read a label and merge the values that are the mandible.
+
+    Args:
+        case: Whose label it is.
+        name: ``reference`` or ``noisy``.
+        path: Its file.
+        values: The values to merge; none: the label must be binary.
+
+    Raises:
+        UserError: The file cannot be read, or holds values that are neither asked for nor whole numbers.
+    """
+    label, note = with_whole_values(read_named(case, name, path))
+    notes = [f"case {case.case_id}: {name} {note}"] if note else []
+    if not values and (odd := odd_label_values(label)):
+        text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
+        raise UserError(f"case {case.case_id}: {name} has the values {text}")
+    present = np.unique(label.array) if values else np.ones(1)  # a binary label need not be sorted to be known
+    present = present[present != 0]
+    if broken := [value for value in present.tolist() if value != round_or_nan(value)]:
+        text = f"which is no whole number (within {WHOLE_WITHIN:g}): was the label resampled?"
+        raise UserError(f"case {case.case_id}: {name} has the value {broken[0]:.7g}, {text}")
+    found = frozenset(present[:MOST_VALUES].tolist()) | (frozenset(values) & frozenset(present.tolist()))
+    mask = Volume(np.isin(label.array, values), label.affine) if values else label
+    there, lacking = ([value for value in values if (value in found) is is_there] for is_there in (True, False))
+    if there and lacking:
+        text = f"has the value {_listed(there)} and not {_listed(lacking)}: is a part of the mandible missing?"
+        notes.append(f"WARNING: case {case.case_id}: {name} {text}")
+    if not mask.array.any():
+        what = f"value {_listed(values)}" if values else "voxel set"
+        return Label(None, found, (f"case {case.case_id}: {name} has no {what}",))
+    return Label(mask, found, tuple(notes))
+
+
+def refuse_values_of_no_label(values: Sequence[int], labels: Sequence[frozenset[float]]) -> None:
+    """Refuse values that were asked for and that no label of the cohort has.
+
+    Raises:
+        UserError: One line with the values that there are.
+    """
+    counts = Counter(value for found in labels for value in found)
+    absent = [value for value in values if not counts[value]]
+    if labels and absent:
+        there = ", ".join(f"{value:g}" for value in sorted(counts)[:MOST_VALUES]) or "0 only"
+        raise UserError(f"--label-values {_listed(absent)}: no label has this value; they have {there}")
+
+
+def read_named(case: Case, name: str, path: Path) -> Volume:
+    """Read a file of a case; problems name the case and the file's column."""
+    try:
+        return read_volume(path)
+    except UserError as error:
+        raise UserError([f"case {case.case_id}: {name} {line}" for line in error.problems]) from error
+
+
+def round_or_nan(value: float) -> float:
+    """The next whole number; what is none stays NaN, which equals nothing."""
+    return round(value) if math.isfinite(value) else math.nan
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(map(str, values))

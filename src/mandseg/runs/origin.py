@@ -1,0 +1,96 @@
+"""What a run is made from: digests of the images and labels of each of its sets, and what has changed since."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mandseg.data.case import Case
+from mandseg.data.content import cohort_digests
+from mandseg.data.sources import Sources, with_external
+from mandseg.system.errors import user_error_behind
+
+log = logging.getLogger(__name__)
+
+TRAINING, VALIDATION = "training", "validation"
+TRAINED = (TRAINING, VALIDATION)
+"""The sets that a training sees; all others are data sets that it is tested on."""
+
+Content = dict[str, dict[str, str]]
+"""Set -> kind of file (``images``, ``references``, ``noisy``) -> 12 hex digits, empty where there is no such file."""
+
+
+def content_of(cfg: DictConfig) -> Content:
+    """Read what the sets of a config hold now. The digests are remembered in the cache; no torch.
+
+    Raises:
+        UserError: A manifest is wrong, or a file is missing.
+    """
+    from mandseg.system.instantiation import make  # whoever reads run folders need not load Hydra
+
+    sources = with_external(
+        make(cfg.data.source, "data.source", cfg.trusted_packages), cfg.eval, cfg.evaluation.shared_subjects
+    )
+    return content_of_sources(sources, cfg)
+
+
+def content_or_none(cfg: DictConfig) -> Content | None:
+    """:func:`content_of`; None, and a warning, where the files cannot be read from here."""
+    try:
+        return content_of(cfg)
+    except Exception as error:
+        wrong = user_error_behind(error)
+        if wrong is None:
+            raise
+        log.warning("whether images or labels changed cannot be checked: %s", wrong.problems[0])
+        return None
+
+
+def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
+    """The content of sources that were read already.
+
+    The training set is the whole split, whoever drew the noisy labels; a simulated noise does not read these.
+    """
+    cache = Path(cfg.cache_dir) / "cases"
+    training = sources.training.split("train")
+    if not reads_noisy_labels(cfg):
+        training = tuple(replace(case, noisy=None) for case in training)
+    content = {TRAINING: cohort_digests(training, cache)}
+    content[VALIDATION] = _tested(sources.training.split("val"), cache)
+    for name, cases in sources.evaluation.items():
+        content[f"{name} (data set)" if name in TRAINED else name] = _tested(cases, cache)
+    return content
+
+
+def reads_noisy_labels(cfg: DictConfig) -> bool:
+    """Whether the noise is, or may be, the manifest's column ``noisy``: a panel of this package draws its own."""
+    package, _, name = str(cfg.noise.source._target_).partition(".")
+    return package != __name__.partition(".")[0] or name.rpartition(".")[2] != "Panel"
+
+
+def changes(recorded: Mapping[str, Any], now: Content, sets: Sequence[str] | None = None) -> list[str]:
+    """What differs between two contents, in the sets that both have.
+
+    Args:
+        recorded: The content in run.json.
+        now: The content that is asked for.
+        sets: The sets to look at; by default all.
+
+    Returns:
+        One phrase for each set and kind of file: ``training references 1a2b3c4d5e6f, now 6f5e4d3c2b1a``.
+    """
+    return [
+        f"{name} {kind} {recorded[name].get(kind) or 'none'}, now {digest or 'none'}"
+        for name, kinds in now.items()
+        if name in recorded and (sets is None or name in sets)
+        for kind, digest in kinds.items()
+        if recorded[name].get(kind, digest) != digest
+    ]
+
+
+def _tested(cases: Sequence[Case], cache: Path) -> dict[str, str]:
+    digests = cohort_digests([replace(case, noisy=None) for case in cases], cache)
+    return {kind: digest for kind, digest in digests.items() if kind != "noisy"}

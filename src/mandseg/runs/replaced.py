@@ -1,0 +1,87 @@
+"""A run whose images or labels changed since: refused, or kept under another name and made anew."""
+
+import logging
+import shutil
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mandseg.runs.claim import LOCK, RECORD, Claim
+from mandseg.runs.folder import CASES
+from mandseg.runs.origin import TRAINED, changes, content_or_none
+
+log = logging.getLogger(__name__)
+
+REPLACED = "replaced"  # folder in the study's
+STAYS = (LOCK, "console.log", "train.log", ".hydra")  # files of the new start, or open
+STAYS_PREFIXES = (".launch-", ".slurm-")
+
+
+def outdated(cfg: DictConfig, claim: Claim) -> str:
+    """Look whether a run was made from the images and labels that there are now.
+
+    With ``rerun=true`` what an earlier start left is moved to ``<study>/replaced/<run>-<time>``; nothing is deleted.
+    Where only data sets changed that the run is tested on, its training stays and it is tested again. A run that is not
+    done is looked at only then: it compares its content when it goes on.
+
+    Returns:
+        One line if it was not and must not go on; empty if it may.
+    """
+    is_over = claim.record.get("state") == "done"
+    if "content" not in claim.record or not (is_over or cfg.rerun):
+        return ""
+    now = content_or_none(cfg) or {}
+    differing = changes(claim.record["content"], now, None if is_over else TRAINED)
+    if differing and not cfg.rerun:
+        return changed_line(claim.folder.name, differing)
+    if differing:
+        is_trained_anew = bool(changes(claim.record["content"], now, TRAINED))
+        dest = keep_run(claim) if is_trained_anew else keep_scores(claim)
+        how, what = ("trained", "run") if is_trained_anew else ("tested", "scores")
+        why = "; ".join(differing)
+        log.warning("%s: %s anew (%s); the old %s: %s", claim.folder.name, how, why, what, dest)
+    return ""
+
+
+def changed_line(run: str, differing: Sequence[str]) -> str:
+    """What a user is told of a done run whose images or labels changed."""
+    return (
+        f"run {run}: done on other images or labels ({'; '.join(differing)}); rerun=true makes it anew and keeps the "
+        "old folder, or choose another study="
+    )
+
+
+def keep_scores(claim: Claim) -> Path:
+    """Move the scores and predictions of a run away, with a copy of its record, so that it is tested again.
+
+    Returns:
+        The folder that holds them now.
+    """
+    dest = _new_folder(claim)
+    shutil.copy2(claim.folder / RECORD, dest)
+    for name in (CASES, "predictions"):
+        if (claim.folder / name).exists():
+            (claim.folder / name).rename(dest / name)
+    return dest
+
+
+def _new_folder(claim: Claim) -> Path:
+    dest = claim.folder.parent / REPLACED / f"{claim.folder.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+    dest.mkdir(parents=True)
+    return dest
+
+
+def keep_run(claim: Claim) -> Path:
+    """Move what an earlier start left out of a run folder, run.json last, and begin its record anew.
+
+    Returns:
+        The folder that holds it now.
+    """
+    dest = _new_folder(claim)
+    left = [p for p in claim.folder.iterdir() if p.name not in STAYS and not p.name.startswith(STAYS_PREFIXES)]
+    for path in sorted(left, key=lambda path: path.name == RECORD):
+        path.rename(dest / path.name)
+    claim.record = {key: claim.record[key] for key in ("run", "study", "condition")}
+    return dest

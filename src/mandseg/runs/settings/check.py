@@ -1,0 +1,152 @@
+"""The check of a config against its schema: type and range of every setting, before anything is made; no torch here.
+
+A group whose ``_target_`` is not of mandseg is the user's own: what it takes is for the user's class to say.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from itertools import chain
+from typing import Any, get_args, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.metrics.declaration import declare
+from mandseg.runs.settings.expectations import NAME, PATH, Expectation, shown, whole
+from mandseg.runs.settings.granularity import granularity, needs_more_than
+from mandseg.runs.settings.schema import RATIO, HuWindow, Settings, SlidingWindow
+from mandseg.system.errors import UserError
+from mandseg.system.instantiation import misnamed, targets_in
+
+Node = Mapping[str, Any]
+
+OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg gives itself
+    *("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", "logger", "callbacks", "default_root_dir"),
+    *("use_distributed_sampler", "num_sanity_val_steps", "log_every_n_steps", "enable_model_summary"),
+    *("val_check_interval", "check_val_every_n_epoch", "accumulate_grad_batches", "enable_checkpointing"),
+    *("limit_train_batches", "fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs", "barebones"),
+)
+METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
+
+
+def check_ratio(ratio: float) -> None:
+    """Refuse a noise ratio outside [0, 1]."""
+    if not RATIO.holds(ratio):
+        raise UserError(f"noise_ratio={ratio}: {RATIO}")
+
+
+def check_settings(cfg: DictConfig) -> None:
+    """Refuse a config with a setting of a wrong type, out of range or at odds with another.
+
+    Raises:
+        UserError: One line for the first one: its name, its value and what was expected.
+    """
+    plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
+    for problem in chain(_problems(Settings, plain, ""), _odd_pairs(plain)):  # the pairs of what is right by itself
+        raise UserError(problem)
+    declare(plain["analysis"])
+
+
+def _plain(cfg: DictConfig, key: str) -> Any:
+    node = cfg[key]
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
+    """Lines on what in a node is not as its schema says."""
+    if not isinstance(node, Mapping):
+        yield f"{prefix.rstrip('.')}={shown(node)}: expected a group of settings"
+        return
+    if _is_foreign(schema, node):
+        return
+    known = {field.name for field in fields(schema)}
+    if not hasattr(schema, "OPEN") and (strange := [k for k in node if k not in known and not str(k).startswith("_")]):
+        yield f"{prefix}{strange[0]}={shown(node[strange[0]])}: expected one of {', '.join(sorted(known))}"
+    for name, inner, expectation, needed in _rules(schema):
+        if name not in node:
+            if needed:
+                yield f"{prefix}{name}: is missing"
+        elif isinstance(inner, type) and is_dataclass(inner):
+            yield from _problems(inner, node[name], f"{prefix}{name}.")
+        elif expectation is not None and not expectation.holds(node[name]):
+            yield f"{prefix}{name}={shown(node[name])}: {expectation}"
+
+
+def _is_foreign(schema: type, node: Node) -> bool:
+    """Whether a group that is an object of ours was replaced by the user's."""
+    name, target = getattr(schema, "CLASS", None), str(node.get("_target_", ""))
+    return name is not None and not (target.startswith("mandseg.") and target.endswith(f".{name}"))
+
+
+@cache
+def _rules(schema: type) -> tuple[tuple[str, Any, Expectation | None, bool], ...]:
+    """Name, type, expectation and whether it must be there, of each field."""
+    hints = get_type_hints(schema, include_extras=True)
+    needed = {field.name: field.default is field.default_factory for field in fields(schema)}
+    return tuple(
+        (field.name, hints[field.name], next(iter(get_args(hints[field.name])[1:]), None), needed[field.name])
+        for field in fields(schema)
+    )
+
+
+def _odd_pairs(cfg: Node) -> Iterator[str]:
+    """Lines on settings that are each in range and contradict each other."""
+    if cfg["steps"] % cfg["validations"]:
+        yield f"steps={cfg['steps']} cannot be divided evenly by validations={cfg['validations']}"
+    window = cfg["hu_window"]
+    if not _is_foreign(HuWindow, window) and not window["low"] < window["high"]:
+        yield f"hu_window.low={window['low']}: expected less than hu_window.high={window['high']}"
+    for key, target in targets_in(cfg, ""):
+        if problem := misnamed(key.lstrip("."), target, cfg["trusted_packages"]):
+            yield problem
+    yield from _odd_sizes(cfg)
+    yield from _odd_devices(cfg["trainer"])
+    noise = cfg["noise"]
+    if all(noise.get(name) is not None for name in METRICS_OF_A_NOISE):
+        yield f"noise.target_dice={noise['target_dice']} and noise.target_hd95_mm={noise['target_hd95_mm']}: give one"
+    for name, path in _mapping("eval", cfg["eval"]):
+        if not NAME.holds(name):
+            yield f"eval.{name}={shown(path)}: the name of a data set, {NAME}"
+        if not PATH.holds(path):
+            yield f"eval.{name}={shown(path)}: {PATH}"
+
+
+def _mapping(name: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, Mapping):
+        raise UserError(f"{name}={shown(node)}: expected {name}.NAME=PATH of a manifest")
+    yield from node.items()
+
+
+def _odd_sizes(cfg: Node) -> Iterator[str]:
+    """Patches and windows that the network would halve into pieces that do not fit together again, or into one."""
+    network, model = cfg["model"]["network"], f"model={cfg['model']['name']}"
+    multiple = granularity(network)
+    wanted = shown(multiple[0] if len(set(multiple)) == 1 else list(multiple))
+    sizes = {"patches.patch_size": cfg["patches"]["patch_size"]}
+    if not _is_foreign(SlidingWindow, cfg["sliding_window"]):
+        sizes["sliding_window.patch_size"] = cfg["sliding_window"]["patch_size"]
+    for name, size in sizes.items():
+        if any(voxels % step for voxels, step in zip(size, multiple, strict=True)):
+            yield f"{name}={shown(size)}: expected multiples of {wanted} for {model}"
+    size = cfg["patches"]["patch_size"]
+    if needs_more_than(size, network, cfg["batch_size"]):
+        yield f"patches.patch_size={shown(size)}: {model} makes one voxel of it, expected larger patches"
+
+
+def _odd_devices(trainer: Node) -> Iterator[str]:
+    devices = trainer["devices"]
+    if not _are_devices(devices):
+        yield f"trainer.devices={shown(devices)}: expected a number of devices, a list of them, or auto"
+    if trainer["strategy"] is None or trainer["strategy"] == "":
+        yield f"trainer.strategy={shown(trainer['strategy'])}: expected auto or a strategy of Lightning, e.g. ddp"
+    for name in OF_THE_RUN:
+        if name in trainer:
+            yield f"trainer.{name}={shown(trainer[name])}: expected no such setting, mandseg gives it to the trainer"
+
+
+def _are_devices(devices: Any) -> bool:
+    if isinstance(devices, list):
+        return bool(devices) and all(whole(0).holds(device) for device in devices)
+    if isinstance(devices, str):
+        return devices in ("auto", "-1") or all(part.strip().isdecimal() for part in devices.split(",") if part)
+    return whole(1).holds(devices) or (devices == -1 and not isinstance(devices, bool))

@@ -1,0 +1,190 @@
+"""What tells the arms of a study apart besides the condition's columns: settings and content, never words.
+
+An arm holds runs that are equal in everything but the noise ratio and the seed. A run says in run.json by which
+settings and from which images and labels it was made. A run of an older version does not: of that one the overrides in
+grid.csv are read, whatever their order, without those that decide nothing.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mandseg.runs.condition import decides, plain
+
+OWNERS = ("data", "noise", "model", "method")
+"""Columns of the condition. A group of settings of this name belongs to its column and may differ with it."""
+ELSEWHERE = ("noise_ratio", "seed", *OWNERS)
+"""What the columns of the condition show."""
+NOISY_LABELS = "training noisy"
+MOST_WORDS, LONGEST = 6, 60
+DIGITS = 6
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Description:
+    """What one run says about how it was made.
+
+    Attributes:
+        run: Its name.
+        columns: The columns of its condition that own settings.
+        settings: Name to value.
+        content: ``<set> <kind>`` to digest; a set that the run was not tested on is not in it.
+        is_whole: Whether all settings are there, or only those that its overrides name.
+    """
+
+    run: str
+    columns: Mapping[str, str]
+    settings: Mapping[str, Any]
+    content: Mapping[str, str]
+    is_whole: bool
+
+
+def describe(run: str, columns: Mapping[str, Any], record: Mapping[str, Any], overrides: object) -> Description:
+    """Read what a run's record says, or its overrides where that says nothing."""
+    own = {name: str(columns.get(name, "")) for name in OWNERS}
+    content = {
+        f"{name} {kind}": d for name, kinds in (record.get("content") or {}).items() for kind, d in kinds.items()
+    }
+    if isinstance(record.get("settings"), dict):
+        return Description(run, own, record["settings"], content, True)
+    return Description(run, own, settings_of_words(overrides), content, False)
+
+
+def settings_of_words(overrides: object) -> dict[str, Any]:
+    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that decide nothing."""
+    text = overrides if isinstance(overrides, str) else ""
+    settings = {}
+    for word in re.split(r"\s+(?=[+~]*[\w./@:-]+=)", text.strip()):
+        key, _, value = word.partition("=")
+        name = key.lstrip("+~").replace("/", ".")
+        if name and name not in ELSEWHERE and decides(name):
+            settings[name] = _value(value)
+    return settings
+
+
+@dataclass(frozen=True)
+class Variants:
+    """How the runs of a study differ besides their condition's columns.
+
+    Attributes:
+        names: Run to what it has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree.
+        settings: One line for each setting in which runs differ that would be one arm else.
+        content: One line for each kind of file of which the runs have several versions.
+    """
+
+    names: Mapping[str, str]
+    settings: tuple[str, ...]
+    content: tuple[str, ...]
+
+
+def tell_apart(runs: Sequence[Description]) -> Variants:
+    """Compare what runs say about how they were made."""
+    settings, content = _differing_settings(runs), _differing_content(runs)
+    names = {}
+    for run in runs:
+        own = [key for key in sorted(run.settings) if (key, _owner(key, run)) in settings]
+        words = [f"{key}={_short(run.settings[key])}" for key in own]
+        names[run.run] = _joined([*words, *_content_words(run, content)])
+    lines = [
+        f"runs that differ in {key} are not compared with each other: "
+        + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not stated" for r in runs})
+        for key in dict.fromkeys(key for key, _ in sorted(settings))
+    ]
+    versions = [
+        f"runs from different {key} are not compared with each other: "
+        + _by_value({run.run: run.content[key] or "none" for run in runs if key in run.content})
+        for key in dict.fromkeys(key for key, _ in sorted(content))
+    ]
+    return Variants(names, tuple(lines), tuple(versions))
+
+
+Owner = tuple[str, ...]
+"""The values of the columns within which a key must agree."""
+
+
+def _owner(key: str, run: Description) -> Owner:
+    group = key.partition(".")[0]
+    return (run.columns[group],) if group in OWNERS else ()
+
+
+def _content_owner(key: str, run: Description) -> Owner:
+    return tuple(run.columns[name] for name in (("data", "noise") if key == NOISY_LABELS else ("data",)))
+
+
+def _differing_settings(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
+    """The settings that have several values, or that some runs state and some do not, within one owner."""
+    found = set()
+    for key in dict.fromkeys(key for run in runs for key in run.settings):
+        values: dict[Owner, set[str]] = {}
+        silent: set[tuple[Owner, bool]] = set()
+        stating: set[tuple[Owner, bool]] = set()
+        for run in runs:
+            owner = _owner(key, run)
+            (stating if key in run.settings else silent).add((owner, run.is_whole))
+            if key in run.settings:
+                values.setdefault(owner, set()).add(repr(run.settings[key]))
+        found |= {(key, owner) for owner, several in values.items() if len(several) > 1}
+        found |= {(key, owner) for owner, _ in stating & silent}
+    return found
+
+
+def _differing_content(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
+    values: dict[tuple[str, Owner], set[str]] = {}
+    for run in runs:
+        for key, digest in run.content.items():
+            values.setdefault((key, _content_owner(key, run)), set()).add(digest)
+    return {key for key, several in values.items() if len(several) > 1}
+
+
+def _content_words(run: Description, differing: set[tuple[str, Owner]]) -> list[str]:
+    """``training=1a2b3c`` for each set of which the runs have several versions."""
+    of_sets: dict[str, list[str]] = {}
+    for key in sorted(run.content):
+        if (key, _content_owner(key, run)) in differing:
+            of_sets.setdefault(key.rpartition(" ")[0], []).append(f"{key} {run.content[key]}")
+    return [f"{name}={_digest(lines)}" for name, lines in of_sets.items()]
+
+
+def _joined(words: Sequence[str]) -> str:
+    """The words in one text; of many only the first, and a digest of all."""
+    if len(words) <= MOST_WORDS:
+        return " ".join(words)
+    kept = words[: MOST_WORDS - 1]
+    return f"{' '.join(kept)} and {len(words) - len(kept)} more ({_digest(words)})"
+
+
+def _value(word: str) -> Any:
+    """The value of an override as the settings hold it: a number as a float, ``[1, 2]`` as a list."""
+    text = word.strip().strip("'\"")
+    for read in (float, json.loads):
+        try:
+            return plain(read(text))
+        except ValueError:
+            continue
+    return {"true": True, "false": False, "null": None}.get(text.lower(), text)
+
+
+def _short(value: Any) -> str:
+    """A value in a few letters; of a long one the beginning and a digest."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    text = re.sub(r"(?<=\d)\.0(?=[],}])", "", text)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - DIGITS - 1]}-{_digest([text])}"
+
+
+def _by_value(values: Mapping[str, str]) -> str:
+    """``40 (4 runs); 4 (ratio0_seed0_...)``."""
+    runs: dict[str, list[str]] = {}
+    for run, value in values.items():
+        runs.setdefault(value, []).append(run)
+    listed = sorted(runs.items(), key=lambda found: -len(found[1]))
+    return "; ".join(f"{value} ({', '.join(n) if len(n) <= NAMED else f'{len(n)} runs'})" for value, n in listed)
+
+
+def _digest(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:DIGITS]

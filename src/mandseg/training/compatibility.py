@@ -1,0 +1,65 @@
+"""Whether network, loss, optimiser and patches go together, found out before any data is read."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+
+import torch
+
+from mandseg.system.errors import UserError, one_line
+from mandseg.training.methods.method import Loss
+from mandseg.training.module import Segmenter
+
+SMALL = (8, 8, 8)  # voxels; a loss knows nothing of the network
+
+
+def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
+    """Refuse a network that cannot take a training batch or a window, a loss or an optimiser that cannot be called.
+
+    Args:
+        segmenter: The module.
+        loss: The loss that its method was given.
+        model: The network's name.
+        batch_size: Patches of a step.
+        patch_size: Voxels of a patch, (X, Y, Z).
+
+    Raises:
+        UserError: One line that names the setting.
+    """
+    try:
+        segmenter.configure_optimizers()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"optimizer: {one_line(error)}") from error
+    _refuse_loss(loss, batch_size)
+    window = list(segmenter.predictor.sliding_window.patch_size)
+    _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
+    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
+
+
+def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], said: str, model: str) -> None:
+    try:
+        logits = _logits(segmenter, shape)
+    except Exception as error:  # whatever a network says of a shape
+        raise UserError(f"{said}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
+    if logits.shape != shape:
+        raise UserError(f"{said}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
+
+
+def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:
+    """The answer to an image of a shape: without values, which costs nothing, or with them if that does not work."""
+    with torch.no_grad():
+        try:
+            image = torch.empty(shape, device="meta")
+            logits: torch.Tensor = deepcopy(segmenter).to("meta")(image)
+        except Exception:  # a network may look at values
+            logits = segmenter(torch.zeros(shape))
+    return logits
+
+
+def _refuse_loss(loss: Loss, batch_size: int) -> None:
+    shape = (batch_size, 1, *SMALL)
+    try:
+        value = loss(torch.zeros(shape), torch.zeros(shape))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"loss: cannot take logits and label of {list(shape)} ({one_line(error)})") from error
+    if value.ndim:
+        raise UserError(f"loss: expected one number, got a tensor of {list(value.shape)}")

@@ -1,0 +1,54 @@
+"""A training whose loss or weights are no numbers any more fails, with its step and its cases."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from mandseg.system.distributed import from_all
+
+
+class DivergedError(Exception):
+    """The loss or a weight is infinite or not a number: what follows is no training."""
+
+
+class FiniteLoss(Callback):
+    """Lightning callback: end a training at the first step whose loss is not finite; nothing of it is saved.
+
+    Args:
+        case_ids: The training cases, in the order of their numbers in a batch.
+    """
+
+    def __init__(self, case_ids: Sequence[str]) -> None:
+        self.case_ids = list(case_ids)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """After a step. The loss is that of the whole batch, so all processes agree.
+
+        Raises:
+            DivergedError: The loss is not finite.
+        """
+        loss = outputs["loss"]
+        if bool(torch.isfinite(loss)):
+            return
+        numbers = sorted({number for share in from_all(batch["case"].tolist()) for number in share})
+        cases = ", ".join(self.case_ids[number] for number in numbers)
+        raise DivergedError(
+            f"the loss is {float(loss)} at step {trainer.global_step} (cases {cases}): a lower optimizer.lr or "
+            "trainer.precision=32-true may help"
+        )
+
+
+def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
+    """Refuse a network that computes with what is no number; the loss of the last step says nothing of its weights.
+
+    Raises:
+        DivergedError: Its first such weight.
+    """
+    for name, weight in weights.items():
+        if not bool(torch.isfinite(weight).all()):
+            raise DivergedError(f"{where}: the weights of {name} are not finite")

@@ -1,0 +1,44 @@
+"""File name patterns as people write them: where they may lead, and what their fields may be called."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mandseg.data.case import Case
+from mandseg.data.importers.cohort_folder import Imported
+from mandseg.data.importers.folder import Layout, Splitting, import_folder
+from mandseg.system.errors import UserError
+
+PAIR = {"image": "{case}_image.nii.gz", "reference": "{case}_reference.nii.gz"}
+
+
+def import_pair(source: Path, dest: Path, patterns: dict[str, str] | None = None, overwrite: bool = False) -> Imported:
+    layout = Layout(None, PAIR if patterns is None else patterns)
+    return import_folder(source, dest, layout, splitting=Splitting(all_in="test"), overwrite=overwrite)
+
+
+@pytest.mark.parametrize("before", ["./", "sub/../", "/absolute/", ".\\", "sub\\..\\", ".//"])
+def test_patterns_may_be_written_as_other_tools_write_paths(
+    tmp_path: Path, make_case: Callable[..., Case], before: str
+) -> None:
+    make_case("a")
+    source = tmp_path / "cohort"
+    start = f"{source}/" if before == "/absolute/" else before
+    result = import_pair(source, tmp_path / "out", {name: start + pattern for name, pattern in PAIR.items()})
+    assert [case.case_id for case in result.cohort.cases] == ["a"]
+
+
+@pytest.mark.parametrize("start", ["/elsewhere/", "../", "./../", "..\\"])
+def test_a_pattern_that_leads_out_of_the_source_is_refused(
+    tmp_path: Path, make_case: Callable[..., Case], start: str
+) -> None:
+    make_case("a")
+    with pytest.raises(UserError, match=r"pattern .*: leads out of .*cohort; patterns are relative to it"):
+        import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": start + PAIR["reference"]})
+
+
+def test_a_field_called_as_a_column_of_the_manifest_is_refused(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+    make_case("a")
+    with pytest.raises(UserError, match=r"\{image\} is a column of the manifest itself; \{case\}, \{subject\}"):
+        import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": "{case}_{image}.nii.gz"})

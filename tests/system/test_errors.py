@@ -1,0 +1,40 @@
+"""An error of a library is one line: what it says, without what only its authors can read."""
+
+import pytest
+from torch._utils import ExceptionWrapper
+
+from mandseg.system.errors import LONGEST_REASON, one_line, reason
+
+
+def test_the_reason_of_a_loaders_process_is_its_last_sentence():
+    try:
+        try:
+            raise KeyError("the cause")
+        except KeyError as cause:
+            raise RuntimeError("unable to write to file </torch_1>: No space left on device (28)") from cause
+    except RuntimeError:
+        wrapper = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(RuntimeError) as error:
+        wrapper.reraise()
+    assert len(str(error.value).splitlines()) > 5
+    assert reason(error.value) == "RuntimeError: unable to write to file </torch_1>: No space left on device (28)"
+
+
+def test_a_message_of_several_lines_is_kept_whole():
+    assert one_line(ValueError("first.\n  second:\n\nthird")) == "first; second; third"
+
+
+def test_an_error_without_words_has_its_name():
+    assert one_line(ValueError()) == "ValueError"
+    assert reason(RuntimeError("frame #0: c10::Error::Error")) == "RuntimeError"
+
+
+def test_advice_of_torch_is_left_out():
+    told = "CUDA error: out of memory\nCUDA kernel errors might be asynchronous\nCompile with `TORCH_USE_CUDA_DSA`"
+    assert reason(RuntimeError(told)) == "CUDA error: out of memory"
+
+
+def test_a_long_reason_is_cut_between_words():
+    told = reason(RuntimeError("word " * 1000))
+    assert len(told) <= LONGEST_REASON + 4
+    assert told.endswith("word ...")

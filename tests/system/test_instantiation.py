@@ -1,0 +1,121 @@
+"""Objects from a config: of trusted packages only, by what a target leads to and not by how it is spelled."""
+
+import sys
+
+import pytest
+import torch
+
+from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make
+
+OWN = """
+import os, shutil
+class Loss:
+    def __init__(self, weight): self.weight = weight
+def window(low): return lambda hu: hu - low
+remove = shutil.rmtree
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A user's package ``mine_{n}``, importable; its name."""
+    name = f"mine_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield name
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("os.system", "expected a path in mandseg, torch"),
+        ("builtins.eval", "expected a path in mandseg, torch"),
+        ("eval", "expected the path of a class or a function"),
+        (3, "expected the path of a class or a function"),
+        ("torch..nn", "expected the path of a class or a function"),
+        ("logging.os.system", "expected a path in mandseg, torch"),
+        ("torch.os.system", "expected a class or a function of a module"),
+        ("torch.serialization.os.makedirs", "is os.makedirs, which is not let through"),
+        ("torch.load", "is torch.serialization.load, which is not let through"),
+        ("torch.hub.load", "is torch.hub.load, which is not let through"),
+        ("monai.bundle.run", "which is not let through"),
+        ("mandseg.system.files.shutil.rmtree", "is shutil.rmtree, which is not let through"),
+        ("mandseg.training.module.Segmenter.load_from_checkpoint", "expected a class or a function of a module"),
+        ("mandseg.training.module", "expected a class or a function of a module"),
+        ("mandseg.nowhere.Thing", "cannot be found"),
+        ("torch.nn.Lineer", "cannot be found"),
+    ],
+)
+def test_what_is_of_another_package_is_refused(target, line):
+    with pytest.raises(UserError, match=line) as error:
+        make({"_target_": target}, "model.network")
+    assert str(error.value).startswith(f"model.network._target_={target}: ")
+
+
+def test_a_node_inside_another_is_judged_too():
+    inner = {"_target_": "mandseg.system.files.shutil.rmtree", "path": "nowhere"}
+    with pytest.raises(
+        UserError, match=r"augmentation.transforms\[1\]._target_=mandseg.system.files.shutil.rmtree: is shutil"
+    ):
+        make({"_target_": "torchio.Compose", "transforms": [{"_target_": "torchio.RandomFlip"}, inner]}, "augmentation")
+    with pytest.raises(UserError, match=r"patches.augmentation._target_=os.remove"):
+        make({"patch_size": [8, 8, 8], "augmentation": {"_target_": "os.remove"}}, "patches")
+
+
+def test_nothing_of_an_untrusted_package_is_imported(tmp_path, monkeypatch):
+    (tmp_path / "untrusted_module.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UserError, match=r"trusted_packages=\[untrusted_module\]"):
+        make({"_target_": "untrusted_module.Thing"}, "method.loss")
+
+
+def test_a_package_that_the_user_lists_is_trusted(own):
+    assert make({"_target_": f"{own}.Loss", "weight": 2}, "method.loss", [own]).weight == 2
+    assert make({"_target_": f"{own}.window", "low": 1}, "hu_window", [own])(3) == 2
+    with pytest.raises(UserError, match=rf"trusted_packages=\[{own}\]"):
+        make({"_target_": f"{own}.Loss", "weight": 2}, "method.loss")
+
+
+def test_an_alias_in_a_trusted_package_is_no_way_out(own):
+    for target in (f"{own}.remove", f"{own}.os.system", f"{own}.shutil.rmtree"):
+        with pytest.raises(UserError, match=f"method.loss._target_={target}"):
+            make({"_target_": target}, "method.loss", [own])
+
+
+@pytest.mark.parametrize(
+    ("node", "line"),
+    [
+        ({"_target_": "torch.nn.Linear", "in_features": 2}, "missing 1 required positional argument"),
+        (
+            {"_target_": "torch.nn.Linear", "in_features": 2, "outfeatures": 2},
+            "unexpected keyword argument 'outfeatures'",
+        ),
+        ({"_target_": "torch.nn.Dropout", "p": 2}, "dropout probability has to be between 0 and 1, but got 2"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_that_names_the_group(node, line):
+    with pytest.raises(UserError) as error:
+        make(node, "model.network")
+    (told,) = error.value.problems
+    assert told.startswith(f"model.network: {node['_target_']} cannot be made: ")
+    assert line in told
+
+
+def test_an_error_of_ours_is_told_as_it_is():
+    with pytest.raises(UserError, match=r"^preprocessing.spacing_mm="):
+        make({"_target_": "mandseg.data.preprocessing.Preprocessing", "spacing_mm": [1, 2]}, "preprocessing")
+
+
+def test_a_disk_that_is_full_is_no_wrong_input(own, tmp_path):
+    (tmp_path / f"{own}.py").write_text("def full(): raise OSError(28, 'No space left on device')")
+    with pytest.raises(Exception, match="No space left") as error:
+        make({"_target_": f"{own}.full"}, "data.source", [own])
+    assert not isinstance(error.value, UserError)
+
+
+def test_what_the_configs_name_is_made():
+    optimizer = make({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1}, "optimizer")
+    made = optimizer([torch.nn.Parameter(torch.zeros(1))])
+    assert (type(made), made.defaults["lr"]) == (torch.optim.AdamW, 0.1)
