@@ -252,7 +252,7 @@ def small(make_case, bone, tmp_path):
 def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small):
     own = ["loss._target_=failing.Loss", "trusted_packages=[failing]", "+loss.fails=false,true"]
     words = ["-m", *small, *own, "hydra/launcher=local", "hydra.launcher.jobs=2"]
-    done = train(tmp_path, *words, PYTHONPATH=str(Path(__file__).parent))
+    done = train(tmp_path, *words, PYTHONPATH=str(Path(__file__).parents[1] / "fixtures"))
     assert done.returncode == 1, done.stderr
     assert "2 runs, 2 at a time; 0 are done already" in done.stdout
     assert states(tmp_path) == ["done", "failed"]

@@ -129,7 +129,7 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
 def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
     case = cohort.split("train")[0]
     own = ["noise=recorded", "loss._target_=failing.Loss", "trusted_packages=[failing]"]
-    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parent)}}
+    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "fixtures")}}
     result = train(tmp_path, cohort, "-m", *own, "noise_ratio=0", "+loss.fails=false,true", **with_tests)
     assert result.returncode == 1, result.stderr
     states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}

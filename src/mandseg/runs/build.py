@@ -86,13 +86,13 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
         UserError: A key that no stage has, or stages that are no training.
     """
     known = [field.name for field in fields(Stage)]
-    stages = []
+    stages: list[Stage] = []
     for node in cfg.method.stages:
         if unknown := sorted(set(node) - set(known)):
             raise UserError(f"method.stages: unknown key {unknown[0]!r}, expected some of {', '.join(known)}")
         if missing := [key for key in ("name", "share") if key not in node]:
             raise UserError(f"method.stages: a stage without {missing[0]}")
-        settings = OmegaConf.to_container(node, resolve=True) | {"_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
+        settings = {**_without(node, set()), "_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
         stages.append(make(settings, f"method.stages.{len(stages)}", cfg.trusted_packages, _convert_="all"))
     check_stages(stages)
     return stages
