@@ -11,8 +11,8 @@ from command import run
 from mandseg.audit import finding, page
 from mandseg.audit.figures import plot_annotators, plot_regions, plot_spread
 from mandseg.audit.measurement import measure
-from mandseg.audit.pair import Pair
-from mandseg.audit.pictures import EVERY_CASE, around, case_figure, chosen, planes_of_difference
+from mandseg.audit.pair import LabelPair
+from mandseg.audit.pictures import EVERY_CASE, case_figure, chosen, planes_of_difference
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.audit.tables import annotators_table, cases_table, mean_interval, regions_table
 from mandseg.data.case import Case
@@ -35,7 +35,7 @@ REFERENCE = box((10, 10, 10), (30, 30, 30))  # 8 ml at 1 mm
 
 def measured(noisy, reference=REFERENCE, case_id="a", annotator="ann", spacing_mm=ISO):
     case = Case(case_id, case_id, "train", None, None)
-    return measure(Pair(case, annotator, reference, noisy, spacing_mm))
+    return measure(LabelPair(case, reference, noisy, spacing_mm, annotator))
 
 
 # Measurement ----------------------------------------------------------------------------------------------------------
@@ -236,16 +236,16 @@ def test_only_faces_that_look_at_the_viewer_are_drawn_red_where_outward():
 def test_planes_are_cut_where_the_labels_differ_most():
     noisy = REFERENCE.copy()
     noisy[12, 13:20, 14:25] = False  # x 12 is off by 77 voxels, every z of it by 7, every y by 11
-    pair = Pair(Case("a", "a", "train", None, None), "ann", REFERENCE, noisy, ISO)
+    pair = LabelPair(Case("a", "a", "train", None, None), REFERENCE, noisy, ISO)
     assert planes_of_difference(pair) == [14, 13, 12]  # axial, coronal, sagittal; the first of equals
-    assert planes_of_difference(Pair(pair.case, "ann", REFERENCE, REFERENCE, ISO)) == [20, 20, 20]
+    assert planes_of_difference(LabelPair(pair.case, REFERENCE, REFERENCE, ISO)) == [20, 20, 20]
 
 
 def test_a_picture_has_three_planes_four_views_and_a_scale_and_an_empty_label_planes_only():
-    pair = Pair(Case("a", "a", "train", None, None), "ann", REFERENCE, OUTWARD_3, ISO)
+    pair = LabelPair(Case("a", "a", "train", None, None), REFERENCE, OUTWARD_3, ISO)
     assert len(case_figure(pair).axes) == 3 + 4 + 1
-    assert len(case_figure(Pair(pair.case, "ann", REFERENCE, ~np.ones(SHAPE, bool), ISO)).axes) == 3
-    assert around(Pair(pair.case, "ann", REFERENCE, REFERENCE, (5.0, 5.0, 5.0))).reference.shape == (26, 26, 26)
+    assert len(case_figure(LabelPair(pair.case, REFERENCE, ~np.ones(SHAPE, bool), ISO)).axes) == 3
+    assert LabelPair(pair.case, REFERENCE, REFERENCE, (5.0, 5.0, 5.0)).around(15.0).reference.shape == (26, 26, 26)
 
 
 def test_the_worst_and_the_worst_of_each_annotator_are_drawn(measurements):

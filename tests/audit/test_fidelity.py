@@ -9,10 +9,11 @@ from omegaconf import OmegaConf
 
 from mandseg.audit.fidelity.assessment import known_panel
 from mandseg.audit.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
-from mandseg.audit.fidelity.pairs import Pair, deal, read_pairs
+from mandseg.audit.fidelity.pairs import deal, read_pairs
 from mandseg.audit.fidelity.quantities import QUANTITIES, measure
 from mandseg.audit.fidelity.realism import advantage, compare, exchange_p, misfit, misfit_of, table
 from mandseg.audit.fidelity.simulation import draw, measured, simulated_table
+from mandseg.audit.pair import LabelPair
 from mandseg.cli.main import main
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
@@ -39,7 +40,7 @@ def same_table(values):
 
 def pair(k, noisy=None):
     reference = np.roll(horseshoe(), k % 3 - 1, axis=0)
-    return Pair(Case(str(k), str(k), "test", None, None), reference, reference if noisy is None else noisy, ISO)
+    return LabelPair(Case(str(k), str(k), "test", None, None), reference, reference if noisy is None else noisy, ISO)
 
 
 def test_a_copy_of_the_reference_deviates_nowhere():
@@ -204,7 +205,7 @@ def test_the_seeds_of_a_fit_give_the_cases_biases_of_the_right_mean_and_spread()
 
 def test_a_fit_finds_the_margin_of_people_who_only_have_one():
     balls = [ball(radius_mm, ISO, 28) for radius_mm in (6.2, 7.5, 8.7)]  # round: every margin adds some voxels
-    pairs = [Pair(pair(k).case, mask, Margin(1.3)(mask, ISO, rng()), ISO) for k, mask in enumerate(balls)]
+    pairs = [LabelPair(pair(k).case, mask, Margin(1.3)(mask, ISO, rng()), ISO) for k, mask in enumerate(balls)]
     panel = Panel([Habit(Margin(1.0), spread=0), Habit(SmoothError(1.0, 8.0), spread=0)])
     fitted = fit(panel, pairs, n_rounds=4, n_drawings=1)
     assert fitted.misfit < 0.5 * fitted.misfit_before
@@ -231,13 +232,17 @@ def test_the_bias_of_a_preset_is_no_change_that_a_run_is_named_after(name: str):
 
 def test_halves_are_dealt_in_turn_by_displacement_whatever_the_order():
     sizes_mm = (2.0, -1.0, 1.0, 0.0, -2.0)
-    pairs = [Pair(Case(f"{mm}", f"{mm}", "test", None, None), ball(9, ISO), ball(9 + mm, ISO), ISO) for mm in sizes_mm]
+    pairs = [
+        LabelPair(Case(f"{mm}", f"{mm}", "test", None, None), ball(9, ISO), ball(9 + mm, ISO), ISO) for mm in sizes_mm
+    ]
     for order in (pairs, pairs[::-1]):
         assert [[p.case.case_id for p in half] for half in deal(order)] == [["-2.0", "0.0", "2.0"], ["-1.0", "1.0"]]
 
 
 def test_cases_of_one_subject_stay_in_one_half():
-    pairs = [Pair(Case(f"{k}", f"{k // 2}", "test", None, None), ball(9, ISO), ball(8, ISO), ISO) for k in range(8)]
+    pairs = [
+        LabelPair(Case(f"{k}", f"{k // 2}", "test", None, None), ball(9, ISO), ball(8, ISO), ISO) for k in range(8)
+    ]
     first, second = ({p.case.subject_id for p in half} for half in deal(pairs))
     assert len(first) == len(second) == 2
     assert first.isdisjoint(second)
@@ -282,7 +287,8 @@ def test_wrong_input_is_one_line(cohort: Path):
         known_panel("recorded")
     with pytest.raises(UserError, match="case 0: MetalSmear needs the CT, and only the contour is there"):
         simulated_table(known_panel("planning"), [pair(0)], 8)
-    write_volume(cohort / "1_noisy.nii.gz", Volume(np.zeros((30, 25, 20), np.uint8), np.eye(4)))
+    empty = Volume(np.zeros((30, 25, 20), np.uint8), np.diag([*COARSE, 1.0]))
+    write_volume(cohort / "1_noisy.nii.gz", empty)
     with pytest.raises(UserError, match="case 1: the noisy label is empty, 0 of 15000 voxels are set"):
         read_pairs(cohort)
     write_volume(cohort / "1_noisy.nii.gz", Volume(np.ones((9, 9, 9), np.uint8), np.eye(4)))

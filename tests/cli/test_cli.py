@@ -44,7 +44,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-@pytest.mark.parametrize("source", ["phantom", "openkbp", "deepmind-tcia", "folder"])
+@pytest.mark.parametrize("source", ["phantom", "openkbp", "deepmind-tcia", "folder", "dicom"])
 def test_help_of_every_source_has_an_example(source: str, capsys: Capture) -> None:
     assert run("prepare", source, "--help") == 0
     assert f"Example: mandseg prepare {source} " in capsys.readouterr().out
@@ -218,7 +218,7 @@ def test_train_gets_its_arguments_untouched(monkeypatch: pytest.MonkeyPatch) -> 
 def test_status_returns_its_exit_code_and_report_prints_its_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
-    replace_module(monkeypatch, "study", status=lambda study: 1 if study == tmp_path else 0)
+    monkeypatch.setattr("mandseg.runs.status.status", lambda study: 1 if study == tmp_path else 0)
     asked = []
 
     def write_report(study: Path, out: Path | None, **question: object) -> Path:

@@ -12,6 +12,7 @@ from mandseg.evaluation.overlay import (
     PLANES,
     PREDICTION_COLOUR,
     REFERENCE_COLOUR,
+    RESOLUTIONS_DPI,
     centre,
     draw_overlay,
     draw_plane,
@@ -112,6 +113,23 @@ def test_the_picture_is_small_and_holds_both_colours(tmp_path, reference):
     assert tuple(round(255 * c) for c in to_rgb(PREDICTION_COLOUR)) in found
     assert (255, 255, 255) in found
     assert [p.name for p in tmp_path.iterdir()] == ["case.png"]
+
+
+def test_contours_keep_their_colours_in_the_file(tmp_path):
+    """As many pixels of the pure colours as matplotlib drew, and none of another hue in their place."""
+    noise_hu = np.random.default_rng(0).normal(0, 500, SHAPE)
+    reference, prediction = block((4, 4, 4), (9, 9, 9)), block((6, 6, 4), (12, 12, 9))
+    figure = overlay_figure(noise_hu, reference, prediction, SPACING_MM, "case 1")
+    figure.savefig(tmp_path / "full.png", dpi=RESOLUTIONS_DPI[0])
+    draw_overlay(noise_hu, reference, prediction, SPACING_MM, tmp_path / "case.png", "case 1")
+    with Image.open(tmp_path / "full.png") as full, Image.open(tmp_path / "case.png") as small:
+        drawn, kept = (np.asarray(picture.convert("RGB")).astype(int) for picture in (full, small))
+    for colour in (REFERENCE_COLOUR, PREDICTION_COLOUR):
+        pure = [round(255 * part) for part in to_rgb(colour)]
+        there = (drawn == pure).all(axis=-1)
+        assert there.sum() > 100
+        assert (kept[there] == pure).all()
+    assert np.abs(kept - drawn).mean() < 4  # of 255
 
 
 def test_noise_in_a_large_image_stays_below_the_size_limit(tmp_path):

@@ -12,7 +12,7 @@ import yaml
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report.wandb.workspace import FILE, dashboard, write_dashboard
 from mandseg.system.errors import UserError
-from mandseg.tracking.tracker import _described
+from mandseg.tracking.tracker import description
 from study_fixture import DATASETS, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -41,8 +41,8 @@ def written(tmp_path_factory):
     study = write_study(tmp_path_factory.mktemp("miller") / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=3)
     for run in study.glob("ratio*"):
         tell(run)
-    (study / "report" / "figures").mkdir(parents=True)
-    (study / "report" / "figures" / "curve-dice.svg").write_text("<svg/>")
+    (study / "report" / "shared" / "figures").mkdir(parents=True)
+    (study / "report" / "shared" / "figures" / "curve-dice.svg").write_text("<svg/>")
     return study
 
 
@@ -94,7 +94,10 @@ def test_the_saved_workspace_has_a_curve_for_each_data_set_and_metric_grouped_ov
     (runs,) = spec["section"]["runSets"]
     (group,) = runs["filters"]["filters"]
     assert (group["key"]["name"], group["value"]) == ("group", "jaws")
-    assert view_id == json.loads((study / FILE).read_text())["id"]
+    assert json.loads((study / FILE).read_text())["url"].endswith(
+        "?nw=" + view["name"].removeprefix("nw-").removesuffix("-v")
+    )
+    assert view_id == "view0"
     assert "miller" not in "".join(body for _, body in server.bodies)
 
 
@@ -104,6 +107,22 @@ def test_a_second_call_updates_the_workspace_that_is_there(study, server):
     assert len(server.views) == 1
     (view,) = server.views.values()
     assert view["id"] == "view0"
+    assert "Noise ratio, test" in panels(json.loads(view["spec"]))
+
+
+def test_a_workspace_that_was_deleted_online_is_made_anew(study, server):
+    assert dashboard(study) == 0
+    server.views.clear()
+    assert dashboard(study) == 0
+    (view,) = server.views.values()
+    assert "id" not in view
+    assert "Noise ratio, test" in panels(json.loads(view["spec"]))
+
+
+def test_a_dashboard_of_an_older_version_is_written_anew(study, server):
+    (study / FILE).write_text('{"entity": "", "project": "jaws", "spec": {}}')
+    assert dashboard(study) == 0
+    assert len(server.views) == 1
 
 
 def test_without_a_key_it_is_a_file_that_is_saved_later(study, capsys, monkeypatch, tmp_path):
@@ -149,7 +168,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
 def test_arms_have_a_line_each():
     """The key that the panels group by is in the config of every run."""
     condition = {"noise_ratio": 0.2, "seed": 1, "data": "clinic", "noise": "planning", "model": "unet", "method": "a"}
-    assert _described("study", "run", condition, {})["config"]["arm"] == "clinic, planning, unet, a"
+    assert description("study", "run", condition, {})["config"]["arm"] == "clinic, planning, unet, a"
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", '{"entity": ""}'])

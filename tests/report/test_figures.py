@@ -9,7 +9,7 @@ from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
 from mandseg.report.figures.cases import DRAWN_CASES, spread
-from mandseg.report.figures.style import BLUE, DOSE, MARGIN, for_page
+from mandseg.report.figures.style import BAND, BLUE, DOSE, INTERVAL, MARGIN, PAIRED, for_page
 from mandseg.statistics.comparison import RATIO, Comparison
 
 DICE, HD95 = METRICS[:2]
@@ -35,14 +35,27 @@ def differences(metric="dice", **columns):
 def test_the_band_reaches_from_the_baseline_to_the_margin_on_the_worse_side():
     for metric, edge in ((DICE, 0.88), (HD95, 0.92)):
         ax = figures.plot_curve(means(), differences(), metric, AXIS, margin=0.02)
-        (band,) = (patch for patch in ax.patches if mpl.colors.to_hex(patch.get_facecolor()) == MARGIN)
+        (band,) = (patch for patch in ax.patches if patch.get_gid() == BAND)
+        assert mpl.colors.to_hex(band.get_facecolor()) == MARGIN
         assert sorted((band.get_y(), band.get_y() + band.get_height())) == pytest.approx(sorted((0.9, edge)))
 
 
 def test_the_thick_bar_is_the_paired_interval_laid_on_the_baselines_mean():
     ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
-    bars = [line.get_xydata() for line in ax.lines if line.get_linewidth() > 4]
+    bars = [line.get_xydata() for line in ax.lines if line.get_gid() == PAIRED]
     np.testing.assert_allclose(bars, [[[0.5, 0.885], [0.5, 0.895]], [[1.0, 0.78], [1.0, 0.82]]])
+
+
+def test_the_thin_bar_is_the_interval_of_the_mean():
+    ax = figures.plot_curve(means(), differences(), DICE, AXIS, margin=0.02)
+    (bars,) = (lines for lines in ax.collections if lines.get_gid() == INTERVAL)
+    assert [bar[:, 1].tolist() for bar in bars.get_segments()] == [[0.88, 0.92], [0.87, 0.91], [0.78, 0.82]]
+
+
+def test_the_forest_draws_each_interval_of_a_difference():
+    ax = figures.plot_forest(differences(), DICE, AXIS, margin=0.02)
+    drawn = [list(line.get_xdata()) for line in ax.lines if line.get_gid() == PAIRED]
+    assert drawn == [[-0.015, -0.005], [-0.12, -0.08]]
 
 
 def test_each_verdict_has_a_marker_of_its_own():
@@ -117,6 +130,7 @@ def test_a_page_colours_the_drawing_itself_and_keeps_its_words(tmp_path):
     assert "var(--margin" in on_page
     assert "currentColor" in on_page
     assert "version 0.123456" in on_page
+    assert "mandseg:" not in on_page + (tmp_path / "x.svg").read_text()
 
 
 def test_the_same_figure_is_saved_as_the_same_files(tmp_path):

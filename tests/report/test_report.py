@@ -4,15 +4,20 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from mandseg.report import case_pictures as pictures
 from mandseg.report import write, write_report
+from mandseg.report.audience import Audience
+from mandseg.report.figure_set import FIGURES
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.page import page
-from mandseg.report.wandb.redaction import copy_report
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import (
@@ -109,7 +114,7 @@ def test_memorisation_is_drawn(reported):
 def test_settings_that_differ_show_every_value_and_versions_are_told(reported):
     text = text_of(reported)
     assert "noise_ratio 0.0 | 0.5 | 1.0" in text
-    assert "model.channels [16, 32]" in text
+    assert "model.network.channels [16, 32, 64, 128]" in text
     assert "torch 2.13.0" in text
 
 
@@ -192,13 +197,14 @@ def test_same_study_gives_the_same_files(reported, tmp_path):
         assert (again / file).read_bytes() == (reported / file).read_bytes(), file
 
 
-def test_a_copy_that_leaves_the_machine_names_no_annotator(reported, tmp_path):
-    copy_report(reported, tmp_path, {})
+def test_what_may_leave_the_machine_names_no_annotator(reported):
     assert "Noisy training labels against their references" in text_of(reported)
-    assert "Noisy training labels against their references" not in text_of(tmp_path)
-    assert "Learning and memorisation" in text_of(tmp_path)
-    assert (tmp_path / "figures" / "curve-dice.svg").exists()
-    assert not [file.name for file in tmp_path.rglob("*noise-*")]
+    assert "Noisy training labels against their references" not in text_of(reported / "shared")
+    assert "Learning and memorisation" in text_of(reported / "shared")
+    assert (reported / "shared" / "figures" / "curve-dice.svg").exists()
+    assert not [file.name for file in (reported / "shared").rglob("*noise-*")]
+    links = re.findall(r'href="#([^"]+)"', (reported / "shared" / "index.html").read_text())
+    assert "noise" not in links
 
 
 def test_study_without_a_done_run_says_so(tmp_path):
@@ -352,12 +358,32 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
     many.loc[many.index > 0, "state"] = "missing"
     from dataclasses import replace
 
-    from mandseg.report.page import study_tables
+    from mandseg.report.tables.runs import study_tables
 
     opened = replace(opened, ledger=many)
-    words = page(opened, [], study_tables(opened), "", ())
+    words = page(opened, [], study_tables(opened), "", {}, Audience.INSIDE)
     assert "And 999 more: see not-done.csv." in words
     assert "And 200 more: see runs.csv." in words
+
+
+@pytest.mark.usefixtures("light")
+def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
+    """What one line in the list of figures does: nothing else knows of a figure."""
+
+    def scatter(source: FigureSource) -> Iterator[ReportFigure]:
+        def plot() -> Axes:
+            ax = Figure().add_subplot()
+            ax.scatter(source.cases.dice, source.cases.hd95_mm)
+            return ax
+
+        yield source.draw("scatter", plot, "HD95 against Dice.")
+
+    monkeypatch.setitem(FIGURES, "seeds", (scatter,))
+    study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0,), {"test": 0.9}, n_cases=3)
+    report = write_report(study).parent
+    for folder in (report, report / "shared"):
+        assert '<figure id="figure-scatter">' in (folder / "index.html").read_text()
+        assert (folder / "figures" / "scatter.svg").exists()
 
 
 @pytest.mark.usefixtures("light")

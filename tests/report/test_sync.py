@@ -24,12 +24,13 @@ from mandseg.runs.claim import claimed
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.tracker import sync_hint, tracked
+from mandseg.tracking.tracker import sync_hint, tracking_run
 from mandseg.training.learning_curve import LearningCurve
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
 from wandb_server import become_a_new_user, log_in, wandb_server
 
 HOME = "miller"  # the user's name, in every path
+PATIENT = "DOE^JANE_1961/manifest.csv"  # a relative path, whose folder is a patient's
 TRACKING = {"mode": "auto", "project": "jaws", "entity": None, "case_table": True, "overlays": True}
 LIMITS = {"init_timeout_s": 5.0, "finish_timeout_s": 10.0}
 
@@ -60,6 +61,9 @@ def written(tmp_path_factory):
     study = write_study(home / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=8, pictures=True)
     for run in study.glob("ratio*"):
         tell(run, home)
+    (study / "grid.csv").write_text(
+        (study / "grid.csv").read_text().replace(" seed=", f" data.manifest={PATIENT} seed=")
+    )
     failed = study / run_name(1.0, 0)
     failed.mkdir()
     add_to_grid(study, 1.0, 0)
@@ -88,14 +92,19 @@ def tell(run: Path, home: Path, **tracking) -> None:
     """Settings and record of a run that name the user and the host."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["tracking"] = {"_target_": "mandseg.tracking.settings.TrackingSettings", **TRACKING, **LIMITS, **tracking}
-    settings |= {"data": {"manifest": "/data/smith/clinic/manifest.csv"}, "cache_dir": f"{home}/.cache/mandseg"}
+    settings["data"]["manifest"] = "/data/smith/clinic/manifest.csv"
+    settings["data"]["source"]["manifest"] = PATIENT
+    settings["cache_dir"] = f"{home}/.cache/mandseg"
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     record = json.loads((run / "run.json").read_text())
     (run / "run.json").write_text(json.dumps(record | {"host": socket.gethostname()}))
     cases = pd.read_csv(run / "cases.csv")
     cases["subject_id"] = "doe-" + cases.case_id
     cases["group_annotator"] = "dr-jones"
+    cases["group_hospital"] = "st-mary"
     cases.to_csv(run / "cases.csv", index=False)
+    applied = pd.read_csv(run / "noise_applied.csv").assign(annotator="dr-jones")
+    applied.to_csv(run / "noise_applied.csv", index=False)
 
 
 def record(study: Path, ratio: float, seed: int, fails: bool = False, mode: str = "offline", steps=(10, 20)) -> Path:
@@ -104,7 +113,7 @@ def record(study: Path, ratio: float, seed: int, fails: bool = False, mode: str 
     folder.mkdir(parents=True, exist_ok=True)
     settings = TrackingSettings(**{**TRACKING, **LIMITS, "mode": mode})
     condition = {"noise_ratio": ratio, "seed": seed, **CONDITION}
-    with tracked(
+    with tracking_run(
         settings, folder, study.name, folder.name, condition, {}, LearningCurve(folder / "learning_curve.csv")
     ) as tracker:
         for step in steps:
@@ -299,8 +308,8 @@ def study_row(study: Path) -> tuple[str, str]:
 
 
 def test_the_study_itself_arrives_with_table_curves_figures_and_report(reported, server):
-    (reported / "report" / "report.pdf").write_bytes(b"%PDF-1.4")  # may hold anything: it is left out
-    assert study_row(reported) == ("uploaded", "without report.pdf")
+    (reported / "report" / "report.pdf").write_bytes(b"%PDF-1.4")  # may hold anything: it stays here
+    assert study_row(reported) == ("uploaded", "")
     assert "artifact/jaws-report/report.pdf" not in server.files
     ((run_id, run),) = server.runs.items()
     assert run_id == json.loads((reported / STATE).read_text())["id"]
@@ -338,12 +347,14 @@ def media(server, kind: str) -> list[tuple[str, bytes]]:
     return [(name, body) for name, body in server.files.items() if name.startswith(f"media/{kind}/")]
 
 
-def test_the_study_is_updated_under_its_id_and_only_when_something_changed(reported, server):
-    assert study_row(reported)[0] == "uploaded"
+def test_the_study_is_updated_under_its_id_and_only_when_something_changed(reported, server, monkeypatch):
+    monkeypatch.chdir(reported.parent)
+    assert study_row(Path(reported.name))[0] == "uploaded"
+    assert server.artifacts["jaws-report"]["committed"]
     server.bodies.clear()
     assert study_row(reported) == ("already there", "")
     assert "UpsertBucket" not in sent(server)
-    (reported / "report" / "methods.md").write_text("Two seeds.")
+    (reported / "report" / "shared" / "methods.md").write_text("Two seeds.")
     assert study_row(reported)[0] == "uploaded"
     assert len(server.runs) == 1
 
@@ -367,17 +378,26 @@ def test_without_a_report_the_study_itself_is_not_sent(study, server):
 
 
 def test_a_report_that_names_annotators_stays_here(reported, server):
-    summary = reported / "report" / "summary.csv"
+    write_report(reported, by=["annotator"])
+    assert "dr-jones" in (reported / "report" / "summary.csv").read_text()
+    result, reason = study_row(reported)
+    assert (result, reason.split(":")[0]) == ("left out", "its report has no part that may be sent")
+    assert "dr-jones" not in sent(server)
+
+
+def test_curves_are_of_whole_data_sets(reported, server):
+    summary = reported / "report" / "shared" / "summary.csv"
     table = pd.read_csv(summary)
-    groups = pd.concat([table, table.assign(group="protocol=fov500", mean=0.0)])
-    groups.to_csv(summary, index=False)
+    pd.concat([table, table.assign(group="protocol=fov500", mean=0.0)]).to_csv(summary, index=False)
     assert study_row(reported)[0] == "uploaded"
     tables = {name: json.loads(body) for name, body in media(server, "table") if "curves" in name}
-    assert all(0.0 not in [row[3] for row in content["data"]] for content in tables.values())  # of data sets only
-    table.assign(group="annotator=Dr Miller").to_csv(summary, index=False)
-    result, reason = study_row(reported)
-    assert (result, reason.split(",")[0]) == ("left out", "its report names annotators")
-    assert "Miller" not in sent(server)
+    assert all(0.0 not in [row[3] for row in content["data"]] for content in tables.values())
+
+
+def test_a_report_that_compares_something_else_is_not_sent(reported, server):
+    summary = reported / "report" / "shared" / "summary.csv"
+    pd.read_csv(summary).drop(columns="noise_ratio").to_csv(summary, index=False)
+    assert study_row(reported) == ("left out", f"its report compares no noise ratios: mandseg report {reported}")
 
 
 def test_what_a_run_withheld_the_study_withholds(reported, home, server):
@@ -397,18 +417,26 @@ def test_a_study_made_without_tracking_is_not_sent(reported, home, server):
 
 
 def test_nothing_that_was_sent_names_the_user_the_host_a_folder_or_a_subject(reported, home, server):
-    page = (reported / "report" / "index.html").read_text()
-    table = (reported / "report" / "cases.csv").read_text()
-    private = (HOME, "smith/clinic", "/mnt/smith/scans/x.nii.gz", "doe-", "dr-jones")
-    assert [word in page + table for word in private] == [True] * 5  # or the rest shows nothing
+    report = reported / "report"
+    for file in ("index.html", "cases.csv"):
+        with (report / file).open("a") as opened:  # of this part of the report nothing is sent, whatever it says
+            opened.write("smith")
+    ours = "".join(file.read_text() for file in report.rglob("*") if file.suffix in (".html", ".csv"))
+    private = (HOME, "smith/clinic", "/mnt/smith/scans/x.nii.gz", "DOE^JANE", "doe-", "dr-jones", "st-mary")
+    assert [word for word in private if word not in ours] == []  # or the rest shows nothing
     record(reported, 0.0, 0)
     with pytest.raises(RuntimeError):
         record(reported, 0.5, 1, fails=True)
     code, rows = synced(reported)
     assert (code, rows["jaws (the study itself)"]) == (0, ("uploaded", ""))
     assert len(server.artifacts) == 1
-    everything = sent(server)
-    for word in (HOME, "smith", "doe-", "dr-jones", str(Path.home()), os.environ["TMPDIR"], str(Path.cwd())):
+    shared = b"".join(file.read_bytes() for file in (report / "shared").rglob("*") if file.is_file())
+    everything = sent(server) + "".join(str(file.name) for file in (report / "shared").rglob("*"))
+    places = (str(Path.home()), os.environ["TMPDIR"], str(Path.cwd()))
+    for word in (HOME, "smith", "DOE", "JANE", "doe-", "dr-jones", "st-mary", *places):
         assert word not in everything, word
+        assert word.encode() not in shared, word
+        assert all(word.encode() not in body for body in server.files.values()), word
     host = socket.gethostname()
-    assert [form for form in (f'"{host}"', f">{host}<", f",{host},", f" {host} ") if form in everything] == []
+    forms = (f'"{host}"', f">{host}<", f",{host},", f",{host}\n", f" {host} ")
+    assert [form for form in forms if form in everything + shared.decode(errors="replace")] == []

@@ -120,6 +120,18 @@ def test_the_hash_of_the_default_config_is_known():
     assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "e095a6fb"
 
 
+def test_case_ids_and_pictures_of_the_user_s_own_data_are_not_sent_unless_it_is_said():
+    def sent(*words):
+        tracking = composed(*words).tracking
+        return tracking.case_table, tracking.overlays
+
+    assert sent() == sent("data=openkbp") == (True, True)
+    assert sent("data=folder", MANIFEST) == (False, False)
+    assert sent("data=folder", MANIFEST, "data.public=true") == (True, True)
+    assert sent("data=folder", MANIFEST, "tracking.case_table=true") == (True, False)
+    assert run_name(composed("data.public=false")) == run_name(composed())
+
+
 def test_the_same_cohort_by_another_path_is_the_same_condition():
     paths = ("cohort/manifest.csv", "/elsewhere/cohort/manifest.csv", "../cohort")
     assert len({run_name(composed("data=folder", f"data.manifest={path}")) for path in paths}) == 1

@@ -24,7 +24,7 @@ def installed(tmp_path_factory):
 
 def run(installed, cwd, *words):
     code = ["-c", "import sys, mandseg; print(mandseg.__file__); from mandseg.{} import main; main()"]
-    module = "train" if words[0] == "train" else "cli"
+    module = "train" if words[0] == "train" else "cli.main"
     return subprocess.run(
         [sys.executable, code[0], code[1].format(module), *words[1:]],
         cwd=cwd,
@@ -51,6 +51,7 @@ def test_a_wheel_brings_its_launchers(installed, tmp_path):
 
 @pytest.mark.slow
 def test_a_wheel_holds_the_reports_template_and_the_types_marker(installed, tmp_path):
-    assert list(installed.glob("mandseg/templates/*.j2"))
+    for room, template in (("report", "report.html.j2"), ("report", "page.css.j2"), ("audit", "audit.html.j2")):
+        assert (installed / "mandseg" / room / "templates" / template).exists()
     assert (installed / "mandseg" / "py.typed").exists()
     assert "prepare" in run(installed, tmp_path, "cli", "--help").stdout

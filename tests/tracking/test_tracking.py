@@ -1,4 +1,4 @@
-"""Tracking mirrors a run on W&B, asks nothing, says little, and never fails or delays it: with the real client."""
+"""Tracking copies a run to W&B, asks nothing, says little, and never fails or delays it: with the real client."""
 
 import json
 import logging
@@ -21,8 +21,9 @@ from hydra.utils import instantiate
 from PIL import Image
 
 from mandseg.tracking.recordings import SYNCED, recordings
+from mandseg.tracking.redaction import without_folders, without_folders_in_overrides
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.tracker import summary, sync_hint, tracked, without_folders
+from mandseg.tracking.tracker import summary, sync_hint, tracking_run
 from mandseg.training.learning_curve import LearningCurve
 from wandb_server import become_a_new_user, log_in, wandb_server
 
@@ -67,7 +68,9 @@ def train(run_folder, settings=None, fails=False, during=lambda: None):
     condition = {"noise_ratio": 0.2, "seed": 1}
     config = {"model": {"channels": [8, 16]}, "data": {"manifest": "/home/miller/cohort/manifest.csv"}}
     curve = LearningCurve(run_folder / "learning_curve.csv")
-    with tracked(settings or chosen(), run_folder, "a-study", run_folder.name, condition, config, curve) as tracker:
+    with tracking_run(
+        settings or chosen(), run_folder, "a-study", run_folder.name, condition, config, curve
+    ) as tracker:
         for step in (10, 20):
             for logger in tracker.loggers:
                 logger.log_metrics({"train_loss": 1 / step}, step)
@@ -185,7 +188,7 @@ def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, se
     assert sync_hint(tmp_path) == f"mandseg sync {tmp_path}"
 
 
-def test_a_failing_client_stops_the_mirror_and_not_the_training(tmp_path, caplog):
+def test_a_failing_client_stops_the_tracking_and_not_the_training(tmp_path, caplog):
     def break_the_client():
         wandb.teardown()
 
@@ -230,11 +233,11 @@ import sys
 from pathlib import Path
 from mandseg.tracking.recordings import SYNCED, recordings
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.tracker import tracked
+from mandseg.tracking.tracker import tracking_run
 from mandseg.training.learning_curve import LearningCurve
 settings = TrackingSettings(sys.argv[1], "mandseg", None, True, True, 3.0, 8.0)
 curve = LearningCurve(Path(sys.argv[2]) / "learning_curve.csv")
-with tracked(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}, curve) as tracker:
+with tracking_run(settings, Path(sys.argv[2]), "study", "run", {"seed": 1}, {}, curve) as tracker:
     for logger in tracker.loggers:
         logger.log_metrics({"train_loss": 1.0}, 10)
 print("wandb" in sys.modules, len(tracker.loggers))
@@ -280,7 +283,7 @@ class OneWeight(pl.LightningModule):
 @pytest.mark.filterwarnings("ignore:.*LeafSpec.* is deprecated:FutureWarning")  # Lightning 2.6 under torch 2.13
 def test_lightning_trains_into_both_records_alike(tmp_path):
     curve = LearningCurve(tmp_path / "learning_curve.csv")
-    with tracked(chosen(), tmp_path, "study", "run", {"seed": 1}, {}, curve) as tracker:
+    with tracking_run(chosen(), tmp_path, "study", "run", {"seed": 1}, {}, curve) as tracker:
         trainer = pl.Trainer(
             max_steps=4,
             accelerator="cpu",
@@ -292,9 +295,9 @@ def test_lightning_trains_into_both_records_alike(tmp_path):
         )
         trainer.fit(OneWeight(), torch.utils.data.DataLoader(torch.ones(8, 1)))
     curve = pd.read_csv(tmp_path / "learning_curve.csv")
-    mirrored = [h["item"] for h in records(tmp_path)[0]["history"]]
-    assert [h["trainer/global_step"] for h in mirrored] == curve["step"].tolist()
-    assert [h["train_loss"] for h in mirrored] == pytest.approx(curve["train_loss"].tolist())
+    on_wandb = [h["item"] for h in records(tmp_path)[0]["history"]]
+    assert [h["trainer/global_step"] for h in on_wandb] == curve["step"].tolist()
+    assert [h["train_loss"] for h in on_wandb] == pytest.approx(curve["train_loss"].tolist())
     assert curve["train_loss"].is_monotonic_decreasing
 
 
@@ -308,25 +311,49 @@ def test_the_summary_averages_over_all_cases_and_counts_the_missed():
 @pytest.mark.parametrize(
     ("value", "sent"),
     [
-        ("/home/miller/cohort/manifest.csv", ".../cohort/manifest.csv"),
-        (Path("/data"), ".../data"),
-        ("~/cohort/manifest.csv", ".../cohort/manifest.csv"),
-        ("/home/miller/manifest.csv", ".../manifest.csv"),
+        ("/home/miller/cohort/manifest.csv", ".../manifest.csv"),
+        (Path("/data"), "..."),
+        (Path("doe"), "..."),
+        ("~/cohort/manifest.csv", ".../manifest.csv"),
+        ("~miller", "..."),
         ("/Users/miller", "..."),
-        (r"C:\Users\miller\outputs", ".../outputs"),
-        (r"C:\Users\miller\cohort\manifest.csv", ".../cohort/manifest.csv"),
-        ("outputs/study", "outputs/study"),
-        ({"eval": ["/a/b/c", 3, None]}, {"eval": [".../b/c", 3, None]}),
+        (r"C:\Users\miller\outputs", "..."),
+        (r"C:\Users\miller\cohort\manifest.csv", ".../manifest.csv"),
+        (r"C:\Users\miller/manifest.csv", ".../manifest.csv"),
+        ("outputs/study", "..."),
+        ("DOE^JANE 1961/manifest.csv", ".../manifest.csv"),  # a relative path's folder can be a patient's
+        ("cohorts/DOE.JANE", "..."),
+        ({"manifest": "DOE_JANE"}, {"manifest": "..."}),  # a folder beside the working folder: nothing tells it
+        ({"eval": {"a": "DOE_JANE", "b": "/a/b/c"}}, {"eval": {"a": "...", "b": "..."}}),
+        ({"sizes": ["/a/b/c", 3, None]}, {"sizes": ["...", 3, None]}),
+        (
+            {"noise": {"annotators": ["Dr Jones"], "leave_out": None}},
+            {"noise": {"annotators": "withheld", "leave_out": None}},
+        ),
+        (
+            {"_target_": "monai.losses.DiceCELoss", "name": "dose-3.5"},
+            {"_target_": "monai.losses.DiceCELoss", "name": "dose-3.5"},
+        ),
     ],
 )
-def test_absolute_paths_lose_their_folders(value, sent):
+def test_settings_leave_without_folders_and_names(value, sent):
     assert without_folders(value) == sent
 
 
-def test_a_home_folder_anywhere_loses_its_name(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path / "miller"))
-    assert without_folders(f"{tmp_path}/miller/outputs") == ".../outputs"
-    assert without_folders(f"{tmp_path}/miller") == "..."
+@pytest.mark.parametrize(
+    ("words", "sent"),
+    [
+        (
+            "data=folder data.manifest=DOE^JANE 1961/manifest.csv steps=4",
+            "data=folder data.manifest=.../manifest.csv steps=4",
+        ),
+        ("+eval.x=DOE JANE noise.annotators=[jones]", "+eval.x=... noise.annotators=withheld"),
+        ("steps=40 batch_size=4 and 3 more (1a2b3c)", "steps=40 batch_size=4 and 3 more (1a2b3c)"),
+        ("", ""),
+    ],
+)
+def test_overrides_leave_without_folders_and_names(words, sent):
+    assert without_folders_in_overrides(words) == sent
 
 
 @pytest.mark.parametrize(("name", "mode"), [("wandb", "auto"), ("none", "disabled")])

@@ -8,7 +8,7 @@ import pandas as pd
 from mandseg.audit.measurement import UNNAMED
 from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
 from mandseg.metrics.regions import REGIONS
-from mandseg.report.wording import number
+from mandseg.report.wording import count, number
 
 TOLD = 3  # habits and cases named in the text; the tables have the rest
 FEWEST_CASES = 2  # from which an annotator is named
@@ -34,7 +34,7 @@ def headline(cases: pd.DataFrame) -> str:
     """Say in one sentence who and how many, how well they agree with the reference, and on which side they err."""
     low, middle, high = cases.dice.quantile([0.05, 0.5, 0.95])
     agreement = f"median Dice {middle:.2f} (5–95 % {low:.2f} to {high:.2f})"
-    return f"{_who(cases)}, {_count(len(cases), 'case')}: {agreement}; {_side(cases)}."
+    return f"{_who(cases)}, {count(len(cases), 'case')}: {agreement}; {_side(cases)}."
 
 
 def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
@@ -46,7 +46,7 @@ def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
 def _who(cases: pd.DataFrame) -> str:
     names = list(cases.annotator.drop_duplicates())
     if len(names) > 1:
-        return _count(len(names), "annotator")
+        return count(len(names), "annotator")
     return "Annotators not recorded" if names[0] == UNNAMED else f"One annotator ({names[0]})"
 
 
@@ -84,7 +84,7 @@ def _habits(annotators: pd.DataFrame) -> str:
     told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
     if others := len(found) - len(told):
         be = "is" if others == 1 else "are"
-        told.append(f"{_count(others, 'other annotator')} {be} off by {WORTH_SAYING_MM:g} mm or more in some region")
+        told.append(f"{count(others, 'other annotator')} {be} off by {WORTH_SAYING_MM:g} mm or more in some region")
     return "; ".join(told) + "." if told else ""
 
 
@@ -95,9 +95,9 @@ def _habit(bias_mm: float, region: str) -> str:
 def _flaws(cases: pd.DataFrame) -> str:
     missed, spurious = (int((cases.outcome == outcome).sum()) for outcome in ("missed", "spurious"))
     pieces = int((cases.noisy_pieces > cases.reference_pieces).sum())
-    parts = [f"{_count(missed, 'contour')} {'is' if missed == 1 else 'are'} empty"] if missed else []
-    parts += [f"{_count(spurious, 'reference')} {'is' if spurious == 1 else 'are'} empty"] if spurious else []
-    parts += [f"{_count(pieces, 'contour')} {_falls(pieces)} into more pieces than the reference"] if pieces else []
+    parts = [f"{count(missed, 'contour')} {'is' if missed == 1 else 'are'} empty"] if missed else []
+    parts += [f"{count(spurious, 'reference')} {'is' if spurious == 1 else 'are'} empty"] if spurious else []
+    parts += [f"{count(pieces, 'contour')} {_falls(pieces)} into more pieces than the reference"] if pieces else []
     return _sentence(parts)
 
 
@@ -109,10 +109,6 @@ def _first(cases: pd.DataFrame) -> str:
     top = cases[cases.nsd_2mm < 1].head(TOLD)
     named = [row["case_id"] + (f" ({row['why']})" if row["why"] else "") for row in top.to_dict("records")]
     return f"Correct first: {', '.join(named)}." if named else ""
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _sentence(parts: Sequence[str]) -> str:

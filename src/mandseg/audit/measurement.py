@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mandseg.audit.pair import Pair, load_pair
+from mandseg.audit.pair import LabelPair, load_pair
 from mandseg.data.case import Case
 from mandseg.data.check import piece_sizes
 from mandseg.metrics.agreement import score
@@ -62,7 +62,7 @@ def measure_case(case: Case, noise: NoiseSource) -> Measurement | list[str]:
         return error.problems
 
 
-def measure(pair: Pair) -> Measurement:
+def measure(pair: LabelPair) -> Measurement:
     """Measure the noisy label of a case against its reference."""
     scores = score(pair.noisy, pair.reference, pair.spacing_mm)
     reference_ml, noisy_ml = float(scores["reference_ml"]), float(scores["prediction_ml"])
@@ -86,7 +86,7 @@ def measure(pair: Pair) -> Measurement:
     )
 
 
-def _displacements(pair: Pair) -> Iterator[Displacement]:
+def _displacements(pair: LabelPair) -> Iterator[Displacement]:
     found = measure_deviation(pair.noisy, pair.reference, pair.spacing_mm)
     for region in (None, *REGIONS):
         bias_mm, spread_mm = found.mean_mm(region), found.spread_mm(region)

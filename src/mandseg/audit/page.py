@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from mandseg import __version__
 from mandseg.audit import finding
 from mandseg.audit.figures import plot_annotators, plot_regions
 from mandseg.audit.measurement import Measurement, measure_case
 from mandseg.audit.pair import cases_with_two_labels
-from mandseg.audit.pictures import Picture, chosen, picture
+from mandseg.audit.pictures import DrawnCase, chosen, picture
 from mandseg.audit.tables import annotators_table, cases_table, regions_table
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
-from mandseg.report import figures
-from mandseg.report.wording import number
+from mandseg.report.figures.source import ReportFigure, draw
+from mandseg.report.page import environment
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 from mandseg.system.progress import for_each
@@ -70,15 +67,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Drawing:
-    """A figure of the page: its SVG and what it shows."""
-
-    svg: Markup
-    caption: str
-
-
-@dataclass(frozen=True)
-class Shown:
+class PagePicture:
     """A picture of a case on the page: in it, or in a file beside it."""
 
     case: dict[Any, Any]
@@ -132,21 +121,21 @@ def write_audit(
     drawn = _pictures(audit, noise, pictures, workers)
     with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
-        drawings = _drawings(audit, new / "figures")
+        drawn_figures = _draw_figures(audit, new / "figures")
         shown = list(_show(drawn, audit.cases, new / "figures"))
-        (new / "index.html").write_text(_page(audit, drawings, shown), encoding="utf-8")
+        (new / "index.html").write_text(_page(audit, drawn_figures, shown), encoding="utf-8")
         for name, table in (("cases", audit.cases), ("annotators", audit.annotators), ("regions", audit.regions)):
             table.round(CSV_DECIMALS).to_csv(new / f"{name}.csv", index=False)
     return audit, folder / "index.html"
 
 
-def _pictures(audit: Audit, noise: NoiseSource, worst: int, workers: int | None) -> Iterator[Picture]:
+def _pictures(audit: Audit, noise: NoiseSource, worst: int, workers: int | None) -> Iterator[DrawnCase]:
     by_id: dict[str, Case] = {case.case_id: case for case in audit.cohort.cases}
     cases = [by_id[case_id] for case_id in chosen(audit.cases, worst)]
     return for_each(partial(picture, noise=noise), cases, "Drawing", workers) if cases else iter(())
 
 
-def _show(drawn: Iterator[Picture], cases: pd.DataFrame, folder: Path) -> Iterator[Shown]:
+def _show(drawn: Iterator[DrawnCase], cases: pd.DataFrame, folder: Path) -> Iterator[PagePicture]:
     """Write each picture, and put it into the page as long as that stays light."""
     rows = {row["case_id"]: row for row in _rows(cases)}
     used = 0
@@ -155,48 +144,40 @@ def _show(drawn: Iterator[Picture], cases: pd.DataFrame, folder: Path) -> Iterat
         (folder / name).write_bytes(drawing.png)
         source = "data:image/webp;base64," + base64.b64encode(drawing.webp).decode()
         used += len(source)
-        yield Shown(rows[drawing.case_id], source if used <= LARGEST_PAGE else "", f"figures/{name}")
+        yield PagePicture(rows[drawing.case_id], source if used <= LARGEST_PAGE else "", f"figures/{name}")
 
 
-def _drawings(audit: Audit, folder: Path) -> dict[str, Drawing]:
-    with figures.drawing_style("annotators"):
-        spread = _drawing(
-            plot_annotators(audit.cases, audit.annotators),
+def _draw_figures(audit: Audit, folder: Path) -> dict[str, ReportFigure]:
+    return {
+        "annotators": draw(
             folder / "annotators",
+            partial(plot_annotators, audit.cases, audit.annotators),
             "Every case as a point; the box holds the middle half, the line is the median.",
-        )
-    with figures.drawing_style("regions"):
-        heat_map: Any = plot_regions(audit.annotators).figure
-        regions = _drawing(
-            heat_map,
+            wide=True,
+        ),
+        "regions": draw(
             folder / "regions",
+            partial(plot_regions, audit.annotators),
             "Mean signed displacement of the contour from the reference, mm; outward is positive and red, inward blue.",
+            wide=True,
+        ),
+    }
+
+
+def _page(audit: Audit, figures: dict[str, ReportFigure], pictures: Sequence[PagePicture]) -> str:
+    return (
+        environment("mandseg.audit")
+        .get_template("audit.html.j2")
+        .render(
+            audit=audit,
+            cases=_rows(audit.cases),
+            annotators=_rows(audit.annotators),
+            figures=figures,
+            pictures=pictures,
+            regions=REGIONS,
+            top=TOP,
+            version=__version__,
         )
-    return {"annotators": spread, "regions": regions}
-
-
-def _drawing(figure: Figure, stem: Path, caption: str) -> Drawing:
-    return Drawing(Markup(figures.save(figure, stem)), caption)
-
-
-def _page(audit: Audit, drawings: dict[str, Drawing], pictures: Sequence[Shown]) -> str:
-    environment = Environment(
-        loader=ChoiceLoader([PackageLoader("mandseg.audit"), PackageLoader("mandseg.report")]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(number=number)
-    return environment.get_template("audit.html.j2").render(
-        audit=audit,
-        cases=_rows(audit.cases),
-        annotators=_rows(audit.annotators),
-        drawings=drawings,
-        pictures=pictures,
-        regions=REGIONS,
-        top=TOP,
-        version=__version__,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,21 +10,60 @@ from mandseg.data.case import Case
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
+from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
+from mandseg.metrics.masks import bounding_box
 from mandseg.metrics.regions import Mask, Spacing
 from mandseg.noise import NoiseSource, Recorded
+from mandseg.noise.modes.scene import Scene, Window, look_at
 from mandseg.system.errors import UserError
 
 
-@dataclass(frozen=True)
-class Pair:
-    """The reference of a case and another label of it; all arrays on RAS+ axes, (X, Y, Z)."""
+@dataclass(frozen=True, eq=False)
+class LabelPair:
+    """The reference of a case and another label of it; all arrays on RAS+ axes, (X, Y, Z).
+
+    Attributes:
+        annotator: Who drew the other label; empty where nobody signed it.
+        image_hu: The CT, where it was read.
+    """
 
     case: Case
-    annotator: str
     reference: Mask
     noisy: Mask
     spacing_mm: Spacing
+    annotator: str = ""
     image_hu: Array | None = None
+
+    @cached_property
+    def surface(self) -> Surface:
+        """The reference's, which all drawings are measured against."""
+        return find_surface(self.reference, self.spacing_mm)
+
+    @cached_property
+    def view(self) -> tuple[Scene, Window]:
+        """The reference as a simulated annotator sees it, and where in the window."""
+        return look_at(self.reference, self.spacing_mm)
+
+    @cached_property
+    def displacement_mm(self) -> float:
+        """How far the other label lies outside the reference, on average over its surface."""
+        mean_mm = measure_deviation(self.noisy, self.reference, self.spacing_mm, self.surface).mean_mm()
+        assert mean_mm is not None  # a reference that is not empty has a surface
+        return mean_mm
+
+    def around(self, margin_mm: float) -> "LabelPair":
+        """Cut it to the box that holds both labels and a margin; unchanged where both are empty."""
+        box = bounding_box(self.reference, self.noisy)
+        if box is None:
+            return self
+        margins = [int(np.ceil(margin_mm / s)) for s in self.spacing_mm]
+        x, y, z = (
+            slice(max(side.start - margin, 0), min(side.stop + margin, n))
+            for side, margin, n in zip(box, margins, self.reference.shape, strict=True)
+        )
+        hu = None if self.image_hu is None else self.image_hu[x, y, z].copy()
+        reference, noisy = self.reference[x, y, z].copy(), self.noisy[x, y, z].copy()
+        return replace(self, reference=reference, noisy=noisy, image_hu=hu)
 
 
 def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
@@ -43,7 +83,7 @@ def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
     return cases
 
 
-def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> Pair:
+def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> LabelPair:
     """Read the labels of a case, and simulate the noisy one if the source says so.
 
     An empty label is an audit's finding, also in a training case, which training itself refuses.
@@ -68,7 +108,7 @@ def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> Pair:
     spacing_mm = on_ras["reference"].geometry.spacing_mm
     hu = on_ras["image"].array if "image" in on_ras else None
     noisy = noise.draw(case, reference, recorded, spacing_mm, hu)
-    return Pair(case, noise.annotator(case), reference, noisy, spacing_mm, hu)
+    return LabelPair(case, reference, noisy, spacing_mm, noise.annotator(case), hu)
 
 
 def _mask(label: Volume | None) -> Mask | None:

@@ -14,13 +14,12 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
-from mandseg.audit.pair import Pair, load_pair
+from mandseg.audit.pair import LabelPair, load_pair
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.data.case import Case
-from mandseg.data.volume import Array
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane
 from mandseg.metrics.displacement import Deviation, measure_deviation
-from mandseg.metrics.masks import Mask, bounding_box
+from mandseg.metrics.masks import Mask
 from mandseg.noise import NoiseSource
 
 MARGIN_MM = 15.0  # shown around the two labels
@@ -33,7 +32,7 @@ EVERY_CASE = sys.maxsize
 
 
 @dataclass(frozen=True)
-class Picture:
+class DrawnCase:
     """A case as drawn: a PNG file for slides and a lighter WebP for the page, both without a background."""
 
     case_id: str
@@ -54,7 +53,7 @@ def chosen(cases: pd.DataFrame, worst: int) -> list[str]:
     return list(cases.case_id[cases.index[:worst].union(own)])
 
 
-def picture(case: Case, noise: NoiseSource) -> Picture:
+def picture(case: Case, noise: NoiseSource) -> DrawnCase:
     """Draw a case."""
     figure = case_figure(load_pair(case, noise, with_image=True))
     content = io.BytesIO()
@@ -62,15 +61,15 @@ def picture(case: Case, noise: NoiseSource) -> Picture:
     light = io.BytesIO()
     with Image.open(content) as image:
         image.save(light, "WEBP", quality=80)
-    return Picture(case.case_id, content.getvalue(), light.getvalue())
+    return DrawnCase(case.case_id, content.getvalue(), light.getvalue())
 
 
-def case_figure(pair: Pair) -> Figure:
+def case_figure(pair: LabelPair) -> Figure:
     """Draw the three planes in which the labels differ most, and below them the surface seen from four sides.
 
     The surface is missing where a label is empty.
     """
-    near = around(pair)
+    near = pair.around(MARGIN_MM)
     surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if _both_drawn(near) else None
     sizes = [_planes_mm(near), *([_views_mm(surface)] if surface else [])]
     heights = [TEXT_INCHES + DRAWN_INCHES * up / across for across, up in sizes]
@@ -82,32 +81,18 @@ def case_figure(pair: Pair) -> Figure:
     return figure
 
 
-def around(pair: Pair) -> Pair:
-    """Cut a pair to the box that holds both labels and a margin; unchanged where both are empty."""
-    box = bounding_box(pair.reference, pair.noisy)
-    if box is None:
-        return pair
-    margins = [int(np.ceil(MARGIN_MM / s)) for s in pair.spacing_mm]
-    window = tuple(
-        slice(max(b.start - m, 0), min(b.stop + m, n))
-        for b, m, n in zip(box, margins, pair.reference.shape, strict=True)
-    )
-    hu: Array | None = None if pair.image_hu is None else pair.image_hu[window]
-    return Pair(pair.case, pair.annotator, pair.reference[window], pair.noisy[window], pair.spacing_mm, hu)
-
-
-def planes_of_difference(pair: Pair) -> list[int]:
+def planes_of_difference(pair: LabelPair) -> list[int]:
     """For each of ``PLANES``, the index of the one that has most voxels in one label only; the middle if none has."""
     differs: Mask = pair.reference ^ pair.noisy
     counts = [differs.sum(axis=tuple({0, 1, 2} - {plane.axis})) for plane in PLANES]
     return [int(np.argmax(n)) if n.any() else len(n) // 2 for n in counts]
 
 
-def _both_drawn(pair: Pair) -> bool:
+def _both_drawn(pair: LabelPair) -> bool:
     return bool(pair.reference.any() and pair.noisy.any())
 
 
-def _planes_mm(pair: Pair) -> tuple[float, float]:
+def _planes_mm(pair: LabelPair) -> tuple[float, float]:
     """Width and height of the three planes side by side, on one scale."""
     x_mm, y_mm, z_mm = (n * s for n, s in zip(pair.reference.shape, pair.spacing_mm, strict=True))
     return 2 * x_mm + y_mm, max(y_mm, z_mm)
@@ -119,7 +104,7 @@ def _views_mm(surface: Deviation) -> tuple[float, float]:
     return sum(across for across, _ in sizes), max(up for _, up in sizes)
 
 
-def _draw_planes(figure: SubFigure, pair: Pair) -> None:
+def _draw_planes(figure: SubFigure, pair: LabelPair) -> None:
     shape, spacing_mm = pair.reference.shape, pair.spacing_mm
     hu = np.broadcast_to(np.float32(GREY_HU), shape) if pair.image_hu is None else pair.image_hu
     widths_mm = [shape[axis] * spacing_mm[axis] for axis in (0, 0, 1)]

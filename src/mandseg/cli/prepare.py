@@ -143,6 +143,94 @@ def folder(
     _show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
 
 
+@prepare.command()
+def dicom(
+    source: Annotated[Path, typer.Argument(help="A folder tree with an export: CT series, RTSTRUCTs, RTDOSEs.")],
+    dest: Annotated[Path | None, typer.Argument(help="The cohort folder to write; must not exist.")] = None,
+    structure: Annotated[
+        str, typer.Option(help="The structure, by any of its names, the preferred first.")
+    ] = "Mandible",
+    reference: Annotated[
+        str | None, typer.Option(help="The reference's RTSTRUCT: file, label, name, description or operator; * and ?.")
+    ] = None,
+    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, said in the same way.")] = None,
+    noisy_structure: Annotated[
+        str | None, typer.Option(help="The noisy label's ROI, where it is called otherwise or in the same RTSTRUCT.")
+    ] = None,
+    several: Annotated[str, typer.Option(help="Several ROIs that fit: refuse, merge, or take the first.")] = "refuse",
+    dose: Annotated[str | None, typer.Option(help="The RTDOSE file, where there are several.")] = None,
+    synonyms: Annotated[Path | None, typer.Option(help="YAML file with further names of structures.")] = None,
+    key: Annotated[
+        Path | None, typer.Option(help="File with the key of the pseudonyms; made once, mode 600, in your settings.")
+    ] = None,
+    linking_table: Annotated[
+        Path | None, typer.Option(help="Write who is behind each pseudonym to this file, outside the cohort.")
+    ] = None,
+    show_names: Annotated[
+        bool, typer.Option("--show-names", help="Print the RTSTRUCTs and ROIs as they are named, and write nothing.")
+    ] = False,
+    fractions: Annotated[
+        str | None, typer.Option(help="Shares of train, val, test; default 0.7,0.1,0.2, or all in test if too few.")
+    ] = None,
+    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by patient.")] = 0,
+    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    overwrite: Overwrite = False,
+) -> None:
+    """Convert an export of a planning system: contours to masks, doses to Gy, patients to pseudonyms.
+
+    No name, number, date or UID gets into the cohort. Exit code 2 if a patient failed; the others are there.
+
+    Example: [bold]mandseg prepare dicom export cohorts/clinic --reference '*corrected*' --noisy '*planning*'[/bold]
+
+    Example: [bold]mandseg prepare dicom export cohorts/clinic --structure 'Mandible,Kiefer' --all-in test[/bold]
+
+    Example: [bold]mandseg prepare dicom export --show-names[/bold]
+    """
+    from mandseg.data.dicom.pseudonyms import default_key_file
+    from mandseg.data.dicom.selection import SEVERAL, Selection
+    from mandseg.data.dicom.vocabulary import read_vocabulary
+    from mandseg.data.importers.dicom_rt import Privacy, import_dicom_rt, list_names
+    from mandseg.data.importers.folder import Splitting
+
+    if show_names:
+        print("\n".join(list_names(source)))
+        return
+    if dest is None:
+        raise UserError("DEST is missing: say which cohort folder to write, or --show-names")
+    if several not in SEVERAL:
+        raise UserError(f"--several {several!r}: expected one of {', '.join(SEVERAL)}")
+    selection = Selection(
+        structures=_words("--structure", structure),
+        reference=reference or "",
+        noisy=noisy or "",
+        noisy_structures=_words("--noisy-structure", noisy_structure) if noisy_structure else (),
+        several=several,
+        dose=dose or "",
+        vocabulary=read_vocabulary(synonyms),
+    )
+    privacy = Privacy(key or default_key_file(), linking_table)
+    new_key = not privacy.key.exists()
+    said = fractions or all_in or split_seed
+    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if said else None
+    result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
+    if new_key:
+        print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)
+    for line in result.failed:
+        print(f"mandseg: {line}", file=sys.stderr)
+    _show(result)
+    if (result.failed or result.skipped) and linking_table is None:
+        print("which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
+    if result.failed:
+        raise typer.Exit(2)
+
+
+def _words(option: str, text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise UserError(f"{option} {text!r}: expected a name, or names with commas between")
+    return words
+
+
 def _numbers(option: str, text: str) -> tuple[float, ...]:
     try:
         return tuple(float(part) for part in text.split(",") if part.strip())
@@ -152,7 +240,10 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 def _show(result: "Imported") -> None:
     """Say what was written, what was assumed and what was left out."""
-    for line in [*result.notes, *result.skipped]:
+    from mandseg.data.identities import identity_warnings
+
+    warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
+    for line in [*result.notes, *result.skipped, *warnings]:
         print(line, file=sys.stderr)
     counts: dict[str, int] = {}
     for case in result.cohort.cases:

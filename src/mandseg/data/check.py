@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
+from mandseg.data.identities import identity_warnings
 from mandseg.data.importers.hounsfield import BRIGHT, padding, tissue_round
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
@@ -124,6 +125,7 @@ def check_cohort(path: Path, workers: int | None = None) -> Checkup:
     present = [_without_missing_files(case) for case in cohort.cases]
     inspections = tuple(for_each(inspect_case, present, "Checking", workers))
     findings += [finding for inspection in inspections for finding in inspection.findings]
+    findings += [Finding(case_id, "warning", line) for line, case_id in identity_warnings(cohort.cases).items()]
     return Checkup(cohort, inspections, tuple(findings + duplicates(inspections)))
 
 

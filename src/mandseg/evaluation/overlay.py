@@ -16,7 +16,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
-from scipy.spatial.distance import cdist
 
 from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.system.errors import UserError
@@ -157,23 +156,18 @@ def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 def _png(figure: Figure, dpi: int) -> bytes:
     """Render as a PNG with a palette: half the size of full colour, and the pictures hold little but grey anyway."""
-    raw = io.BytesIO()
+    raw, content, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
     figure.savefig(raw, format="rgba", dpi=dpi)
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)
-    used, where = np.unique(rgba[..., :3].astype(np.int64) @ (1 << 16, 1 << 8, 1), return_inverse=True)
-    palette = _palette()
-    nearest = cdist(np.stack([used >> 16, used >> 8 & 255, used & 255], axis=1), palette).argmin(axis=1)
-    picture = Image.fromarray(nearest.astype(np.uint8)[where].reshape(rgba.shape[:2]))
-    picture = picture.convert("P")
-    picture.putpalette(palette.ravel().tolist())
-    content = io.BytesIO()
+    palette.putpalette(_palette().ravel().tolist())  # a palette that Pillow chose would lose the thin contours' colours
+    picture = Image.fromarray(rgba[..., :3]).quantize(palette=palette, dither=Image.Dither.NONE)
     picture.save(content, format="png", optimize=True)
     return content.getvalue()
 
 
 def _palette() -> npt.NDArray[np.int64]:
-    """Hold 96 greys, and the two colours blended in eight steps with six greys, as at the edge of a drawn line."""
-    greys = np.linspace(0, 255, 96)[:, None] * np.ones(3)
+    """Hold 64 greys with white, and both colours blended in eight steps with six greys, as at the edge of a line."""
+    greys = np.append(np.arange(0, 252, 4), 255)[:, None] * np.ones(3)  # one for each of Pillow's cells of four levels
     colours = 255 * np.array([to_rgb(REFERENCE_COLOUR), to_rgb(PREDICTION_COLOUR)])[:, None, None]  # (2, 1, 1, 3)
     share = np.linspace(1 / 8, 1, 8)[None, :, None, None]
     blends = share * colours + (1 - share) * np.linspace(0, 255, 6)[None, None, :, None]  # (2, 8, 6, 3)

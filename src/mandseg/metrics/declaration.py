@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.margins import MARGINS, Margins
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
+from mandseg.system.plain_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -76,9 +75,9 @@ def read_declaration(configs: Iterable[Path]) -> Declaration:
             notes=("no run declares a primary metric or margins: the defaults are used",) if seen else ()
         )
     try:
-        declaration = declare(yaml.safe_load(blocks[0][0])["analysis"])
-    except (UserError, yaml.YAMLError, TypeError, KeyError) as error:
-        return Declaration(notes=(f"the declared analysis cannot be read, the defaults are used: {_line(error)}",))
+        declaration = declare(load_yaml(blocks[0][0])["analysis"])
+    except (UserError, ValueError, TypeError, KeyError) as error:
+        return Declaration(notes=(f"the declared analysis cannot be read, the defaults are used: {one_line(error)}",))
     notes = []
     if len(blocks) > 1:
         others = sum(n for _, n in blocks[1:])
@@ -103,7 +102,3 @@ def _analysis_lines(file: Path) -> str:
             break
         inner.append(line)
     return "\n".join([lines[start], *inner])
-
-
-def _line(error: object) -> str:
-    return " ".join(str(error).split())

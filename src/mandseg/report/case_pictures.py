@@ -21,7 +21,7 @@ MOST = 64
 
 
 @dataclass(frozen=True)
-class Picture:
+class CasePicture:
     """One case with the contours of reference and prediction."""
 
     source: str  # data URI
@@ -30,7 +30,7 @@ class Picture:
 
 def pictures(
     study: Path, cases: pd.DataFrame, comparison: Comparison, levels: list[Level], most: int = MOST
-) -> Iterator[Picture]:
+) -> Iterator[CasePicture]:
     """For each data set and level the worst case by Dice of those that a run drew, and the median case of that run.
 
     With more data sets and levels than there is room for, levels are left out evenly; the first and last stay.
@@ -46,7 +46,7 @@ def pictures(
             yield from _of_one(study, rows, f"{dataset}, {comparison.name(level)}")
 
 
-def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[Picture]:
+def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[CasePicture]:
     drawn = _drawn(study, rows)
     if drawn.empty:
         return
@@ -56,7 +56,7 @@ def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[Picture]:
         if word == "worst" or row.case_id != worst.case_id:
             source = embedded(_file(study, row))
             if source:
-                yield Picture(source, f"{place}, {word} case, {_words(row)}")
+                yield CasePicture(source, f"{place}, {word} case, {_words(row)}")
 
 
 def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mandseg.metrics.catalogue import Metric, metric_named
-from mandseg.report.wording import _count, _listed, _percent, number, span
+from mandseg.report.wording import amount, count, listed, number, percent, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
 from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance, Verdict
@@ -73,7 +73,7 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
 
 def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
     """A sentence on each thing that the finding does not speak of: data sets that were not learned, levels alone."""
-    sets = _listed(list(analysis.unlearned)) if analysis.unlearned else ""
+    sets = listed(list(analysis.unlearned)) if analysis.unlearned else ""
     told = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
     if any(row.difference is None for row in rows) and analysis.unpaired:
         told.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
@@ -99,13 +99,13 @@ def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
         groups.setdefault(_reach(row), []).append(row.dataset)
     alike = 1 < len(rows) == len(analysis.datasets) and len(groups) == 1
     parts = [
-        f"{reach} on {f'all {len(rows)} data sets' if alike else _listed(names)}{stop}"
+        f"{reach} on {f'all {len(rows)} data sets' if alike else listed(names)}{stop}"
         for (reach, stop), names in groups.items()
     ]
     said = {row.dataset for row in rows} | set(analysis.unlearned)
     absent = [name for name in analysis.datasets if name not in said]
-    parts += [f"{_listed(absent)} cannot be compared with {against}"] if absent else []
-    stays = f"ean {metric.label} is shown to stay within {_amount(rows[0].margin, metric)} of training on clean labels"
+    parts += [f"{listed(absent)} cannot be compared with {against}"] if absent else []
+    stays = f"ean {metric.label} is shown to stay within {amount(rows[0].margin, metric)} of training on clean labels"
     return f"{'The data sets differ: m' if len(groups) > 1 else 'M'}{stays} {'; '.join(parts)}."
 
 
@@ -120,21 +120,17 @@ def _reach(row: Tolerance) -> tuple[str, str]:
 def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
     """For each level and data set the verdict in words."""
     rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
-    margin, compared = _amount(analysis.margins.of(metric) or 0.0, metric), analysis.comparison
+    margin, compared = amount(analysis.margins.of(metric) or 0.0, metric), analysis.comparison
     parts = []
     for level in dict.fromkeys(row.level for row in rows):
         verdicts: dict[str, list[str]] = {}
         for row in rows:
             if row.level == level:
                 verdicts.setdefault(row.verdict, []).append(row.dataset)
-        told = ", ".join(f"{SHOWN[said]} on {_listed(names)}" for said, names in verdicts.items())
+        told = ", ".join(f"{SHOWN[said]} on {listed(names)}" for said, names in verdicts.items())
         parts.append(f"{compared.name(level)} is {told}")
     sentence = f"Against {compared.name(compared.baseline)}, with a margin of {margin} in mean {metric.label}: "
     return f"{sentence}{'; '.join(parts)}."
-
-
-def _amount(margin: float, metric: Metric) -> str:
-    return f"{margin:g} {metric.unit}".strip()
 
 
 def sentences(analysis: Analysis) -> list[str]:
@@ -150,12 +146,12 @@ def sentences(analysis: Analysis) -> list[str]:
 
 
 def _mean_words(mean: Mean, metric: Metric, analysis: Analysis) -> str:
-    interval = f"{_percent(analysis)} interval {span(mean, metric)}" if mean.low is not None else "no interval"
+    interval = f"{percent(analysis)} interval {span(mean, metric)}" if mean.low is not None else "no interval"
     missed = f", {mean.n_missed} of {mean.n_predictions} predictions are empty" if mean.n_missed else ""
     return (
         f"{mean.dataset}: at {analysis.comparison.name(mean.level)}, mean {metric.label} is "
-        f"{number(mean.mean, metric.decimals)} ({interval}; {_count(mean.n_cases, 'case')}, "
-        f"{_count(mean.n_seeds, 'seed')}{missed})."
+        f"{number(mean.mean, metric.decimals)} ({interval}; {count(mean.n_cases, 'case')}, "
+        f"{count(mean.n_seeds, 'seed')}{missed})."
     )
 
 

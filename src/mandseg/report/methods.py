@@ -6,46 +6,58 @@ from typing import Any
 import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, metric_named
-from mandseg.report.section import Part
-from mandseg.report.settings import config_of, versions
-from mandseg.report.statement import state_methods
-from mandseg.report.wording import number
+from mandseg.report.audience import Audience
+from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
+from mandseg.report.section import Section
+from mandseg.report.settings import StudySettings, versions
+from mandseg.report.wording import amount, count, level_name, listed, number
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
 
-KNOBS = ("channels", "strides", "num_res_units", "norm", "dropout", "filters", "init_filters")
+SKIPPED = ("_target_", "_convert_", "_partial_", "annotators", "leave_out")
+"""Keys that a description leaves out: Hydra's own, and people."""
+WEIGHTS = {"last": "the last weights", "best": "the weights with the highest validation Dice (reference labels)"}
 
 
-def methods(study: Study, parts: Sequence[Part], runs: Sequence[Sequence[str]]) -> str:
-    """methods.md: a section per arm, then what all share.
+def methods(
+    study: Study, parts: Sequence[Section], runs: Sequence[Sequence[str]], settings: StudySettings, audience: Audience
+) -> str:
+    """methods.md: a section per arm, then what all share. Where the settings do not say what was done, it says so.
 
     Args:
         study: The study.
         parts: Its arms.
         runs: The done runs of each arm.
+        settings: The settings of all runs.
+        audience: Who reads it.
     """
     if not parts:
         return f"# Methods of study {study.name}\n\nNo run is done: there is nothing to describe.\n"
-    lines = [f"# Methods of study {study.name}", ""]
+    blocks = [f"# Methods of study {study.name}"]
     for part, own in zip(parts, runs, strict=True):
-        config = config_of(study, own[0])
-        config = config if isinstance(config, Mapping) else {}
-        lines += [f"## {part.title}", ""] if len(parts) > 1 else []
-        paragraphs = (
-            [design(part.analysis, study, own), noise(part, config)],
-            [network(config), training(config), testing(config)],
-        )
-        lines += [text for sentences in paragraphs if (text := " ".join(filter(None, sentences)))]
-        lines.append("")
-    lines += [statistics(parts[0].analysis, study), "", software(study), ""]
-    return "\n\n".join(block for block in "\n".join(lines).split("\n") if block) + "\n"
+        blocks += [f"## {part.title}"] if len(parts) > 1 else []
+        blocks.append(design(part.analysis, study, own))
+        try:
+            blocks += describe_run(run_settings(settings.of(own[0], audience)), part.applied)
+        except MissingSettingError as error:
+            blocks.append(f"Not described: how the networks of run {own[0]} were made; {error}.")
+        except ValueError as error:
+            blocks.append(f"Not described: how the networks were made; {error}.")
+    blocks += [statistics(parts[0].analysis, study), software(study)]
+    return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def describe_run(settings: RunSettings, applied: pd.DataFrame) -> list[str]:
+    """Two paragraphs: the noisy labels; then network, training and testing."""
+    sentences = (network(settings), training(settings), augmentation(settings), testing(settings))
+    return [noise(settings, applied), " ".join(sentences)]
 
 
 def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     """Levels, seeds, runs and cases."""
     compared = analysis.comparison
-    levels = ", ".join(f"{level:g}" if isinstance(level, int | float) else level for level in analysis.levels)
+    levels = ", ".join(level_name(level) for level in analysis.levels)
     ledger = study.ledger[study.ledger.run.isin(set(runs))]
     seeds = sorted(ledger.seed.dropna().unique())
     what = (
@@ -59,9 +71,9 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
         for ratio, rows in ledger.groupby("noise_ratio")
         if rows.n_noisy.notna().any()
     ]
-    cases = f" Each was trained on {_range(trained)} cases, of which {_listed(noisy)} carried it." if trained else ""
+    cases = f" Each was trained on {_range(trained)} cases, of which {listed(noisy)} carried it." if trained else ""
     return (
-        f"{what}, with {_count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
+        f"{what}, with {count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
         f"{_test_sets(analysis)}"
     )
@@ -73,87 +85,107 @@ def _test_sets(analysis: Analysis) -> str:
     for dataset in analysis.datasets:
         rows = analysis.of(analysis.means, dataset, metric)
         if rows:
-            told.append(f"{dataset} ({_count(max(row.n_cases for row in rows), 'case')})")
+            told.append(f"{dataset} ({count(max(row.n_cases for row in rows), 'case')})")
     missed = sum(row.n_missed + row.n_spurious for row in analysis.means if (row.metric, row.group) == (metric, ""))
-    faults = f" {_count(missed, 'prediction')} {'was' if missed == 1 else 'were'} missed or spurious." if missed else ""
-    return f"All were tested on {_listed(told)}, always against the reference label.{faults}" if told else ""
+    faults = f" {count(missed, 'prediction')} {'was' if missed == 1 else 'were'} missed or spurious." if missed else ""
+    return f"All were tested on {listed(told)}, always against the reference label.{faults}" if told else ""
 
 
-def noise(part: Part, config: Mapping[str, Any]) -> str:
+def noise(settings: RunSettings, applied: pd.DataFrame) -> str:
     """The noise source, and how far its labels were from the references."""
-    name, target = _setting(config, "noise.name"), _setting(config, "noise.source._target_")
-    source = f"Noisy labels: preset `{name}`" + (f" (`{target}`)" if target else "") if name else ""
-    applied = part.applied
+    source = (
+        f"Noisy labels of data set `{settings.data_name}`: preset `{settings.noise_name}`, {_object(settings.noise)}"
+    )
     if applied.empty or applied.dice.isna().all():
-        return f"{source}; how far they are from the references was not measured." if source else ""
+        return f"{source}. How far they are from the references was not measured."
     once = applied.drop_duplicates("case_id").dropna(subset=["dice"])
     dice = f"median Dice {number(once.dice.median(), 3)} ({_ends(once.dice, 3)})"
     hd95 = f"HD95 {number(once.hd95_mm.median(), 1)} mm ({_ends(once.hd95_mm, 1)})"
     volume = f"volume {number(once.volume_error_ml.median(), 1, True)} ml"
     drawn_by = once.annotator[once.annotator != ""].nunique()
-    people = f", drawn by {_count(drawn_by, 'annotator')}" if drawn_by else ""
+    people = f", drawn by {count(drawn_by, 'annotator')}" if drawn_by else ""
     return (
-        f"{source or 'Noisy labels'}; against the reference of the same {_count(len(once), 'training case')}, on the "
-        f"training grid: {dice}, {hd95}, {volume}{people}."
+        f"{source}. Against the reference of the same {count(len(once), 'training case')}, on the training grid: "
+        f"{dice}, {hd95}, {volume}{people}."
     )
 
 
-def network(config: Mapping[str, Any]) -> str:
-    """The network and the preprocessing."""
-    name, target = _setting(config, "model.name"), _setting(config, "model.network._target_")
-    spacing = _setting(config, "preprocessing.spacing_mm")
-    low, high = _setting(config, "hu_window.low"), _setting(config, "hu_window.high")
-    sentences = []
-    if name:
-        built = {knob: _setting(config, f"model.network.{knob}") for knob in KNOBS}
-        told = [f"{knob} {value}" for knob, value in built.items() if value is not None]
-        inside = "; ".join(filter(None, [f"`{target}`" if target else "", ", ".join(told)]))
-        sentences.append(f"Network: {name}" + (f" ({inside})." if inside else "."))
-    if spacing:
-        sentences.append(f"CTs were resampled to {' x '.join(f'{s:g}' for s in spacing)} mm.")
-    if low is not None and high is not None:
-        sentences.append(f"HU were clipped to {low:g} to {high:g} and scaled to [-1, 1].")
-    return " ".join(sentences)
+def network(settings: RunSettings) -> str:
+    """The preprocessing and the network."""
+    prior = settings.foreground_prior
+    start = "" if prior is None else f" Untrained, it predicts {prior:g} of all voxels as foreground."
+    return (
+        f"CTs were cropped to the body with {settings.margin_mm:g} mm around it and resampled to "
+        f"{_product(settings.spacing_mm)} mm. HU were clipped to {settings.hu_low:g} to {settings.hu_high:g} and "
+        f"scaled to [-1, 1]. Network: {settings.model_name}, {_object(settings.network)}.{start}"
+    )
 
 
-def training(config: Mapping[str, Any]) -> str:
+def training(settings: RunSettings) -> str:
     """Method, steps, batches, patches, optimiser."""
-    method = _setting(config, "method.name")
-    loss = _setting(config, "loss._target_") or _setting(config, "method.loss._target_")  # older studies: the latter
-    steps, batch = _setting(config, "steps"), _setting(config, "batch_size")
-    patch, foreground = _setting(config, "patches.patch_size"), _setting(config, "patches.foreground_share")
-    optimizer, rate = _setting(config, "optimizer._target_"), _setting(config, "optimizer.lr")
-    decay, warmup = _setting(config, "optimizer.weight_decay"), _setting(config, "segmenter.warmup_steps")
-    told = [
-        f"method {method}" if method else "",
-        f"loss `{loss}`" if loss else "",
-        f"{steps} steps" if steps else "",
-        f"batches of {batch}" if batch else "",
-        f"patches of {' x '.join(map(str, patch))} voxels" if patch else "",
-        f"{foreground:.0%} of them centred near the noisy label" if foreground is not None else "",
-        f"`{optimizer}` with learning rate {rate:g}" if optimizer and rate is not None else "",
-        f"weight decay {decay:g}" if decay is not None else "",
-        f"{warmup} steps of warm-up, then half a cosine" if warmup is not None else "",
-    ]
-    words = ", ".join(filter(None, told))
-    return f"Training: {words}." if words else ""
+    arguments = _arguments({key: value for key, value in settings.method.items() if key not in ("name", "loss")})
+    method = f"{settings.method_name} ({arguments})" if arguments else settings.method_name
+    clip = settings.gradient_clip
+    clipped = "" if clip is None else f", gradients clipped to a norm of {clip:g}"
+    return (
+        f"Training: method {method}, loss {_object(settings.loss)}, {settings.steps} steps, batches of "
+        f"{settings.batch_size}, patches of {_product(settings.patch_size)} voxels, {settings.foreground_share:.0%} of "
+        f"them centred near the label (up to {settings.jitter_share:.0%} of the patch away) and the others anywhere in "
+        f"the body, {_object(settings.optimizer)}, {settings.warmup_steps} steps of warm-up, then half a cosine to "
+        f"{settings.final_lr_share:.0%} of the learning rate{clipped}."
+    )
 
 
-def testing(config: Mapping[str, Any]) -> str:
+def augmentation(settings: RunSettings) -> str:
+    """What happens to a patch before the network sees it."""
+    if settings.augmentation is None:
+        return "Patches were not augmented."
+    steps = settings.augmentation.get("transforms", [settings.augmentation])
+    return f"Augmentation of each patch, in this order: {listed([_object(step) for step in steps])}."
+
+
+def testing(settings: RunSettings) -> str:
     """Which weights were tested and how."""
-    checkpoint = _setting(config, "evaluation.checkpoint")
-    window, overlap = _setting(config, "sliding_window.patch_size"), _setting(config, "sliding_window.overlap")
-    piece = _setting(config, "evaluation.smallest_piece")
-    weights = {"last": "the last weights", "best": "the weights with the highest validation Dice (reference labels)"}
-    told = [
-        f"{weights.get(checkpoint, checkpoint)} were tested" if checkpoint else "",
-        f"in windows of {' x '.join(map(str, window))} voxels" if window else "",
-        f"overlapping by {overlap:.0%}" if overlap is not None else "",
-        f"pieces below {piece:.0%} of the largest were dropped" if piece is not None else "",
-        "masks were scored on the CT's own grid",
-    ]
-    words = ", ".join(filter(None, told))
-    return words[0].upper() + words[1:] + "." if checkpoint else ""
+    weights = WEIGHTS.get(settings.checkpoint, settings.checkpoint)
+    return (
+        f"{weights[0].upper()}{weights[1:]} were tested, in windows of {_product(settings.window)} voxels, overlapping "
+        f"by {settings.overlap:.0%}, pieces below {settings.smallest_piece:.0%} of the largest were dropped, masks "
+        "were scored on the CT's own grid."
+    )
+
+
+def _object(made: Object, by_class: bool = False) -> str:
+    """What Hydra makes, in words: `` `package.Class` (key value, ...)``.
+
+    Raises:
+        MissingSettingError: It has no ``_target_``.
+    """
+    if "_target_" not in made:
+        raise MissingSettingError(f"a setting with {', '.join(map(str, made)) or 'no key'} lacks _target_")
+    target = str(made["_target_"])
+    arguments = _arguments({key: value for key, value in made.items() if key != "name"})
+    name = target.rpartition(".")[2] if by_class else f"`{target}`"
+    return f"{name} ({arguments})" if arguments else name
+
+
+def _arguments(settings: Object) -> str:
+    told = {key: value for key, value in settings.items() if key not in SKIPPED and value is not None}
+    return ", ".join(f"{key} {_value(value)}" for key, value in told.items())
+
+
+def _value(value: Any) -> str:
+    """A value in words; an object of this package within another one goes by its class alone."""
+    if isinstance(value, Mapping) and "_target_" in value:
+        return _object(value, by_class=str(value["_target_"]).startswith("mandseg."))
+    if isinstance(value, Mapping):
+        return f"{{{_arguments(value)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _product(sizes: Sequence[float]) -> str:
+    return " x ".join(f"{size:g}" for size in sizes)
 
 
 def statistics(analysis: Analysis, study: Study) -> str:
@@ -161,7 +193,7 @@ def statistics(analysis: Analysis, study: Study) -> str:
     metric = metric_named(analysis.primary)
     origin = "declared in the configuration before the runs" if study.declaration.is_declared else "the defaults"
     sources = [
-        f"{m.label} {margin:g} {m.unit}".strip() + f" ({analysis.margins.source(m)})"
+        f"{m.label} {amount(margin, m)}" + f" ({analysis.margins.source(m)})"
         for m in METRICS
         if (margin := analysis.margins.of(m)) is not None
     ]
@@ -191,13 +223,40 @@ def software(study: Study) -> str:
     return f"Software: {told}.{ran_on}" if told else ran_on.strip()
 
 
-def _setting(config: Any, path: str) -> Any:
-    """A nested setting; None where the config has none."""
-    for key in path.split("."):
-        if not isinstance(config, Mapping) or key not in config:
-            return None
-        config = config[key]
-    return config
+def state_methods(analysis: Analysis) -> str:
+    """The statistics of one analysis, exactly as they were done, in one paragraph of Markdown."""
+    metric, comparison = metric_named(analysis.primary), analysis.comparison
+    percent = f"{100 * analysis.resampling.confidence:g} %"
+    one_sided = f"{100 * analysis.resampling.tail:g} %"
+    baseline = comparison.name(comparison.baseline)
+    sentences = [
+        "The unit of analysis was the test case. All trainings were tested on the same cases; scores were averaged "
+        f"over seeds within each case and compared with {baseline} in pairs of equal seed and case.",
+        f"The primary metric was the mean {metric.label}; all others are secondary.",
+        "Missed and spurious predictions entered with their worst-case scores (Dice and surface Dice 0, distances the "
+        "diagonal of the image), and a second analysis left them out."
+        if analysis.without_missed
+        else "No prediction was missed or spurious.",
+        f"Intervals ({percent}) are from a crossed bootstrap that resamples seeds and subjects independently "
+        f"({analysis.resampling.n_resamples} resamples, one seed and one subject fewer than observed), scaled to the "
+        "unbiased variance of the two-way analysis of variance and widened by Cochran's weighted t quantile.",
+        f"Non-inferiority was claimed where the interval lay within the margin ({analysis.margins.words}; one-sided "
+        f"{one_sided}), equivalence where it did on both sides (two one-sided tests of {one_sided}).",
+    ]
+    if comparison.is_dose:
+        sentences.append(
+            "The tolerated noise ratio is the largest tested ratio at which it and all smaller ones were non-inferior, "
+            "tested in ascending order without further adjustment; its interval, and that of the ratio at which an "
+            "isotonic fit of the loss crosses the margin, are percentiles over the same resamples."
+        )
+    levels = "ratios" if comparison.is_dose else "levels"
+    sentences.append(
+        "Wilcoxon's signed-rank test of the per-case differences, which takes the trainings as given, was adjusted by "
+        f"Holm's method over the {levels} of each data set and metric; effect sizes are matched-pairs rank-biserial "
+        "correlations. A linear mixed model with crossed random effects of case and seed, fitted by the method of "
+        "moments, served as a sensitivity analysis."
+    )
+    return " ".join(sentences)
 
 
 def _range(values: Any) -> str:
@@ -207,11 +266,3 @@ def _range(values: Any) -> str:
 
 def _ends(values: "pd.Series[float]", decimals: int) -> str:
     return f"{number(values.min(), decimals)} to {number(values.max(), decimals)}"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return "" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,54 +1,66 @@
 """The page: one HTML file that needs nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report import finding
-from mandseg.report import settings as facts
-from mandseg.report.section import Part
-from mandseg.report.tables.table import Cell, Column, Table
-from mandseg.report.wording import ABSENT, number
+from mandseg.report.audience import Audience
+from mandseg.report.section import Section
+from mandseg.report.settings import versions as versions_of
+from mandseg.report.tables.table import Table
+from mandseg.report.wording import number
 from mandseg.runs.study import Study
 
-LISTED_RUNS = 1000
+
+def environment(*packages: str) -> Environment:
+    """The one jinja environment: it escapes what it prints and refuses names that it does not know.
+
+    Args:
+        packages: Where templates are, besides this package, whose ``page.css.j2`` every page includes.
+    """
+    loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "mandseg.report")])
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.globals.update(number=number)
+    return made
 
 
-def page(study: Study, parts: Sequence[Part], shared: Sequence[Table], methods: str, by: Sequence[str]) -> str:
+def page(
+    study: Study,
+    parts: Sequence[Section],
+    shared: Sequence[Table],
+    methods: str,
+    settings: Mapping[str, str],
+    audience: Audience,
+) -> str:
     """Render the page.
 
     Args:
         study: The study.
         parts: Its arms.
-        shared: The tables of :func:`study_tables` and the matrix, by name.
+        shared: The tables of :func:`mandseg.report.tables.runs.study_tables` and the matrix, by name.
         methods: methods.md.
-        by: The groups of cases that were asked for.
+        settings: Each setting with its values.
+        audience: Who reads it; outside, the noise by annotator is left out.
     """
-    environment = Environment(
-        loader=PackageLoader("mandseg.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
-    return environment.get_template("report.html.j2").render(
+    made = environment()
+    made.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
+    return made.get_template("report.html.j2").render(
         study=study,
         counts=study.counts(),
         parts=parts,
         shared={table.name: table for table in shared},
         margin_sources=margin_sources(parts),
         n_open=int((study.ledger.state != "done").sum()),
-        settings=facts.settings(study),
-        versions=facts.versions(study),
+        settings=settings,
+        versions=versions_of(study),
         methods=[line for line in methods.split("\n\n") if not line.startswith("# ")],
-        by=by,
+        shows_people=audience is Audience.INSIDE,
     )
 
 
-def margin_sources(parts: Sequence[Part]) -> list[str]:
+def margin_sources(parts: Sequence[Section]) -> list[str]:
     """Each margin with where it comes from, a line each."""
     if not parts:
         return []
@@ -58,73 +70,3 @@ def margin_sources(parts: Sequence[Part]) -> list[str]:
         for metric in METRICS
         if (margin := margins.of(metric)) is not None
     ]
-
-
-def study_tables(study: Study) -> list[Table]:
-    """The tables of the study as a whole: runs that are not done, cost, all runs."""
-    tables = []
-    undone = study.ledger[study.ledger.state != "done"]
-    if len(undone):
-        columns = [Column("Run"), Column("State", words=True), Column("Reason", words=True)]
-        rows = [[Cell(str(r.run)), Cell(str(r.state)), Cell(str(r.reason))] for r in undone.head(200).itertuples()]
-        more = [f"And {len(undone) - 200} more: see not-done.csv."] if len(undone) > 200 else []
-        data = undone[["run", "state", "reason"]]
-        tables.append(Table("not-done", "Runs that are not done", columns, rows, data, more))
-    if (study.ledger.state == "done").any():
-        tables.append(_cost_table(facts.cost(study)))
-    tables.append(_run_table(study.ledger))
-    return tables
-
-
-def _cost_table(cost: pd.DataFrame) -> Table:
-    columns = [
-        *(Column("Noise ratio"), Column("Runs"), Column("Prepare, s", "mean"), Column("Train, s", "mean")),
-        *(Column("Evaluate, s", "mean"), Column("All runs, h")),
-    ]
-    rows = [
-        [
-            *(Cell(f"{row['noise_ratio']:g}"), Cell(str(row["runs"]))),
-            *(Cell(number(_known(row[phase]), 1)) for phase in facts.PHASES),
-            Cell(number(_known(row["hours"]), 2)),
-        ]
-        for row in cost.to_dict("records")
-    ]
-    return Table("cost", "Cost of the done runs", columns, rows, cost)
-
-
-def _run_table(ledger: pd.DataFrame) -> Table:
-    columns = [
-        *(Column("Run"), Column("Ratio"), Column("Seed"), Column("State", words=True), Column("Noisy labels")),
-        *(Column("Steps"), Column("Device", words=True), Column("Precision", words=True), Column("Train, s")),
-    ]
-    rows = [
-        [
-            *(Cell(str(row["run"])), Cell(_g(row["noise_ratio"])), Cell(_g(row["seed"])), Cell(str(row["state"]))),
-            Cell(_noisy(row["n_noisy"], row["n_training"])),
-            *(Cell(_g(row["steps"])), Cell(_word(row["device"])), Cell(_word(row["precision"]))),
-            Cell(number(_known(row["train_s"]), 1)),
-        ]
-        for row in ledger.head(LISTED_RUNS).to_dict("records")
-    ]
-    more = [f"And {len(ledger) - LISTED_RUNS} more: see runs.csv."] if len(ledger) > LISTED_RUNS else []
-    return Table("runs", f"All {len(ledger)} runs", columns, rows, ledger, more)
-
-
-def _noisy(n_noisy: object, n_training: object) -> str:
-    """How many training cases carry the noisy label, and their share: ``3 of 10 (0.300)``."""
-    n, of = _known(n_noisy), _known(n_training)
-    return ABSENT if n is None or not of else f"{n:g} of {of:g} ({n / of:.3f})"
-
-
-def _known(value: object) -> float | None:
-    number_of = pd.to_numeric(value, errors="coerce")  # type: ignore[call-overload]
-    return None if pd.isna(number_of) else float(number_of)
-
-
-def _g(value: object) -> str:
-    known = _known(value)
-    return ABSENT if known is None else f"{known:g}"
-
-
-def _word(value: object) -> str:
-    return ABSENT if pd.isna(value) or not value else str(value)  # type: ignore[call-overload]

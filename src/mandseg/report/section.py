@@ -7,11 +7,17 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.metrics.catalogue import metric_named
-from mandseg.report.case_pictures import MOST, Picture, pictures
-from mandseg.report.figure_set import Drawing, Drawings
+from mandseg.report.case_pictures import MOST, CasePicture, pictures
+from mandseg.report.figure_set import draw_figures
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.settings import applied_noise
-from mandseg.report.tables import tables
+from mandseg.report.tables.differences import contrast_table, difference_tables
+from mandseg.report.tables.means import mean_tables
+from mandseg.report.tables.missed import missed_table, without_missed_table
+from mandseg.report.tables.noise import noise_table
 from mandseg.report.tables.table import Table
+from mandseg.report.tables.tolerance import tolerance_table
+from mandseg.report.tables.verdicts import verdict_table
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Arm, Level
@@ -20,34 +26,26 @@ FULL_ARMS = 8
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """One arm's finding, figures and tables; what is not there is None or empty."""
 
     title: str
     fixed: Mapping[str, Level]
     runs: frozenset[str]
     analysis: Analysis
-    curve: Drawing | None
+    figures: Mapping[str, Sequence[ReportFigure]]  # by the part of the page
     verdicts: Table | None
     group_verdicts: Table | None
     tolerances: Table | None
     other_tolerances: Table | None
-    response: Drawing | None
-    other_curves: Sequence[Drawing]
-    forest: Drawing | None
-    single_cases: Sequence[Drawing]
-    seeds: Drawing | None
     means: Sequence[Table]
     differences: Sequence[Table]
     gaps: Table | None
     interactions: Table | None
-    pictures: Sequence[Picture]
+    pictures: Sequence[CasePicture]
     missed: Table | None
     without_missed: Table | None
     noise: Table | None
-    noise_drawings: Sequence[Drawing]
-    learning: Sequence[Drawing]
-    memorisation: Drawing | None
     applied: pd.DataFrame
 
     @property
@@ -59,9 +57,9 @@ class Part:
         yield from (table for table in found if table is not None)
 
 
-def build_part(
+def build_section(
     study: Study, arm: Arm, analysis: Analysis, folder: Path, prefix: str, title: str, n_arms: int = 1
-) -> Part:
+) -> Section:
     """Draw the figures of an arm into ``folder`` and lay out its tables.
 
     Args:
@@ -73,45 +71,36 @@ def build_part(
         title: What the page calls the arm.
         n_arms: How many arms share the page; of many, each has fewer pictures, and no figures but the main ones.
     """
-    few = n_arms <= FULL_ARMS
-    drawings = Drawings(analysis, arm.cases, folder, prefix)
     runs = frozenset(map(str, arm.cases.run.unique()))
     curves = _curves(study, arm.cases, analysis)
     applied = applied_noise(study, runs)
+    source = FigureSource(analysis, arm.cases, applied, curves, folder, prefix)
     label = metric_named(analysis.primary).label
-    return Part(
+    return Section(
         title=title,
         fixed=arm.fixed,
         runs=runs,
         analysis=analysis,
-        curve=drawings.curve(drawings.primary),
-        verdicts=tables.verdict_table(analysis, f"{prefix}verdicts"),
-        group_verdicts=tables.verdict_table(analysis, f"{prefix}verdicts-by-group", groups=True),
-        tolerances=tables.tolerance_table(analysis, f"{prefix}tolerances", primary=True),
-        other_tolerances=tables.tolerance_table(analysis, f"{prefix}tolerances-other", primary=False),
-        response=drawings.response(),
-        other_curves=list(drawings.curves()) if few else [],
-        forest=drawings.forest(drawings.primary),
-        single_cases=list(drawings.single_cases()) if few else [],
-        seeds=drawings.seeds() if few else None,
-        means=list(tables.mean_tables(analysis, prefix)),
-        differences=list(tables.difference_tables(analysis, prefix)),
-        gaps=tables.contrast_table(
+        figures=draw_figures(source, few_arms=n_arms <= FULL_ARMS),
+        verdicts=verdict_table(analysis, f"{prefix}verdicts"),
+        group_verdicts=verdict_table(analysis, f"{prefix}verdicts-by-group", groups=True),
+        tolerances=tolerance_table(analysis, f"{prefix}tolerances", primary=True),
+        other_tolerances=tolerance_table(analysis, f"{prefix}tolerances-other", primary=False),
+        means=list(mean_tables(analysis, prefix)),
+        differences=list(difference_tables(analysis, prefix)),
+        gaps=contrast_table(
             analysis.gaps, analysis, f"{prefix}gaps", f"{label}: data set minus home data set (generalisation gap)"
         ),
-        interactions=tables.contrast_table(
+        interactions=contrast_table(
             analysis.interactions,
             analysis,
             f"{prefix}interactions",
             f"{label}: loss on the data set minus loss on the home data set (interaction)",
         ),
         pictures=list(pictures(study.path, arm.cases, analysis.comparison, analysis.levels, MOST // n_arms)),
-        missed=tables.missed_table(arm.cases, analysis, f"{prefix}missed"),
-        without_missed=tables.without_missed_table(analysis, f"{prefix}without-missed"),
-        noise=tables.noise_table(applied, f"{prefix}noise-applied"),
-        noise_drawings=list(drawings.noise(applied)),
-        learning=list(drawings.learning(curves)),
-        memorisation=drawings.memorisation(curves),
+        missed=missed_table(arm.cases, analysis, f"{prefix}missed"),
+        without_missed=without_missed_table(analysis, f"{prefix}without-missed"),
+        noise=noise_table(applied, f"{prefix}noise-applied"),
         applied=applied,
     )
 

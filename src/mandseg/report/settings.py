@@ -5,31 +5,59 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
+from mandseg.report.audience import Audience
 from mandseg.runs.study import Study
+from mandseg.system.plain_yaml import read_yaml
+from mandseg.tracking.redaction import without_folders
 
 PHASES = ["prepare_s", "train_s", "evaluate_s"]
 READ_CONFIGS = 200  # of many runs, so many are read, evenly over the study
+CONFIG = "config.yaml"
 NOISE_APPLIED = "noise_applied.csv"
 
 
-def settings(study: Study) -> dict[str, str]:
-    """Each setting with its values over the done runs: one, or those that differ."""
-    values: dict[str, dict[str, None]] = {}
-    for run in some(study.ledger.run[study.ledger.state == "done"], READ_CONFIGS):
-        for key, value in _flat(config_of(study, run)):
-            values.setdefault(key, {})[value] = None
-    return {key: " | ".join(seen) for key, seen in values.items()}
+class StudySettings:
+    """The config.yaml of a study's runs, each read once.
 
+    Args:
+        study: The study.
+    """
 
-def config_of(study: Study, run: str) -> Any:
-    """The settings of one run; one that says so where they cannot be read."""
-    try:
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        return yaml.load((study.path / run / "config.yaml").read_text(encoding="utf-8"), loader)
-    except (OSError, ValueError, yaml.YAMLError):
-        return {"config.yaml": "cannot be read"}
+    def __init__(self, study: Study) -> None:
+        self._folder = study.path
+        self.runs = [str(run) for run in study.ledger.run[study.ledger.state == "done"]]
+        self._read: dict[str, dict[str, Any]] = {}
+
+    def of(self, run: str, audience: Audience = Audience.INSIDE) -> dict[str, Any]:
+        """The settings of one run, as an audience may see them.
+
+        Raises:
+            ValueError: Its config.yaml cannot be read, in one line.
+        """
+        if run not in self._read:
+            try:
+                config = read_yaml(self._folder / run / CONFIG)
+            except ValueError as error:
+                raise ValueError(f"{CONFIG} of run {run} cannot be read: {error}") from error
+            if not isinstance(config, dict):
+                raise ValueError(f"{CONFIG} of run {run} holds no settings")
+            self._read[run] = config
+        return self._read[run] if audience is Audience.INSIDE else without_folders(self._read[run])
+
+    def values(self, audience: Audience) -> dict[str, str]:
+        """Each setting with its values over the done runs: one, or those that differ."""
+        values: dict[str, dict[str, None]] = {}
+        for run in some(self.runs, READ_CONFIGS):
+            for key, value in _flat(self._shown(run, audience)):
+                values.setdefault(key, {})[value] = None
+        return {key: " | ".join(seen) for key, seen in values.items()}
+
+    def _shown(self, run: str, audience: Audience) -> Any:
+        try:
+            return self.of(run, audience)
+        except ValueError as error:
+            return {CONFIG: str(error)}
 
 
 def some(runs: Iterable[str], most: int) -> list[str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mandseg.metrics.catalogue import metric_named
+from mandseg.report.wording import amount
 from mandseg.runs.study import read_pilot
 from mandseg.statistics.pilot import choose_pilot, find_pilots
 from mandseg.statistics.planning import FOLDER, SEEDS, Plan, Question, plan
@@ -61,10 +62,10 @@ def plan_study(
 def print_plan(planned: Plan, console: Console) -> None:
     """The question, the pilot, and the cases that each number of seeds needs."""
     question, pilot, parts = planned.question, planned.pilot, planned.pilot.components
-    assumed = f"a true loss of {_amount(question, question.loss)}" if question.loss else "no true loss"
+    assumed = f"a true loss of {amount(question.loss, question.metric)}" if question.loss else "no true loss"
     lines = (
         f"To show in {100 * question.power:g} of 100 studies that mean {question.metric.label} loses less than "
-        f"{_amount(question, question.margin)}, with {assumed}.",
+        f"{amount(question.margin, question.metric)}, with {assumed}.",
         f"Pilot: {pilot.title}, {pilot.n_seeds} seeds, {pilot.n_cases} cases. Standard deviation of the differences: "
         f"between seeds {parts.seed**0.5:.3g}, between cases {parts.case**0.5:.3g}, of single pairs "
         f"{parts.rest**0.5:.3g}.",
@@ -81,10 +82,6 @@ def print_plan(planned: Plan, console: Console) -> None:
             f"The pilot has {pilot.n_seeds} seeds: how much seeds vary is hardly known, plan for more than this.",
             soft_wrap=True,
         )
-
-
-def _amount(question: Question, value: float) -> str:
-    return f"{value:g} {question.metric.unit}".strip()
 
 
 def draw(planned: Plan, folder: Path) -> None:
@@ -109,6 +106,6 @@ def draw(planned: Plan, folder: Path) -> None:
         ax.set_ylim(0, 1.02)
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), reverse=True)
         ax.set_xlabel("Test cases")
-        ax.set_ylabel(f"Power (margin {_amount(question, question.margin)})")
+        ax.set_ylabel(f"Power (margin {amount(question.margin, question.metric)})")
         figure.savefig(folder / "power.svg", metadata={"Date": None})
         figure.savefig(folder / "power.png", dpi=200)

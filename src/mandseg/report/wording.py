@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Contrast, Difference, Mean, MixedCheck
 
 MINUS = "\N{MINUS SIGN}"
@@ -34,13 +35,26 @@ def p_value(p: float | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
-def _percent(analysis: Analysis) -> str:
+def percent(analysis: Analysis) -> str:
+    """The confidence of an analysis."""
     return f"{100 * analysis.resampling.confidence:g} %"
 
 
-def _count(n: int, noun: str) -> str:
+def count(n: int, noun: str) -> str:
+    """A number of things."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence: ``a, b and c``; empty where there is none."""
+    return "" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def amount(value: float, metric: Metric) -> str:
+    """A value of a metric with its unit."""
+    return f"{value:g} {metric.unit}".strip()
+
+
+def level_name(level: Level) -> str:
+    """A level as a cell, a title or an axis shows it."""
+    return f"{level:g}" if isinstance(level, int | float) else level or "(none)"

@@ -1,18 +1,25 @@
 """The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from mandseg.metrics.margins import Margins
+from mandseg.report.audience import Audience
 from mandseg.report.methods import methods
-from mandseg.report.page import page, study_tables
+from mandseg.report.outside import SHARED, names_people, outside_section, outside_study
+from mandseg.report.page import page
 from mandseg.report.pdf import print_page
-from mandseg.report.section import Part, build_part
+from mandseg.report.section import Section, build_section
+from mandseg.report.settings import StudySettings
+from mandseg.report.tables.means import matrix_table
+from mandseg.report.tables.runs import study_tables
 from mandseg.report.tables.table import Table
-from mandseg.report.tables.tables import matrix_table
+from mandseg.report.wording import level_name
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
@@ -34,13 +41,14 @@ FOLDER = Kind(
     "choose an empty folder with --out",
     frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", "cases.csv"}),
     re.compile(
+        rf"({SHARED}/)?("
         r"index\.html|report\.pdf|methods\.md|(summary|differences|cases)\.csv"
         r"|figures/(arm\d+-)?(curve|forest|learning|noise)-\w+\.(svg|pdf|png)"
         r"|figures/(arm\d+-)?(response|cases|case-differences|seeds|memorisation)\.(svg|pdf|png)"
         r"|tables/(arm\d+-)?(means|differences)-.+\.(csv|tex)"
         r"|tables/(arm\d+-)?(verdicts|verdicts-by-group|tolerances|tolerances-other|gaps|interactions|missed"
         r"|without-missed|noise-applied|matrix|not-done|cost|runs)\.(csv|tex)"
-        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv"
+        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv)"
     ),
 )
 
@@ -82,12 +90,14 @@ def write_report(
     opened = open_study(study)
     declaration = opened.declaration.asked_for(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
+    settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
-        (new / "tables").mkdir()
         parts = _parts(opened, comparison, groups, declaration.primary, margins or declaration.margins, new / "figures")
-        _write(new, opened, parts, groups)
+        _write(new, opened, parts, settings, Audience.INSIDE)
+        if not names_people(groups):
+            _write_copy(new / SHARED, new / "figures", opened, parts, settings)
         if pdf and (problem := print_page(new / "index.html", new / "report.pdf")):
             print(problem)
     return folder / "index.html"
@@ -95,11 +105,11 @@ def write_report(
 
 def _parts(
     study: Study, comparison: Comparison, by: Sequence[str], primary: str, margins: Margins, folder: Path
-) -> list[Part]:
+) -> list[Section]:
     arms = split_arms(study.cases, comparison) if len(study.cases) else []
     titles = _titles([arm.fixed for arm in arms])
     return [
-        build_part(
+        build_section(
             study,
             arm,
             analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary),
@@ -112,44 +122,54 @@ def _parts(
     ]
 
 
-def _titles(fixed: Sequence[dict[str, Level]]) -> list[str]:
+def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
     """What tells each arm from the others; all of its condition where it is alone."""
     differ = [key for key in (fixed[0] if fixed else ()) if len({arm[key] for arm in fixed}) > 1] if fixed else []
     keys = differ or list(fixed[0] if fixed else ())
     return [
-        ", ".join(f"{key.replace('_', ' ')} {_word(arm[key])}" for key in keys if arm[key] != "" or key in differ)
+        ", ".join(f"{key.replace('_', ' ')} {level_name(arm[key])}" for key in keys if arm[key] != "" or key in differ)
         for arm in fixed
     ]
 
 
-def _word(level: Level) -> str:
-    return f"{level:g}" if isinstance(level, int | float) else level or "(none)"
-
-
-def _write(folder: Path, study: Study, parts: Sequence[Part], by: Sequence[str]) -> None:
-    """Everything but the figures, which are there."""
+def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
+    """Everything but the figures, for one audience."""
     shared = _shared_tables(study, parts)
     runs = [list(rows.run) for rows in _ledgers(study, parts)]
-    words = methods(study, parts, runs)
+    words = methods(study, parts, runs, settings, audience)
     (folder / "methods.md").write_text(words, encoding="utf-8")
-    (folder / "index.html").write_text(page(study, parts, shared, words, by), encoding="utf-8")
+    html = page(study, parts, shared, words, settings.values(audience), audience)
+    (folder / "index.html").write_text(html, encoding="utf-8")
+    (folder / "tables").mkdir()
     for table in (*shared, *(table for part in parts for table in part.tables)):
         table.write(folder / "tables")
     _write_pooled(folder, study, parts)
 
 
-def _shared_tables(study: Study, parts: Sequence[Part]) -> list[Table]:
+def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Section], settings: StudySettings) -> None:
+    """The report as it may leave the machine: rendered anew for readers outside, its figures beside it."""
+    (folder / "figures").mkdir(parents=True)
+    parts = [outside_section(part) for part in parts]
+    titles = _titles([part.fixed for part in parts])
+    parts = [replace(part, title=title) for part, title in zip(parts, titles, strict=True)]
+    _write(folder, outside_study(study), parts, settings, Audience.OUTSIDE)
+    for figure in (figure for part in parts for own in part.figures.values() for figure in own):
+        for file in figures.glob(f"{figure.name}.[ps][nv]g"):
+            shutil.copyfile(file, folder / "figures" / file.name)
+
+
+def _shared_tables(study: Study, parts: Sequence[Section]) -> list[Table]:
     titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
     matrix = matrix_table(titled, "matrix") if parts else None
     return [*study_tables(study), *([matrix] if matrix else [])]
 
 
-def _ledgers(study: Study, parts: Sequence[Part]) -> list[pd.DataFrame]:
+def _ledgers(study: Study, parts: Sequence[Section]) -> list[pd.DataFrame]:
     done = study.ledger[study.ledger.state == "done"]
     return [done[done.run.isin(part.runs)] for part in parts]
 
 
-def _write_pooled(folder: Path, study: Study, parts: Sequence[Part]) -> None:
+def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:
     """All arms' rows of a kind in one table, and every case."""
     axis = parts[0].analysis.comparison.column if parts else RATIO_COLUMN
     kinds = {

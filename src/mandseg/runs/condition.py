@@ -33,8 +33,10 @@ NOISE_KNOBS: dict[str, tuple[str, Any]] = {
 }
 """Knobs of a noise preset: how a change is marked in the name of a condition, and what is no change."""
 LONGEST = 60  # letters of a knob's value in a name: file systems end at 255
-PLACES = frozenset({"cache_dir", "manifest"})
-"""Keys inside groups that say where files lie. The digest in run.json protects the content (docs/resume.md)."""
+PLACES = frozenset({"cache_dir", "manifest", "public"})
+"""Keys inside groups that say where files lie and what may be shown of them.
+
+The digest in run.json protects the content (docs/resume.md)."""
 PACKAGE = __name__.split(".")[0]
 
 

@@ -42,7 +42,7 @@ from mandseg.system.distributed import from_all, one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
-from mandseg.tracking.tracker import Tracker, tracked
+from mandseg.tracking.tracker import Tracker, tracking_run
 from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit
@@ -108,7 +108,7 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
-    with tracked(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
+    with tracking_run(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
         train(cfg, claim, interruption, stages, prepared, tracker)
         with claim.phase("evaluate"):
             test(cfg, claim, prepared, tracker)

@@ -1,17 +1,25 @@
-"""Who is sending to which W&B server: asked once, before anything is sent, and answered within seconds."""
+"""W&B's client: imported quietly, whose key it has, and how a run of it is started and ended within seconds."""
 
 import logging
 import netrc
 import os
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mandseg.system.config_paths import home_folder
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import wandb
 
 PATIENCE_S = 10  # seconds
+STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
+RATIO_AXIS = "noise_ratio"
 
 log = logging.getLogger(__name__)
 
@@ -43,13 +51,9 @@ def _netrc_holds_a_key(path: Path, host: str) -> bool:
     try:
         entry = netrc.netrc(path).authenticators(host) if path.is_file() else None
     except (netrc.NetrcParseError, OSError) as error:
-        log.warning("W&B: no key read from %s (%s)", path, _first_line(error))
+        log.warning("W&B: no key read from %s (%s)", path, one_line(error))
         return False
     return bool(entry and entry[2])
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class UnreachableError(Exception):
@@ -83,11 +87,65 @@ def open_account() -> Account:
     try:
         entity = wandb.Api(timeout=PATIENCE_S).default_entity
     except Exception as error:
-        raise UnreachableError(f"W&B: {server} could not be asked within {PATIENCE_S} s ({_cause(error)})") from error
+        raise UnreachableError(f"W&B: {server} could not be asked within {PATIENCE_S} s ({one_line(error)})") from error
     if not entity:
         raise UnreachableError(f"W&B: {server} does not know this key; run `wandb login --relogin`")
     return Account(server, str(entity))
 
 
-def _cause(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
+def client_settings(init_timeout_s: float, finish_timeout_s: float, **more: Any) -> "wandb.Settings":
+    """Keep the client quiet, hasty and discreet: no code, no git state, no console, no host, user or program paths."""
+    wandb = wandb_client()
+    wanted = {
+        "silent": True,
+        "init_timeout": init_timeout_s,
+        "finish_timeout": finish_timeout_s,
+        "finish_timeout_raises": True,
+        "reinit": "finish_previous",
+        "console": "off",
+        "host": "withheld",
+        "program": "mandseg.train",
+        "disable_git": True,
+        "disable_code": True,
+        "save_code": False,
+        "x_disable_meta": True,
+        **more,
+    }
+    return wandb.Settings(**{key: value for key, value in wanted.items() if key in wandb.Settings.model_fields})
+
+
+def init_run(options: "wandb.Settings", **given: Any) -> "wandb.Run":
+    """Start a run; the only place that calls ``wandb.init``.
+
+    Args:
+        options: As ``client_settings`` makes them.
+        given: What ``wandb.init`` takes.
+    """
+    wandb = wandb_client()
+    wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
+    return wandb.init(settings=options, **given)
+
+
+def finish_in_time(run: "wandb.Run", exit_code: int, timeout_s: float) -> Exception | None:
+    """End a run and wait for its uploads; what went wrong comes back, and so does a client that never returns."""
+    outcome: list[Exception] = []
+    thread = threading.Thread(target=_finish, args=(run, exit_code, outcome), daemon=True)
+    thread.start()
+    thread.join(timeout_s + 5.0)  # the client should give up by itself first
+    if thread.is_alive():
+        outcome.append(TimeoutError(f"no end after {timeout_s + 5.0:g} s"))
+    return outcome[0] if outcome else None
+
+
+def media_table(run: "wandb.Run", name: str, table: "pd.DataFrame") -> Any:
+    """Make a table to be logged as a media file; as an artifact it would wait for the server and send a local path."""
+    shown = wandb_client().Table(dataframe=table)
+    shown.bind_to_run(run, name, "final")
+    return shown
+
+
+def _finish(run: "wandb.Run", exit_code: int, outcome: list[Exception]) -> None:
+    try:
+        run.finish(exit_code=exit_code)
+    except Exception as error:
+        outcome.append(error)

@@ -1,36 +1,44 @@
-"""A run on Weights & Biases, online or recorded on disk: opened quickly, never asked back, never able to fail a run.
+"""A training on Weights & Biases, online or recorded on disk: started quickly, never able to fail or delay it.
 
-wandb is imported by what needs it, never at start-up, and always through ``wandb_client``.
+Imports Lightning, so whoever does not track imports ``mandseg.tracking.client`` at most.
 """
 
 import logging
 import secrets
-import threading
+from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from mandseg.system.errors import one_line
 from mandseg.system.files import write_text
-from mandseg.tracking.client import _first_line, wandb_client
+from mandseg.tracking.client import (
+    RATIO_AXIS,
+    STEP_AXIS,
+    client_settings,
+    finish_in_time,
+    init_run,
+    media_table,
+    wandb_client,
+)
 from mandseg.tracking.recordings import UNSENT, Recording
-from mandseg.tracking.settings import Mode
+from mandseg.tracking.settings import Mode, TrackingSettings
 
 if TYPE_CHECKING:
     import pandas as pd
     import wandb
 
-    from mandseg.tracking.settings import TrackingSettings
-
 log = logging.getLogger(__name__)
-STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
-RATIO_AXIS = "noise_ratio"
 ID_FILE = "wandb_id"
 
 
-class Mirror:
-    """One W&B run; the first call that fails ends the mirroring with one warning, never the training."""
+class WandbRun:
+    """One W&B run; the first call that fails ends the tracking on W&B with one warning, never the training."""
 
-    def __init__(self, run: "wandb.Run", settings: "TrackingSettings") -> None:
+    def __init__(self, run: "wandb.Run", settings: TrackingSettings) -> None:
         self.run = run
         self.settings = settings
         self.failed = False
@@ -41,7 +49,7 @@ class Mirror:
         folder = Path(self.run.dir).parent
         return Recording(folder / f"run-{self.run.id}.wandb")
 
-    def attempt(self, what: str, call: Callable[[], object]) -> None:
+    def try_to(self, what: str, call: Callable[[], object]) -> None:
         """Make a call to the client, unless one has failed before."""
         if self.failed:
             return
@@ -84,62 +92,61 @@ class Mirror:
         if self.recording.folder.is_dir() and not self.recording.is_offline:
             self.recording.mark(UNSENT)
         kept = f"what was kept can be sent by: mandseg sync {self._study_folder}"
-        log.warning("W&B could not %s (%s); the run goes on without it; %s", what, _first_line(error), kept)
+        log.warning("W&B could not %s (%s); the run goes on without it; %s", what, one_line(error), kept)
 
 
-def finish_in_time(run: "wandb.Run", exit_code: int, timeout_s: float) -> Exception | None:
-    """End a run and wait for its uploads; what went wrong comes back, and so does a client that never returns."""
-    outcome: list[Exception] = []
-    thread = threading.Thread(target=_finish, args=(run, exit_code, outcome), daemon=True)
-    thread.start()
-    thread.join(timeout_s + 5.0)  # the client should give up by itself first
-    if thread.is_alive():
-        outcome.append(TimeoutError(f"no end after {timeout_s + 5.0:g} s"))
-    return outcome[0] if outcome else None
+class WandbRunLogger(WandbLogger):
+    """Lightning's logger on a W&B run that is open already; the run is finished by whoever opened it.
+
+    Args:
+        wandb_run: The open run.
+    """
+
+    def __init__(self, wandb_run: WandbRun) -> None:
+        super().__init__(experiment=wandb_run.run, project=wandb_run.settings.project, log_model=False)
+        self.wandb_run = wandb_run
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Send a step's values."""
+        self.wandb_run.try_to("log metrics", lambda: super(WandbRunLogger, self).log_metrics(metrics, step))
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Send nothing: the settings were sent, without folders, when the run was started."""
 
 
-def media_table(run: "wandb.Run", name: str, table: "pd.DataFrame") -> Any:
-    """Make a table to be logged as a media file; as an artifact it would wait for the server and send a local path."""
-    shown = wandb_client().Table(dataframe=table)
-    shown.bind_to_run(run, name, "final")
-    return shown
-
-
-def open_mirror(
-    settings: "TrackingSettings", mode: Mode, run_folder: Path, described: Mapping[str, Any]
-) -> Mirror | None:
-    """Open a W&B run in a run folder; offline when the server does not answer in time, None when that fails too.
+def start_wandb_run(
+    settings: TrackingSettings, mode: Mode, run_folder: Path, described: Mapping[str, Any]
+) -> WandbRun | None:
+    """Start a W&B run in a run folder; offline when the server does not answer in time, None when that fails too.
 
     Args:
         settings: Where to, and how long to wait.
-        mode: ``online`` or ``offline``; None is returned for ``disabled``.
+        mode: ``online`` or ``offline``.
         run_folder: Gets ``wandb_id``, made once, so that a resumed run continues its W&B run, and ``wandb/``. The first
             recording of a run overwrites what an upload that was cut short has left on the server, later ones append.
         described: ``name``, ``group``, ``tags`` and ``config`` of the run.
     """
-    if mode == "disabled":
-        return None
     resume = "allow" if (run_folder / ID_FILE).exists() else None
     if mode == "online":
         try:
-            return Mirror(_start(settings, mode, run_folder, resume, described), settings)
+            return WandbRun(_start(settings, mode, run_folder, resume, described), settings)
         except Exception as error:
-            log.warning("W&B could not be reached (%s); recording offline", _first_line(error))
+            log.warning("W&B could not be reached (%s); recording offline", one_line(error))
         wandb_client().teardown(exit_code=1)  # or the client would hold the run's id as in use
     try:
-        return Mirror(_start(settings, "offline", run_folder, resume, described), settings)
+        return WandbRun(_start(settings, "offline", run_folder, resume, described), settings)
     except Exception as error:
-        log.warning("W&B could not start (%s); the run goes on without it", _first_line(error))
+        log.warning("W&B could not start (%s); the run goes on without it", one_line(error))
         return None
 
 
 def _start(
-    settings: "TrackingSettings", mode: Mode, run_folder: Path, resume: str | None, described: Mapping[str, Any]
+    settings: TrackingSettings, mode: Mode, run_folder: Path, resume: str | None, described: Mapping[str, Any]
 ) -> "wandb.Run":
-    wandb = wandb_client()
-    options = client_settings(settings.init_timeout_s, settings.finish_timeout_s)
-    wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
-    run = wandb.init(
+    run = init_run(
+        client_settings(settings.init_timeout_s, settings.finish_timeout_s),
         project=settings.project,
         entity=settings.entity,
         job_type="train",
@@ -147,7 +154,6 @@ def _start(
         resume=resume,
         dir=str(run_folder),
         mode=mode,
-        settings=options,
         **described,
     )
     run.define_metric(STEP_AXIS)
@@ -155,36 +161,8 @@ def _start(
     return run
 
 
-def client_settings(init_timeout_s: float, finish_timeout_s: float, **more: Any) -> "wandb.Settings":
-    """Keep the client quiet, hasty and discreet: no code, no git state, no console, no host, user or program paths."""
-    wandb = wandb_client()
-    wanted = {
-        "silent": True,
-        "init_timeout": init_timeout_s,
-        "finish_timeout": finish_timeout_s,
-        "finish_timeout_raises": True,
-        "reinit": "finish_previous",
-        "console": "off",
-        "host": "withheld",
-        "program": "mandseg.train",
-        "disable_git": True,
-        "disable_code": True,
-        "save_code": False,
-        "x_disable_meta": True,
-        **more,
-    }
-    return wandb.Settings(**{key: value for key, value in wanted.items() if key in wandb.Settings.model_fields})
-
-
 def _run_id(run_folder: Path) -> str:
     path = run_folder / ID_FILE
     if not path.exists():
         write_text(path, secrets.token_hex(8) + "\n")  # no seed: two studies with one seed are two runs on W&B
     return path.read_text(encoding="utf-8").strip()
-
-
-def _finish(run: "wandb.Run", exit_code: int, outcome: list[Exception]) -> None:
-    try:
-        run.finish(exit_code=exit_code)
-    except Exception as error:
-        outcome.append(error)

@@ -14,10 +14,11 @@ import yaml
 
 from mandseg.audit.fidelity.figures import plot_group, quantiles
 from mandseg.audit.fidelity.fit import Fitted, fit, knobs
-from mandseg.audit.fidelity.pairs import Halves, Pair, deal, read_pairs
+from mandseg.audit.fidelity.pairs import Halves, deal, read_pairs
 from mandseg.audit.fidelity.quantities import GROUPS, QUANTITIES, Floats
 from mandseg.audit.fidelity.realism import Advantage, Comparison, Table, advantage, compare, misfit_of
 from mandseg.audit.fidelity.simulation import real_table, simulated_table
+from mandseg.audit.pair import LabelPair
 from mandseg.noise.panel import Panel
 from mandseg.noise.preset import load_preset
 from mandseg.report.figures import drawing_style, save
@@ -154,14 +155,14 @@ def write_assessment(out: Path, assessment: Assessment) -> None:
                     save(figure, part / f"quantiles-{group}")
 
 
-def _fits(panels: Mapping[str, Panel], fitted_on: Sequence[Sequence[Pair]], plan: Plan) -> dict[str, CrossFit]:
+def _fits(panels: Mapping[str, Panel], fitted_on: Sequence[Sequence[LabelPair]], plan: Plan) -> dict[str, CrossFit]:
     """Fit each panel on all pairs, on the first half and on the second."""
     jobs = [(panel, pairs) for pairs in fitted_on for panel in panels.values()]
     done = list(for_each(partial(_fitted, plan), jobs, "Fitting", plan.workers))
     return {name: CrossFit(*done[k :: len(panels)]) for k, name in enumerate(panels)}
 
 
-def _fitted(plan: Plan, job: tuple[Panel, Sequence[Pair]]) -> Fitted:
+def _fitted(plan: Plan, job: tuple[Panel, Sequence[LabelPair]]) -> Fitted:
     return fit(*job, plan.n_rounds, plan.n_fit_drawings)
 
 

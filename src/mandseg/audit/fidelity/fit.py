@@ -8,10 +8,10 @@ from typing import Any, cast
 import numpy as np
 from scipy import optimize
 
-from mandseg.audit.fidelity.pairs import Pair
 from mandseg.audit.fidelity.quantities import Floats
 from mandseg.audit.fidelity.realism import Table, misfit_of, table
 from mandseg.audit.fidelity.simulation import draw, measured, real_table, with_seeds
+from mandseg.audit.pair import LabelPair
 from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.panel import Habit, Panel
 
@@ -65,7 +65,7 @@ def with_knobs(panel: Panel, values: Mapping[str, float]) -> Panel:
     return replace(panel, habits=tuple(habits), case_bias_mm=values.get("case_bias_mm", 0.0))
 
 
-def start(panel: Panel, pairs: Sequence[Pair]) -> dict[str, float]:
+def start(panel: Panel, pairs: Sequence[LabelPair]) -> dict[str, float]:
     """Where a fit starts, whatever values the panel has: the moments of the real displacement, and 0.3 mm.
 
     Bias and its spread are the mean and the standard deviation of the pairs' displacement, other signed sizes are 0.
@@ -76,7 +76,7 @@ def start(panel: Panel, pairs: Sequence[Pair]) -> dict[str, float]:
     return found | {name: value for name, value in moments.items() if name in found}
 
 
-def fit(panel: Panel, pairs: Sequence[Pair], n_rounds: int, n_drawings: int) -> Fitted:
+def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int) -> Fitted:
     """Turn the knobs of a panel until its drawings of the references are distributed like the recorded ones.
 
     The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
@@ -141,7 +141,7 @@ def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -
     return np.asarray(found.x, np.float64)
 
 
-def balanced_seeds(panel: Panel, pairs: Sequence[Pair], n: int) -> list[int]:
+def balanced_seeds(panel: Panel, pairs: Sequence[LabelPair], n: int) -> list[int]:
     """The seeds, of 200, whose cases' biases come nearest to the mean and the spread that they are drawn from.
 
     With few pairs the fitted bias would answer to the chance mean of these draws otherwise.

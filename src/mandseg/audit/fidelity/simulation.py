@@ -6,22 +6,22 @@ from functools import partial
 
 import numpy as np
 
-from mandseg.audit.fidelity.pairs import Pair
 from mandseg.audit.fidelity.quantities import Floats, measure
 from mandseg.audit.fidelity.realism import table
+from mandseg.audit.pair import LabelPair
 from mandseg.metrics.regions import Mask
 from mandseg.noise.panel import Panel
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 
 
-def real_table(pairs: Sequence[Pair]) -> dict[str, Floats]:
+def real_table(pairs: Sequence[LabelPair]) -> dict[str, Floats]:
     """Measure the recorded drawings; (C, 1) of each quantity."""
     return table([[measured(pair.noisy, pair)] for pair in pairs])
 
 
 def simulated_table(
-    panel: Panel, pairs: Sequence[Pair], n_drawings: int, workers: int | None = 1, title: str = "Drawing"
+    panel: Panel, pairs: Sequence[LabelPair], n_drawings: int, workers: int | None = 1, title: str = "Drawing"
 ) -> dict[str, Floats]:
     """Let a panel draw each reference several times; (C, R) of each quantity.
 
@@ -38,7 +38,7 @@ def simulated_table(
     return table(list(for_each(partial(_drawn_and_measured, panel, n_drawings), pairs, title, workers)))
 
 
-def draw(panel: Panel, pair: Pair) -> Mask:
+def draw(panel: Panel, pair: LabelPair) -> Mask:
     """Draw the reference of a pair as the panel would in training, without a CT.
 
     Raises:
@@ -54,7 +54,7 @@ def draw(panel: Panel, pair: Pair) -> Mask:
     return drawn
 
 
-def measured(drawn: Mask, pair: Pair) -> dict[str, float]:
+def measured(drawn: Mask, pair: LabelPair) -> dict[str, float]:
     """Measure a drawing of a pair's reference."""
     return measure(drawn, pair.reference, pair.spacing_mm, pair.surface)
 
@@ -64,6 +64,6 @@ def with_seeds(panel: Panel, seeds: Sequence[int]) -> list[Panel]:
     return [replace(panel, seed=seed) for seed in seeds]
 
 
-def _drawn_and_measured(panel: Panel, n_drawings: int, pair: Pair) -> list[dict[str, float]]:
+def _drawn_and_measured(panel: Panel, n_drawings: int, pair: LabelPair) -> list[dict[str, float]]:
     seeds = range(panel.seed, panel.seed + n_drawings)
     return [measured(draw(own, pair), pair) for own in with_seeds(panel, seeds)]

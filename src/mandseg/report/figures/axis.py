@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from mandseg.metrics.catalogue import Metric
+from mandseg.report.wording import level_name
 from mandseg.statistics.comparison import Comparison, Level
 
 LEAST_GAP = 0.07  # of the axis, between two labels
@@ -53,7 +54,7 @@ class LevelAxis:
 
     def name(self, level: Level) -> str:
         """What a level is called on the axis."""
-        return f"{level:g}" if isinstance(level, int | float) else (level or "(none)")
+        return level_name(level)
 
     @property
     def gap(self) -> float:

@@ -1,5 +1,7 @@
 """Every case: its score at every level as a line, and its difference from the baseline as a point."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -8,7 +10,9 @@ from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
+from mandseg.statistics.per_case import paired_differences
 
 DRAWN_CASES = 60  # of a data set; more lines say no more
 DRAWN_POINTS = 300  # of a data set and level
@@ -84,3 +88,39 @@ def _strip(ax: Axes, values: npt.NDArray[np.float64], place: float, gap: float) 
     low, middle, high = np.percentile(values, [25, 50, 75])
     ax.plot([place, place], [low, high], color=BLUE, lw=5, alpha=0.6, solid_capstyle="butt")
     ax.plot([place], [middle], color=BLUE, marker="o", ms=6)
+
+
+def single_cases(source: FigureSource) -> Iterator[ReportFigure]:
+    """Every case of the primary metric: its scores."""
+    metric, column = source.primary, source.analysis.comparison.column
+    if len(source.axis.levels) < 2 or metric.column not in source.cases:
+        return
+    grouped = source.cases.groupby(["dataset", column, "case_id"], sort=False)[metric.column]
+    scores = grouped.mean().dropna().rename("score").reset_index().rename(columns={column: "level"})
+    many = scores.groupby("dataset").case_id.nunique().max() > DRAWN_CASES
+    which = f"{DRAWN_CASES} cases of each data set, evenly from worst to best," if many else "every case,"
+    caption = (
+        f"{metric.label} of {which} mean over seeds; red: lower at the last level than at the first. "
+        "Thick: mean over all cases."
+    )
+    wide = scores.dataset.nunique() > 1
+    yield source.draw("cases", lambda: plot_cases(scores, metric, source.axis), caption + source.more, wide)
+
+
+def case_differences(source: FigureSource) -> Iterator[ReportFigure]:
+    """Every case of the primary metric: its differences from the baseline."""
+    metric, comparison = source.primary, source.analysis.comparison
+    if len(source.axis.levels) < 2 or metric.column not in source.cases:
+        return
+    pairs = paired_differences(source.cases, metric, comparison).rename(columns={comparison.column: "level"})
+    if pairs.empty:
+        return
+    most = pairs.groupby(["dataset", "level"]).size().max()
+    few = f" Of more than {DRAWN_POINTS} cases, {DRAWN_POINTS} are drawn, evenly over their order."
+    caption = f"{metric.label}: a point per case, its difference from the baseline; bar: their middle half."
+    yield source.draw(
+        "case-differences",
+        lambda: plot_case_differences(pairs, metric, source.axis, source.margin(metric)),
+        caption + (few if most > DRAWN_POINTS else "") + source.more,
+        wide=pairs.dataset.nunique() > 1,
+    )

@@ -1,6 +1,6 @@
 """The study's first figure: the mean of a metric at every level, against the margin round the baseline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -9,13 +9,17 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from mandseg.metrics.catalogue import Metric
+from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import (
+    BAND,
     FAINT,
     GREEN,
     INK,
+    INTERVAL,
     MARGIN,
+    PAIRED,
     PAPER,
     VERDICT_COLOURS,
     VERDICT_MARKERS,
@@ -23,6 +27,7 @@ from mandseg.report.figures.style import (
     one_axes,
     panels,
 )
+from mandseg.report.wording import amount
 
 OTHER = "no verdict"
 
@@ -62,7 +67,7 @@ def plot_curve(
     if axis.comparison.is_dose:
         ax.plot(places, means["mean"], color=FAINT, lw=1.2, zorder=2)
     ends = means[["low", "high"]].astype(float).to_numpy()
-    ax.vlines(places, ends[:, 0], ends[:, 1], color=FAINT, lw=1.1, zorder=2)
+    ax.vlines(places, ends[:, 0], ends[:, 1], color=FAINT, lw=1.1, zorder=2, gid=INTERVAL)
     verdicts = differences.set_index("level").verdict.to_dict()
     if len(baseline):
         _paired_bars(ax, differences, float(baseline.iloc[0]), axis)
@@ -75,7 +80,7 @@ def plot_curve(
 
 def _band(ax: Axes, baseline: float, margin: float, metric: Metric) -> None:
     edge = baseline - margin if metric.better == "higher" else baseline + margin
-    ax.axhspan(*sorted((baseline, edge)), color=MARGIN, alpha=0.13, lw=0)
+    ax.axhspan(*sorted((baseline, edge)), color=MARGIN, alpha=0.13, lw=0, gid=BAND)
     ax.axhline(edge, color=MARGIN, lw=1.2, ls=(0, (4, 2.5)))
 
 
@@ -84,7 +89,7 @@ def _paired_bars(ax: Axes, differences: pd.DataFrame, baseline: float, axis: Lev
         colour = VERDICT_COLOURS.get(str(row.verdict), INK)
         place = axis.place(row.level)  # type: ignore[arg-type]
         ends = baseline + float(str(row.low)), baseline + float(str(row.high))
-        ax.plot([place, place], ends, color=colour, lw=4.2, alpha=0.55, solid_capstyle="butt", zorder=3)
+        ax.plot([place, place], ends, color=colour, lw=4.2, alpha=0.55, solid_capstyle="butt", zorder=3, gid=PAIRED)
 
 
 def _point(ax: Axes, place: float, mean: float, verdict: str) -> None:
@@ -142,7 +147,36 @@ def legend_handles(verdicts: Sequence[str], margin: float | None, metric: Metric
         if verdict in verdicts
     ]  # fmt: skip
     if margin is not None and metric.better is not None and handles:
-        handles.append(Patch(color=GREEN, alpha=0.2, label=f"margin {margin:g} {metric.unit}".strip()))
+        handles.append(Patch(color=GREEN, alpha=0.2, label=f"margin {amount(margin, metric)}"))
     if handles:
         handles.append(Line2D([], [], color=FAINT, lw=4.2, alpha=0.7, label="95 % of the difference"))
     return [*handles, Line2D([], [], color=FAINT, lw=1.1, label="95 % of the mean")]
+
+
+def primary_curve(source: FigureSource) -> Iterator[ReportFigure]:
+    """The mean of the primary metric at every level."""
+    yield from _curve(source, source.primary)
+
+
+def other_curves(source: FigureSource) -> Iterator[ReportFigure]:
+    """The same of the other metrics."""
+    for metric in METRICS:
+        if metric != source.primary:
+            yield from _curve(source, metric)
+
+
+def _curve(source: FigureSource, metric: Metric) -> Iterator[ReportFigure]:
+    means, differences = (table[table.metric == metric.column] for table in (source.means, source.differences))
+    if means.empty:
+        return
+    margin, by_seed, comparison = source.margin(metric), source.by_seed(metric), source.analysis.comparison
+    caption = f"{metric.label}: mean over cases. Thin bar: 95 % interval of the mean; points beside it: trainings."
+    if differences.difference.notna().any():
+        caption += f" Thick bar: 95 % interval of the paired difference from {comparison.name(comparison.baseline)}"
+        caption += ", which decides the verdict against the green band." if margin is not None else "."
+    yield source.draw(
+        f"curve-{metric.column}",
+        lambda: plot_curves(means, differences, metric, source.axis, margin, by_seed),
+        caption + source.more,
+        wide=means.dataset.nunique() > 1,
+    )

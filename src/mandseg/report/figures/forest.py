@@ -1,6 +1,6 @@
 """Forest plot: the paired difference of every data set and level in a row of its own, beside its numbers."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis
-from mandseg.report.figures.style import FAINT, INK, MARGIN, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
+from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.style import FAINT, INK, MARGIN, PAIRED, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
 from mandseg.report.wording import number
+from mandseg.statistics.results import Difference, as_table
 
 FOREST_ROWS = 60
 INCHES_A_ROW = 0.27
@@ -55,7 +57,9 @@ def _row(ax: Axes, line: int, row: dict[Hashable, Any], metric: Metric, axis: Le
     colour, marker = VERDICT_COLOURS.get(row["verdict"], INK), VERDICT_MARKERS.get(row["verdict"], "o")
     beside = ax.get_yaxis_transform()
     if pd.notna(row["low"]):
-        ax.plot([row["low"], row["high"]], [line, line], color=colour, lw=2.2, solid_capstyle="butt", zorder=3)
+        ax.plot(
+            [row["low"], row["high"]], [line, line], color=colour, lw=2.2, solid_capstyle="butt", zorder=3, gid=PAIRED
+        )
     face = PAPER if row["verdict"] == "inconclusive" else colour
     ax.plot([row["difference"]], [line], marker=marker, ms=7, mew=1.6, mfc=face, color=colour, zorder=4)
     ax.text(-0.015, line, axis.name(row["level"]), transform=beside, ha="right", va="center")
@@ -90,3 +94,21 @@ def _beyond(ax: Axes, rows: pd.DataFrame, margin: float | None, metric: Metric) 
         return
     ax.axvline(edge, color=MARGIN, lw=1.3, ls=(0, (4, 2.5)), zorder=1)
     ax.axvspan(edge, low - pad if edge < 0 else high + pad, color=FAINT, alpha=0.12, lw=0, zorder=0)
+
+
+def forest(source: FigureSource) -> Iterator[ReportFigure]:
+    """The differences of the primary metric, groups of cases among them."""
+    metric = source.primary
+    table = as_table(source.analysis.differences, Difference, "level")
+    rows = table[(table.metric == metric.column) & table.difference.notna()]
+    if rows.empty:
+        return
+    more = f" The first {FOREST_ROWS} of {len(rows)} rows." if len(rows) > FOREST_ROWS else ""
+    caption = f"{metric.label}: paired difference from the baseline with 95 % interval; shaded: beyond the margin."
+    yield source.draw(
+        f"forest-{metric.column}",
+        lambda: plot_forest(rows, metric, source.axis, source.margin(metric)),
+        caption + more,
+        wide=True,
+        tall=True,
+    )

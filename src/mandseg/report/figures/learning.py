@@ -1,6 +1,7 @@
 """How the trainings went: learning curves, and whether the network learned its noise by heart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,10 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import COLOURS, DOSE, one_axes, panels
 from mandseg.statistics.comparison import Level
 
 DRAWN_LEVELS = 5
+CURVES = {"train_loss": "Training loss", "val_dice": "Validation Dice"}
 WATCHED = {
     "noisy_cases_dice_to_noisy": "Noisy cases, to the noisy label",
     "noisy_cases_dice_to_reference": "Noisy cases, to the reference",
@@ -79,3 +82,27 @@ def shades(axis: LevelAxis) -> dict[Level, str]:
 
 def _hex(colour: Sequence[float]) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+
+
+def memorisation(source: FigureSource) -> Iterator[ReportFigure]:
+    """Whether the noise was memorised; nothing where it was not measured."""
+    curves = source.curves
+    column = next(iter(WATCHED))
+    if column not in curves or curves[column].isna().all():
+        return
+    caption = (
+        "Training cases while the network learns them, up to four of a kind, mean over cases and seeds. Left: Dice "
+        "to the noisy label that they carry, at ratio 0 the same cases with their clean one: what lies above the "
+        "line of ratio 0 is noise learned by heart. Middle: the same predictions against the reference, which no "
+        "step sees. Right: cases that carry their reference."
+    )
+    yield source.draw("memorisation", lambda: plot_memorisation(curves, source.axis), caption, wide=True)
+
+
+def learning(source: FigureSource) -> Iterator[ReportFigure]:
+    """The learning curves that a training leaves."""
+    curves = source.curves
+    for column, label in CURVES.items():
+        if column in curves and curves.step[curves[column].notna()].nunique() > 1:
+            plot = partial(plot_learning_curves, curves, column, label, source.axis)
+            yield source.draw(f"learning-{column}", plot, f"{label}: mean over seeds; the band is their range.")

@@ -1,9 +1,13 @@
 """The noise that was applied: how far each noisy label is from its reference, by who drew it."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, one_axes
 
 DRAWN_ANNOTATORS = 30
@@ -32,3 +36,13 @@ def plot_noise(applied: pd.DataFrame, column: str, label: str, ax: Axes | None =
     ax.grid(visible=True, axis="x")
     ax.set_xlabel(label)
     return ax
+
+
+def noise(source: FigureSource) -> Iterator[ReportFigure]:
+    """The noise that was applied, by annotator."""
+    applied = source.applied
+    once = applied.drop_duplicates("case_id") if len(applied) else applied
+    for column, label in (("dice", "Dice to the reference"), ("hd95_mm", "HD95 to the reference, mm")):
+        if len(once) and once[column].notna().any():
+            caption = "Each training case's noisy label against its reference; mark: median, dashed: median of all."
+            yield source.draw(f"noise-{column}", partial(plot_noise, once, column, label), caption)

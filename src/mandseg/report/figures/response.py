@@ -1,11 +1,15 @@
 """Dose-response: the monotone fit of the loss over the noise ratio, and where it crosses the margin."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
+from mandseg.statistics.results import Crossing, as_table, curve_table
 
 
 def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
@@ -40,3 +44,18 @@ def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric,
     unit = f", {metric.unit}" if metric.unit else ""
     label_panels(figure, axis.label, f"{metric.label}: fitted difference{unit}")
     return figure
+
+
+def response(source: FigureSource) -> Iterator[ReportFigure]:
+    """The monotone fit of the primary metric's loss."""
+    metric, shown = source.primary, set(source.means.dataset)
+    crossings = [row for row in source.analysis.crossings if row.metric == metric.column and not row.group]
+    crossings = [row for row in crossings if row.dataset in shown]
+    if not crossings:
+        return
+    caption = (
+        f"{metric.label}: monotone fit of the difference from ratio 0 with 95 % interval. Diamond and bar: "
+        "where it meets the margin, with the interval of that ratio; a bar that reaches the edge has no upper end."
+    )
+    tables = curve_table(crossings), as_table(crossings, Crossing)
+    yield source.draw("response", lambda: plot_response(*tables, metric, source.axis), caption, wide=len(crossings) > 1)

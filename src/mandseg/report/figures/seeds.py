@@ -1,10 +1,13 @@
 """Seed-to-seed variation: the mean of every single training, a line per seed."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
+from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, label_panels, panels
 
 NAMED_SEEDS = 12
@@ -35,3 +38,17 @@ def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure
         axis.draw(ax, title=False)
     label_panels(figure, axis.label, axis_label(metric))
     return figure
+
+
+def seeds(source: FigureSource) -> Iterator[ReportFigure]:
+    """Every single training of the primary metric."""
+    metric, by_seed = source.primary, source.by_seed(source.primary)
+    if by_seed.seed.nunique() < 2:
+        return
+    caption = f"{metric.label}: a line per seed (number at its end), mean over cases; black: mean over seeds."
+    yield source.draw(
+        "seeds",
+        lambda: plot_seeds(by_seed, metric, source.axis),
+        caption + source.more,
+        wide=by_seed.dataset.nunique() > 1,
+    )

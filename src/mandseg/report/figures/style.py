@@ -41,6 +41,9 @@ FILES: dict[str, dict[str, Any]] = {
 }
 """What a figure is saved as beside SVG: without the time of day, so that the same figure is the same file."""
 ONE_ROW, LONG_LABEL = 4.0, 26  # inches, letters
+PAIRED, INTERVAL, BAND = "mandseg:paired-interval", "mandseg:interval", "mandseg:margin"
+"""What an artist is, for whoever reads a figure's artists (``gid``); files and pages do not hold these."""
+GID = re.compile(r'<g id="mandseg:[^"]*"')
 LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # inside a tag: a hundredth of a point is enough on a screen
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -117,7 +120,7 @@ def save(figure: Figure, stem: Path) -> str:
         figure.savefig(stem.with_suffix(suffix), facecolor="white", **options)
     text = io.StringIO()
     figure.savefig(text, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
-    svg = text.getvalue()
+    svg = GID.sub("<g", text.getvalue())
     stem.with_suffix(".svg").write_text(svg, encoding="utf-8")
     return for_page(svg)
 

@@ -1,17 +1,21 @@
 """A table of the page: the cells as they are read, the numbers behind them, and the same as LaTeX."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 
-LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--",
-    "\N{MULTIPLICATION SIGN}": r"$\times$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
-    "\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
-}  # fmt: skip
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+        "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\N{MINUS SIGN}": "$-$", "\N{EN DASH}": "--",
+        "\N{MULTIPLICATION SIGN}": r"$\times$", "<": "$<$", ">": "$>$", "|": r"\textbar{}",
+        "\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
+    }
+)  # fmt: skip
+"""What pandas escapes, and letters that a font of LaTeX lacks."""
+AS_WIDE_AS_THE_PAGE = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
@@ -67,36 +71,28 @@ class Table:
 
     def as_latex(self) -> str:
         """The table as it is read, for a paper (packages booktabs and graphicx)."""
-        align = "".join("l" if number == 0 or column.words else "r" for number, column in enumerate(self.columns))
         heads = [_latex(" ".join(filter(None, (column.text, column.small)))) for column in self.columns]
-        return "\n".join(
-            [
-                r"\begin{table}",
-                rf"\caption{{{_latex(self.caption)}}}",
-                rf"\label{{tab:{self.name}}}",
-                r"\centering",
-                r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-                rf"\begin{{tabular}}{{{align}}}",
-                r"\toprule",
-                _latex_row(heads),
-                r"\midrule",
-                *(_latex_row(_latex(_plain(cell)) for cell in row) for row in self.rows),
-                r"\bottomrule",
-                r"\end{tabular}}",
-                *(rf"\par\footnotesize {_latex(note)}" for note in self.notes),
-                r"\end{table}",
-                "",
-            ]
+        cells = pd.DataFrame([[_plain(cell) for cell in row] for row in self.rows], columns=range(len(heads)))
+        text = (
+            cells.style.hide(axis="index")
+            .format(_latex)
+            .format_index(lambda place: heads[int(str(place))], axis=1)  # heads may be there twice
+            .to_latex(
+                column_format="".join("r" if k and not c.words else "l" for k, c in enumerate(self.columns)),
+                caption=_latex(self.caption),
+                label=f"tab:{self.name}",
+                position_float="centering",
+                hrules=True,
+            )
         )
+        notes = "".join(f"\\par\\footnotesize {_latex(note)}\n" for note in self.notes)
+        text = text.replace(r"\begin{tabular}", f"{AS_WIDE_AS_THE_PAGE}\n\\begin{{tabular}}")
+        return text.replace("\\end{tabular}\n", f"\\end{{tabular}}}}\n{notes}")
 
 
 def _plain(cell: Cell) -> str:
     return f"{cell.text} ({cell.small})" if cell.small else cell.text
 
 
-def _latex_row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(letter, letter) for letter in text)
+def _latex(text: object) -> str:
+    return str(text).translate(LATEX)

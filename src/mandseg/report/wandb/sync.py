@@ -1,12 +1,10 @@
 """A study's W&B recordings, sent once each, then the study's own run; what became of each is said in a table."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -14,6 +12,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from mandseg.report.wandb.command import ended_early, upload_recordings
 from mandseg.report.wandb.upload import send, study_run, was_sent
 from mandseg.runs.folder import read_state
 from mandseg.runs.study import Study, open_study
@@ -24,18 +23,6 @@ from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings
 
 BATCH = 8  # runs that one call of the client uploads
 PATIENCE_S = 300.0  # for one such call
-NAMED = 3  # files left out
-CUT_SHORT = "incomplete record"  # the client's words for a recording whose run was killed while it wrote
-CLIENT_ENVIRONMENT = {  # the client's own patience is hours
-    "WANDB_ERROR_REPORTING": "false",
-    "WANDB__GRAPHQL_TIMEOUT_SECONDS": "10",
-    "WANDB__GRAPHQL_RETRY_MAX": "3",
-    "WANDB__GRAPHQL_RETRY_WAIT_MAX_SECONDS": "5",
-    "WANDB__FILE_STREAM_RETRY_MAX": "5",
-    "WANDB__FILE_STREAM_RETRY_WAIT_MAX_SECONDS": "5",
-    "WANDB__FILE_TRANSFER_RETRY_MAX": "5",
-    "WANDB__FILE_TRANSFER_RETRY_WAIT_MAX_SECONDS": "5",
-}
 
 
 @dataclass(frozen=True)
@@ -85,10 +72,10 @@ def sync(path: Path, console: Console | None = None, patience_s: float = PATIENC
 
 def _send_recordings(study: Study, patience_s: float) -> list[Row]:
     own = {str(run): recordings(study.path / str(run)) for run in study.ledger.run}
-    standing = {run: _standing(run, recorded) for run, recorded in own.items()}
-    queue = {run: waiting(own[run]) for run, row in standing.items() if row is None}
+    known = {run: _known_row(run, recorded) for run, recorded in own.items()}
+    queue = {run: waiting(own[run]) for run, row in known.items() if row is None}
     rows = {row.run: row for row in _uploaded(study, queue, patience_s)}
-    return [row or rows[run] for run, row in standing.items()]
+    return [row or rows[run] for run, row in known.items()]
 
 
 def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s: float) -> Iterator[Row]:
@@ -112,49 +99,45 @@ def _sent(batch: Mapping[str, Sequence[Recording]], patience_s: float) -> tuple[
     Returns:
         What became of each run; and why the server is gone, if it is.
     """
-    errors = _call_client([recording for own in batch.values() for recording in own], patience_s) if batch else []
+    if not batch:
+        return [], ""
+    errors, in_time = upload_recordings([recording for own in batch.values() for recording in own], patience_s)
     rows = {run: _outcome(run, own, errors) for run, own in batch.items()}
     failed = [run for run, row in rows.items() if row.result == "failed"]
     gone = _unreachable() if failed else ""
-    for run in failed if len(batch) > 1 else []:
-        if not gone:
+    for run in failed:
+        if not gone and len(batch) > 1:
             (rows[run],), gone = _sent({run: batch[run]}, patience_s)
+        elif not gone and in_time:
+            rows[run] = _as_far_as_it_goes(rows[run], batch[run])
     return list(rows.values()), gone
 
 
-def _call_client(batch: Sequence[Recording], patience_s: float) -> list[str]:
-    """Upload recordings with W&B's own command, which marks each that has arrived; its errors come back as lines."""
-    command = [sys.executable, "-m", "wandb", "sync", "--include-online", *(str(r.folder.resolve()) for r in batch)]
-    environment = {**CLIENT_ENVIRONMENT, **os.environ}
-    environment.pop("WANDB_MODE", None)  # who syncs means to be online
-    with TemporaryFile() as said:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
-        try:
-            process.wait(patience_s)
-            late = []
-        except subprocess.TimeoutExpired:
-            late = [f"no end after {patience_s:g} s"]
-        finally:
-            process.kill()
-            process.wait()
-        said.seek(0)
-        lines = said.read().decode(errors="replace").splitlines()
-    return [line.partition("ERROR ")[2] for line in lines if "ERROR " in line] + late
-
-
 def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row:
-    """Tell by its marks whether a run has arrived; of one that was killed while it wrote, what can be read."""
-    named = {recording: [line for line in errors if recording.folder.name in line] for recording in batch}
-    cut_short = [recording for recording, lines in named.items() if any(CUT_SHORT in line for line in lines)]
-    for recording in cut_short:
-        recording.mark(SYNCED)
+    """Tell by the client's marks whether a run has arrived, and by its errors why not."""
     if not waiting(batch):
-        return Row(run, "uploaded", "cut short where the run was killed" if cut_short else "")
-    reasons = [line for lines in named.values() for line in lines] or [line for line in errors if "run-" not in line]
+        return Row(run, "uploaded")
+    reasons = [line for line in errors if any(recording.folder.name in line for recording in batch)]
+    reasons = reasons or [line for line in errors if "run-" not in line]
     return Row(run, "failed", "; ".join(reasons[:2]) or "the client did not say why")
 
 
-def _standing(run: str, own: Sequence[Recording]) -> Row | None:
+def _as_far_as_it_goes(row: Row, batch: Sequence[Recording]) -> Row:
+    """Accept a run that was killed while it wrote: the client has sent what can be read, and marks no such recording.
+
+    Args:
+        row: The run failed alone, while the server could be reached.
+        batch: Its recordings.
+    """
+    left = waiting(batch)
+    if not all(ended_early(recording) for recording in left):
+        return row
+    for recording in left:
+        recording.mark(SYNCED)
+    return Row(row.run, "uploaded", "cut short where the run was killed")
+
+
+def _known_row(run: str, own: Sequence[Recording]) -> Row | None:
     """What is known of a run without the server; None if it waits to be sent."""
     if not own:
         return Row(run, "left out", "nothing was recorded")
@@ -173,23 +156,16 @@ def _unreachable() -> str:
 
 def _send_study_run(study: Study, account: Account) -> Row:
     name = f"{study.name} (the study itself)"
-    with study_run(study) as content:
-        if isinstance(content, str):
-            return Row(name, "left out", content)
-        note = _without(content.left_out)
-        if was_sent(content, study.path):
-            return Row(name, "already there", note)
-        try:
-            send(content, study.path, account.entity)
-        except Exception as error:
-            return Row(name, "failed", one_line(error))
-        return Row(name, "uploaded", note)
-
-
-def _without(left_out: Sequence[str]) -> str:
-    """Name what stays here of the report, as far as a line goes."""
-    more = f" and {len(left_out) - NAMED} more" if len(left_out) > NAMED else ""
-    return f"without {', '.join(left_out[:NAMED])}{more}" if left_out else ""
+    content = study_run(study)
+    if isinstance(content, str):
+        return Row(name, "left out", content)
+    if was_sent(content, study.path):
+        return Row(name, "already there")
+    try:
+        send(content, study.path, account.entity)
+    except Exception as error:
+        return Row(name, "failed", one_line(error))
+    return Row(name, "uploaded")
 
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:

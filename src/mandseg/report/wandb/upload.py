@@ -4,24 +4,30 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import yaml
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.report.wandb.redaction import copy_report, private_words
+from mandseg.report.outside import SHARED, outside_study
+from mandseg.report.settings import StudySettings
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.tracking.client import wandb_client
+from mandseg.tracking.client import (
+    RATIO_AXIS,
+    client_settings,
+    finish_in_time,
+    init_run,
+    media_table,
+    wandb_client,
+)
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.wandb_run import RATIO_AXIS, client_settings, finish_in_time, media_table
 
 if TYPE_CHECKING:
     import wandb
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 STATE = "wandb_study_run.json"  # in the study folder: the run's id, and a digest of what was sent last
 JOB_TYPE = "study"
 PANEL = "wandb/lineseries/v0"  # W&B's own chart of lines from a table
+CURVES = f"{SHARED}/summary.csv"  # in the report
 CURVE = ["dataset", "metric", RATIO_AXIS, "mean", "low", "high"]
 MOST_ROWS = 200_000  # of a table that W&B shows; the files of the report hold all
 MOST_FIGURES = 40
@@ -46,8 +53,7 @@ class StudyRun:
         counts: Number of runs by state.
         curves: The report's means with their intervals: ``dataset, metric, noise_ratio, mean, low, high, arm``.
         cases: The scores of every case and run; None where a run withheld them.
-        report: The folder of the report's copy; None where a run withheld cases or pictures, which it shows.
-        left_out: Files of the report that are not in the copy.
+        report: The folder of the part of the report that may be sent; None where a run withheld cases or pictures.
     """
 
     name: str
@@ -56,7 +62,6 @@ class StudyRun:
     curves: pd.DataFrame
     cases: pd.DataFrame | None
     report: Path | None
-    left_out: Sequence[str]
 
     @property
     def digest(self) -> str:
@@ -76,40 +81,36 @@ class StudyRun:
         return sorted(by_stem.values(), key=lambda file: ("curve" not in file.stem, file.stem))[:MOST_FIGURES]
 
 
-@contextlib.contextmanager
-def study_run(study: Study) -> Iterator[StudyRun | str]:
-    """Gather what is to be sent of a study, its report in a temporary copy; or one line that says why nothing is."""
-    settings = tracking_of(study)
-    curves = _curves(study.path / "report")
+def study_run(study: Study) -> StudyRun | str:
+    """Gather what is to be sent of a study; or one line that says why nothing is."""
+    settings, report = tracking_of(study), study.path.resolve() / "report"
     if not isinstance(settings, TrackingSettings):
-        yield settings
-    elif settings.mode == "disabled":
-        yield "a run was made with tracking=none"
-    elif curves is None:
-        yield f"no report yet: mandseg report {study.path}"
-    elif curves.group.str.contains("annotator=").any():
-        yield f"its report names annotators, who stay here: mandseg report {study.path} without --by annotator"
-    else:
-        curves = curves[curves.group == ""].drop(columns="group")
-        with TemporaryDirectory(prefix="mandseg-") as folder:
-            shown, left_out = settings.case_table and settings.overlays, list[str]()
-            if shown:
-                left_out = copy_report(study.path / "report", Path(folder), private_words(study))
-            cases = _pooled(study) if settings.case_table else None
-            report = Path(folder) if shown else None
-            yield StudyRun(study.name, settings, study.counts(), curves, cases, report, left_out)
+        return settings
+    if settings.mode == "disabled":
+        return "a run was made with tracking=none"
+    if not report.is_dir():
+        return f"no report yet: mandseg report {study.path}"
+    if not (report / CURVES).exists():
+        return f"its report has no part that may be sent: mandseg report {study.path} without --by annotator"
+    curves = _curves(report / CURVES)
+    if curves is None:
+        return f"its report compares no noise ratios: mandseg report {study.path}"
+    cases = _pooled(study) if settings.case_table else None
+    shows_cases = settings.case_table and settings.overlays
+    return StudyRun(study.name, settings, study.counts(), curves, cases, report / SHARED if shows_cases else None)
 
 
 def tracking_of(study: Study) -> TrackingSettings | str:
     """The settings of a study's trainings, the strictest where they differ; or one line, where no run states any."""
-    stated = [_stated(study.path / str(run) / "config.yaml") for run in study.ledger.run[study.ledger.state == "done"]]
+    settings = StudySettings(study)
+    stated = [_tracking(settings, run) for run in settings.runs]
     if not stated:
         return "no run is done yet"
     if None in stated:
         return "a run's config.yaml does not say what may be sent (the group tracking)"
-    every: list[dict[str, Any]] = [settings for settings in stated if settings]
-    strict = {key: all(settings[key] for settings in every) for key in ("case_table", "overlays")}
-    disabled = any(settings["mode"] == "disabled" for settings in every)
+    every: list[dict[str, Any]] = [found for found in stated if found]
+    strict = {key: all(found[key] for found in every) for key in ("case_table", "overlays")}
+    disabled = any(found["mode"] == "disabled" for found in every)
     return TrackingSettings(**{**every[-1], **strict, **({"mode": "disabled"} if disabled else {})})
 
 
@@ -144,12 +145,11 @@ def was_sent(content: StudyRun, study_folder: Path) -> bool:
 
 
 def _start(content: StudyRun, run_id: str, folder: Path, entity: str) -> "wandb.Run":
-    wandb = wandb_client()
     options = client_settings(
         INIT_TIMEOUT_S, FINISH_TIMEOUT_S, program="mandseg sync", x_disable_stats=True, x_graphql_retry_max=3
     )
-    wandb.setup(settings=options)
-    return wandb.init(
+    return init_run(
+        options,
         project=content.settings.project,
         entity=content.settings.entity or entity,
         group=content.name,
@@ -160,7 +160,6 @@ def _start(content: StudyRun, run_id: str, folder: Path, entity: str) -> "wandb.
         resume="allow",
         dir=str(folder),
         mode="online",
-        settings=options,
     )
 
 
@@ -199,27 +198,27 @@ def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
     return chart
 
 
-def _curves(report: Path) -> pd.DataFrame | None:
-    """The report's means, of data sets and of groups in them: the first table that has a curve's columns, or None."""
-    for file in sorted(report.rglob("*.csv")):
-        if set(CURVE) <= set(pd.read_csv(file, nrows=0).columns):
-            table = pd.read_csv(file, dtype=dict.fromkeys([*ARM, "group"], "str"))
-            parts = [table[key].fillna("") for key in ARM if key in table]
-            arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
-            return table[CURVE].assign(arm=arm, group=table["group"].fillna("") if "group" in table else "")
-    return None
+def _curves(file: Path) -> pd.DataFrame | None:
+    """The report's means of whole data sets; None where it compares something else than noise ratios."""
+    table = pd.read_csv(file, dtype=dict.fromkeys([*ARM, "group"], "str"))
+    if not set(CURVE) <= set(table):
+        return None
+    whole = table[table["group"].isna()]
+    parts = [whole[key].fillna("") for key in ARM if key in whole]
+    arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
+    return whole[CURVE].assign(arm=arm)
 
 
 def _pooled(study: Study) -> pd.DataFrame:
     columns = ["run", *CONDITION, "variant", "dataset", "case_id", "outcome", *SCORES]
-    return study.cases[columns].head(MOST_ROWS)
+    return outside_study(study).cases[columns].head(MOST_ROWS)
 
 
-def _stated(config: Path) -> dict[str, Any] | None:
+def _tracking(settings: StudySettings, run: str) -> dict[str, Any] | None:
     try:
-        tracking = yaml.safe_load(config.read_text(encoding="utf-8"))["tracking"]
+        tracking = settings.of(run)["tracking"]
         return {key: tracking[key] for key in TrackingSettings.__dataclass_fields__}
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+    except (ValueError, KeyError, TypeError):
         return None
 
 

@@ -1,35 +1,79 @@
 """A study -> a W&B workspace: noise-ratio curves for each data set, learning curves, the report and a run comparer.
 
-It is written to a file in the study and saved online from there, now or later; once saved, it is updated.
+What it shows is written to a file in the study and saved online from there, now or later; once saved, it is updated.
 """
 
 import json
+import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mandseg.metrics.catalogue import METRICS, Metric
+from mandseg.metrics.catalogue import METRICS, Metric, metric_named
+from mandseg.report.outside import SHARED
 from mandseg.report.wandb.upload import PANEL, tracking_of
-from mandseg.runs.study import Study, open_study
+from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
-from mandseg.tracking.client import Account, UnreachableError, key_is_configured, open_account, wandb_client
+from mandseg.tracking.client import (
+    RATIO_AXIS,
+    STEP_AXIS,
+    Account,
+    UnreachableError,
+    key_is_configured,
+    open_account,
+    wandb_client,
+)
 from mandseg.tracking.settings import TrackingSettings
-from mandseg.tracking.wandb_run import RATIO_AXIS, STEP_AXIS
 
 if TYPE_CHECKING:
     from wandb_workspaces import workspaces
 
+log = logging.getLogger(__name__)
 FILE = "dashboard.json"
 OFFLINE = ("offline", "dryrun", "disabled")  # values of WANDB_MODE
 NOT_CURVES = frozenset({"run", "noise_ratio", "seed", "step", "epoch"})  # columns of learning curves that are no curve
 FEWEST_SHOWN = 100  # runs that a panel draws; W&B's own limit of ten hides most of a study
 
 
+@dataclass(frozen=True)
+class Dashboard:
+    """What a workspace shows, as it is written to ``dashboard.json``.
+
+    Attributes:
+        study: The study's name, which is the group of its runs.
+        project: The W&B project.
+        entity: W&B user or team; None for the key's default.
+        datasets: The data sets that were tested on.
+        metrics: Columns of the metrics that were measured.
+        curves: Columns of the learning curves.
+        figures: The report's figures that W&B has.
+        max_runs: How many runs a panel draws.
+        server: Where it was saved; empty before.
+        url: Its address there.
+    """
+
+    study: str
+    project: str
+    entity: str | None
+    datasets: list[str]
+    metrics: list[str]
+    curves: list[str]
+    figures: list[str]
+    max_runs: int
+    server: str = ""
+    url: str = ""
+
+    def write(self, file: Path) -> None:
+        """Write it to a file."""
+        write_text(file, json.dumps(asdict(self), indent=1) + "\n")
+
+
 def dashboard(path: Path) -> int:
-    """Write a study's dashboard, or take one that is written, and save it online if there is a key; say which.
+    """Write a study's dashboard, or take one that is written, and save it online if there is a key; print which.
 
     Args:
         path: A study folder, or a ``dashboard.json``.
@@ -51,7 +95,7 @@ def dashboard(path: Path) -> int:
 
 
 def write_dashboard(study_folder: Path) -> Path:
-    """Write the workspace of a study to ``dashboard.json``; an earlier one's place on the server is kept.
+    """Write what the workspace of a study shows; an earlier one's address is kept.
 
     Raises:
         UserError: No study, no done run that may be seen on W&B, or wandb-workspaces is not installed.
@@ -62,94 +106,130 @@ def write_dashboard(study_folder: Path) -> Path:
         raise UserError(f"study {study_folder}: no dashboard, {settings}")
     if settings.mode == "disabled":
         raise UserError(f"study {study_folder}: no dashboard, a run was made with tracking=none")
+    _library()
     file = study_folder / FILE
-    known = _read(file) if file.exists() else {}
-    view = _workspace(study, settings)._to_model()  # the library has no public way to write one down
-    plain = view.model_dump(mode="json", by_alias=True, exclude_none=True)
-    kept = {key: known[key] for key in ("server", "entity", "id", "name") if key in known}
-    write_text(file, json.dumps({**plain, **kept}, indent=1) + "\n")
+    made = Dashboard(
+        study=study.name,
+        project=settings.project,
+        entity=settings.entity,
+        datasets=[str(name) for name in dict.fromkeys(study.cases.dataset)],
+        metrics=[metric.column for metric in METRICS if study.cases[metric.column].notna().any()],
+        curves=[str(column) for column in study.learning_curves if column not in NOT_CURVES],
+        figures=sorted({file.stem for file in (study.path / "report" / SHARED).rglob("*.svg")}),
+        max_runs=max(FEWEST_SHOWN, len(study.ledger) + 1),
+    )
+    try:
+        earlier = read_dashboard(file)
+    except UserError:
+        earlier = made  # none yet, or of an older version
+    replace(made, server=earlier.server, url=earlier.url).write(file)
     return file
 
 
+def read_dashboard(file: Path) -> Dashboard:
+    """Read a written dashboard.
+
+    Raises:
+        UserError: The file cannot be read, or holds something else.
+    """
+    try:
+        return Dashboard(**json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"dashboard {file}: cannot be read ({one_line(error)})") from error
+    except TypeError as error:
+        raise UserError(f"dashboard {file}: holds no dashboard; mandseg dashboard STUDY writes one") from error
+
+
 def save_dashboard(file: Path, account: Account) -> str:
-    """Save a written workspace on the server, in the place it was saved to before if it was.
+    """Save a written dashboard on the server, in the place it was saved to before if it is still there.
 
     Returns:
         Its address.
 
     Raises:
-        UserError: The file holds no workspace.
+        UserError: The file holds no dashboard.
         UnreachableError: The server refused it.
     """
-    plain = _read(file)
-    internal = _library()[2]
-    entity = plain["entity"] or account.entity
-    if plain.get("server") != account.server:  # written offline, or saved elsewhere
-        plain |= {"server": account.server, "id": "", "name": internal._generate_view_name()}
-    view = internal.View.model_validate({**plain, "entity": entity})
+    shown = read_dashboard(file)
     try:
-        saved = internal.upsert_view2(view)["upsertView"]["view"]
+        workspace: Any = _workspace(shown, account)
+        workspace.save()
+        url = str(workspace.url)
     except Exception as error:
         raise UnreachableError(f"W&B: {account.server} did not save the dashboard ({one_line(error)})") from error
-    write_text(file, json.dumps({**plain, "id": saved["id"], "name": saved["name"]}, indent=1) + "\n")
-    shown = internal._internal_name_to_url_query_str(saved["name"])
-    return f"{wandb_client().setup().settings.app_url}/{entity}/{plain['project']}?nw={shown}"
+    replace(shown, server=account.server, url=url).write(file)
+    return url
 
 
-def _workspace(study: Study, settings: TrackingSettings) -> "workspaces.Workspace":
-    ws = _library()[0]
-    workspace: workspaces.Workspace = ws.Workspace(
-        entity=settings.entity or "",
-        project=settings.project,
-        name=f"mandseg: {study.name}",
-        sections=[
-            ws.Section(name=name, panels=panels, is_open=is_open)
-            for name, panels, is_open in _sections(study)
-            if panels
-        ],
-        settings=ws.WorkspaceSettings(max_runs=_shown(study)),
+def _workspace(shown: Dashboard, account: Account) -> "workspaces.Workspace":
+    """The workspace to save: the one that this server has already, with what is to be shown now, else a new one."""
+    ws, _ = _library()
+    new: workspaces.Workspace = ws.Workspace(
+        entity=shown.entity or account.entity,
+        project=shown.project,
+        name=f"mandseg: {shown.study}",
+        sections=[ws.Section(name=name, panels=panels, is_open=is_open) for name, panels, is_open in _sections(shown)],
+        settings=ws.WorkspaceSettings(max_runs=shown.max_runs),
         runset_settings=ws.RunsetSettings(
-            filters=f'Metric("Group") == {json.dumps(study.name)}',
+            filters=f'Metric("Group") == {json.dumps(shown.study)}',
             pinned_columns=[f"config:{key}" for key in (RATIO_AXIS, "seed")],
         ),
     )
-    return workspace
+    if not shown.url or shown.server != account.server:
+        return new
+    try:
+        known: workspaces.Workspace = ws.Workspace.from_url(shown.url)
+    except ValueError:
+        log.info("W&B: the dashboard was deleted online, it is made anew")
+        return new
+    known.sections, known.settings, known.runset_settings = new.sections, new.settings, new.runset_settings
+    return known
 
 
-def _sections(study: Study) -> Iterator[tuple[str, list[Any], bool]]:
+def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
     """Names and panels: all data sets in one panel, each by itself, learning, the report's figures, the comparer."""
-    wr = _library()[1]
-    metrics = [metric for metric in METRICS if study.cases[metric.column].notna().any()]
+    _, wr = _library()
+    metrics = [metric_named(column) for column in shown.metrics]
     yield "Noise ratio, all data sets", [_pooled_curve(metric) for metric in metrics], True
-    for dataset in dict.fromkeys(study.cases.dataset):
-        panels = [_curve(study, str(dataset), metric) for metric in metrics]
-        yield f"Noise ratio, {dataset}", [*panels, _trainings(str(dataset), metrics[0])], True
-    curves = [str(column) for column in study.learning_curves if column not in NOT_CURVES]
-    yield "Learning curves", [_learning_curve(study, column) for column in curves], False
-    figures = sorted({file.stem for file in (study.path / "report").rglob("*.svg")})
-    yield "Report", [_figure(name) for name in figures], False
+    for dataset in shown.datasets:
+        panels = [_curve(shown, dataset, metric) for metric in metrics]
+        yield f"Noise ratio, {dataset}", [*panels, _trainings(dataset, metrics[0])], True
+    if shown.curves:
+        yield (
+            "Learning curves",
+            [_lines(shown, name, STEP_AXIS, RATIO_AXIS, title=name) for name in shown.curves],
+            False,
+        )
+    if shown.figures:
+        figures = [wr.MediaBrowser(title=name, media_keys=[f"figures/{name}"]) for name in shown.figures]
+        yield "Report", figures, False
     yield "Runs", [wr.RunComparer(diff_only="split")], False
 
 
-def _curve(study: Study, dataset: str, metric: Metric) -> Any:
-    """Mean over seeds against noise ratio, the range of the seeds as a band; one line for each arm."""
-    wr = _library()[1]
+def _lines(shown: Dashboard, y: str, x: str, group_by: str, **titles: str) -> Any:
+    """Mean over the runs of a group, their range as a band; one line for each group."""
+    _, wr = _library()
     return wr.LinePlot(
-        title=f"{metric.label}, {dataset}",
-        title_x="noise ratio",
-        title_y=f"{metric.label} ({metric.unit})" if metric.unit else metric.label,
-        x=RATIO_AXIS,
-        y=[f"{dataset}/{metric.column}"],
-        groupby=wr.Config("arm"),
+        x=x,
+        y=[y],
+        groupby=wr.Config(group_by),
         groupby_aggfunc="mean",
         groupby_rangefunc="minmax",
-        max_runs_to_show=_shown(study),
+        max_runs_to_show=shown.max_runs,
+        **titles,
     )
+
+
+def _curve(shown: Dashboard, dataset: str, metric: Metric) -> Any:
+    """The noise-ratio curve of a data set, a line for each arm."""
+    y_title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+    titles = {"title": f"{metric.label}, {dataset}", "title_x": "noise ratio", "title_y": y_title}
+    return _lines(shown, f"{dataset}/{metric.column}", RATIO_AXIS, "arm", **titles)
 
 
 def _trainings(dataset: str, metric: Metric) -> Any:
     """Every training as a point of its own."""
-    wr = _library()[1]
+    _, wr = _library()
     return wr.ScatterPlot(
         title=f"{metric.label}, {dataset}: every training",
         x=wr.Config(RATIO_AXIS),
@@ -159,8 +239,7 @@ def _trainings(dataset: str, metric: Metric) -> Any:
 
 def _pooled_curve(metric: Metric) -> Any:
     """The report's means, one line for each data set, from the study's own run."""
-    wr = _library()[1]
-    return wr.CustomChart(
+    return _library()[1].CustomChart(
         query={"summaryTable": {"tableKey": f"curve/{metric.column}_table"}},
         chart_name=PANEL,
         chart_fields={"step": RATIO_AXIS, "lineKey": "line", "lineVal": "mean"},
@@ -168,45 +247,12 @@ def _pooled_curve(metric: Metric) -> Any:
     )
 
 
-def _learning_curve(study: Study, column: str) -> Any:
-    """Mean over seeds for each noise ratio, the range of the seeds as a band."""
-    wr = _library()[1]
-    return wr.LinePlot(
-        title=column,
-        x=STEP_AXIS,
-        y=[column],
-        groupby=wr.Config(RATIO_AXIS),
-        groupby_aggfunc="mean",
-        groupby_rangefunc="minmax",
-        max_runs_to_show=_shown(study),
-    )
-
-
-def _figure(name: str) -> Any:
-    return _library()[1].MediaBrowser(title=name, media_keys=[f"figures/{name}"])
-
-
-def _shown(study: Study) -> int:
-    return max(FEWEST_SHOWN, len(study.ledger) + 1)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        plain = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"dashboard {file}: cannot be read ({one_line(error)})") from error
-    if not isinstance(plain, dict) or not {"entity", "project", "spec"} <= set(plain):
-        raise UserError(f"dashboard {file}: holds no workspace")
-    return plain
-
-
-def _library() -> Sequence[Any]:
-    """``workspaces``, ``reports.v2`` and the internals of wandb-workspaces, imported when a dashboard is asked for."""
+def _library() -> tuple[Any, Any]:
+    """``workspaces`` and ``reports.v2`` of wandb-workspaces, imported when a dashboard is asked for."""
     wandb_client()
     try:
         from wandb_workspaces import workspaces
         from wandb_workspaces.reports import v2
-        from wandb_workspaces.workspaces import internal
     except ImportError as error:
         raise UserError(f"a dashboard needs wandb-workspaces ({error}): pip install 'mandseg[dashboard]'") from error
-    return workspaces, v2, internal
+    return workspaces, v2

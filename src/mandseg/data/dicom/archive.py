@@ -1,0 +1,252 @@
+"""A folder tree in, what lies in it out: CT series, structure sets, doses, and what is left over."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from mandseg.data.dicom.dataset import looks_like_dicom, read_header, reading, text, walk
+from mandseg.data.dicom.series import CT_CLASSES, Plane, Series, arrange, planes_of
+from mandseg.data.dicom.structures import STRUCTURE_SET_CLASS, StructureSet, read_structure_set
+from mandseg.system.errors import UserError
+from mandseg.system.progress import default_workers, for_each
+
+DOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
+CT, STRUCTURES, DOSE, OTHER, DAMAGED, FOREIGN = "CT", "RTSTRUCT", "RTDOSE", "other", "damaged", "not DICOM"
+MODALITIES = ("MR", "PT", "RTPLAN", "RTIMAGE", "RTRECORD", "REG", "SR", "PR", "KO", "SEG", "OT", "SC", "CR", "DX", "US")
+"""Those that may be named; a file may call itself anything."""
+POOL_FROM = 3000  # files; below, starting processes takes longer than reading headers
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a file is and whom it belongs to."""
+
+    path: Path
+    kind: str
+    patient: str = ""  # as it identifies the patient, never to be shown
+    person: str = ""  # name and birth date, never to be shown
+    modality: str = ""
+    sop_class_uid: str = ""
+    sop_uid: str = ""
+    study_uid: str = ""
+    series_uid: str = ""
+    frame_of_reference_uid: str = ""
+    planes: tuple[Plane, ...] = ()
+    structure_set: StructureSet | None = None  # without contours
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """The files of one CT series in one frame of reference, and the structure sets and doses that belong to it."""
+
+    records: tuple[Record, ...]
+    structure_sets: tuple[StructureSet, ...] = ()
+    doses: tuple[Record, ...] = ()
+    problem: str = ""
+    """What is wrong with the patient's other files, so that this series may lack something."""
+
+    @property
+    def uid(self) -> str:
+        """The series' UID."""
+        return self.records[0].series_uid
+
+    @property
+    def frame_of_reference_uid(self) -> str:
+        """The UID of its frame of reference."""
+        return self.records[0].frame_of_reference_uid
+
+    @property
+    def patient(self) -> str:
+        """Whom it belongs to."""
+        return self.records[0].patient
+
+    def refuse_problem(self) -> None:
+        """Refuse a series that may lack something.
+
+        Raises:
+            UserError: One of the patient's files cannot be read, or its structure sets have another CT.
+        """
+        if self.problem:
+            raise UserError(self.problem)
+
+    def series(self) -> Series:
+        """Sort the slices.
+
+        Raises:
+            UserError: A slice cannot be read, the slices name several patients or make no regular grid.
+        """
+        first = self.records[0]
+        if problems := [record.problem for record in self.records if record.problem]:
+            raise UserError(f"{problems[0]} ({len(problems)} of {len(self.records)} slices)")
+        if n_patients := len({record.patient for record in self.records}) - 1:
+            raise UserError(f"the slices of one series name {n_patients + 1} patients, expected 1")
+        planes = [plane for record in self.records for plane in record.planes]
+        return arrange(planes, first.series_uid, first.study_uid, first.frame_of_reference_uid, first.sop_class_uid)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What lies in a folder tree."""
+
+    scans: tuple[Scan, ...]
+    orphans: tuple[tuple[Record, str], ...]  # structure sets without a CT, and why
+    doses: tuple[Record, ...]
+    others: tuple[Record, ...]
+    damaged: tuple[Record, ...]  # of a patient where the other files of its folder are one patient's
+    n_foreign: int
+
+
+def read_archive(source: Path) -> Archive:
+    """Read the headers of all files of a tree and sort them.
+
+    A structure set belongs to the CT series whose UID it names; where it names none, to the only series in its frame
+    of reference. A dose belongs to every series in its frame of reference.
+
+    Raises:
+        UserError: No file of the tree is DICOM.
+    """
+    files = walk(source)
+    workers = 1 if len(files) < POOL_FROM else default_workers(len(files))
+    records = list(for_each(read_record, files, "DICOM headers", workers))
+    by_kind = defaultdict(list)
+    for record in records:
+        by_kind[record.kind].append(record)
+    if len(by_kind[FOREIGN]) == len(records):
+        raise UserError(f"{source}: none of {len(records)} files is DICOM")
+    groups = _grouped(by_kind[CT])
+    sets: dict[int, list[StructureSet]] = defaultdict(list)
+    orphans = []
+    for record in by_kind[STRUCTURES]:
+        number, why = _home(record, groups)
+        if number is None or record.structure_set is None:
+            orphans.append((record, why))
+        else:
+            sets[number].append(record.structure_set)
+    owners = _owners(records)
+    damaged = [_owned(record, owners[record.path.parent]) for record in by_kind[DAMAGED]]
+    scans = []
+    for number, group in enumerate(groups):
+        problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
+        doses = tuple(_same_frame(by_kind[DOSE], group[0]))
+        scans.append(Scan(tuple(group), tuple(sets[number]), doses, problem))
+    used = {record.path for scan in scans for record in scan.doses}
+    unused = tuple(record for record in by_kind[DOSE] if record.path not in used)
+    others = tuple(by_kind[OTHER])
+    return Archive(tuple(scans), tuple(orphans), unused, others, tuple(damaged), len(by_kind[FOREIGN]))
+
+
+def read_series(source: Path) -> Series:
+    """Read where the slices of the only CT series below a folder lie.
+
+    Raises:
+        UserError: There is no CT series or more than one, or its slices make no regular grid.
+    """
+    scans = read_archive(source).scans
+    if len(scans) != 1:
+        raise UserError(f"{source}: {len(scans)} CT series, expected 1")
+    return scans[0].series()
+
+
+def read_record(path: Path) -> Record:
+    """Read what a file is; what cannot be read becomes a record that says so."""
+    try:
+        if not looks_like_dicom(path):
+            return Record(path, FOREIGN)
+        return _record(path)
+    except OSError:
+        return Record(path, DAMAGED, problem="cannot be opened")
+    except UserError as error:
+        return Record(path, DAMAGED, problem=error.problems[0])
+
+
+def _record(path: Path) -> Record:
+    with reading():
+        dataset = read_header(path)
+        record = _identified(path, dataset)
+    try:
+        with reading():
+            if record.kind == CT:
+                return replace(record, planes=tuple(planes_of(path, dataset)))
+        if record.kind == STRUCTURES:
+            return replace(record, structure_set=read_structure_set(path, only=()))
+    except UserError as error:
+        return replace(record, problem=error.problems[0])
+    return record
+
+
+def _identified(path: Path, dataset: Dataset) -> Record:
+    sop_class, modality = text(dataset, "SOPClassUID"), text(dataset, "Modality").upper()
+    kind = {STRUCTURE_SET_CLASS: STRUCTURES, DOSE_CLASS: DOSE}.get(sop_class, OTHER)
+    person = f"{text(dataset, 'PatientName')}|{text(dataset, 'PatientBirthDate')}"
+    study = text(dataset, "StudyInstanceUID")
+    return Record(
+        path=path,
+        kind=CT if sop_class in CT_CLASSES else kind,
+        patient=text(dataset, "PatientID") or (person if len(person) > 1 else study),
+        person=person,
+        modality=modality if modality in MODALITIES else "other",
+        sop_class_uid=sop_class,
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        study_uid=study,
+        series_uid=text(dataset, "SeriesInstanceUID"),
+        frame_of_reference_uid=text(dataset, "FrameOfReferenceUID"),
+    )
+
+
+def _grouped(records: Iterable[Record]) -> list[list[Record]]:
+    groups: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        groups[record.series_uid, record.frame_of_reference_uid].append(record)
+    return list(groups.values())
+
+
+def _home(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | None, str]:
+    """Find the CT series of a structure set, as its number, or say why there is none."""
+    structure_set = record.structure_set
+    if structure_set is None:
+        return None, f"the structure set {record.problem}"
+    frames = {*structure_set.frame_of_reference_uids, *(roi.frame_of_reference_uid for roi in structure_set.rois)} - {
+        ""
+    }
+    named = [number for number, group in enumerate(groups) if group[0].series_uid in structure_set.image_uids]
+    if structure_set.image_uids and not named:
+        return None, "the structure set refers to a CT series that is not there"
+    candidates = named or list(range(len(groups)))
+    if len(candidates) > 1 or not named:
+        candidates = [number for number in candidates if groups[number][0].frame_of_reference_uid in frames]
+    if len(candidates) == 1:
+        return candidates[0], ""
+    what = "series that it refers to" if named else "series in its frame of reference"
+    return None, f"the structure set has {len(candidates)} CT {what}, expected 1"
+
+
+def _owners(records: Iterable[Record]) -> dict[Path, set[str]]:
+    """Find the patients who have files in each folder."""
+    owners: dict[Path, set[str]] = defaultdict(set)
+    for record in records:
+        if record.kind not in (DAMAGED, FOREIGN):
+            owners[record.path.parent].add(record.patient)
+    return owners
+
+
+def _owned(record: Record, owners: set[str]) -> Record:
+    return replace(record, patient=next(iter(owners))) if len(owners) == 1 else record
+
+
+def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]], damaged: Iterable[Record]) -> str:
+    """Say what a patient's other files are short of: one is damaged, or the only structure sets have another CT."""
+    if own := [record for record in damaged if record.patient == patient]:
+        return f"{len(own)} files beside the patient's {own[0].problem}"
+    for record, why in orphans:
+        if record.patient == patient and (record.problem or not has_sets):
+            return why
+    return ""
+
+
+def _same_frame(doses: Iterable[Record], ct: Record) -> list[Record]:
+    frame = ct.frame_of_reference_uid
+    return [dose for dose in doses if frame and dose.frame_of_reference_uid == frame]

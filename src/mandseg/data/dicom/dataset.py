@@ -1,0 +1,158 @@
+"""DICOM files in, pydicom data sets out: read whole or refused.
+
+No message quotes a file's path or a value that is free text: either may hold a patient's name.
+"""
+
+import io
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from mandseg.system.errors import UserError
+
+MAGIC = b"DICM"  # after a preamble of 128 bytes
+FIRST_TAGS = (b"\x02\x00", b"\x08\x00")  # how a file without preamble begins
+SUFFIXES = (".dcm", ".dicom", ".ima")
+DAMAGED = "cannot be read, the file is damaged or truncated"
+
+
+def walk(source: Path) -> list[Path]:
+    """List all files below a folder, sorted; links to folders are followed, each folder once."""
+    found: list[Path] = []
+    seen: set[str] = set()
+    for folder, folders, names in os.walk(source, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        found += [path for name in names if (path := Path(folder) / name).is_file()]
+    return sorted(found)
+
+
+def looks_like_dicom(path: Path) -> bool:
+    """Tell by its first bytes, or by its name where these are cut off, whether a file is meant to be DICOM."""
+    with path.open("rb") as file:
+        start = file.read(132)
+    return start[128:] == MAGIC or path.suffix.lower() in SUFFIXES or _starts_with_identification(start)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep pydicom from warning of values that break the standard: its warnings quote them."""
+    with warnings.catch_warnings(), pydicom.config.disable_value_validation():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Look at what pydicom read: no warning quotes a value, and whatever broken bytes provoke becomes one line.
+
+    Raises:
+        UserError: The block fails in any way.
+    """
+    with quietly():
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # values are converted when they are looked at, and fail in as many ways
+            raise UserError(DAMAGED) from error
+
+
+def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
+    """Read a file without its pixels; call it, and look at what it gives, inside ``reading``.
+
+    Args:
+        path: The file.
+        tags: Keywords of the elements to keep; all by default.
+
+    Raises:
+        UserError: The file is damaged or no DICOM.
+    """
+    return _read(path, path, stop_before_pixels=True, specific_tags=list(tags) if tags else None)
+
+
+def read_dataset(path: Path) -> Dataset:
+    """Read a file with all it holds and refuse one that ends too early, as pydicom does not.
+
+    Raises:
+        UserError: The file is damaged, truncated or no DICOM.
+    """
+    file = _Watched(path.read_bytes())
+    dataset = _read(path, file)
+    if file.ended_early and "PixelData" not in dataset:  # the pixels' own reader counts its bytes
+        raise UserError(DAMAGED)
+    return dataset
+
+
+def text(dataset: Dataset, keyword: str) -> str:
+    """Give an element as text, its values joined by backslashes; the empty string where it is absent or empty."""
+    value = dataset.get(keyword)
+    if value is None:
+        return ""
+    values = [value] if isinstance(value, str) or not isinstance(value, Sequence) else value
+    return "\\".join(str(part) for part in values).strip(" \0")
+
+
+def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
+    """Give an element as finite numbers.
+
+    Raises:
+        UserError: It is absent, has another count of values, or one is no finite number.
+    """
+    try:
+        value = dataset.get(keyword)
+        parts = value.split("\\") if isinstance(value, str) else value
+        parts = parts if isinstance(parts, Sequence) and not isinstance(parts, bytes) else [parts]
+        values = [] if value is None else [float(part) for part in parts]
+    except (TypeError, ValueError):
+        raise UserError(f"{keyword} holds no number, expected {count}") from None
+    if len(values) != count:
+        raise UserError(f"{keyword} has {len(values)} values, expected {count}")
+    if any(part - part != 0 for part in values):
+        raise UserError(f"{keyword} is {', '.join(f'{part:g}' for part in values)}, expected finite numbers")
+    return tuple(values)
+
+
+class _Watched(io.BytesIO):
+    """A file in memory that remembers being asked for more than it holds."""
+
+    ended_early = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        if size is not None and 0 < len(data) < size:
+            self.ended_early = True
+        return data
+
+
+def _read(path: Path, file: Path | io.BytesIO, **options: object) -> Dataset:
+    with reading():
+        dataset = pydicom.dcmread(file, force=_has_no_preamble(path), **options)  # type: ignore[arg-type]
+        if not dataset.get("SOPClassUID") and "DirectoryRecordSequence" not in dataset:
+            raise UserError(DAMAGED)
+        if not dataset.file_meta.get("TransferSyntaxUID"):
+            implicit, little = dataset.original_encoding
+            dataset.file_meta.TransferSyntaxUID = (
+                ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+            )
+        return dataset
+
+
+def _has_no_preamble(path: Path) -> bool:
+    with path.open("rb") as file:
+        start = file.read(132)
+    return start[128:] != MAGIC and _starts_with_identification(start)
+
+
+def _starts_with_identification(start: bytes) -> bool:
+    """Tell whether bytes begin with an element of group 2 or 8 and an element number that exists there."""
+    return start[:2] in FIRST_TAGS and start[3:4] == b"\0" and len(start) >= 8

@@ -1,0 +1,138 @@
+"""RTSTRUCT files in, ROIs with their contours out, in DICOM's patient coordinates."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from pydicom.dataset import Dataset
+
+from mandseg.data.dicom.dataset import read_dataset, reading, text
+from mandseg.data.dicom.series import Points
+from mandseg.system.errors import UserError
+
+STRUCTURE_SET_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
+CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+
+
+@dataclass(frozen=True)
+class Contour:
+    """One contour as it is stored."""
+
+    kind: str  # CLOSED_PLANAR, CLOSEDPLANAR_XOR, OPEN_PLANAR, OPEN_NONPLANAR or POINT
+    points: Points  # (N, 3), LPS mm
+    image_uids: tuple[str, ...]  # the images it was drawn on, where that is said
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A region of interest."""
+
+    number: int
+    name: str
+    frame_of_reference_uid: str
+    interpreter: str
+    contours: tuple[Contour, ...]
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """What a structure set says of itself, what it refers to, and its ROIs."""
+
+    path: Path
+    sop_uid: str
+    label: str
+    name: str
+    series_description: str
+    operators: str
+    patient: str
+    frame_of_reference_uids: tuple[str, ...]
+    image_uids: Mapping[str, tuple[str, ...]]
+    """The series that it refers to -> the images of it that it names."""
+    rois: tuple[Roi, ...]
+
+    @property
+    def annotator(self) -> str:
+        """Who drew it: the operators, otherwise the ROIs' interpreters; the empty string where nobody is named."""
+        interpreters = sorted({roi.interpreter for roi in self.rois if roi.interpreter})
+        return self.operators or "\\".join(interpreters)
+
+
+def read_structure_set(path: Path, only: Collection[int] | None = None) -> StructureSet:
+    """Read an RTSTRUCT file.
+
+    Args:
+        path: The file.
+        only: Numbers of the ROIs whose contours are wanted, the others come without; by default all.
+
+    Raises:
+        UserError: The file is damaged or truncated, a contour's points are no finite numbers.
+    """
+    with reading():
+        return _structure_set(path, read_dataset(path), only)
+
+
+def _structure_set(path: Path, dataset: Dataset, only: Collection[int] | None) -> StructureSet:
+    frames = _items(dataset, "ReferencedFrameOfReferenceSequence")
+    studies = [study for frame in frames for study in _items(frame, "RTReferencedStudySequence")]
+    series = [one for study in studies for one in _items(study, "RTReferencedSeriesSequence")]
+    drawn = {int(item.ReferencedROINumber): item for item in _items(dataset, "ROIContourSequence")}
+    interpreters = {
+        int(item.ReferencedROINumber): text(item, "ROIInterpreter")
+        for item in _items(dataset, "RTROIObservationsSequence")
+        if text(item, "ReferencedROINumber")
+    }
+    rois = []
+    for item in _items(dataset, "StructureSetROISequence"):
+        number = int(item.ROINumber)
+        wanted = number in drawn and (only is None or number in only)
+        points = _contours(drawn[number]) if wanted else ()
+        frame = text(item, "ReferencedFrameOfReferenceUID")
+        rois.append(Roi(number, text(item, "ROIName"), frame, interpreters.get(number, ""), points))
+    return StructureSet(
+        path=path,
+        sop_uid=text(dataset, "SOPInstanceUID"),
+        label=text(dataset, "StructureSetLabel"),
+        name=text(dataset, "StructureSetName"),
+        series_description=text(dataset, "SeriesDescription"),
+        operators=text(dataset, "OperatorsName"),
+        patient=text(dataset, "PatientID"),
+        frame_of_reference_uids=_unique(text(frame, "FrameOfReferenceUID") for frame in frames),
+        image_uids={text(one, "SeriesInstanceUID"): _image_uids(one) for one in series},
+        rois=tuple(rois),
+    )
+
+
+def _contours(drawn: Dataset) -> tuple[Contour, ...]:
+    return tuple(
+        Contour(text(item, "ContourGeometricType").upper(), _points(item), _image_uids(item))
+        for item in _items(drawn, "ContourSequence")
+    )
+
+
+def _points(item: Dataset) -> npt.NDArray[np.float64]:
+    stored = item.get("ContourData") or []
+    if isinstance(stored, bytes):  # more than 64 KiB, written by way of the VR UN
+        stored = stored.decode("ascii").strip(" \0").split("\\")
+    values = np.array(stored, float).ravel()
+    if values.size % 3:
+        raise UserError(f"a contour has {values.size} coordinates, expected three a point")
+    if not np.isfinite(values).all():
+        raise UserError(f"{np.count_nonzero(~np.isfinite(values))} coordinates of a contour are NaN or infinite")
+    said = text(item, "NumberOfContourPoints")
+    if said and int(said) != values.size // 3:
+        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints says {int(said)}")
+    return values.reshape(-1, 3)
+
+
+def _image_uids(item: Dataset) -> tuple[str, ...]:
+    return tuple(text(image, "ReferencedSOPInstanceUID") for image in _items(item, "ContourImageSequence"))
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    return list(dataset.get(keyword) or [])
+
+
+def _unique(values: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value for value in values if value))

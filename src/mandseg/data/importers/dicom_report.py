@@ -1,0 +1,173 @@
+"""The records of a DICOM import: what became of every series and ROI, and, where told, who is behind a pseudonym.
+
+The report lies in the cohort and holds pseudonyms only. ROI names are shown where the table of names knows them or the
+user said them; any other may hold a person's name. The linking table holds everything in clear and lies where told.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mandseg.data.dicom.archive import Archive
+from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
+from mandseg.data.dicom.structures import StructureSet
+from mandseg.data.dicom.vocabulary import Vocabulary
+from mandseg.system.errors import UserError
+from mandseg.system.files import appearing_whole
+
+REPORT = "dicom_import.csv"
+COLUMNS = ("patient", "kind", "id", "name", "files", "outcome")
+LINK_COLUMNS = ("kind", "pseudonym", "identity")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that was seen and what became of it."""
+
+    patient: str  # pseudonym
+    kind: str  # CT series, structure set, ROI, dose, other series, damaged file
+    id: str  # pseudonym
+    name: str  # of an ROI, where it may be shown; the modality of another series
+    files: int
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Names:
+    """The pseudonyms of all that is named in an archive."""
+
+    pseudonyms: Pseudonyms
+    vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary({}))
+    said: tuple[str, ...] = ()  # structures that the user named
+
+    def patient(self, patient: str) -> str:
+        """The subject of a case."""
+        return f"p{self.pseudonyms.of('patient', patient)}"
+
+    def case(self, patient: str, series_uid: str, frame_of_reference_uid: str) -> str:
+        """The name of a case: its subject and its CT series."""
+        return f"{self.patient(patient)}-{self.pseudonyms.of('case', f'{series_uid}|{frame_of_reference_uid}', 6)}"
+
+    def object(self, uid: str) -> str:
+        """The name of a series, a structure set or a dose in the report."""
+        return f"u{self.pseudonyms.of('uid', uid, 8)}"
+
+    def roi(self, name: str) -> str:
+        """The name of an ROI in the report."""
+        return self.vocabulary.shown(name, self.said) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
+
+
+def report_text(rows: Sequence[Row]) -> str:
+    """Write the report as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row.patient, row.kind, row.id, row.name, row.files, row.outcome] for row in rows)
+    return text.getvalue()
+
+
+def left_over_rows(archive: Archive, names: Names) -> list[Row]:
+    """List what belongs to no CT series: structure sets and doses without one, other series, damaged files."""
+    rows = []
+    for record, why in archive.orphans:
+        patient, uid = names.patient(record.patient), names.object(record.sop_uid)
+        rows.append(Row(patient, "structure set", uid, "", 1, why))
+        rois = record.structure_set.rois if record.structure_set else ()
+        rows += [
+            Row(patient, "ROI", uid, names.roi(roi.name), 1, "left out: its structure set has no CT") for roi in rois
+        ]
+    for record in archive.doses:
+        rows.append(
+            Row(names.patient(record.patient), "dose", names.object(record.sop_uid), "", 1, "left out: it has no CT")
+        )
+    counts: dict[tuple[str, str, str], int] = {}
+    for record in archive.others:
+        key = names.patient(record.patient), names.object(record.series_uid), record.modality
+        counts[key] = counts.get(key, 0) + 1
+    rows += [Row(p, "other series", uid, kind, n, "left out: no CT") for (p, uid, kind), n in counts.items()]
+    for record in archive.damaged:
+        rows.append(
+            Row(names.patient(record.patient) if record.patient else "", "damaged file", "", "", 1, record.problem)
+        )
+    if archive.n_foreign:
+        rows.append(Row("", "other files", "", "", archive.n_foreign, "left out: not DICOM"))
+    return rows
+
+
+def write_linking_table(path: Path, archive: Archive, names: Names, source: Path) -> None:
+    """Write who is behind each pseudonym, readable by its owner alone; what the table says already stays in it.
+
+    Raises:
+        UserError: The file is there and is no linking table.
+    """
+    links = _read_links(path)
+
+    def link(kind: str, pseudonym: str, *identity: str) -> None:
+        links[kind, pseudonym, " | ".join(part for part in identity if part)] = None
+
+    def link_set(one: StructureSet) -> None:
+        link("structure set", names.object(one.sop_uid), _below(one.path, source), one.label, one.sop_uid)
+        if one.annotator:
+            link("annotator", names.pseudonyms.person(one.annotator), one.annotator)
+        for roi in one.rois:
+            link("ROI", names.roi(roi.name), roi.name)
+
+    for scan in archive.scans:
+        for record in scan.records:
+            link("patient", names.patient(record.patient), record.patient, record.person)
+        case = names.case(scan.patient, scan.uid, scan.frame_of_reference_uid)
+        link("case", case, _below(scan.records[0].path.parent, source), scan.uid)
+        link("series", names.object(scan.uid), scan.uid)
+        for one in scan.structure_sets:
+            link_set(one)
+    for record in [*(record for record, _ in archive.orphans), *archive.doses, *archive.others]:
+        link("patient", names.patient(record.patient), record.patient, record.person)
+        link("object", names.object(record.sop_uid), _below(record.path, source), record.sop_uid)
+        if record.structure_set:
+            link_set(record.structure_set)
+    for record in archive.damaged:
+        link("damaged file", "", _below(record.path, source))
+    _write_private(path, links)
+
+
+def refuse_public_place(path: Path, dest: Path, what: str) -> None:
+    """Refuse to keep a secret in the cohort, which may be passed on.
+
+    Raises:
+        UserError: ``path`` lies in ``dest``.
+    """
+    if path.resolve().is_relative_to(dest.resolve()):
+        raise UserError(f"{path}: {what} would lie in the cohort {dest}, expected a place outside it")
+
+
+def _read_links(path: Path) -> dict[tuple[str, ...], None]:
+    """Read the links of earlier imports; none where there is no file."""
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *rows = [tuple(row) for row in csv.reader(file)] or [()]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        header, rows = (), []
+    if header != LINK_COLUMNS:
+        raise UserError(f"{path}: is there and is no linking table, expected the columns {', '.join(LINK_COLUMNS)}")
+    return dict.fromkeys(rows)
+
+
+def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(LINK_COLUMNS)
+    writer.writerows(sorted(links))
+    try:
+        with appearing_whole(path) as file:
+            Path(file.name).chmod(OWNER_ONLY)
+            file.write(text.getvalue().encode())
+    except OSError as error:
+        raise UserError(f"{path}: the linking table cannot be written ({error.strerror})") from error
+
+
+def _below(path: Path, source: Path) -> str:
+    return path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name

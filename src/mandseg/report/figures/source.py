@@ -1,0 +1,103 @@
+"""What the figures of one arm are drawn from, and a figure of the page."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mandseg.metrics.catalogue import Metric, metric_named
+from mandseg.report.figures.axis import LevelAxis
+from mandseg.report.figures.style import drawing_style, save
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.per_case import means_by_seed
+from mandseg.statistics.results import Difference, Mean, as_table
+
+DRAWN_DATASETS = 12
+"""Panels of a figure; data sets beyond them are in the tables."""
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure of a page.
+
+    Attributes:
+        name: Of its files.
+        svg: The drawing, for the page.
+        caption: What it shows.
+        wide: It has several panels.
+        tall: It may be as high as it is.
+    """
+
+    name: str
+    svg: Markup
+    caption: str
+    wide: bool = False
+    tall: bool = False
+
+
+class FigureSource:
+    """The numbers of one arm, as its figures need them.
+
+    Args:
+        analysis: What was found.
+        cases: Its rows.
+        applied: The noise of its training cases.
+        curves: Its learning curves: ``level, seed, step`` and what was logged.
+        folder: Where the files go.
+        prefix: Of the files' names.
+    """
+
+    def __init__(
+        self,
+        analysis: Analysis,
+        cases: pd.DataFrame,
+        applied: pd.DataFrame,
+        curves: pd.DataFrame,
+        folder: Path,
+        prefix: str,
+    ) -> None:
+        self.analysis, self.applied, self.curves = analysis, applied, curves
+        self._folder, self._prefix = folder, prefix
+        shown = analysis.datasets[:DRAWN_DATASETS]
+        self.cases = cases if len(shown) == len(analysis.datasets) else cases[cases.dataset.isin(shown)]
+        self.axis = LevelAxis(analysis.comparison, analysis.levels)
+        self.primary = metric_named(analysis.primary)
+        self.means = _ungrouped(as_table(analysis.means, Mean, "level"), shown)
+        self.differences = _ungrouped(as_table(analysis.differences, Difference, "level"), shown)
+        more = len(analysis.datasets) - len(shown)
+        self.more = f" The first {len(shown)} data sets of {len(analysis.datasets)} are drawn." if more > 0 else ""
+
+    def margin(self, metric: Metric) -> float | None:
+        """The loss that counts as no loss."""
+        return self.analysis.margins.of(metric)
+
+    def by_seed(self, metric: Metric) -> pd.DataFrame:
+        """``dataset, level, seed, mean`` of every training."""
+        column = self.analysis.comparison.column
+        return means_by_seed(self.cases, metric, column).rename(columns={column: "level"})
+
+    def draw(
+        self, name: str, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False, tall: bool = False
+    ) -> ReportFigure:
+        """Draw a figure and save its files."""
+        return draw(self._folder / f"{self._prefix}{name}", plot, caption, wide, tall)
+
+
+def draw(
+    stem: Path, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False, tall: bool = False
+) -> ReportFigure:
+    """Draw a figure in the style of all, save its files as ``stem`` and their suffixes."""
+    with drawing_style(stem.name):
+        drawn: Any = plot()
+        figure = drawn if isinstance(drawn, Figure) else drawn.figure
+        return ReportFigure(stem.name, Markup(save(figure, stem)), caption, wide, tall)
+
+
+def _ungrouped(table: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:
+    """The rows of whole data sets."""
+    return table[(table.group == "") & table.dataset.isin(datasets)]

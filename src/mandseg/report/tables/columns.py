@@ -1,0 +1,74 @@
+"""What several tables share: names of levels and metrics, cells of numbers, words of caution."""
+
+from collections.abc import Sequence
+from itertools import count
+
+import pandas as pd
+
+from mandseg.metrics.catalogue import METRICS, Metric
+from mandseg.report.tables.table import Cell
+from mandseg.report.wording import ABSENT, level_name, number, span
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.results import Contrast, Difference, Mean, Tolerance
+
+LONGEST_NAME = 100  # bytes of a data set in a file's name
+
+
+def level_column(analysis: Analysis) -> str:
+    """What the levels are called in a table's head."""
+    return "Noise ratio" if analysis.comparison.is_dose else analysis.comparison.column.capitalize()
+
+
+def short(metric: Metric) -> str:
+    """A metric's label, short enough for a column."""
+    return metric.label.replace("Surface Dice at", "NSD")
+
+
+def unit_of(metric: Metric) -> str:
+    """A metric's label with its unit."""
+    return f"{short(metric)}, {metric.unit}" if metric.unit else short(metric)
+
+
+def mean_cell(row: Mean | None, metric: Metric) -> Cell:
+    """A mean, below it its interval; a dash where there is none."""
+    return Cell(ABSENT) if row is None else Cell(number(row.mean, metric.decimals), span(row, metric))
+
+
+def median_cell(values: "pd.Series[float]", decimals: int) -> Cell:
+    """A median, below it the range; a dash where there is no value."""
+    if values.empty:
+        return Cell(ABSENT)
+    ends = f"{number(values.min(), decimals)} to {number(values.max(), decimals)}"
+    return Cell(number(middle(values), decimals), ends)
+
+
+def middle(values: "pd.Series[float]") -> float | None:
+    """The median, None of no value."""
+    return float(values.median()) if len(values) else None
+
+
+def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Sequence[Contrast]) -> list[str]:
+    """Each word of caution once, with the levels it belongs to, and the metrics where it is not for all."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for note in dict.fromkeys(note for row in rows for note in row.notes):
+        own = [row for row in rows if note in row.notes]
+        metrics = {row.metric for row in own}
+        named = [metric.label for metric in METRICS if metric.column in metrics]
+        which = f" ({', '.join(named)})" if metrics < {row.metric for row in rows} else ""
+        levels = dict.fromkeys(level_name(row.level) for row in own if not isinstance(row, Tolerance))
+        places[note, which] = list(levels)
+    return [
+        f"{'At ' + ', '.join(levels) if levels else 'Here'}{which}: {note}." for (note, which), levels in places.items()
+    ]
+
+
+def file_names(texts: Sequence[str]) -> dict[str, str]:
+    """A piece of a file's name for each text; texts that look alike then are numbered, also for letters of any case."""
+    names: dict[str, str] = {}
+    for text in texts:
+        plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)
+        plain = plain.encode()[:LONGEST_NAME].decode(errors="ignore")
+        taken = {name.lower() for name in names.values()}
+        tries = (plain if number == 1 else f"{plain}-{number}" for number in count(1))
+        names[text] = next(name for name in tries if name.lower() not in taken)
+    return names

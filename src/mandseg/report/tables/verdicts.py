@@ -1,0 +1,53 @@
+"""The verdict on the primary metric: a row per level, a column per data set."""
+
+from mandseg.metrics.catalogue import Metric, metric_named
+from mandseg.report.tables.columns import level_column
+from mandseg.report.tables.table import Cell, Column, Table
+from mandseg.report.wording import ABSENT, amount, level_name, number, span
+from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.results import Difference, as_table
+
+
+def verdict_table(analysis: Analysis, name: str, groups: bool = False) -> Table | None:
+    """The verdict on the primary metric: a row per level, a column per data set; with ``groups`` a row per group.
+
+    None where nothing was compared.
+    """
+    metric = metric_named(analysis.primary)
+    rows = [row for row in analysis.differences if row.metric == metric.column and bool(row.group) == groups]
+    if not rows:
+        return None
+    heads = list(dict.fromkeys((row.dataset, row.group) for row in rows))
+    levels = list(dict.fromkeys(row.level for row in rows))
+    found = {(row.dataset, row.group, row.level): row for row in rows}
+    margin = analysis.margins.of(metric)
+    against = analysis.comparison.name(analysis.comparison.baseline)
+    limit = "no margin" if margin is None else f"margin {amount(margin, metric)}"
+    caption = f"{metric.label} against {against} ({limit})"
+    data = as_table(rows, Difference, analysis.comparison.column)
+    if groups:
+        columns = [
+            Column("Cases", words=False),
+            *(Column(level_name(level), level_column(analysis)) for level in levels),
+        ]
+        cells = [
+            [Cell(f"{dataset}, {group}"), *(_verdict(found.get((dataset, group, level)), metric) for level in levels)]
+            for dataset, group in heads
+        ]
+        return Table(name, caption, columns, cells, data)
+    columns = [Column(level_column(analysis)), *(Column(dataset) for dataset, _ in heads)]
+    cells = [
+        [Cell(level_name(level)), *(_verdict(found.get((dataset, "", level)), metric) for dataset, _ in heads)]
+        for level in levels
+    ]
+    return Table(name, caption, columns, cells, data)
+
+
+def _verdict(row: Difference | None, metric: Metric) -> Cell:
+    if row is None:
+        return Cell(ABSENT)
+    if row.difference is None:
+        return Cell(row.verdict, "; ".join(row.notes), row.verdict)
+    interval = f" ({span(row, metric)})" if row.low is not None else ""
+    size = number(row.difference, metric.decimals, signed=True)
+    return Cell(row.verdict, size + interval, row.verdict, order=row.difference)

@@ -1,0 +1,106 @@
+"""The methods section says what was done, from the settings that the real configuration makes; no sentence is lost."""
+
+import copy
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from mandseg.report.methods import describe_run
+from mandseg.report.run_settings import MissingSettingError, RunSettings, run_settings
+
+CONF = Path(__file__).parents[2] / "conf"
+GROUPS = ("model", "noise", "method", "loss", "trainer", "data", "tracking")
+CHOICES = [f"{group}={file.stem}" for group in GROUPS for file in sorted((CONF / group).glob("*.yaml"))]
+NOT_MEASURED = pd.DataFrame()
+SENTENCES = (
+    "Noisy labels of data set `",
+    "CTs were cropped to the body with ",
+    "HU were clipped to -200 to 1500",
+    "Network: ",
+    "Training: method ",
+    "Augmentation of each patch, in this order: `torchio.RandomAffine` (scales 0.1, degrees 10",
+    "The last weights were tested, in windows of ",
+)
+
+
+@cache
+def composed(*overrides: str) -> dict:
+    """The settings as a run's config.yaml holds them."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return OmegaConf.to_container(compose("train", ["cache_dir=cache", *overrides]), resolve=True)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_of_the_configuration_is_described_in_every_sentence(choice):
+    overrides = [choice, "data.manifest=manifest.csv"] if choice == "data=folder" else [choice]
+    config = composed(*overrides)
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    assert [sentence for sentence in SENTENCES if sentence not in words] == []
+    assert "None" not in words
+    for target in (config["model"]["network"]["_target_"], config["noise"]["source"]["_target_"]):
+        assert f"`{target}`" in words
+    assert config["noise"]["name"] in words
+    assert config["method"]["name"] in words
+    loss = config["loss"] if "loss" in config else config["method"]["loss"]
+    assert f"loss `{loss['_target_']}`" in words
+
+
+def test_the_numbers_are_those_of_the_settings():
+    config = composed("optimizer.lr=0.00125", "steps=1234", "patches.patch_size=[32,48,64]", "noise.bias_mm=0.75")
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    for phrase in (
+        "lr 0.00125",
+        "1234 steps",
+        "patches of 32 x 48 x 64 voxels",
+        "bias_mm 0.75",
+        "TeethIncluded (height_mm 7)",
+        "loss `monai.losses.DiceCELoss` (sigmoid true",
+    ):
+        assert phrase in words
+    assert "RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05], p 0.3)." in words
+
+
+def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_it():
+    config = copy.deepcopy(composed())
+    config["loss"] = {"name": "gce", "_target_": "losses.GCE", "q": 0.7}
+    config["method"] = {
+        "name": "two_stages",
+        "stages": [{"name": "warm", "share": 0.25}, {"name": "train", "share": 0.75}],
+    }
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    stages = "[{name warm, share 0.25}, {name train, share 0.75}]"
+    assert f"method two_stages (stages {stages}), loss `losses.GCE` (q 0.7), 400 steps" in words
+
+
+def test_a_training_without_augmentation_says_so():
+    words = "\n".join(describe_run(run_settings(composed("patches.augmentation=null")), NOT_MEASURED))
+    assert "Patches were not augmented." in words
+
+
+def test_chosen_annotators_are_not_named():
+    config = composed("noise=recorded", "noise.annotators=[jones]", "+noise.source.annotators=[jones]")
+    assert "jones" not in "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+
+
+@pytest.mark.parametrize("key", [field.metadata["key"] for field in RunSettings.__dataclass_fields__.values()])
+def test_a_setting_that_is_not_there_is_named(key):
+    config = copy.deepcopy(composed())
+    for path in key.split(" or "):
+        *groups, last = path.split(".")
+        node = config
+        for group in groups:
+            node = node.get(group, {})
+        node.pop(last, None)
+    with pytest.raises(MissingSettingError, match=f"the settings lack {key}"):
+        run_settings(config)
+
+
+def test_an_object_that_says_not_what_it_is_is_refused():
+    config = copy.deepcopy(composed())
+    del config["model"]["network"]["_target_"]
+    with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):
+        describe_run(run_settings(config), NOT_MEASURED)

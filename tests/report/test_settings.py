@@ -1,0 +1,57 @@
+"""Settings of many runs are read once each, and what cannot be read is said instead of hanging the report."""
+
+import time
+
+from mandseg.report import write_report
+from mandseg.report.audience import Audience
+from mandseg.report.settings import StudySettings
+from mandseg.runs.study import open_study
+from study_fixture import run_name, write_study
+
+
+def study_of_two(folder):
+    return write_study(folder, {0.0: 0.0, 0.5: 0.01}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
+
+
+def test_settings_that_could_hang_a_reader_are_said_and_the_report_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
+    study = study_of_two(tmp_path / "demo")
+    rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    rows += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12)]
+    (study / run_name(0.0, 0) / "config.yaml").write_text("\n".join(rows))
+    started = time.monotonic()
+    page = write_report(study)
+    assert time.monotonic() - started < 30  # it took minutes and gigabytes
+    line = f"config.yaml of run {run_name(0.0, 0)} cannot be read: line 2 holds an alias (*a0)"
+    assert line in page.read_text()
+    assert f"Not described: how the networks were made; {line}." in (page.parent / "methods.md").read_text()
+
+
+def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
+    study = study_of_two(tmp_path / "demo")
+    config = study / run_name(0.0, 0) / "config.yaml"
+    config.write_text(config.read_text().replace("jitter_share", "jitter"))
+    methods = (write_report(study).parent / "methods.md").read_text()
+    assert f"how the networks of run {run_name(0.0, 0)} were made; the settings lack patches.jitter_share." in methods
+
+
+def test_each_config_is_read_once(tmp_path, monkeypatch):
+    import mandseg.report.settings as module
+
+    read, whole = [], module.read_yaml
+    monkeypatch.setattr(module, "read_yaml", lambda file: read.append(file) or whole(file))
+    settings = StudySettings(open_study(study_of_two(tmp_path / "demo")))
+    for audience in Audience:
+        settings.values(audience)
+    settings.of(settings.runs[0])
+    assert len(read) == len(set(read)) == 2
+
+
+def test_readers_outside_see_no_folder(tmp_path):
+    study = study_of_two(tmp_path / "demo")
+    for config in study.glob("*/config.yaml"):
+        config.write_text(config.read_text().replace("cache_dir: cache", "cache_dir: DOE^JANE"))
+    settings = StudySettings(open_study(study))
+    assert settings.values(Audience.INSIDE)["cache_dir"] == "DOE^JANE"
+    assert settings.values(Audience.OUTSIDE)["cache_dir"] == "..."
