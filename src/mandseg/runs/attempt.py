@@ -15,7 +15,7 @@ from mandseg.runs.folder import count_rows, is_done
 from mandseg.runs.local_ddp import start_ranks
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
-from mandseg.system.errors import UserError, print_problems, reason, user_error_behind
+from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
 from mandseg.system.signals import Interruption, interruptible
 
 log = logging.getLogger(__name__)
@@ -79,7 +79,8 @@ def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption)
             print_problems(wrong)
             return "wrong input"
         if wrong is None:
-            log.error("%s failed\n%s", claim.folder.name, traceback.format_exc())
+            told = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
+            log.error("%s failed: %s", claim.folder.name, told)
             claim.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)

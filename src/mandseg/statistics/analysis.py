@@ -1,7 +1,6 @@
 """Cases of one arm -> means, paired differences from the baseline, verdicts, tolerated ratio, checks: the story.
 
-The unit of analysis is the case, paired across levels; seeds are a second, crossed level. docs/statistics.md defines
-every number.
+The unit of analysis is the case, paired across levels; seeds are a second, crossed level (docs/statistics.md).
 """
 
 from collections.abc import Iterator, Sequence

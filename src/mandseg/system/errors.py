@@ -16,6 +16,10 @@ class UserError(Exception):
         super().__init__("\n".join(self.problems))
 
 
+class RunFailedError(Exception):
+    """A run cannot go on, and its message says why and what to do: no traceback is needed."""
+
+
 def print_problems(error: UserError) -> None:
     """Print each problem as a line on standard error."""
     for problem in error.problems:

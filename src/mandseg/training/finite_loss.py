@@ -8,9 +8,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from mandseg.system.distributed import from_all
+from mandseg.system.errors import RunFailedError
 
 
-class DivergedError(Exception):
+class DivergedError(RunFailedError):
     """The loss or a weight is infinite or not a number: what follows is no training."""
 
 

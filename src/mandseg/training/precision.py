@@ -1,4 +1,8 @@
-"""The arithmetic of a run: bf16 where one measurement on this machine says that it is faster, else fp32."""
+"""The arithmetic of a run: bf16 where it is measured to be faster on this machine and to repeat itself, else fp32.
+
+On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients where few voxels are left (2 x 2 x 2 at
+the bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). So bf16 is tried before it is used.
+"""
 
 import hashlib
 import json
@@ -11,12 +15,15 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.lock import held
 
 BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
 STEPS = 3
+TRIALS = 8  # equal steps that are compared; a single pair was equal by chance in up to half of the trials
+FORMAT = "2"  # of the measurements that are kept
 
 
 def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_shape: Sequence[int], cache: Path) -> str:
@@ -28,28 +35,63 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
         network: The network; a copy of it is timed.
         batch_shape: (B, 1, X, Y, Z) of a training step.
         cache: Where the measurement is kept, by processor and network.
+
+    Raises:
+        UserError: bf16 was asked for, and two equal steps differ on this processor.
     """
-    if wanted != "auto":
-        return wanted
-    if device_kind(accelerator) != "cpu":
+    on_cpu = device_kind(accelerator) == "cpu"
+    if not on_cpu and wanted == "auto":
         return BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else FP32
-    key = "|".join(
-        [_processor(), torch.__version__, str(torch.get_num_threads()), str(network), str(tuple(batch_shape))]
-    )
-    file = cache / "precision" / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if not on_cpu or wanted not in ("auto", BF16):
+        return wanted
+    found = _measured(network, batch_shape, cache)
+    if wanted == BF16 and not found["repeats_itself"]:
+        size = " x ".join(map(str, batch_shape[2:]))
+        raise UserError(
+            f"trainer.precision={wanted}: equal steps on patches of {size} differ on this processor; "
+            f"use trainer.precision={FP32} or larger patches"
+        )
+    is_faster = found["fp32_s"] > LEAST_GAIN * found["bf16_s"]
+    return BF16 if wanted == BF16 or (is_faster and found["repeats_itself"]) else FP32
+
+
+def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> dict[str, float]:
+    """The measurement of a network, processor and batch, made once."""
+    facts = [
+        FORMAT,
+        _processor(),
+        torch.__version__,
+        str(torch.get_num_threads()),
+        str(network),
+        str(tuple(batch_shape)),
+    ]
+    file = cache / "precision" / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     with held(file.with_suffix(".lease")):  # two jobs that measure at once would measure each other
         if not file.exists():
-            _measure(network, batch_shape, file)
-    precision: str = json.loads(file.read_text())["precision"]
-    return precision
+            seconds = {f"{name}_s": step_seconds(network, batch_shape, name == "bf16") for name in ("fp32", "bf16")}
+            write_text(file, json.dumps(seconds | {"repeats_itself": repeats_itself(network, batch_shape)}) + "\n")
+    measured: dict[str, float] = json.loads(file.read_text())
+    return measured
 
 
-def _measure(network: nn.Module, batch_shape: Sequence[int], file: Path) -> None:
-    """Time both and write down which to use."""
-    fp32_s, bf16_s = (step_seconds(network, batch_shape, bf16=bf16) for bf16 in (False, True))
-    chosen = BF16 if fp32_s > LEAST_GAIN * bf16_s else FP32
-    write_text(file, json.dumps({"precision": chosen, "fp32_s": fp32_s, "bf16_s": bf16_s}) + "\n")
+def repeats_itself(network: nn.Module, batch_shape: Sequence[int]) -> bool:
+    """Whether equal bf16 steps on the CPU give equal and finite gradients."""
+    with torch.random.fork_rng(devices=[]):
+        first, *others = (_gradients(network, batch_shape) for _ in range(TRIALS))
+    return all(bool(gradient.isfinite().all()) for gradient in first) and all(
+        torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True)
+    )
+
+
+def _gradients(network: nn.Module, batch_shape: Sequence[int]) -> list[torch.Tensor]:
+    torch.manual_seed(0)
+    network = deepcopy(network).train()
+    batch = (torch.rand(*batch_shape) * 2 - 1).contiguous(memory_format=torch.channels_last_3d)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = network(batch).float().square().mean()
+    loss.backward()
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
 
 
 def step_seconds(network: nn.Module, batch_shape: Sequence[int], bf16: bool) -> float:
