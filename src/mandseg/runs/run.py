@@ -165,13 +165,11 @@ def labels_of_stage(
 
 
 def measured_precision(cfg: DictConfig) -> str:
-    """The arithmetic of the run, by a measurement of its first network where the config leaves it open."""
-    wanted: str = cfg.trainer.precision
-    if wanted != "auto":
-        return wanted
+    """The arithmetic of the run, by a trial of its first network where there is a choice."""
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     network = build_method(cfg, untrained=False).networks[0]
-    return choose_precision(wanted, cfg.trainer.accelerator, network, batch_shape, Path(cfg.cache_dir))
+    wanted, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
+    return choose_precision(wanted, accelerator, network, batch_shape, Path(cfg.cache_dir))
 
 
 def evaluation_device(cfg: DictConfig) -> torch.device:
