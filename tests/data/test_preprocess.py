@@ -1,5 +1,7 @@
 """Preprocessing: there and back on the image's own grid; cache entries appear once, whole, and anew with the file."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -21,7 +23,7 @@ FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 
 
 def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
-    image = FINE.image(load_scan(make_case()))
+    image = FINE.image(load_scan(make_case()).image)
     assert image.geometry.spacing_mm == pytest.approx((2, 2, 2))
     low_mm, high_mm = image.affine[:3, 3], (image.affine @ [*image.array.shape, 1])[:3]
     assert (low_mm < -48 + 4 * 4).all()  # the body starts at voxel 4 of 4 mm
@@ -45,7 +47,7 @@ def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, 
     }[axes]
     case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
     scan = load_scan(case)
-    image = FINE.image(scan)
+    image = FINE.image(scan.image)
     label = FINE.label(to_canonical(scan.reference), image.geometry)
     soft = Volume(label.astype(np.float32), image.affine)
     assert (back_to_original(soft, scan.image.geometry) >= 0.5).sum() == pytest.approx(bone.sum(), rel=0.02)
@@ -119,6 +121,12 @@ def test_nothing_half_written_is_left_by_a_failing_case(make_case, tmp_path, bon
     assert not list((tmp_path / "cache").glob("**/*.npy"))
 
 
+def test_cases_are_read_and_their_cache_is_opened_without_torch():
+    code = "import sys, mandseg.data.cache, mandseg.data.splits; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
 @pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.5), (3.3, 2.7, 1.9)])
 @pytest.mark.parametrize(
     "where", [np.s_[0:3, 5:9, 9:12], np.s_[4:7, 4:7, 4:7], np.s_[0:12, 0:12, 0:12], np.s_[0:0, 0:1, 0:1]]
@@ -180,7 +188,7 @@ def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, 
     monkeypatch.setattr(preprocessing, "body_window", lambda *_: window)
     monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_itk())
     with pytest.raises(UserError, match=f"^case odd: .*{says}"):
-        FINE.image(scan)
+        FINE.image(scan.image, "case odd: image")
 
 
 def raise_itk():

@@ -123,12 +123,14 @@ def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
 
 def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
     folder = tmp_path / "run"
-    (folder / "checkpoints").mkdir(parents=True)
-    torn = [folder / ".run.json.0123456789ab", folder / "checkpoints" / ".last.ckpt.0123456789ab"]
+    stage, labels = folder / "checkpoints" / "train", folder / "labels" / ".corrected.0123456789ab"
+    stage.mkdir(parents=True)
+    labels.mkdir(parents=True)
+    torn = [folder / ".run.json.0123456789ab", stage / ".last.ckpt.0123456789ab", labels / "a.npy"]
     for part in torn:
         part.write_text("half")
     with claimed(folder, "s", CONDITION):
-        assert not any(part.exists() for part in torn)
+        assert not any(part.exists() for part in [*torn, labels])
         with ThreadPoolExecutor(1) as pool, pytest.raises(BusyError, match="is working on it"):
             pool.submit(lambda: claimed(folder, "s", CONDITION).__enter__()).result()
 

@@ -40,13 +40,43 @@ def test_every_sweep_composes_as_a_primary_config(sweep):
 
 @pytest.mark.parametrize("model", ["unet", "dynunet", "segresnet", "attention_unet"])
 def test_every_light_network_gives_one_logit_a_voxel_and_starts_at_the_prior(model):
-    from mandseg.runs.run import build_segmenter
+    from mandseg.runs.build import build_method
 
-    module = build_segmenter(composed(f"model={model}", "segmenter.foreground_prior=0.01")).eval()
+    method = build_method(composed(f"model={model}", "segmenter.foreground_prior=0.01")).eval()
     with torch.inference_mode():
-        logits = module(torch.zeros(1, 1, 32, 32, 32))
+        logits = method(torch.zeros(1, 1, 32, 32, 32))
     assert logits.shape == (1, 1, 32, 32, 32)
     assert 0.001 < torch.sigmoid(logits).mean() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("stages", "line"),
+    [
+        ("[{name: a, share: 0.5}, {name: b, share: 0.4}]", "method.stages: the shares add up to 0.9, expected 1"),
+        ("[{name: a, share: 1, epochs: 3}]", "method.stages: unknown key 'epochs'"),
+        ("[{name: a}]", "method.stages: a stage without share"),
+    ],
+)
+def test_wrong_stages_of_a_method_are_refused(stages, line):
+    from mandseg.runs.build import build_stages
+
+    with pytest.raises(UserError, match=line):
+        build_stages(composed(f"method.stages={stages}"))
+
+
+@pytest.mark.parametrize(
+    ("target", "line"),
+    [
+        ("torch.nn.Identity", "method._target_=torch.nn.Identity: expected a subclass of mandseg.*.Method"),
+        ("mandseg.training.stages.Span", "method: mandseg.training.stages.Span cannot be made"),
+        ("mandseg.nowhere.Method", "method._target_=mandseg.nowhere.Method: cannot be found"),
+    ],
+)
+def test_a_method_that_is_none_is_refused(target, line):
+    from mandseg.runs.build import build_method
+
+    with pytest.raises(UserError, match=line):
+        build_method(composed(f"method._target_={target}"))
 
 
 @pytest.mark.slow
@@ -59,7 +89,10 @@ def test_every_heavy_network_can_be_made(model):
 
 @pytest.mark.parametrize(
     "change",
-    ["noise_ratio=0.3", "seed=1", "steps=410", "optimizer.lr=0.001", "noise.source.severity=0.5", "model=segresnet"],
+    [
+        *("noise_ratio=0.3", "seed=1", "steps=410", "optimizer.lr=0.001", "noise.source.severity=0.5"),
+        *("model=segresnet", "loss.batch=false", "method.stages.0.name=other"),
+    ],
 )
 def test_what_changes_the_result_changes_the_name(change):
     assert run_name(composed(change)) != run_name(composed())
@@ -83,8 +116,8 @@ def test_equal_numbers_are_one_condition_however_they_are_typed():
 
 def test_the_hash_of_the_default_config_is_known():
     """A change of this text renames every run and refuses every checkpoint: let it be a decision."""
-    assert config_hash(composed()) == "dfbd678b"
-    assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "d1e382bc"
+    assert config_hash(composed()) == "81c44de0"
+    assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "e095a6fb"
 
 
 def test_case_ids_and_pictures_of_the_user_s_own_data_are_not_sent_unless_it_is_said():

@@ -21,9 +21,9 @@ from tiny_cohort import TESTED, words, write_tiny_cohort
 
 HERE = Path(__file__).parents[1] / "fixtures"
 # Plain gradient descent: Adam turns the rounding of gradients that are zero (biases before a normalisation) into steps.
-SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1", "method.loss._target_=crashing.Loss"]
+SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1", "loss._target_=crashing.Loss"]
 SGD += ["trusted_packages=[crashing]"]
-LOSS = ["~method.loss.sigmoid", "~method.loss.batch", "+method.loss.seed=${seed}"]
+LOSS = ["~loss.sigmoid", "~loss.batch", "+loss.seed=${seed}"]
 TWO = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
 
 
@@ -62,7 +62,7 @@ def state(folder):
 
 
 def weights(folder):
-    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    return torch.load(folder / "checkpoints" / "train" / "last.ckpt", weights_only=True)["state_dict"]
 
 
 def processes_of(world):

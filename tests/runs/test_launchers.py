@@ -250,9 +250,9 @@ def small(make_case, bone, tmp_path):
 
 @pytest.mark.slow
 def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small):
-    own = ["method.loss._target_=failing.Loss", "trusted_packages=[failing]", "+method.loss.fails=false,true"]
+    own = ["loss._target_=failing.Loss", "trusted_packages=[failing]", "+loss.fails=false,true"]
     words = ["-m", *small, *own, "hydra/launcher=local", "hydra.launcher.jobs=2"]
-    done = train(tmp_path, *words, PYTHONPATH=str(Path(__file__).parent))
+    done = train(tmp_path, *words, PYTHONPATH=str(Path(__file__).parents[1] / "fixtures"))
     assert done.returncode == 1, done.stderr
     assert "2 runs, 2 at a time; 0 are done already" in done.stdout
     assert states(tmp_path) == ["done", "failed"]
@@ -269,7 +269,7 @@ def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small
     launch.send_signal(signal.SIGTERM)
     assert launch.wait() == 128 + signal.SIGTERM
     assert states(tmp_path) == ["interrupted", "interrupted"]
-    assert len(list(tmp_path.glob("outputs/s/*/checkpoints/last.ckpt"))) == 2
+    assert len(list(tmp_path.glob("outputs/s/*/checkpoints/train/last.ckpt"))) == 2
 
 
 @pytest.mark.slow

@@ -127,7 +127,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert nursery.run(argv) == 0, nursery.log.read_text()
         (run,) = (file.parent for file in outputs.glob("s/*/run.json"))
         first, cases = json.loads((run / "run.json").read_text()), (run / "cases.csv").read_bytes()
-        weights = (run / "checkpoints" / "last.ckpt").read_bytes()
+        weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
         assert first["n_rows"] == 3
         assert first["settings"]["steps"] == 12
 
@@ -135,7 +135,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         (run / "cases.csv").write_bytes(cases[:-50])
         assert nursery.run(argv) == 0, nursery.log.read_text()
         assert count_rows(run) == 3
-        assert (run / "checkpoints" / "last.ckpt").read_bytes() == weights
+        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
 
         # a corrected test label: said, then tested again
         correct(cohort, "x")
@@ -144,7 +144,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
         assert json.loads((run / "run.json").read_text())["state"] == "done"
         assert nursery.run([*argv, "rerun=true"]) == 0, nursery.log.read_text()
-        assert (run / "checkpoints" / "last.ckpt").read_bytes() == weights
+        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
         (kept,) = (outputs / "s" / "replaced").iterdir()
         assert json.loads((kept / "run.json").read_text())["content"] == first["content"]
         assert (kept / "cases.csv").exists()
@@ -155,9 +155,9 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert nursery.run(["-m", *argv, "rerun=true"]) == 0, nursery.log.read_text()
         second = json.loads((run / "run.json").read_text())
         assert second["content"]["training"]["references"] != first["content"]["training"]["references"]
-        assert (run / "checkpoints" / "last.ckpt").read_bytes() != weights
+        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() != weights
         kept = sorted((outputs / "s" / "replaced").iterdir())[-1]
-        assert (kept / "checkpoints" / "last.ckpt").read_bytes() == weights
+        assert (kept / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
         assert nursery.run([*argv, "rerun=true"]) == 0
         assert len(list((outputs / "s" / "replaced").iterdir())) == 2  # what did not change stays
 

@@ -66,8 +66,8 @@ def undisturbed(world):
 def outcome(world, name):
     """Weights, moments and learning curve of a run, bit for bit, and its scores."""
     folder = run_folder(world, name)
-    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
-    best = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)["state_dict"]
+    last = torch.load(folder / "checkpoints" / "train" / "last.ckpt", weights_only=True)
+    best = torch.load(folder / "checkpoints" / "train" / "best.ckpt", weights_only=True)["state_dict"]
     moments = {(k, n): v for k, of in last["optimizer_states"][0]["state"].items() for n, v in of.items()}
     curve = pd.read_csv(folder / "learning_curve.csv", dtype=str).set_index("step")
     cases = pd.read_csv(folder / "cases.csv").drop(columns="seconds")
@@ -130,7 +130,7 @@ def test_a_signal_ends_a_run_as_interrupted_with_everything_saved(world, undistu
     assert world.run(settings(world, name), [moment, count, signum]) == 75
     assert record(world, name)["state"] == "interrupted"
     assert signal.Signals(signum).name in record(world, name)["error"]
-    last = run_folder(world, name) / "checkpoints" / "last.ckpt"
+    last = run_folder(world, name) / "checkpoints" / "train" / "last.ckpt"
     assert (torch.load(last, weights_only=True)["global_step"] if last.exists() else None) == steps
     assert world.run(settings(world, name)) == 0, world.log.read_text()
     assert_same(outcome(world, name), undisturbed)
@@ -140,7 +140,9 @@ def test_a_kill_costs_no_more_than_the_interval(world, undisturbed):
     for minutes, steps in ((0, 6), (5, 4)):
         words = [*settings(world, f"interval{minutes}"), f"checkpoint_minutes={minutes}"]
         assert world.run(words, ["step", 7, signal.SIGKILL]) == -signal.SIGKILL
-        last = torch.load(run_folder(world, f"interval{minutes}") / "checkpoints" / "last.ckpt", weights_only=True)
+        last = torch.load(
+            run_folder(world, f"interval{minutes}") / "checkpoints" / "train" / "last.ckpt", weights_only=True
+        )
         assert last["global_step"] == steps  # of the six whole ones; four were saved at the validation
 
 
@@ -153,7 +155,7 @@ def test_sigterm_from_slurm_saves_and_goes_on_until_the_kill(world, undisturbed)
 
 def test_a_checkpoint_of_another_condition_or_a_broken_one_is_one_line_and_exit_code_2(world, undisturbed):
     assert world.run(settings(world, "foreign"), ["step", 7, signal.SIGTERM]) == 75
-    last = run_folder(world, "foreign") / "checkpoints" / "last.ckpt"
+    last = run_folder(world, "foreign") / "checkpoints" / "train" / "last.ckpt"
     checkpoint = torch.load(last, weights_only=True)
     checkpoint["mandseg_run"]["noise_ratio"] = 0.2
     torch.save(checkpoint, last)

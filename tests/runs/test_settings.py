@@ -95,7 +95,7 @@ WRONG = [
     ("analysis.primary=iou", "metric 'iou': expected one of dice"),
     ("analysis.margins.dice=0", "analysis.margins.dice=0: expected a positive number"),
     ("trusted_packages=os", "trusted_packages=os: expected a list of packages"),
-    ("method.loss._target_=os.system", "method.loss._target_=os.system: expected a path in mandseg, torch"),
+    ("loss._target_=os.system", "loss._target_=os.system: expected a path in mandseg, torch"),
     ("patches.augmentation.transforms.0._target_=eval", "patches.augmentation.transforms[0]._target_=eval: expected"),
 ]
 
@@ -147,11 +147,10 @@ def test_a_multiple_is_the_product_of_the_strides_of_each_axis():
 @pytest.mark.parametrize("size", [[8, 8, 8], [8, 8, 16], [12, 16, 16], [24, 8, 16]], ids=str)
 @pytest.mark.parametrize("batch_size", [1, 2])
 def test_sizes_are_refused_at_the_launch_where_the_network_cannot_take_them(model, size, batch_size):
-    from mandseg.runs.run import build_segmenter
-    from mandseg.training.compatibility import refuse_misfit
+    from mandseg.runs.build import refuse_unfit
 
     cfg = composed(f"model={model}", f"patches.patch_size={size}", f"batch_size={batch_size}")
-    asked_for = [check_settings, lambda cfg: refuse_misfit(build_segmenter(cfg), model, batch_size, size)]
+    asked_for = [check_settings, refuse_unfit]
     assert len({_is_refused(ask, cfg) for ask in asked_for}) == 1
 
 

@@ -56,6 +56,14 @@ def test_ledger_tells_noisy_labels_and_cost(study):
     assert (row.prepare_s, row.train_s, row.evaluate_s, row.steps) == (1.5, 41.0, 6.0, 400)
 
 
+def test_the_cost_of_a_training_is_that_of_all_its_stages_and_their_labels(study):
+    seconds = {"prepare": 1.5, "train/warm-up": 10.0, "relabel/corrected": 2.5, "train/corrected": 20.0}
+    edit_record(run_of(study), seconds=seconds)
+    row = open_study(study).ledger.set_index("run").loc[run_of(study).name]
+    assert (row.prepare_s, row.train_s) == (1.5, 32.5)
+    assert pd.isna(row.evaluate_s)
+
+
 def test_status_is_zero_when_all_is_done_and_one_when_not(study):
     assert printed_status(study)[0] == 0
     add_to_grid(study, 1.0, 0)

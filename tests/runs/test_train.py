@@ -84,11 +84,11 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
     assert run_folders(tmp_path) == [noisy, clean]
     assert (clean / "cases.csv").stat().st_mtime_ns == made
     external = write_cohort(cohort.root / "far", [make_case("z", "test")])
-    trained = (clean / "checkpoints" / "last.ckpt").read_bytes()
+    trained = (clean / "checkpoints" / "train" / "last.ckpt").read_bytes()
     third = train(tmp_path, cohort, "noise_ratio=0", "noise=recorded", f"eval.far={external.root}/manifest.csv")
     assert third.returncode == 0, third.stderr
     assert set(scores(clean).dataset) == {"test", "far"}
-    assert (clean / "checkpoints" / "last.ckpt").read_bytes() == trained
+    assert (clean / "checkpoints" / "train" / "last.ckpt").read_bytes() == trained
 
 
 @pytest.mark.slow
@@ -110,7 +110,7 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
     longer = ["steps=200", "validations=10"]
     assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
     job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
-    checkpoint = "outputs/s/*/checkpoints/last.ckpt"
+    checkpoint = "outputs/s/*/checkpoints/train/last.ckpt"
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob(checkpoint)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -128,20 +128,20 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
 @pytest.mark.slow
 def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
     case = cohort.split("train")[0]
-    own = ["noise=recorded", "method.loss._target_=failing.Loss", "trusted_packages=[failing]"]
-    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parent)}}
-    result = train(tmp_path, cohort, "-m", *own, "noise_ratio=0", "+method.loss.fails=false,true", **with_tests)
+    own = ["noise=recorded", "loss._target_=failing.Loss", "trusted_packages=[failing]"]
+    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "fixtures")}}
+    result = train(tmp_path, cohort, "-m", *own, "noise_ratio=0", "+loss.fails=false,true", **with_tests)
     assert result.returncode == 1, result.stderr
     states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}
     assert states == {"done", "failed"}
     assert case.case_id not in result.stderr
     reasons = {json.loads((f / "run.json").read_text())["error"] for f in run_folders(tmp_path)}
     assert reasons == {None, "the loss failed"}
-    again = train(tmp_path, cohort, *own, "+method.loss.fails=true", **with_tests)
+    again = train(tmp_path, cohort, *own, "+loss.fails=true", **with_tests)
     assert again.returncode == 1  # rerun, and it fails again
 
 
-L1 = ["method.loss._target_=torch.nn.L1Loss", "~method.loss.sigmoid", "~method.loss.batch"]
+L1 = ["loss._target_=torch.nn.L1Loss", "~loss.sigmoid", "~loss.batch"]
 
 
 def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
@@ -158,9 +158,9 @@ def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
     [
         (["+model.network.colour=red"], "model.network: monai.networks.nets.UNet cannot be made: "),
         (["optimizer._target_=torch.optim.SGD", "+optimizer.colour=red"], "optimizer: "),
-        (["method.loss._target_=monai.losses.Nope"], "method.loss._target_=monai.losses.Nope: cannot be found"),
-        (["method.loss._target_=torch.nn.Linear"], "method.loss: torch.nn.Linear cannot be made: "),
-        ([*L1, "+method.loss.reduction=none"], "method.loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
+        (["loss._target_=monai.losses.Nope"], "loss._target_=monai.losses.Nope: cannot be found"),
+        (["loss._target_=torch.nn.Linear"], "loss: torch.nn.Linear cannot be made: "),
+        ([*L1, "+loss.reduction=none"], "loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
         (["trainer.strategy=waltz"], "trainer.strategy=waltz: expected one of auto, "),
         (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
         (["patches.augmentation.transforms.0.p=2"], "patches: "),

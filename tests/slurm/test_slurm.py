@@ -9,7 +9,7 @@ import pytest
 from bench import ON_SLURM, Bench
 
 TESTS = Path(__file__).parents[1]
-FAILING = ["method.loss._target_=failing.Loss", "trusted_packages=[failing]"]
+FAILING = ["loss._target_=failing.Loss", "trusted_packages=[failing]"]
 pytestmark = pytest.mark.slurm
 
 GRID = ["noise_ratio=0,0.2,0.5,1.0", "seed=0,1"]
@@ -58,7 +58,7 @@ def test_a_run_in_two_tasks_tests_each_case_once(bench: Bench):
 
 
 def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
-    words = [*FAILING, "+method.loss.fails=true,false", "hydra.launcher.wait=true"]
+    words = [*FAILING, "+loss.fails=true,false", "hydra.launcher.wait=true"]
     done = bench.train("-m", "study=raises", *ON_SLURM, *words, PYTHONPATH=str(TESTS))
     assert done.returncode == 1, done.stderr
     jobs = [bench.cluster.job(job) for job in bench.jobs("raises")]

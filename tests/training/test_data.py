@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mandseg.data.case import Case
 from mandseg.data.preprocessing import HuWindow, crop
-from mandseg.noise.label_plan import plan_noise
+from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
@@ -85,7 +85,7 @@ def test_the_plan_decides_which_label_is_trained_on():
     half = dataset(0.5, share=0.0)
     for k in range(12):
         number = case_at(k, 4, 0)
-        label = half._label(half.cases[number])
+        label = half.plan.label_of(half.cases[number])
         is_noisy = half.cases[number].case.case_id in half.plan.noisy
         assert bool(label[13, 11, 9]) == is_noisy
 
@@ -93,6 +93,35 @@ def test_the_plan_decides_which_label_is_trained_on():
 def test_a_plan_that_asks_for_a_missing_label_names_the_case():
     with pytest.raises(UserError, match=r"case c\d: the noise plan asks for a noisy label"):
         dataset(1.0, noisy=False)[0]
+
+
+def test_a_corrected_label_is_trained_on_and_the_patches_stay_the_same(tmp_path):
+    noisy = dataset(1.0, augmentation=flip_and_blur())
+    files = {p.case.case_id: tmp_path / f"{p.case.case_id}.npy" for p in noisy.cases}
+    for prepared_case in noisy.cases:
+        np.save(files[prepared_case.case.case_id], prepared_case.reference)
+    plan = noisy.plan.replaced(files)
+    corrected = PatchDataset(noisy.cases, plan, 0, SIZE, 0.75, 0.25, WINDOW, flip_and_blur())
+    clean = dataset(0.0, augmentation=flip_and_blur())
+    for k in range(12):
+        for name in ("image", "label", "case"):  # the corrected labels are the references
+            assert torch.equal(corrected[k][name], clean[k][name])
+
+
+def test_a_batch_tells_the_case_and_whether_its_label_is_trusted():
+    half = dataset(0.5)
+    trusted = dict(half.plan.labels)
+    trusted["c2"] = Label("reference", "x", trusted=True)
+    data = PatchDataset(half.cases, LabelPlan(trusted, half.plan.order), 0, SIZE, 0.75, 0.25, WINDOW, None)
+    (batch,) = DataLoader(data, batch_sampler=[range(8)])
+    assert batch["case"].tolist() == [case_at(k, 4, 0) for k in range(8)]
+    assert batch["trusted"].tolist() == [case == 2 for case in batch["case"].tolist()]
+
+
+def test_a_part_of_the_cases_is_trained_on_under_their_own_numbers():
+    whole = dataset(0.5)
+    part = PatchDataset(whole.cases, whole.plan.only(["c1", "c3"]), 0, SIZE, 0.75, 0.25, WINDOW, None)
+    assert sorted(int(part[k]["case"]) for k in range(6)) == [1, 1, 1, 3, 3, 3]
 
 
 def test_every_case_is_seen_once_in_each_pass_in_a_new_order():
@@ -113,6 +142,7 @@ def test_the_number_of_workers_changes_nothing(workers):
 
 def test_the_sampler_goes_on_at_the_trainings_step_and_shares_a_batch_between_processes():
     assert list(StepSampler(4, 2, lambda: 6)) == [[24, 25, 26, 27], [28, 29, 30, 31]]
+    assert list(StepSampler(4, 2, lambda: 1, steps_before=6)) == [[28, 29, 30, 31]]  # the second of a later stage
     ranks = [StepSampler(4, 1, lambda: 0, rank, 2) for rank in (0, 1)]
     assert [next(iter(r)) for r in ranks] == [[0, 2], [1, 3]]
     with pytest.raises(UserError, match="batch_size=3"):

@@ -11,12 +11,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from mandseg.data.case import Case
-from mandseg.data.preprocessing import HuWindow
+from mandseg.data.preprocessing import HuWindow, Preprocessing
+from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.noise.label_plan import plan_noise
 from mandseg.system.errors import UserError
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.memorisation import Memorisation, WatchedCases, box_of_labels, watched_cases
+from mandseg.training.methods.supervised import Supervised
 from mandseg.training.module import Segmenter
 
 WINDOW = HuWindow(-1000, 1000)
@@ -80,14 +82,14 @@ class Threshold(nn.Module):
 
 def module(network, steps=6):
     sgd = lambda parameters: torch.optim.SGD(parameters, lr=0.1)  # noqa: E731
-    return Segmenter(network, nn.BCEWithLogitsLoss(), sgd, SLIDING, steps, 1, 0.1, 0.1, seed=0)
+    method = Supervised(lambda: network, nn.BCEWithLogitsLoss())
+    predictor = Predictor(method, Preprocessing((4, 4, 4)), WINDOW, SLIDING, torch.device("cpu"))
+    return Segmenter(method, predictor, sgd, steps, 1, 0.1, seed=0)
 
 
 def test_a_network_that_finds_the_bone_scores_one_against_the_reference_and_three_quarters_against_the_shift():
-    network = nn.Sequential(nn.Conv3d(1, 1, 1))
-    callback = Memorisation(WatchedCases([prepared()], [prepared("c1")]), WINDOW, SLIDING, 1, 1)
-    segmenter = module(network)
-    segmenter.network = Threshold()
+    segmenter = module(Threshold())
+    callback = Memorisation(WatchedCases([prepared()], [prepared("c1")]), segmenter.predictor, 1, 1)
     logged = {}
     logger = SimpleNamespace(log_metrics=lambda values, step: logged.update(values, step=step))
     precision = SimpleNamespace(forward_context=torch.no_grad)
@@ -102,10 +104,12 @@ def test_a_network_that_finds_the_bone_scores_one_against_the_reference_and_thre
     }
 
 
-def train(folder, callbacks):
+def train(folder, watches):
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.Dropout(0.5), nn.Conv3d(4, 1, 1))
     segmenter, curve = module(network), LearningCurve(folder / "learning_curve.csv")
+    cases = WatchedCases([prepared("a")], [prepared("b")])
+    callbacks = [Memorisation(cases, segmenter.predictor, 3, 6)] if watches else []
     generator = torch.Generator().manual_seed(1)
     batches = [{"image": torch.rand(1, 8, 8, 8, generator=generator)} for _ in range(6)]
     batches = [batch | {"label": (batch["image"] > 0.5).float()} for batch in batches]
@@ -119,9 +123,8 @@ def train(folder, callbacks):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_training_is_the_same_with_and_without_the_measurement(tmp_path):
-    cases = WatchedCases([prepared("a")], [prepared("b")])
-    plain, curve = train(tmp_path / "plain", [])
-    measured, watched_curve = train(tmp_path / "watched", [Memorisation(cases, WINDOW, SLIDING, 3, 6)])
+    plain, curve = train(tmp_path / "plain", watches=False)
+    measured, watched_curve = train(tmp_path / "watched", watches=True)
     assert all(module.training for module in measured.modules())
     for name, tensor in plain.state_dict().items():  # running means of batch normalisation among them
         assert torch.equal(tensor, measured.state_dict()[name]), name
@@ -134,4 +137,4 @@ def test_the_training_is_the_same_with_and_without_the_measurement(tmp_path):
 @pytest.mark.parametrize("measurements", [-1, 2.5, True])
 def test_a_number_of_measurements_that_is_none_is_refused(measurements):
     with pytest.raises(UserError, match=f"memorisation={measurements}"):
-        Memorisation(WatchedCases([], []), WINDOW, SLIDING, measurements, 6)
+        Memorisation(WatchedCases([], []), module(Threshold()).predictor, measurements, 6)

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from mandseg.data.preprocessing import HuWindow, Preprocessing
+from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.system.errors import UserError
 from mandseg.training.compatibility import refuse_misfit
+from mandseg.training.methods.supervised import Supervised
 from mandseg.training.module import Segmenter
 
 
@@ -27,9 +30,10 @@ SGD = partial(torch.optim.SGD, lr=0.1)
 
 
 def refuse(network=None, loss=nn.functional.mse_loss, optimizer=SGD) -> None:
-    window = SlidingWindow([16, 16, 16], 0.25)
-    module = Segmenter(network or Network(), loss, optimizer, window, 10, 2, 0.01, 0.1, 0)
-    refuse_misfit(module, "mine", 2, [8, 8, 8])
+    method = Supervised(lambda: network or Network(), loss)
+    window, sliding = HuWindow(-200, 1500), SlidingWindow([16, 16, 16], 0.25)
+    predictor = Predictor(method, Preprocessing((4, 4, 4)), window, sliding, torch.device("cpu"))
+    refuse_misfit(Segmenter(method, predictor, optimizer, 10, 2, 0.01, 0), loss, "mine", 2, [8, 8, 8])
 
 
 def test_what_goes_together_is_let_through():
@@ -57,7 +61,7 @@ def test_a_network_that_fails_for_the_window_alone_is_refused():
 
 
 def test_a_loss_of_other_arguments_is_refused():
-    with pytest.raises(UserError, match=r"^method.loss: cannot take logits and label"):
+    with pytest.raises(UserError, match=r"^loss: cannot take logits and label"):
         refuse(loss=lambda logits: logits.mean())
 
 

@@ -150,7 +150,7 @@ def _make_entry(
 
 
 def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
-    image = preprocessing.image(scan)
+    image = preprocessing.image(scan.image, f"case {scan.case.case_id}: image")
     grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
     with folder_appearing_whole(folder) as part:
         _save_array(part / "image.npy", image.array)

@@ -2,17 +2,19 @@
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 
-from mandseg.data.loaded_case import LEAST_VOXELS, Scan
+from mandseg.data.loaded_case import LEAST_VOXELS
 from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
 
 AIR_HU = -1000
 BODY_HU = -300  # above air, lung and foam; below fat
@@ -29,8 +31,10 @@ class HuWindow:
     low: float
     high: float
 
-    def __call__(self, hu: Hu) -> torch.Tensor:
+    def __call__(self, hu: Hu) -> "torch.Tensor":
         """Scale (X, Y, Z) HU to float32 in [-1, 1]; what lies outside the window is clipped."""
+        import torch  # here, so that a cohort is read and prepared without it
+
         scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
         return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
 
@@ -69,16 +73,20 @@ class Preprocessing:
         if len(self.spacing_mm) != 3 or not all(s > 0 for s in self.spacing_mm):
             raise UserError(f"preprocessing.spacing_mm={list(self.spacing_mm)}: expected three lengths in mm")
 
-    def image(self, scan: Scan) -> Volume:
-        """Reorient, crop to the body and resample linearly: int16 HU on RAS+ axes.
+    def image(self, image: Volume, name: str = "the image") -> Volume:
+        """Reorient an image (HU), crop it to the body and resample it linearly: int16 HU on RAS+ axes.
+
+        Args:
+            image: The image.
+            name: What messages call it.
 
         Raises:
             UserError: The body is too thin, or the grid too large, to be resampled.
         """
-        image = to_canonical(scan.image)
+        image = to_canonical(image)
         window = body_window(image.array, image.geometry.spacing_mm, self.margin_mm)
         body = crop_to(image, window)
-        where = f"case {scan.case.case_id}: image has {' x '.join(map(str, body.array.shape))} voxels round the body"
+        where = f"{name} has {' x '.join(map(str, body.array.shape))} voxels round the body"
         if min(body.array.shape) < LEAST_VOXELS:
             raise UserError(f"{where}, expected at least {LEAST_VOXELS} along each axis")
         try:

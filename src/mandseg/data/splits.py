@@ -1,5 +1,6 @@
-"""Train, validation and test for cases that come without: whole subjects are drawn, never single scans."""
+"""Train, validation and test for cases that come without, and folds: whole subjects are drawn, never single scans."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -35,3 +36,35 @@ def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: in
     drawn = np.random.default_rng(seed).permutation(subjects)
     split_of = dict(zip(drawn.tolist(), np.repeat(SPLITS, counts).tolist(), strict=True))
     return [replace(case, split=split_of[case.subject_id]) for case in cases]
+
+
+def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], list[Case]]]:
+    """Divide cases for out-of-fold predictions: every case is left out once, together with all cases of its subject.
+
+    Subjects come in a drawn order, those with most cases first, and each goes to the fold with the fewest cases so far.
+    Folds whose subjects have one case each differ by at most one case.
+
+    Args:
+        cases: The cases; their splits are not looked at.
+        k: The number of folds.
+        seed: The draw; the same seed and the same subjects give the same folds, in whatever order the cases come.
+
+    Returns:
+        For each fold the cases to train on and the cases left out, both in the order given.
+
+    Raises:
+        UserError: Fewer than two folds, or more than there are subjects.
+    """
+    n_cases = Counter(case.subject_id for case in cases)
+    if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(n_cases):
+        raise UserError(f"{k} folds of {len(n_cases)} subjects: expected 2 or more, and a subject for each")
+    drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
+    size = [0] * k
+    fold_of: dict[str, int] = {}
+    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # stable: as drawn among those with equally many cases
+        fold_of[subject] = size.index(min(size))
+        size[fold_of[subject]] += n_cases[subject]
+    return [
+        ([c for c in cases if fold_of[c.subject_id] != fold], [c for c in cases if fold_of[c.subject_id] == fold])
+        for fold in range(k)
+    ]

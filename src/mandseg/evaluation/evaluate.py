@@ -9,17 +9,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import torch
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import Scan, load_scan
-from mandseg.data.preprocessing import HuWindow
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
-from mandseg.evaluation.predictor import predict_case
-from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.agreement import score
 from mandseg.system.distributed import from_all, here
 from mandseg.system.progress import for_each
@@ -34,31 +31,24 @@ class Evaluator:
     """How a network is applied and scored.
 
     Args:
-        network: Maps (B, 1, X, Y, Z) to logits; in evaluation mode.
-        sliding_window: How a volume is covered.
-        window: HU to network input.
+        predictor: The network and what it expects of an image.
         smallest_piece: Connected pieces of a prediction below this share of its largest one are dropped.
-        device: Where the network is.
         predictions: The folder that the masks are written to, as NIfTI files.
     """
 
-    network: torch.nn.Module
-    sliding_window: SlidingWindow
-    window: HuWindow
+    predictor: Predictor
     smallest_piece: float
-    device: torch.device
     predictions: Path
 
     def score_case(self, prepared: PreparedCase) -> dict[str, Any]:
         """Segment one case, write the mask and score it against the reference, on the image file's own grid."""
         start = perf_counter()
-        prediction = predict_case(
-            self.network, prepared, self.sliding_window, self.window, self.smallest_piece, self.device
-        )
+        prediction = self.predictor.mask_of_case(prepared, self.smallest_piece)
         seconds = perf_counter() - start
         scan = load_scan(prepared.case)
-        write_volume(self.file(prepared), Volume(prediction, scan.image.affine))
-        return score(prediction, reference_mask(scan), scan.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
+        write_volume(self.file(prepared), Volume(prediction.array, scan.image.affine))
+        mask = np.asarray(prediction.array, dtype=np.bool_)
+        return score(mask, reference_mask(scan), scan.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
 
     def draw(self, prepared: PreparedCase, file: Path, title: str) -> None:
         """Picture a scored case in three planes with the contours of reference and prediction."""

@@ -1,42 +1,109 @@
-"""Sliding-window inference: a preprocessed volume in, a mask on the image's own grid out."""
+"""Volumes in, probabilities and masks out: one network or several, on a prepared grid or on any image's own grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import HuWindow, back_to_original
-from mandseg.data.volume import Volume
+from mandseg.data.preprocessing import Hu, HuWindow, Preprocessing, back_to_original
+from mandseg.data.volume import Geometry, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.system.errors import UserError
+
+Mask = npt.NDArray[np.bool_]
+Probability = npt.NDArray[np.float32]
+NEAREST_TO_CERTAIN = 1e-6  # a mean of probabilities is kept so far from 0 and 1: its logit is a finite number
 
 
-def predict_case(
-    network: Callable[[torch.Tensor], torch.Tensor],
-    case: PreparedCase,
-    sliding_window: SlidingWindow,
-    window: HuWindow,
-    smallest_piece: float,
-    device: torch.device | str = "cpu",
-) -> npt.NDArray[np.bool_]:
-    """Segment one case.
+@dataclass(frozen=True)
+class Predictor:
+    """A trained network and all that its training took for granted about an image.
 
     Args:
-        network: Maps (B, 1, X, Y, Z) to logits.
-        case: The prepared case.
-        sliding_window: How the volume is covered.
+        network: Maps (B, 1, X, Y, Z) in [-1, 1] to logits of that shape; in evaluation mode.
+        preprocessing: How an image is brought to the network's grid.
         window: HU to network input.
-        smallest_piece: Connected pieces below this share of the largest one are dropped, in [0, 1].
+        sliding_window: How a volume is covered.
         device: Where the network is.
-
-    Returns:
-        The mask in the image file's own grid and axis order.
     """
-    image = window(np.asarray(case.image))[None, None].to(device)
-    with torch.inference_mode():
-        logits = sliding_window(network, image)[0, 0]
-    probability = torch.sigmoid(logits).cpu().numpy()
-    mask = back_to_original(Volume(probability, case.grid.affine), case.original) >= 0.5
-    return without_small_pieces(mask, smallest_piece)
+
+    network: Callable[[torch.Tensor], torch.Tensor]
+    preprocessing: Preprocessing
+    window: HuWindow
+    sliding_window: SlidingWindow
+    device: torch.device
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        """Logits of a whole volume of network input, both (1, 1, X, Y, Z), on the input's device."""
+        return self.sliding_window(self.network, image)
+
+    def on_grid(self, image: Hu) -> Probability:
+        """Probabilities of a prepared image, both (X, Y, Z) on the network's grid; HU in, 0 to 1 out."""
+        scaled = self.window(np.asarray(image))[None, None].to(self.device)
+        with torch.inference_mode():
+            probability: Probability = torch.sigmoid(self.logits(scaled)[0, 0]).cpu().numpy()
+        return probability
+
+    def probability(self, image: Volume) -> Volume:
+        """Probabilities on an image's own grid and axis order, from the image alone; 0 outside the body.
+
+        Raises:
+            UserError: The image (HU) holds values that are not finite numbers.
+        """
+        if bad := int(image.array.size - np.count_nonzero(np.isfinite(image.array))):
+            raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
+        prepared = self.preprocessing.image(image)
+        return _on_original(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.geometry, image.geometry)
+
+    def mask(self, image: Volume, smallest_piece: float) -> Volume:
+        """The mask (bool) on an image's own grid and axis order.
+
+        Args:
+            image: Any CT, HU.
+            smallest_piece: Connected pieces below this share of the largest one are dropped, in [0, 1].
+        """
+        return _as_mask(self.probability(image), smallest_piece)
+
+    def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
+        """The same mask of a case whose image is prepared already."""
+        return _as_mask(_on_original(self.on_grid(case.image), case.grid, case.original), smallest_piece)
+
+
+@dataclass(frozen=True)
+class _Mean(Predictor):
+    members: Sequence[Predictor] = ()
+
+    def logits(self, image: torch.Tensor) -> torch.Tensor:
+        probability = torch.stack([torch.sigmoid(member.logits(image)) for member in self.members]).mean(dim=0)
+        return torch.logit(probability, eps=NEAREST_TO_CERTAIN)
+
+
+def mean_of(predictors: Sequence[Predictor]) -> Predictor:
+    """A predictor whose probability is the mean of those of several: an ensemble of seeds, of folds, of methods.
+
+    Raises:
+        UserError: There are none, or two prepare images differently or lie on different devices.
+    """
+    if not predictors:
+        raise UserError("a mean of no predictors: expected one or more")
+    first = predictors[0]
+    for other in predictors[1:]:
+        for what in ("preprocessing", "window", "device"):
+            one, two = getattr(first, what), getattr(other, what)
+            if one != two:
+                raise UserError(f"predictors with different {what} have no mean: {one} and {two}")
+    shared = {field.name: getattr(first, field.name) for field in fields(Predictor)}
+    return _Mean(**shared, members=tuple(predictors))
+
+
+def _on_original(probability: Probability, grid: Geometry, original: Geometry) -> Volume:
+    return Volume(back_to_original(Volume(probability, grid.affine), original), original.affine)
+
+
+def _as_mask(probability: Volume, smallest_piece: float) -> Volume:
+    mask: Mask = np.greater_equal(probability.array, 0.5)
+    return Volume(without_small_pieces(mask, smallest_piece), probability.affine)

@@ -14,7 +14,7 @@ import pandas as pd
 from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import MEASURED
-from mandseg.noise.label_plan import NoisePlan
+from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
@@ -22,7 +22,7 @@ NOISE_APPLIED = "noise_applied.csv"
 NUMBERS = tuple("noisy_ml" if name == "prediction_ml" else name for name in MEASURED)
 
 
-def noise_applied(training: Sequence[PreparedCase], plan: NoisePlan) -> pd.DataFrame:
+def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataFrame:
     """One row per training case: ``case_id, annotator, label`` (what it carries), and how far its noisy label is off.
 
     The scores are those of :mod:`mandseg.metrics.agreement`, the noisy label in the place of the prediction;
@@ -34,7 +34,7 @@ def noise_applied(training: Sequence[PreparedCase], plan: NoisePlan) -> pd.DataF
             {
                 "case_id": prepared.case.case_id,
                 "annotator": prepared.annotator,
-                "label": "noisy" if prepared.case.case_id in plan.noisy else "reference",
+                "label": plan.labels[prepared.case.case_id].kind,
                 **scores,
             }
             for prepared, scores in zip(training, measured, strict=True)

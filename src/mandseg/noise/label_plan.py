@@ -1,15 +1,19 @@
-"""The noise plan: which training cases carry the noisy label at a ratio and a seed. Nested, stratified, hashed."""
+"""The label plan: which label each training case is trained on. Nested and stratified at its start, hashed always."""
 
 import csv
 import hashlib
 import io
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
 from mandseg.noise import NoiseSource, Panel
 from mandseg.system.errors import UserError
@@ -17,34 +21,103 @@ from mandseg.system.files import write_text
 
 
 @dataclass(frozen=True)
-class NoisePlan:
-    """The training cases, in manifest order, with who drew their noisy label and which label they carry."""
+class Label:
+    """The label that a case is trained on.
 
-    ratio: float
-    seed: int
-    annotators: Mapping[str, str]  # case_id -> annotator
-    noisy: frozenset[str]  # case_ids
+    Args:
+        kind: ``reference`` and ``noisy`` are the prepared case's own; ``corrected`` lies in a file.
+        annotator: Who drew the case's noisy label, whichever label it is trained on; empty if nobody is named.
+        trusted: Whether a method may take the label for right.
+        file: A corrected label: .npy, (X, Y, Z), 0 or 1, on the prepared grid.
+    """
 
-    def to_csv(self) -> str:
-        """The plan as text: case_id, annotator, label (noisy or reference)."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["case_id", "annotator", "label"])
-        for case_id, annotator in self.annotators.items():
-            writer.writerow([case_id, annotator, "noisy" if case_id in self.noisy else "reference"])
-        return text.getvalue()
+    kind: Literal["reference", "noisy", "corrected"]
+    annotator: str
+    trusted: bool = False
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class LabelPlan:
+    """The label of every training case.
+
+    Args:
+        labels: case_id -> label, in manifest order.
+        order: case_ids in the order in which cases come to carry noise as the ratio grows.
+    """
+
+    labels: Mapping[str, Label]
+    order: Sequence[str]
+
+    @cached_property
+    def noisy(self) -> frozenset[str]:
+        """The cases that are trained on their noisy label."""
+        return frozenset(case_id for case_id, label in self.labels.items() if label.kind == "noisy")
 
     @property
+    def trusted(self) -> tuple[str, ...]:
+        """The cases whose label is vouched for."""
+        return tuple(case_id for case_id, label in self.labels.items() if label.trusted)
+
+    def label_of(self, prepared: PreparedCase) -> npt.NDArray[np.uint8]:
+        """The label that a case is trained on, (X, Y, Z), on its prepared grid.
+
+        Raises:
+            UserError: The case has no such label, or its corrected label lies on another grid.
+        """
+        case_id = prepared.case.case_id
+        label = self.labels[case_id]
+        if label.file is not None:
+            return _corrected(label.file, case_id, prepared.image.shape)
+        array = prepared.noisy if label.kind == "noisy" else prepared.reference
+        if array is None:
+            raise UserError(f"case {case_id}: the noise plan asks for a {label.kind} label, and it has none")
+        return array
+
+    def replaced(self, corrected: Mapping[str, Path]) -> "LabelPlan":
+        """The plan with corrected labels in the place of some cases' own; what was trusted stays so.
+
+        Args:
+            corrected: case_id -> file of the corrected label, on the prepared grid.
+
+        Raises:
+            UserError: A case is not in the plan.
+        """
+        if unknown := sorted(set(corrected) - set(self.labels)):
+            raise UserError(f"case {unknown[0]}: a corrected label, and the case is not in the label plan")
+        new = {c: replace(self.labels[c], kind="corrected", file=file) for c, file in corrected.items()}
+        return replace(self, labels={case_id: new.get(case_id, label) for case_id, label in self.labels.items()})
+
+    def only(self, cases: Iterable[str]) -> "LabelPlan":
+        """The plan of some of its cases, in the plan's own order."""
+        kept = frozenset(cases)
+        labels = {case_id: label for case_id, label in self.labels.items() if case_id in kept}
+        return LabelPlan(labels, tuple(case_id for case_id in self.order if case_id in kept))
+
+    def to_csv(self) -> str:
+        """The plan as text: case_id, annotator, label (reference, noisy or corrected)."""
+        rows = [[case_id, label.annotator, label.kind] for case_id, label in self.labels.items()]
+        return _as_csv([["case_id", "annotator", "label"], *rows])
+
+    @cached_property
     def digest(self) -> str:
-        """A short hash of the plan: two runs with the same one trained on the same labels."""
-        return hashlib.sha256(self.to_csv().encode()).hexdigest()[:12]
+        """A short hash of the plan: two trainings with the same one saw the same labels and trusted the same.
+
+        It is the hash of the table, and where there are any of the trusted cases and the corrected labels' content.
+        """
+        text = self.to_csv()
+        text += "".join(f"trusted,{case_id}\n" for case_id in self.trusted)
+        for case_id, label in self.labels.items():
+            if label.file is not None:
+                text += f"corrected,{case_id},{hashlib.sha256(np.load(label.file).tobytes()).hexdigest()}\n"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def write(self, path: Path) -> None:
         """Write noise_plan.csv, whole or not at all."""
         write_text(path, self.to_csv())
 
 
-def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> NoisePlan:
+def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> LabelPlan:
     """Choose ``round(ratio * n)`` of the n training cases to carry the noisy label.
 
     For one seed the cases at a ratio are among those at every larger ratio, and each annotator has a share of the
@@ -56,7 +129,9 @@ def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> NoiseP
         seed: Seed of the draw.
     """
     order = noisy_order(annotators, seed)
-    return NoisePlan(ratio, seed, dict(annotators), frozenset(order[: round(ratio * len(order))]))
+    noisy = frozenset(order[: round(ratio * len(order))])
+    labels = {c: Label("noisy" if c in noisy else "reference", annotator) for c, annotator in annotators.items()}
+    return LabelPlan(labels, order)
 
 
 def cases_by(
@@ -83,7 +158,7 @@ def cases_by(
     return chosen
 
 
-def noisy_order(annotators: Mapping[str, str], seed: int) -> Sequence[str]:
+def noisy_order(annotators: Mapping[str, str], seed: int) -> tuple[str, ...]:
     """Order the cases so that every prefix is spread over the annotators as all cases are.
 
     Each annotator's cases are shuffled and spaced evenly over (0, 1) from a random start; all are sorted by that.
@@ -97,4 +172,17 @@ def noisy_order(annotators: Mapping[str, str], seed: int) -> Sequence[str]:
         cases = rng.permutation(by_annotator[annotator])
         start = rng.uniform()
         position.update({str(case_id): (k + start) / len(cases) for k, case_id in enumerate(cases)})
-    return sorted(position, key=lambda case_id: (position[case_id], case_id))
+    return tuple(sorted(position, key=lambda case_id: (position[case_id], case_id)))
+
+
+def _corrected(file: Path, case_id: str, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    label = np.asarray(np.load(file, mmap_mode="r"))
+    if label.shape != shape:
+        raise UserError(f"case {case_id}: shape {label.shape} of the corrected label {file} differs from {shape}")
+    return label
+
+
+def _as_csv(rows: Iterable[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,6 +17,7 @@ from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, held
 
 RECORD, LOCK = "run.json", "run.lease"
+CHECKPOINTS, LABELS = "checkpoints", "labels"  # folders of a run with one folder for each stage of its training
 OWN_STARTS = {
     "config.yaml": re.compile(r"^noise_ratio:", re.MULTILINE),
     "cases.csv": re.compile(r"^\W*run\W+noise_ratio\b"),
@@ -115,9 +117,11 @@ def refuse_foreign_run(folder: Path) -> None:
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove what a killed owner was just writing."""
-    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob("checkpoints/.*.[0-9a-f]*")]:
+    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob(f"{CHECKPOINTS}/*/.*.[0-9a-f]*")]:
         if part.is_file():
             part.unlink(missing_ok=True)
+    for part in folder.glob(f"{LABELS}/.*.[0-9a-f]*"):
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def read_record(folder: Path) -> dict[str, Any]:

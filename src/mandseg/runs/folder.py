@@ -17,7 +17,8 @@ CONDITION = ["noise_ratio", "seed", "data", "noise", "model", "method"]
 NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
 KEYS = ["run", "noise_ratio", "seed", "dataset", "case_id", "outcome"]
 SHARE_TOLERANCE = 0.01 + 1e-9
-PHASES = ("prepare", "train", "evaluate")
+PHASES = {"prepare": ("prepare",), "train": ("train", "relabel"), "evaluate": ("evaluate",)}
+"""The parts of a run's cost, and the phases of run.json that each sums: ``train/<stage>``, ``relabel/<stage>``."""
 
 
 def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
@@ -144,10 +145,13 @@ def count_rows(folder: Path) -> int:
 
 
 def cost(record: dict[str, Any]) -> dict[str, Any]:
-    """Steps, device and seconds of one run, None where run.json does not say."""
+    """Steps, device and seconds of one run, None where run.json does not say; relabelling is part of the training."""
     seconds = record.get("seconds") or {}
     facts = {key: record.get(key) for key in ("steps", "device", "precision", "started", "ended", "host")}
-    return facts | {f"{phase}_s": seconds.get(phase) for phase in PHASES}
+    for part, phases in PHASES.items():
+        found = [s for name, s in seconds.items() if name.partition("/")[0] in phases]
+        facts[f"{part}_s"] = round(sum(found), 2) if found else None
+    return facts
 
 
 def noisy_share(folder: Path) -> dict[str, int | None]:

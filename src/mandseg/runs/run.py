@@ -5,7 +5,8 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,33 +18,39 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
-from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
-from mandseg.noise.label_plan import NoisePlan, cases_by, plan_noise
-from mandseg.runs.claim import Claim, Follower
+from mandseg.noise.label_plan import LabelPlan, cases_by, plan_noise
+from mandseg.runs.build import (
+    build_data,
+    build_memorisation,
+    build_method,
+    build_predictor,
+    build_segmenter,
+    build_stages,
+    made,
+    refuse_unfit,
+)
+from mandseg.runs.claim import CHECKPOINTS, LABELS, Claim, Follower
 from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
 from mandseg.runs.folder import share_line
+from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.provenance import start_facts
-from mandseg.system.distributed import one_process_group
+from mandseg.system.distributed import from_all, one_process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.system.instantiation import make
 from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracking_run
-from mandseg.training.checkpoint import BEST, LAST, LastCheckpoint, RunCheckpointIO
-from mandseg.training.compatibility import refuse_misfit
-from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.finite_loss import FiniteLoss
-from mandseg.training.fit import fit, load_weights, refuse_unknown, steps_per_epoch
+from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import hush_libraries, tune_allocator
-from mandseg.training.memorisation import Memorisation, watched_cases
-from mandseg.training.module import Segmenter
-from mandseg.training.patches import PatchDataset
+from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_kind, device_name
+from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)
@@ -56,7 +63,7 @@ class PreparedRun:
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
     testing: PreparedCases
-    plan: NoisePlan
+    plan: LabelPlan
     sets: EvaluationSets
     content: Content
 
@@ -82,49 +89,92 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
     tune_allocator()
     hush_libraries()
     refuse_unfit(cfg)
+    stages = build_stages(cfg)
     with claim.phase("prepare"):
         prepared = prepare(cfg)
         refuse_another_cohort(claim, prepared)
         claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
-        warn_of_share(prepared.plan)
-        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.annotators))
+        warn_of_share(prepared.plan, cfg.noise_ratio)
+        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
+        for stage in takewhile(lambda stage: stage.relabel is None, stages):
+            plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
         prepared.plan.write(claim.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    segmenter = build_segmenter(cfg)
-    batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
-    precision = claim.record.get("precision") or choose_precision(
-        cfg.trainer.precision, cfg.trainer.accelerator, segmenter.network, batch_shape, Path(cfg.cache_dir)
-    )
+    precision = claim.record.get("precision") or measured_precision(cfg)
     claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
     curve = LearningCurve(claim.folder / "learning_curve.csv")
     with tracking_run(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
-        with claim.phase("train"):
-            data = build_data(cfg, prepared)
-            overlay = ValidationOverlay(prepared.validation[0], claim.folder / "overlays", tracker.log_overlays)
-            finite = FiniteLoss([p.case.case_id for p in prepared.training])
-            callbacks = [finite, overlay, build_memorisation(cfg, prepared)]
-            size = processes_wanted(cfg.trainer)
-            files = RunCheckpointIO({**condition, "cohort": prepared.digest})
-            folder = claim.folder / "checkpoints"
-            last = LastCheckpoint(folder, data.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
-            trainer = settings["trainer"] | {"trusted_packages": cfg.trusted_packages}
-            fit(segmenter, data, trainer, precision, size, files, last, tracker.loggers, callbacks)
+        train(cfg, claim, interruption, stages, prepared, tracker)
         with claim.phase("evaluate"):
-            test(cfg, claim, segmenter, prepared, tracker)
+            test(cfg, claim, prepared, tracker)
 
 
-def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
-    """The object of a node of the config.
+def train(
+    cfg: DictConfig,
+    claim: Claim,
+    interruption: Interruption,
+    stages: Sequence[Stage],
+    prepared: PreparedRun,
+    tracker: Tracker,
+) -> None:
+    """Train stage by stage; a stage that is done already is passed over by Lightning at once."""
+    plan, former = prepared.plan, None
+    watched = watched_cases(prepared.training, plan)
+    for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
+        if stage.relabel is not None and former is not None:
+            plan = labels_of_stage(cfg, claim, stage, plan, prepared.training, former)
+        trained = plan_of_stage(stage, plan)
+        folder = claim.folder / CHECKPOINTS / stage.name
+        with claim.phase(f"train/{stage.name}"):
+            method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
+            segmenter = build_segmenter(cfg, method, span)
+            data = build_data(cfg, prepared.training, prepared.validation, trained, span)
+            pictures = claim.folder / "overlays"
+            callbacks = [
+                FiniteLoss([p.case.case_id for p in prepared.training]),
+                ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
+                build_memorisation(cfg, watched, segmenter.predictor, span),
+            ]
+            mark = {**claim.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
+            last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
+            trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
+            trainer["trusted_packages"] = cfg.trusted_packages
+            size, precision = processes_wanted(cfg.trainer), claim.record["precision"]
+            fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
+        former = folder / LAST
 
-    Raises:
-        UserError: It is not to be trusted, or cannot be made.
-    """
-    return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
+
+def labels_of_stage(
+    cfg: DictConfig, claim: Claim, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
+) -> LabelPlan:
+    """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
+    folder = claim.folder / LABELS / stage.name
+    with claim.phase(f"relabel/{stage.name}"):
+        if not isinstance(claim, Follower) and not folder.exists():
+            device = evaluation_device(cfg)
+            predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
+            torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
+            relabel_stage(stage, training, plan, predictor, folder, claim.check)
+        from_all(None)  # the other processes wait
+    return read_plan(folder, plan.order)
+
+
+def measured_precision(cfg: DictConfig) -> str:
+    """The arithmetic of the run, by a trial of its first network where there is a choice."""
+    batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
+    network = build_method(cfg, untrained=False).networks[0]
+    wanted, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
+    return choose_precision(wanted, accelerator, network, batch_shape, Path(cfg.cache_dir))
+
+
+def evaluation_device(cfg: DictConfig) -> torch.device:
+    """Where whole volumes are predicted outside the training."""
+    return torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
 def prepare(cfg: DictConfig) -> PreparedRun:
@@ -146,7 +196,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 
 
 def refuse_missing_labels(
-    training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: NoisePlan
+    training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: LabelPlan
 ) -> None:
     """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
 
@@ -172,9 +222,9 @@ def refuse_missing_labels(
         raise UserError(problems)
 
 
-def warn_of_share(plan: NoisePlan) -> None:
+def warn_of_share(plan: LabelPlan, ratio: float) -> None:
     """Say where the share of noisy cases cannot be near the ratio that is asked for."""
-    if line := share_line(plan.ratio, len(plan.noisy), len(plan.annotators)):
+    if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
         log.warning("%s", line)
 
 
@@ -194,73 +244,13 @@ def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
         raise UserError(f"{where} (digest {begun}, now {prepared.digest}); {ways}")
 
 
-def build_segmenter(cfg: DictConfig) -> Segmenter:
-    """The network with its loss, optimiser and schedule; its weights follow from the seed."""
-    return Segmenter(
-        network=made(cfg, "model.network", _convert_="all"),
-        loss=made(cfg, "method.loss"),
-        optimizer=made(cfg, "optimizer"),
-        sliding_window=made(cfg, "sliding_window", _convert_="all"),
-        steps=cfg.steps,
-        seed=cfg.seed,
-        **cfg.segmenter,
-    )
-
-
-def refuse_unfit(cfg: DictConfig) -> None:
-    """Refuse what the config alone tells to be impossible, before any data is read: network, optimiser and patches.
-
-    Nothing random is used up: the run's own objects are made later, from its seed.
-
-    Raises:
-        UserError: One line.
-    """
-    refuse_unknown(cfg.trainer)
-    with torch.random.fork_rng(devices=[]):
-        refuse_misfit(build_segmenter(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
-    for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
-        made(cfg, name, _convert_="all")
-
-
-def build_data(cfg: DictConfig, prepared: PreparedRun) -> PatchDataModule:
-    """Training patches by step and whole validation volumes."""
-    window = made(cfg, "hu_window")
-    patches = made(cfg, "patches", _convert_="all")
-    return PatchDataModule(
-        PatchDataset(prepared.training, prepared.plan, cfg.seed, window=window, **patches),
-        ValidationDataset(prepared.validation, window),
-        cfg.batch_size,
-        steps_per_epoch(cfg.steps, cfg.validations),
-        cfg.num_workers,
-    )
-
-
-def build_memorisation(cfg: DictConfig, prepared: PreparedRun) -> Memorisation:
-    """What measures memorisation on some training cases, in windows of the training patch's size."""
-    sliding_window: SlidingWindow = made(cfg, "sliding_window", _convert_="all")
-    return Memorisation(
-        watched_cases(prepared.training, prepared.plan),
-        made(cfg, "hu_window"),
-        replace(sliding_window, patch_size=list(cfg.patches.patch_size)),
-        cfg.memorisation,
-        cfg.steps,
-    )
-
-
-def test(cfg: DictConfig, claim: Claim, segmenter: Segmenter, prepared: PreparedRun, tracker: Tracker) -> None:
+def test(cfg: DictConfig, claim: Claim, prepared: PreparedRun, tracker: Tracker) -> None:
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
-    checkpoint = {"last": LAST, "best": BEST}[cfg.evaluation.checkpoint]
-    load_weights(segmenter, claim.folder / "checkpoints" / checkpoint)
-    device = torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
+    method = load_method(cfg, last_stage(claim.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
+    device = evaluation_device(cfg)
+    predictor = build_predictor(cfg, method.to(device).eval(), device)
     with predictions_folder(claim, cfg.evaluation.save_predictions) as predictions:
-        evaluator = Evaluator(
-            segmenter.to(device).eval(),
-            made(cfg, "sliding_window", _convert_="all"),
-            made(cfg, "hu_window"),
-            cfg.evaluation.smallest_piece,
-            device,
-            predictions,
-        )
+        evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
         columns = {"run": claim.folder.name, **claim.record["condition"]}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         if isinstance(claim, Follower):

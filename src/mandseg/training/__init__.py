@@ -1,1 +1,1 @@
-"""Methods, losses, patches, the LightningModule and its checkpoints."""
+"""Methods, networks, patches, the LightningModule, its stages and checkpoints."""

@@ -6,16 +6,18 @@ from copy import deepcopy
 import torch
 
 from mandseg.system.errors import UserError, one_line
+from mandseg.training.methods.method import Loss
 from mandseg.training.module import Segmenter
 
 SMALL = (8, 8, 8)  # voxels; a loss knows nothing of the network
 
 
-def refuse_misfit(segmenter: Segmenter, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
+def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
     """Refuse a network that cannot take a training batch or a window, a loss or an optimiser that cannot be called.
 
     Args:
         segmenter: The module.
+        loss: The loss that its method was given.
         model: The network's name.
         batch_size: Patches of a step.
         patch_size: Voxels of a patch, (X, Y, Z).
@@ -27,8 +29,8 @@ def refuse_misfit(segmenter: Segmenter, model: str, batch_size: int, patch_size:
         segmenter.configure_optimizers()
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
-    _refuse_loss(segmenter, batch_size)
-    window = list(segmenter.sliding_window.patch_size)
+    _refuse_loss(loss, batch_size)
+    window = list(segmenter.predictor.sliding_window.patch_size)
     _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
     _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
 
@@ -53,11 +55,11 @@ def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:
     return logits
 
 
-def _refuse_loss(segmenter: Segmenter, batch_size: int) -> None:
+def _refuse_loss(loss: Loss, batch_size: int) -> None:
     shape = (batch_size, 1, *SMALL)
     try:
-        loss = segmenter.loss(torch.zeros(shape), torch.zeros(shape))
+        value = loss(torch.zeros(shape), torch.zeros(shape))
     except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"method.loss: cannot take logits and label of {list(shape)} ({one_line(error)})") from error
-    if loss.ndim:
-        raise UserError(f"method.loss: expected one number, got a tensor of {list(loss.shape)}")
+        raise UserError(f"loss: cannot take logits and label of {list(shape)} ({one_line(error)})") from error
+    if value.ndim:
+        raise UserError(f"loss: expected one number, got a tensor of {list(value.shape)}")

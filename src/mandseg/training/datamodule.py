@@ -48,15 +48,22 @@ class StepSampler(Sampler[list[int]]):
         first_step: Tells the step that the training stands at.
         rank: This process.
         world_size: The number of processes.
+        steps_before: Steps of the run before this stage; the patches go on from there.
     """
 
     def __init__(
-        self, batch_size: int, steps_per_epoch: int, first_step: Callable[[], int], rank: int = 0, world_size: int = 1
+        self,
+        batch_size: int,
+        steps_per_epoch: int,
+        first_step: Callable[[], int],
+        rank: int = 0,
+        world_size: int = 1,
+        steps_before: int = 0,
     ) -> None:
         if batch_size % world_size:
             raise UserError(f"batch_size={batch_size} cannot be shared out evenly among {world_size} processes")
         self.batch_size, self.steps_per_epoch, self.first_step = batch_size, steps_per_epoch, first_step
-        self.rank, self.world_size = rank, world_size
+        self.rank, self.world_size, self.steps_before = rank, world_size, steps_before
 
     def __len__(self) -> int:
         """Steps in an epoch."""
@@ -66,11 +73,12 @@ class StepSampler(Sampler[list[int]]):
         """Yield the patch indices of each step that belong to this process."""
         first = self.first_step()
         for step in range(first, (first // self.steps_per_epoch + 1) * self.steps_per_epoch):
-            yield list(range(step * self.batch_size + self.rank, (step + 1) * self.batch_size, self.world_size))
+            patch = (self.steps_before + step) * self.batch_size
+            yield list(range(patch + self.rank, patch + self.batch_size, self.world_size))
 
 
 class PatchDataModule(L.LightningDataModule):
-    """Training patches and validation volumes of one run.
+    """Training patches and validation volumes of one stage.
 
     Args:
         training: The patch data set.
@@ -78,6 +86,7 @@ class PatchDataModule(L.LightningDataModule):
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps between two validations.
         num_workers: Loader processes; 0 loads in the training process.
+        steps_before: Steps of the run before this stage.
     """
 
     def __init__(
@@ -87,19 +96,21 @@ class PatchDataModule(L.LightningDataModule):
         batch_size: int,
         steps_per_epoch: int,
         num_workers: int = 0,
+        steps_before: int = 0,
     ) -> None:
         super().__init__()
         self.training, self.validation = training, validation
         self.batch_size, self.steps_per_epoch, self.num_workers = batch_size, steps_per_epoch, num_workers
+        self.steps_before = steps_before
 
     def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
         """The patches; the same ones whatever the number of workers."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("the loader follows the trainer's step: attach the data module to a trainer first")
-        sampler = StepSampler(
-            self.batch_size, self.steps_per_epoch, lambda: trainer.global_step, trainer.global_rank, trainer.world_size
-        )
+        place = trainer.global_rank, trainer.world_size
+        step = lambda: trainer.global_step  # noqa: E731
+        sampler = StepSampler(self.batch_size, self.steps_per_epoch, step, *place, self.steps_before)
         return DataLoader(
             self.training,
             batch_sampler=sampler,

@@ -1,4 +1,4 @@
-"""The training of one run: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
+"""The training of one stage: the Lightning trainer with its checkpoints, the resume, and the weights to evaluate."""
 
 import inspect
 import os
@@ -20,9 +20,11 @@ from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.finite_loss import refuse_broken_weights
+from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind
 from mandseg.training.shared_batch_norm import SharedBatchNorm
+from mandseg.training.stage_logger import StageLogger
 
 
 def process_settings(trainer_settings: Mapping[str, Any], size: int) -> dict[str, Any]:
@@ -54,10 +56,10 @@ def fit(
     loggers: Sequence[Logger],
     callbacks: Sequence[Callback] = (),
 ) -> L.Trainer:
-    """Train to the run's last step, from its last checkpoint if it has one.
+    """Train to the last step of a stage, from its last checkpoint if it has one.
 
     Args:
-        segmenter: The module; it knows its number of steps.
+        segmenter: The module; it knows the stage's number of steps, and which of the run's steps is its first.
         data: Patches and validation volumes.
         trainer_settings: What conf/trainer says, and which packages are trusted.
         precision: Lightning's name of the arithmetic.
@@ -74,13 +76,14 @@ def fit(
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
     plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
+    of_stage = [StageLogger(logger, segmenter.first_step) for logger in loggers]
     arguments: dict[str, Any] = {
         "max_epochs": segmenter.steps // data.steps_per_epoch,
         "num_sanity_val_steps": 0,
         "log_every_n_steps": min(10, segmenter.steps),
         "use_distributed_sampler": False,
         "enable_model_summary": False,
-        "logger": list(loggers),
+        "logger": of_stage if segmenter.first_step else list(loggers),
         "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
         "plugins": [checkpoints, *plugins],
         "default_root_dir": folder.parent,
@@ -118,30 +121,17 @@ def refuse_unknown(trainer: Mapping[str, Any]) -> None:
             raise UserError(f"trainer.{name}={value}: Lightning's Trainer has no such argument")
 
 
-def load_weights(segmenter: Segmenter, file: Path) -> None:
-    """Put a checkpoint's weights into a segmenter; tensors only, no code is run.
+def load_weights(method: Method, file: Path) -> None:
+    """Put a checkpoint's weights into a method; tensors only, no code is run.
 
     Raises:
-        UserError: The checkpoint is another network's.
+        UserError: The checkpoint cannot be read, or is another network's.
         DivergedError: A weight is not finite.
     """
-    checkpoint = read_checkpoint(file)
+    states = read_checkpoint(file)["state_dict"]
+    prefix = "method."
     try:
-        segmenter.load_state_dict(checkpoint["state_dict"])
+        method.load_state_dict({key.removeprefix(prefix): state for key, state in states.items()})
     except RuntimeError as error:
         raise UserError(f"{file}: a checkpoint of another network ({str(error).splitlines()[0]})") from error
-    refuse_broken_weights(segmenter.state_dict(), f"checkpoint {file.name}")
-
-
-def steps_per_epoch(steps: int, validations: int) -> int:
-    """Steps between two validations.
-
-    Raises:
-        UserError: The validations do not divide the steps.
-    """
-    for name, value in (("steps", steps), ("validations", validations)):
-        if not isinstance(value, int) or value < 1:
-            raise UserError(f"{name}={value}: expected a whole number, 1 or more")
-    if steps % validations:
-        raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
-    return steps // validations
+    refuse_broken_weights(method.state_dict(), f"checkpoint {file.name}")

@@ -17,9 +17,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import AIR_HU, HuWindow, crop
-from mandseg.evaluation.sliding_window import SlidingWindow
-from mandseg.noise.label_plan import NoisePlan, noisy_order
+from mandseg.data.preprocessing import AIR_HU, crop
+from mandseg.evaluation.predictor import Predictor
+from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
 from mandseg.training.module import dice
 
@@ -40,10 +40,10 @@ class WatchedCases:
     clean: Sequence[PreparedCase]
 
 
-def watched_cases(training: Sequence[PreparedCase], plan: NoisePlan) -> WatchedCases:
+def watched_cases(training: Sequence[PreparedCase], plan: LabelPlan) -> WatchedCases:
     """Choose up to four cases of a kind by the plan's own order, so that one seed watches the same at every ratio."""
     both = {p.case.case_id: p for p in training if p.noisy is not None and p.reference is not None}
-    order = [both[case_id] for case_id in noisy_order(plan.annotators, plan.seed) if case_id in both]
+    order = [both[case_id] for case_id in plan.order if case_id in both]
     n = min(CASES, (len(order) + 1) // 2)
     noisy = [p for p in order if not plan.noisy or p.case.case_id in plan.noisy][:n]
     others = [p for p in reversed(order) if p not in noisy and p.case.case_id not in plan.noisy]
@@ -60,21 +60,21 @@ class Memorisation(Callback):
 
     Args:
         cases: The cases to measure.
-        window: HU to network input.
-        sliding_window: How the box is covered; its windows are of the training patch's size.
+        predictor: The network in training; its windows are of the training patch's size.
         measurements: How often, evenly over the training; the last one at its end.
-        steps: Length of the training.
+        steps: Length of the training, over all stages.
+        steps_before: Steps of the run before this stage.
 
     Raises:
         UserError: The measurements are no whole number, 0 or more.
     """
 
     def __init__(
-        self, cases: WatchedCases, window: HuWindow, sliding_window: SlidingWindow, measurements: int, steps: int
+        self, cases: WatchedCases, predictor: Predictor, measurements: int, steps: int, steps_before: int = 0
     ) -> None:
         if isinstance(measurements, bool) or not isinstance(measurements, int) or measurements < 0:
             raise UserError(f"memorisation={measurements}: a number of measurements, expected 0 or more")
-        self.cases, self.window, self.sliding_window = cases, window, sliding_window
+        self.cases, self.predictor, self.steps_before = cases, predictor, steps_before
         self.due = {max(1, round(k * steps / measurements)) for k in range(1, measurements + 1)}
 
     @rank_zero_only
@@ -82,30 +82,30 @@ class Memorisation(Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure after a step that is due; the row is that of the step's loss."""
-        if trainer.global_step not in self.due:
+        if self.steps_before + trainer.global_step not in self.due:
             return
         modes = {module: module.training for module in pl_module.modules()}
         pl_module.eval()
         with torch.inference_mode(), trainer.precision_plugin.forward_context():
-            values = self._measure("noisy_cases", self.cases.noisy, pl_module)
-            values |= self._measure("clean_cases", self.cases.clean, pl_module)
+            values = self._measure("noisy_cases", self.cases.noisy, pl_module.device)
+            values |= self._measure("clean_cases", self.cases.clean, pl_module.device)
         for module, training in modes.items():
             module.training = training
         if values:
             for logger in trainer.loggers:
                 logger.log_metrics(values, trainer.global_step - 1)
 
-    def _measure(self, group: str, cases: Sequence[PreparedCase], network: L.LightningModule) -> dict[str, float]:
-        scores = [self._dice_to_both(case, network) for case in cases]
+    def _measure(self, group: str, cases: Sequence[PreparedCase], device: torch.device) -> dict[str, float]:
+        scores = [self._dice_to_both(case, device) for case in cases]
         if not scores:
             return {}
         to_noisy, to_reference = np.mean(scores, axis=0)
         return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
 
-    def _dice_to_both(self, case: PreparedCase, network: L.LightningModule) -> tuple[float, float]:
-        corner, size = box_of_labels(case, self.sliding_window.patch_size)
-        image = self.window(crop(case.image, corner, size, AIR_HU))[None, None].to(network.device)
-        mask = self.sliding_window(network, image)[0, 0].cpu() > 0
+    def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
+        corner, size = box_of_labels(case, self.predictor.sliding_window.patch_size)
+        image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
+        mask = self.predictor.logits(image)[0, 0].cpu() > 0
         noisy, reference = (
             torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # both are there
             for label in (case.noisy, case.reference)

@@ -11,8 +11,7 @@ from torch.utils.data import Dataset
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import AIR_HU, HuWindow, crop
-from mandseg.noise.label_plan import NoisePlan
-from mandseg.system.errors import UserError
+from mandseg.noise.label_plan import LabelPlan
 
 Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
 
@@ -25,7 +24,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
 
     Args:
         cases: The prepared training cases.
-        plan: Which of them carry the noisy label.
+        plan: The label of each; cases that it does not name are not trained on, and the others keep their numbers.
         seed: Seed of the case order, the centres and the augmentation.
         patch_size: Voxels, (X, Y, Z).
         foreground_share: Share of patches centred near the label; the others lie anywhere in the body crop.
@@ -37,7 +36,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     def __init__(
         self,
         cases: Sequence[PreparedCase],
-        plan: NoisePlan,
+        plan: LabelPlan,
         seed: int,
         patch_size: Sequence[int],
         foreground_share: float,
@@ -47,6 +46,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
     ) -> None:
         self.cases = list(cases)
         self.plan = plan
+        self.trained = [n for n, prepared in enumerate(cases) if prepared.case.case_id in plan.labels]
         self.seed = seed
         self.patch_size = np.array(patch_size)
         self.foreground_share = foreground_share
@@ -56,23 +56,17 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self._centres: dict[int, npt.NDArray[np.int64]] = {}
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        """Return image and label, each (1, X, Y, Z) float32, and the case's number."""
-        number = case_at(index, len(self.cases), self.seed)
+        """Return image and label, each (1, X, Y, Z) float32, the case's number and whether its label is trusted."""
+        number = self.trained[case_at(index, len(self.trained), self.seed)]
         rng = np.random.default_rng([self.seed, index])
         corner = self._corner(number, rng)
         case = self.cases[number]
         image = self.window(crop(case.image, corner, self.patch_size, AIR_HU))[None]
-        label = torch.from_numpy(crop(self._label(case), corner, self.patch_size, 0).astype(np.float32))[None]
+        label = torch.from_numpy(crop(self.plan.label_of(case), corner, self.patch_size, 0).astype(np.float32))[None]
         if self.augmentation is not None:
             image, label = augment(image, label, self.augmentation, int(rng.integers(2**62)))
-        return {"image": image, "label": label, "case": torch.tensor(number)}
-
-    def _label(self, case: PreparedCase) -> npt.NDArray[np.uint8]:
-        label = case.noisy if case.case.case_id in self.plan.noisy else case.reference
-        if label is None:
-            wanted = "noisy" if case.case.case_id in self.plan.noisy else "reference"
-            raise UserError(f"case {case.case.case_id}: the noise plan asks for a {wanted} label, and it has none")
-        return label
+        trusted = torch.tensor(self.plan.labels[case.case.case_id].trusted)
+        return {"image": image, "label": label, "case": torch.tensor(number), "trusted": trusted}
 
     def _corner(self, number: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The patch's lowest voxel; it may lie outside the volume, which is then padded with air."""

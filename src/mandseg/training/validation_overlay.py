@@ -20,10 +20,13 @@ class ValidationOverlay(Callback):
         case: The case to draw, the first of the validation volumes.
         folder: The run's folder of pictures.
         send: Takes the step and the files, as ``Tracker.log_overlays`` does.
+        steps_before: Steps of the run before this stage.
     """
 
-    def __init__(self, case: PreparedCase, folder: Path, send: Callable[[int, Sequence[Path]], None]) -> None:
-        self.case, self.folder, self.send = case, folder, send
+    def __init__(
+        self, case: PreparedCase, folder: Path, send: Callable[[int, Sequence[Path]], None], steps_before: int = 0
+    ) -> None:
+        self.case, self.folder, self.send, self.steps_before = case, folder, send, steps_before
 
     @rank_zero_only
     def on_validation_batch_end(
@@ -40,7 +43,7 @@ class ValidationOverlay(Callback):
             return
         prediction = outputs[0, 0].cpu().numpy()
         reference = batch["label"][0, 0].cpu().numpy() > 0.5
-        case_id, step = self.case.case.case_id, trainer.global_step
+        case_id, step = self.case.case.case_id, self.steps_before + trainer.global_step
         file = self.folder / f"validation--{case_id}.png"
         title = f"validation case {case_id}, step {step}"
         draw_overlay(np.asarray(self.case.image), reference, prediction, self.case.grid.spacing_mm, file, title)

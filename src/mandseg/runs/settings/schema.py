@@ -157,6 +157,14 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """Group ``loss``."""
+
+    OPEN: ClassVar = True
+    name: Annotated[str, NAME]
+
+
+@dataclass(frozen=True)
 class Optimizer:
     """Group ``optimizer``: what is the same in every optimiser of torch."""
 
@@ -202,6 +210,7 @@ class Settings:
     noise: Noise
     model: Model
     method: Method
+    loss: Loss
     preprocessing: Preprocessing
     hu_window: HuWindow
     patches: Patches

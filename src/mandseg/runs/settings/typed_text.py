@@ -13,7 +13,15 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 KEYS = (
     *("study", "output_dir", "cache_dir", "data.name", "data.manifest", "data.source.test_sets_by"),
-    *("noise.name", "noise.annotators", "noise.leave_out", "model.name", "method.name", "evaluation.shared_subjects"),
+    *(
+        "noise.name",
+        "noise.annotators",
+        "noise.leave_out",
+        "model.name",
+        "method.name",
+        "loss.name",
+        "evaluation.shared_subjects",
+    ),
     *("tracking.project", "tracking.entity"),
 )
 """Settings that are names, paths or lists of names."""

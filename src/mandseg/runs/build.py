@@ -1,0 +1,155 @@
+"""What a config says as objects: the method, its stages, the predictor, a stage's module, data and callbacks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any, cast
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from mandseg.data.cache import PreparedCase
+from mandseg.evaluation.predictor import Predictor
+from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.noise.label_plan import LabelPlan
+from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make
+from mandseg.training.compatibility import refuse_misfit
+from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.fit import refuse_unknown
+from mandseg.training.memorisation import Memorisation, WatchedCases
+from mandseg.training.methods.method import Loss, Method
+from mandseg.training.module import Segmenter
+from mandseg.training.networks import NetworkFactory
+from mandseg.training.patches import PatchDataset
+from mandseg.training.stages import Span, Stage, check_stages, spans
+
+NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that its constructor does not take
+
+
+def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
+    """The object of a node of the config.
+
+    Raises:
+        UserError: It is not to be trusted, or cannot be made.
+    """
+    return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
+
+
+def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
+    """The method with its networks and its loss; its weights follow from the seed.
+
+    Args:
+        cfg: The run's config.
+        untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
+
+    Raises:
+        UserError: ``method._target_`` is no Method, is not to be trusted, or cannot be made.
+    """
+    prior = cfg.segmenter.foreground_prior if untrained else None
+    shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
+    make_network = NetworkFactory(lambda: made(cfg, "model.network", _convert_="all"), cfg.seed, prior, shape)
+    settings = _without(cfg.method, NOT_OF_THE_METHOD)
+    parts = {"make_network": make_network, "loss": build_loss(cfg)}
+    method = make(settings, "method", cfg.trusted_packages, _convert_="all", **parts)
+    if not isinstance(method, Method):
+        raise UserError(f"method._target_={cfg.method._target_}: expected a subclass of {Method.__module__}.Method")
+    return method
+
+
+def build_loss(cfg: DictConfig) -> Loss:
+    """The loss of logits against labels."""
+    loss: Loss = make(_without(cfg.loss, {"name"}), "loss", cfg.trusted_packages)
+    return loss
+
+
+def refuse_unfit(cfg: DictConfig) -> None:
+    """Refuse what the config alone tells to be impossible, before any data is read: stages, network, patches.
+
+    Nothing random is used up: the run's own objects are made later, from its seed.
+
+    Raises:
+        UserError: One line.
+    """
+    refuse_unknown(cfg.trainer)
+    span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
+    with torch.random.fork_rng(devices=[]):
+        segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
+        refuse_misfit(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+    for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
+        made(cfg, name, _convert_="all")
+
+
+def build_stages(cfg: DictConfig) -> list[Stage]:
+    """The stages of the method.
+
+    Raises:
+        UserError: A key that no stage has, or stages that are no training.
+    """
+    known = [field.name for field in fields(Stage)]
+    stages: list[Stage] = []
+    for node in cfg.method.stages:
+        if unknown := sorted(set(node) - set(known)):
+            raise UserError(f"method.stages: unknown key {unknown[0]!r}, expected some of {', '.join(known)}")
+        if missing := [key for key in ("name", "share") if key not in node]:
+            raise UserError(f"method.stages: a stage without {missing[0]}")
+        settings = {**_without(node, set()), "_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
+        stages.append(make(settings, f"method.stages.{len(stages)}", cfg.trusted_packages, _convert_="all"))
+    check_stages(stages)
+    return stages
+
+
+def build_predictor(cfg: DictConfig, method: Method, device: torch.device) -> Predictor:
+    """The method's answer for whole volumes."""
+    return Predictor(
+        method,
+        made(cfg, "preprocessing", _convert_="all"),
+        made(cfg, "hu_window"),
+        made(cfg, "sliding_window", _convert_="all"),
+        device,
+    )
+
+
+def build_segmenter(cfg: DictConfig, method: Method, span: Span) -> Segmenter:
+    """The method with its optimiser and schedule over the steps of a stage."""
+    return Segmenter(
+        method,
+        build_predictor(cfg, method, torch.device("cpu")),
+        made(cfg, "optimizer"),
+        span.steps,
+        cfg.segmenter.warmup_steps,
+        cfg.segmenter.final_lr_share,
+        cfg.seed,
+        span.first_step,
+    )
+
+
+def build_data(
+    cfg: DictConfig,
+    training: Sequence[PreparedCase],
+    validation: Sequence[PreparedCase],
+    plan: LabelPlan,
+    span: Span,
+) -> PatchDataModule:
+    """Training patches by step, with the labels of a stage, and whole validation volumes."""
+    window = made(cfg, "hu_window")
+    patches = made(cfg, "patches", _convert_="all")
+    return PatchDataModule(
+        PatchDataset(training, plan, cfg.seed, window=window, **patches),
+        ValidationDataset(validation, window),
+        cfg.batch_size,
+        span.steps_per_epoch,
+        cfg.num_workers,
+        span.first_step,
+    )
+
+
+def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
+    """What measures memorisation on some training cases, in windows of the training patch's size."""
+    sliding_window: SlidingWindow = replace(predictor.sliding_window, patch_size=list(cfg.patches.patch_size))
+    predictor = replace(predictor, sliding_window=sliding_window)
+    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, span.first_step)
+
+
+def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:
+    settings = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
+    return {key: value for key, value in settings.items() if key not in keys}

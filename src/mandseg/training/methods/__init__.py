@@ -1,0 +1,1 @@
+"""Methods: what a run's networks are and what they learn from, one class a file."""

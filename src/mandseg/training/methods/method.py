@@ -1,0 +1,80 @@
+"""What a training method is: its networks, their loss and their answer; no loop, no optimiser, no device.
+
+A method lives inside the LightningModule (:mod:`mandseg.training.module`), so whatever it keeps as a parameter or a
+buffer is in the checkpoints, and a resumed run goes on exactly.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import TypedDict
+
+import torch
+from torch import nn
+
+Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # loss(logits, label) -> scalar; both (B, 1, X, Y, Z)
+MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
+
+
+class Batch(TypedDict):
+    """The patches of a step."""
+
+    image: torch.Tensor  # (B, 1, X, Y, Z), float32 in [-1, 1]
+    label: torch.Tensor  # (B, 1, X, Y, Z), float32, 0 or 1: the label that the plan gives
+    case: torch.Tensor  # (B,), int64: the number of the case among all training cases, the same in every stage
+    trusted: torch.Tensor  # (B,), bool: whether the plan vouches for the label
+
+
+class Method(nn.Module, ABC):
+    """The networks of a run and what they learn from.
+
+    A subclass takes ``make_network`` and ``loss``, which the run hands in, and its own settings, which are keys of
+    its file in conf/method. It calls ``make_network()`` once for each network.
+    """
+
+    networks: nn.ModuleList
+
+    @abstractmethod
+    def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """What the networks say of the patches of this process, before anything of the batch is compared.
+
+        Args:
+            image: (B, 1, X, Y, Z). With several processes B is this process's part of the batch.
+
+        Returns:
+            Tensors whose first axis is B. Random numbers may be drawn: their state follows from the seed and the step.
+        """
+
+    @abstractmethod
+    def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
+        """``loss``, which is minimised, and further terms to log.
+
+        Every process computes it, of the same batch: nothing random is drawn here.
+
+        Args:
+            logits: What ``logits`` returned, of the whole batch over all processes.
+            batch: The whole batch.
+            progress: Share of the stage's steps that are done, from 0 to below 1.
+        """
+
+    @abstractmethod
+    def predict(self, image: torch.Tensor) -> torch.Tensor:
+        """The answer that is validated and tested, as logits: one network's, a mean, or a teacher's.
+
+        Args:
+            image: (B, 1, X, Y, Z); logits have the same shape.
+        """
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """The answer: ``predict`` on a channels-last image."""
+        return self.predict(image.contiguous(memory_format=torch.channels_last_3d))
+
+    def trainable_parameters(self) -> Iterator[nn.Parameter]:
+        """What the optimiser changes: by default all parameters that ask for a gradient."""
+        return (parameter for parameter in self.parameters() if parameter.requires_grad)
+
+    def after_step(self, progress: float) -> None:
+        """Called after each step of the optimiser; a teacher follows here. Nothing by default.
+
+        Args:
+            progress: Share of the stage's steps that are done, this one included.
+        """

@@ -1,0 +1,195 @@
+"""The stages of a training: each a share of the steps, with labels of its own and a start from new or former weights.
+
+A stage keeps its checkpoints in a folder of its own. The labels that a stage makes anew appear as one whole folder, so
+a run that is killed between two stages goes on exactly.
+"""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+
+from mandseg.data.cache import PreparedCase
+from mandseg.evaluation.predictor import Predictor
+from mandseg.noise.label_plan import Label, LabelPlan
+from mandseg.system.errors import UserError
+from mandseg.system.files import folder_appearing_whole
+
+TABLE = "labels.csv"
+COLUMNS = ("case_id", "annotator", "label", "trusted", "file")
+
+
+class Relabelling(Protocol):
+    """Makes the labels of a stage from those of the stage before and its network."""
+
+    def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:
+        """The new plan; corrected labels are written to ``folder`` as .npy files on the prepared grid.
+
+        Args:
+            cases: All training cases.
+            plan: The labels so far.
+            predictor: The answer at the end of the stage before.
+            folder: An empty folder. It takes its final name when this returns.
+        """
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A piece of a training.
+
+    Args:
+        name: Names its folders: checkpoints/<name>, labels/<name>.
+        share: Its share of the run's steps. The shares add up to 1, so that methods are compared at equal cost.
+        start: ``former``: from the weights at the end of the stage before; ``new``: from the run's initial weights.
+        relabel: Makes its labels; None: the labels of the stage before.
+        trusted_only: Whether it is trained on the trusted cases only.
+    """
+
+    name: str
+    share: float
+    start: Literal["new", "former"] = "former"
+    relabel: Relabelling | None = None
+    trusted_only: bool = False
+
+
+@dataclass(frozen=True)
+class Span:
+    """The steps of a stage within the run.
+
+    Args:
+        first_step: Steps of the run before it.
+        steps: Its own steps, at least one.
+        steps_per_epoch: Steps between two validations; they divide its steps.
+    """
+
+    first_step: int
+    steps: int
+    steps_per_epoch: int
+
+
+def check_stages(stages: Sequence[Stage]) -> None:
+    """Refuse stages that are no training.
+
+    Raises:
+        UserError: No stage; a name twice or no name of a folder; a share that is not above 0, or shares that do not add
+            up to 1; another start than new or former; a first stage that relabels, for which there is no network yet.
+    """
+    names = [stage.name for stage in stages]
+    if not stages or stages[0].relabel is not None:
+        raise UserError("method.stages: expected one stage or more, the first without relabel")
+    for stage in stages:
+        where = f"method.stages: stage {stage.name!r}"
+        if not stage.name or not all(c.isalnum() or c in "-_" for c in stage.name) or names.count(stage.name) > 1:
+            raise UserError(f"{where}: expected names of letters, digits, - and _, each once")
+        if not stage.share > 0:
+            raise UserError(f"{where}: share={stage.share}, expected more than 0")
+        if stage.start not in ("new", "former"):
+            raise UserError(f"{where}: start={stage.start}, expected new or former")
+    if not np.isclose(total := sum(stage.share for stage in stages), 1):
+        raise UserError(f"method.stages: the shares add up to {total:g}, expected 1")
+
+
+def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
+    """Divide the steps and the validations of a run among its stages by their shares; each stage ends in a validation.
+
+    Args:
+        stages: The stages.
+        steps: Steps of the run; the stages have exactly as many together.
+        validations: Validations of the run; they divide the steps. Where the steps of a stage cannot be divided by its
+            part of them, it has as many fewer as are needed.
+
+    Raises:
+        UserError: The validations do not divide the steps, or a stage is left without a step.
+    """
+    for name, value in (("steps", steps), ("validations", validations)):
+        if not isinstance(value, int) or value < 1:
+            raise UserError(f"{name}={value}: expected a whole number, 1 or more")
+    if steps % validations:
+        raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
+    ends = np.rint(np.cumsum([stage.share for stage in stages]) * steps).astype(int).tolist()
+    found = []
+    for stage, first, end in zip(stages, [0, *ends], ends, strict=False):
+        if end == first:
+            raise UserError(f"method.stages: stage {stage.name!r} has share={stage.share:g} of steps={steps}, no step")
+        wanted = min(max(1, round(validations * stage.share)), end - first)
+        some = next(n for n in range(wanted, 0, -1) if (end - first) % n == 0)
+        found.append(Span(first, end - first, (end - first) // some))
+    return found
+
+
+def plan_of_stage(stage: Stage, plan: LabelPlan) -> LabelPlan:
+    """The part of a plan that a stage is trained on.
+
+    Raises:
+        UserError: The stage wants trusted cases, and there are none.
+    """
+    if not stage.trusted_only:
+        return plan
+    if not plan.trusted:
+        raise UserError(f"stage {stage.name}: trained on trusted cases only, and the label plan has none")
+    return plan.only(plan.trusted)
+
+
+def relabel_stage(
+    stage: Stage,
+    cases: Sequence[PreparedCase],
+    plan: LabelPlan,
+    predictor: Predictor,
+    folder: Path,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Make the labels of a stage: a folder that appears whole, with the corrected labels and their table.
+
+    Args:
+        stage: The stage, with its relabelling.
+        cases: All training cases.
+        plan: The labels of the stage before.
+        predictor: The answer at the end of the stage before.
+        folder: Where the labels shall lie.
+        check: Called before the folder takes its name; raises if the run is not this process's any more.
+    """
+    if stage.relabel is None:
+        raise ValueError(f"stage {stage.name} makes no labels")
+    with folder_appearing_whole(folder) as part:
+        write_plan(stage.relabel(cases, plan, predictor, part), part)
+        check()
+
+
+def write_plan(plan: LabelPlan, folder: Path) -> None:
+    """Write a plan beside the corrected labels that it names.
+
+    Raises:
+        ValueError: A corrected label lies elsewhere.
+    """
+    rows = []
+    for case_id, label in plan.labels.items():
+        if label.file is not None and label.file.parent != folder:
+            raise ValueError(f"case {case_id}: the corrected label {label.file} does not lie in {folder}")
+        name = label.file.name if label.file else ""
+        rows.append([case_id, label.annotator, label.kind, str(int(label.trusted)), name])
+    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+
+
+def read_plan(folder: Path, order: Sequence[str]) -> LabelPlan:
+    """Read a plan with the corrected labels beside it.
+
+    Args:
+        folder: What ``write_plan`` wrote to.
+        order: The order of the plan that it came from.
+    """
+    with (folder / TABLE).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    labels = {row["case_id"]: _label(row, folder) for row in rows}
+    return LabelPlan(labels, tuple(case_id for case_id in order if case_id in labels))
+
+
+def _label(row: dict[str, str], folder: Path) -> Label:
+    kind = row["label"]
+    if kind not in ("reference", "noisy", "corrected"):
+        raise UserError(f"{folder / TABLE}: case {row['case_id']}: unknown label {kind!r}")
+    file = folder / row["file"] if row["file"] else None
+    return Label(kind, row["annotator"], row["trusted"] == "1", file)  # type: ignore[arg-type]
