@@ -24,7 +24,7 @@ from mandseg.statistics.non_inferiority import verdict
 from mandseg.statistics.paired_tests import Pairs, pair, rank_pairs
 from mandseg.statistics.power import power_of
 from mandseg.statistics.results import Contrast, Difference
-from mandseg.statistics.score_table import Scores
+from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import Components
 
@@ -63,7 +63,7 @@ class World:
             return rng.normal(0, self.case * 2**-0.5, shape)
         return self.case * (1 - rng.gamma(1.0, 1.0, shape)) * is_noisy  # an exponential tail downwards
 
-    def draw(self, rng: np.random.Generator, level: float = 0.86) -> list[Scores]:
+    def draw(self, rng: np.random.Generator, level: float = 0.86) -> list[ScoreMatrix]:
         """One study: the scores at every ratio, ratio 0 first, all from the same cases."""
         seeds, cases = tuple(range(self.n_seeds)), tuple(f"{level}-{k}" for k in range(self.n_cases))
         half, shape = 2**-0.5, (self.n_seeds, self.n_cases)  # both ratios of a difference vary
@@ -73,7 +73,7 @@ class World:
             missed = self.missed if ratio else 0.0
             found = base - (loss - missed * level) / (1 - missed) + self.effects(rng, ratio > 0)
             found = found + rng.normal(0, self.seed * half, (self.n_seeds, 1)) + rng.normal(0, self.rest * half, shape)
-            study.append(Scores(np.where(rng.random(shape) < missed, 0.0, found), seeds, cases, cases))
+            study.append(ScoreMatrix(np.where(rng.random(shape) < missed, 0.0, found), seeds, cases, cases))
         return study
 
 
@@ -94,7 +94,7 @@ WORLDS = (
 )
 
 
-def compare(study: Sequence[Scores], resampling: Resampling, stream: int = 0) -> list[Pairs]:
+def compare(study: Sequence[ScoreMatrix], resampling: Resampling, stream: int = 0) -> list[Pairs]:
     """Every ratio against ratio 0."""
     return [
         pair(ratio, scores, study[0], RATIO, resampling, stream)

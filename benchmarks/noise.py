@@ -67,8 +67,8 @@ def main() -> None:
     scoring = min(seconds(lambda: score(shifted, mask, PLANNING_CT.spacing_mm)) for _ in range(3))
     print(f"score {scoring:.2f} s\npreset        target               s  ratio to score")
     for preset in PRESETS:
-        for target, knobs in TARGETS.items():
-            took = slowest(load_preset(preset, **knobs), hu, mask, cases)
+        for target, parameters in TARGETS.items():
+            took = slowest(load_preset(preset, **parameters), hu, mask, cases)
             print(f"{preset:<13} {target:<16} {took:5.2f} {took / scoring:6.1f}", flush=True)
 
 

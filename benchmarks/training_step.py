@@ -6,7 +6,7 @@ Run with `python benchmarks/training_step.py`, on a machine with nothing else to
 import torch
 from monai.networks.nets import UNet
 
-from mandseg.training.libraries import tune_allocator
+from mandseg.training.libraries import tune_malloc
 from mandseg.training.precision import step_seconds
 
 BATCH = (2, 1, 64, 64, 64)
@@ -23,7 +23,7 @@ def unet_step_seconds(bf16: bool, threads: int) -> float:
 def main() -> None:
     """Print seconds and ratios."""
     plain = unet_step_seconds(bf16=False, threads=2)
-    tune_allocator()
+    tune_malloc()
     fp32, bf16 = (unet_step_seconds(bf16=flag, threads=2) for flag in (False, True))
     single = unet_step_seconds(bf16=False, threads=1)
     print(f"fp32, two threads        {fp32:.3f} s")

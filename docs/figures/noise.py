@@ -28,7 +28,6 @@ from mandseg.noise import (
     EndSlices,
     EveryNth,
     GrossError,
-    Habit,
     HandJitter,
     Margin,
     MetalSmear,
@@ -42,11 +41,12 @@ from mandseg.noise import (
     SmoothError,
     SymphysisOverdrawn,
     TeethIncluded,
+    Tendency,
     TipsCut,
     load_preset,
 )
 from mandseg.noise.modes.scene import Hu
-from mandseg.system.files import appearing_whole
+from mandseg.system.files import atomic_write
 
 PLANNING_CT = replace(CLINIC, shape=(264, 264, 92), spacing_mm=(1.0, 1.0, 2.5))
 SPACING_MM = PLANNING_CT.spacing_mm
@@ -108,9 +108,12 @@ def main() -> None:
     phantom = make_phantom(PHANTOM)
     figures = {name: mode_figure(phantom, *choice) for name, choice in MODES.items()}
     figures |= {"gross_error": gross_errors(phantom), "presets": presets(phantom), "panel": panel(phantom)}
-    for knob, values in (("severity", (0.25, 0.5, 1.0, 2.0)), ("target_dice", (0.95, 0.9, 0.8, 0.7))):
-        drawn = {f"{knob}={value:g}": contour(load_preset("planning", **{knob: value}), phantom) for value in values}
-        figures[knob] = compared(phantom, drawn)
+    for parameter, values in (("severity", (0.25, 0.5, 1.0, 2.0)), ("target_dice", (0.95, 0.9, 0.8, 0.7))):
+        drawn = {
+            f"{parameter}={value:g}": contour(load_preset("planning", **{parameter: value}), phantom)
+            for value in values
+        }
+        figures[parameter] = compared(phantom, drawn)
     figures["bias"] = compared(phantom, biased(phantom))
     for name, figure in figures.items():
         save(figure, folder / f"{name}.webp")
@@ -178,8 +181,8 @@ def compared(phantom: Phantom, drawn: Mapping[str, Mask]) -> Figure:
 
 def biased(phantom: Phantom) -> Mapping[str, Mask]:
     """The contours of sweeps/bias.yaml: one Dice, three biases."""
-    habits = (Habit(SmoothError(1.0, 12.0)), Habit(HandJitter(0.5, 6.0)))
-    panels = {f"bias_mm={b:g}": Panel(habits, bias_mm=b, target_dice=0.8) for b in (-2.0, 0.0, 2.0)}
+    tendencies = (Tendency(SmoothError(1.0, 12.0)), Tendency(HandJitter(0.5, 6.0)))
+    panels = {f"bias_mm={b:g}": Panel(tendencies, bias_mm=b, target_dice=0.8) for b in (-2.0, 0.0, 2.0)}
     return {title: contour(panel, phantom) for title, panel in panels.items()}
 
 
@@ -236,7 +239,7 @@ def save(figure: Figure, path: Path) -> None:
     raw, packed = io.BytesIO(), io.BytesIO()
     figure.savefig(raw, format="png", dpi=DPI)
     Image.open(raw).convert("RGB").save(packed, format="webp", quality=80, method=6)
-    with appearing_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(packed.getvalue())
 
 

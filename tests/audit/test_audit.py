@@ -144,7 +144,11 @@ def test_every_region_that_a_reference_has_is_a_row(measurements):
 def test_an_interval_is_students_t():
     mean, low, high = mean_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
     reach = 4.302653 / np.sqrt(3)  # the 97.5 % point of t with 2 degrees of freedom, standard deviation 1
-    assert (mean, low, high) == (2.0, pytest.approx(2 - reach, abs=1e-6), pytest.approx(2 + reach, abs=1e-6))
+    assert (mean, low, high) == (
+        2.0,
+        pytest.approx(2 - reach, abs=1e-6),
+        pytest.approx(2 + reach, abs=1e-6),
+    )
     assert np.isnan(mean_interval(pd.Series([1.0]))[1])
 
 

@@ -8,7 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from mandseg.audit.fidelity.assessment import known_panel
-from mandseg.audit.fidelity.fit import balanced_seeds, fit, knobs, promised, start, with_knobs
+from mandseg.audit.fidelity.fit import balanced_seeds, fit, parameters, predicted_step, start, with_parameters
 from mandseg.audit.fidelity.pairs import deal, read_pairs
 from mandseg.audit.fidelity.quantities import QUANTITIES, measure
 from mandseg.audit.fidelity.realism import advantage, compare, exchange_p, misfit, misfit_of, table
@@ -19,7 +19,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume
-from mandseg.noise import EndSlices, Habit, HandJitter, Margin, Panel, SmoothError
+from mandseg.noise import EndSlices, HandJitter, Margin, Panel, SmoothError, Tendency
 from mandseg.runs.condition import noise_label
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
@@ -155,7 +155,7 @@ def test_the_bias_of_a_case_has_the_spread_that_was_asked_for():
 
 
 def test_a_pair_is_drawn_as_in_training():
-    panel = Panel([Habit(SmoothError(0.8, 8.0))], bias_mm=0.5)
+    panel = Panel([Tendency(SmoothError(0.8, 8.0))], bias_mm=0.5)
     one = pair(0)
     assert (draw(panel, one) == panel.draw(one.case, one.reference, None, ISO)).all()
 
@@ -167,12 +167,14 @@ def test_what_the_reference_alone_decides_is_found_once_and_changes_nothing():
     assert measured(one.reference, one) == pytest.approx(measure(horseshoe(), horseshoe(), ISO))
 
 
-def test_the_knobs_of_a_panel_go_out_and_in():
-    panel = Panel([Habit(HandJitter(0.3, 6.0, 0.0)), Habit(Margin(1.0)), Habit(Margin(-1.0))], case_bias_mm=0.2)
-    values = knobs(panel)
+def test_the_parameters_of_a_panel_go_out_and_in():
+    panel = Panel(
+        [Tendency(HandJitter(0.3, 6.0, 0.0)), Tendency(Margin(1.0)), Tendency(Margin(-1.0))], case_bias_mm=0.2
+    )
+    values = parameters(panel)
     assert set(values) == {"case_bias_mm", "HandJitter.amplitude_mm", "Margin_1.outward_mm", "Margin_2.outward_mm"}
-    assert with_knobs(panel, values) == panel
-    assert knobs(with_knobs(panel, values | {"Margin_2.outward_mm": 3.0}))["Margin_2.outward_mm"] == 3.0
+    assert with_parameters(panel, values) == panel
+    assert parameters(with_parameters(panel, values | {"Margin_2.outward_mm": 3.0}))["Margin_2.outward_mm"] == 3.0
 
 
 def test_a_fit_starts_from_the_moments_of_the_pairs_whatever_the_preset_says():
@@ -182,16 +184,18 @@ def test_a_fit_starts_from_the_moments_of_the_pairs_whatever_the_preset_says():
     assert begin["case_bias_mm"] == pytest.approx(1.0, abs=0.2)
     assert begin["EndSlices.outward_mm"] == 0
     assert begin["HandJitter.amplitude_mm"] == 0.3
-    other = with_knobs(known_panel("radiographer"), dict.fromkeys(begin, 2.5))
+    other = with_parameters(known_panel("radiographer"), dict.fromkeys(begin, 2.5))
     assert start(other, pairs) == begin
 
 
 def test_slopes_that_hold_promise_the_shift_that_there_is():
     values = rng().normal(size=(12, 2))
     ones, nothing = same_table(np.ones((12, 2))), same_table(np.zeros((12, 2)))
-    way = promised(same_table(values[:, :1] + 1.3), same_table(values[:, :1].repeat(2, axis=1)), [ones, nothing], 2.0)
+    way = predicted_step(
+        same_table(values[:, :1] + 1.3), same_table(values[:, :1].repeat(2, axis=1)), [ones, nothing], 2.0
+    )
     assert way[0] == pytest.approx(1.3, abs=0.05)
-    assert np.abs(promised(same_table(values[:, :1] + 5.0), same_table(values), [ones], 2.0)) <= 2.0
+    assert np.abs(predicted_step(same_table(values[:, :1] + 5.0), same_table(values), [ones], 2.0)) <= 2.0
 
 
 def test_the_seeds_of_a_fit_give_the_cases_biases_of_the_right_mean_and_spread():
@@ -206,13 +210,13 @@ def test_the_seeds_of_a_fit_give_the_cases_biases_of_the_right_mean_and_spread()
 def test_a_fit_finds_the_margin_of_people_who_only_have_one():
     balls = [ball(radius_mm, ISO, 28) for radius_mm in (6.2, 7.5, 8.7)]  # round: every margin adds some voxels
     pairs = [LabelPair(pair(k).case, mask, Margin(1.3)(mask, ISO, rng()), ISO) for k, mask in enumerate(balls)]
-    panel = Panel([Habit(Margin(1.0), spread=0), Habit(SmoothError(1.0, 8.0), spread=0)])
+    panel = Panel([Tendency(Margin(1.0), spread=0), Tendency(SmoothError(1.0, 8.0), spread=0)])
     fitted = fit(panel, pairs, n_rounds=4, n_drawings=1)
     assert fitted.misfit < 0.5 * fitted.misfit_before
     assert fitted.n_tried == 3 + 4 * (2 + 2)
-    assert knobs(fitted.panel)["Margin.outward_mm"] == pytest.approx(1.3, abs=0.15)
-    assert knobs(fitted.panel)["SmoothError.amplitude_mm"] < 0.15  # from 0.3
-    assert fit(with_knobs(panel, dict.fromkeys(knobs(panel), 9.0)), pairs, 4, 1) == fitted
+    assert parameters(fitted.panel)["Margin.outward_mm"] == pytest.approx(1.3, abs=0.15)
+    assert parameters(fitted.panel)["SmoothError.amplitude_mm"] < 0.15  # from 0.3
+    assert fit(with_parameters(panel, dict.fromkeys(parameters(panel), 9.0)), pairs, 4, 1) == fitted
 
 
 FITTED = Path(__file__).parents[2] / "docs" / "results" / "radiographer" / "fitted.yaml"
@@ -221,7 +225,7 @@ FITTED = Path(__file__).parents[2] / "docs" / "results" / "radiographer" / "fitt
 @pytest.mark.parametrize("name", ["radiographer", "margin"])
 def test_what_is_shipped_is_the_fit_to_all_pairs(name: str):
     values = yaml.safe_load(FITTED.read_text())[name]["whole"]["values"]
-    assert knobs(known_panel(name)) == pytest.approx(values, abs=0.0006)  # three decimals
+    assert parameters(known_panel(name)) == pytest.approx(values, abs=0.0006)  # three decimals
 
 
 @pytest.mark.parametrize("name", ["radiographer", "margin"])
@@ -326,7 +330,7 @@ def test_the_command_writes_tables_figures_and_the_fit(
 
 
 def test_a_table_of_drawings_is_the_same_again_and_by_two_processes():
-    pairs, panel = [pair(k) for k in range(2)], Panel([Habit(SmoothError(0.8, 8.0))], bias_mm=0.5)
+    pairs, panel = [pair(k) for k in range(2)], Panel([Tendency(SmoothError(0.8, 8.0))], bias_mm=0.5)
     first = simulated_table(panel, pairs, 2)
     for workers in (1, 2):
         for name, values in simulated_table(panel, pairs, 2, workers).items():

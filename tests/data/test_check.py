@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mandseg.data.case import Case
-from mandseg.data.check import agreement, check_case, check_cohort, content_hash, drawing, inspect_case, piece_sizes
+from mandseg.data.check import agreement, check_case, check_cohort, content_hash, inspect_case, label_box, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
 from mandseg.data.loaded_case import load_scan
 from mandseg.data.manifest import write_cohort
@@ -184,7 +184,7 @@ def test_agreement_is_dice_of_the_whole_masks(affine: np.ndarray) -> None:
             low, high = np.sort(rng.integers(0, 10, (2, 3)), axis=0)
             mask[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
         total = first.sum() + second.sum()
-        drawings = [drawing(Volume(mask, affine)) for mask in (first, second)]
+        drawings = [label_box(Volume(mask, affine)) for mask in (first, second)]
         if all(drawings):
             assert agreement(*drawings) == pytest.approx(2 * (first & second).sum() / total)
 

@@ -46,9 +46,9 @@ def test_folds_of_eleven_single_cases_have_four_four_and_three():
 
 def test_the_seed_decides_and_the_order_of_the_cases_does_not():
     cases = scans([1, 2, 1, 1, 3, 1])
-    held = [set(ids(out)) for _, out in folds(cases, 3, 1)]
-    assert [set(ids(out)) for _, out in folds(cases[::-1], 3, 1)] == held
-    assert [set(ids(out)) for _, out in folds(cases, 3, 2)] != held
+    locked = [set(ids(out)) for _, out in folds(cases, 3, 1)]
+    assert [set(ids(out)) for _, out in folds(cases[::-1], 3, 1)] == locked
+    assert [set(ids(out)) for _, out in folds(cases, 3, 2)] != locked
 
 
 @pytest.mark.parametrize("k", [1, 0, -2, 4, 2.0, True])

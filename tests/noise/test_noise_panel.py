@@ -5,16 +5,16 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
-from mandseg.noise import Habit, Margin, Panel, Profile, Recorded, SmoothError, TipsCut, load_preset
-from mandseg.noise.label_plan import cases_by, plan_noise
+from mandseg.noise import Margin, Panel, Profile, Recorded, SmoothError, Tendency, TipsCut, load_preset
+from mandseg.noise.label_plan import cases_of_annotators, plan_noise
 from mandseg.system.errors import UserError
 from shapes import ISO, ct, horseshoe
 
 PRESETS = ["expert", "radiographer", "planning", "gross"]
-HABITS = (
-    Habit(SmoothError(0.5, 8.0), spread=0.3),
-    Habit(TipsCut(4.0, 0.0), share=0.5),
-    Habit(TipsCut(0.0, 4.0), share=0.5),
+TENDENCIES = (
+    Tendency(SmoothError(0.5, 8.0), spread=0.3),
+    Tendency(TipsCut(4.0, 0.0), share=0.5),
+    Tendency(TipsCut(0.0, 4.0), share=0.5),
 )
 
 
@@ -27,18 +27,18 @@ def drawn(panel, *names, annotator=""):
 
 
 def test_a_contour_depends_on_seed_case_and_annotator_alone():
-    panel = Panel(HABITS, seed=3)
+    panel = Panel(TENDENCIES, seed=3)
     first, other = drawn(panel, "a", "b")
     (alone,) = drawn(panel, "a")
     assert (alone == first).all()
     assert (other != first).any()
-    assert (drawn(Panel(HABITS, seed=4), "a")[0] != first).any()
-    assert panel.label_key(case("a")) == Panel(HABITS, seed=3, leave_out=None).label_key(case("a"))
+    assert (drawn(Panel(TENDENCIES, seed=4), "a")[0] != first).any()
+    assert panel.label_key(case("a")) == Panel(TENDENCIES, seed=3, leave_out=None).label_key(case("a"))
     assert panel.label_key(case("a")) != panel.label_key(case("b"))
 
 
 def test_cases_are_dealt_out_among_the_panel_and_recorded_annotators_are_kept():
-    panel = Panel(HABITS)
+    panel = Panel(TENDENCIES)
     names = {panel.annotator(case(f"case {k}")) for k in range(200)}
     assert names == set(panel.names) == {f"annotator_{k:02d}" for k in range(1, 13)}
     assert panel.annotator(case("a", annotator="Mrs B")) == "Mrs B"
@@ -46,7 +46,7 @@ def test_cases_are_dealt_out_among_the_panel_and_recorded_annotators_are_kept():
 
 
 def test_leaving_one_out_deals_only_their_cases_anew():
-    panel, without = Panel(HABITS), Panel(HABITS, leave_out="annotator_03")
+    panel, without = Panel(TENDENCIES), Panel(TENDENCIES, leave_out="annotator_03")
     for k in range(100):
         before, after = panel.annotator(case(str(k))), without.annotator(case(str(k)))
         assert after != "annotator_03"
@@ -56,25 +56,25 @@ def test_leaving_one_out_deals_only_their_cases_anew():
 
 
 def test_only_the_listed_annotators_take_part():
-    panel = Panel(HABITS, annotators=["annotator_01", "annotator_02"])
+    panel = Panel(TENDENCIES, annotators=["annotator_01", "annotator_02"])
     assert {panel.annotator(case(str(k))) for k in range(50)} == {"annotator_01", "annotator_02"}
 
 
 def test_training_cases_are_chosen_by_recorded_annotator():
     cases = [case(f"{name}{k}", annotator=name) for name in ("ann", "bob", "eve") for k in range(2)]
-    assert {c.annotator for c in cases_by(cases, Recorded(), ["ann", "eve"], None)} == {"ann", "eve"}
-    assert {c.annotator for c in cases_by(cases, Recorded(), None, "bob")} == {"ann", "eve"}
-    assert len(cases_by(cases, Recorded(), None, None)) == 6
+    assert {c.annotator for c in cases_of_annotators(cases, Recorded(), ["ann", "eve"], None)} == {"ann", "eve"}
+    assert {c.annotator for c in cases_of_annotators(cases, Recorded(), None, "bob")} == {"ann", "eve"}
+    assert len(cases_of_annotators(cases, Recorded(), None, None)) == 6
     with pytest.raises(UserError, match="nobody is called 'zoe', there are ann, bob, eve"):
-        cases_by(cases, Recorded(), ["zoe"], None)
+        cases_of_annotators(cases, Recorded(), ["zoe"], None)
     with pytest.raises(UserError, match="no training case is left of 6"):
-        cases_by(cases, Recorded(), ["ann"], "ann")
+        cases_of_annotators(cases, Recorded(), ["ann"], "ann")
 
 
 def test_a_left_out_annotators_cases_do_not_leave_a_simulated_panel():
     cases = [case(str(k)) for k in range(40)]
-    panel = Panel(HABITS, leave_out="annotator_01")
-    chosen = cases_by(cases, panel, None, "annotator_01")
+    panel = Panel(TENDENCIES, leave_out="annotator_01")
+    chosen = cases_of_annotators(cases, panel, None, "annotator_01")
     assert len(chosen) == 40
     plan = plan_noise({c.case_id: panel.annotator(c) for c in chosen}, 0.5, 0)
     assert len(plan.noisy) == 20
@@ -88,7 +88,7 @@ def signature(mask):
     return np.array([change[regions == k].sum() / (reference & (regions == k)).sum() for k in range(len(REGIONS))])
 
 
-@pytest.mark.parametrize("panel", [Panel(HABITS, bias_spread_mm=0.7, case_spread=0.1), load_preset("planning")])
+@pytest.mark.parametrize("panel", [Panel(TENDENCIES, bias_spread_mm=0.7, case_spread=0.1), load_preset("planning")])
 def test_contours_by_one_annotator_are_more_alike_than_contours_by_two(panel):
     signatures = {name: [signature(mask) for mask in drawn(panel, *"abcd", annotator=name)] for name in panel.names[:8]}
     pairs = [(a, b, s, t) for a in signatures for b in signatures for s in signatures[a] for t in signatures[b]]
@@ -98,7 +98,7 @@ def test_contours_by_one_annotator_are_more_alike_than_contours_by_two(panel):
 
 
 def test_a_panel_of_severity_zero_draws_the_reference_and_bias_moves_all_of_it():
-    (same,) = drawn(Panel(HABITS, severity=0.0), "a")
+    (same,) = drawn(Panel(TENDENCIES, severity=0.0), "a")
     assert (same == horseshoe()).all()
     for k in range(3):
         (outward,), (inward,) = (drawn(Panel((), bias_mm=bias), str(k)) for bias in (1.5, -1.5))
@@ -106,7 +106,7 @@ def test_a_panel_of_severity_zero_draws_the_reference_and_bias_moves_all_of_it()
 
 
 def test_every_case_of_a_calibrated_panel_has_the_target_dice():
-    for mask in drawn(Panel(HABITS, bias_mm=0.5, target_dice=0.85), *"abcdef"):
+    for mask in drawn(Panel(TENDENCIES, bias_mm=0.5, target_dice=0.85), *"abcdef"):
         dice = 2 * (mask & horseshoe()).sum() / (mask.sum() + horseshoe().sum())
         assert dice == pytest.approx(0.85, abs=0.005)
 
@@ -114,7 +114,7 @@ def test_every_case_of_a_calibrated_panel_has_the_target_dice():
 def test_equal_dice_with_outward_and_inward_bias():
     volumes = {}
     for bias in (-1.0, 1.0):
-        masks = drawn(Panel(HABITS, bias_mm=bias, target_dice=0.8), *"abcd")
+        masks = drawn(Panel(TENDENCIES, bias_mm=bias, target_dice=0.8), *"abcd")
         volumes[bias] = np.mean([mask.sum() for mask in masks])
     assert volumes[-1.0] < horseshoe().sum() < volumes[1.0]
 

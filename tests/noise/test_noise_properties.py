@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from mandseg.data.case import Case
 from mandseg.noise import GrossError, Panel, load_preset
-from mandseg.noise.panel import Habit
+from mandseg.noise.panel import Tendency
 from mandseg.system.errors import UserError
 from shapes import MODES, NAMES
 
@@ -72,7 +72,7 @@ def test_outward_bias_only_adds_and_inward_bias_only_takes(scene, bias_mm):
 @settings(max_examples=25, deadline=None)
 def test_a_calibrated_contour_has_its_dice_or_the_case_is_named_in_one_line(scene, dice):
     mask, spacing, hu = scene
-    panel = Panel((Habit(MODES[0]), Habit(MODES[4])), target_dice=dice)
+    panel = Panel((Tendency(MODES[0]), Tendency(MODES[4])), target_dice=dice)
     try:
         drawn = panel.draw(CASE, mask, None, spacing, hu)
     except UserError as error:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from mandseg.audit.fidelity.fit import with_knobs
+from mandseg.audit.fidelity.fit import with_parameters
 from mandseg.audit.fidelity.pairs import Halves, deal, read_pairs
 from mandseg.audit.fidelity.realism import Comparison, compare, misfit
 from mandseg.audit.fidelity.simulation import real_table, simulated_table
@@ -34,7 +34,7 @@ def held_out(halves: Halves) -> dict[str, list[Comparison]]:
     whole = real_table([pair for half in halves for pair in half])
     found = {}
     for name, fits in fitted.items():
-        panels = [with_knobs(load_preset(name), fits[fold]["values"]) for fold in ("second", "first")]
+        panels = [with_parameters(load_preset(name), fits[fold]["values"]) for fold in ("second", "first")]
         first, second = (simulated_table(panel, half, 1) for panel, half in zip(panels, halves, strict=True))
         found[name] = compare(whole, {k: np.concatenate([values, second[k]]) for k, values in first.items()}, 200)
     return found

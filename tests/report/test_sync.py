@@ -20,7 +20,7 @@ from rich.console import Console
 from mandseg.report import write_report
 from mandseg.report.wandb.sync import sync
 from mandseg.report.wandb.upload import STATE
-from mandseg.runs.claim import claimed
+from mandseg.runs.ownership import claimed
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
 from mandseg.tracking.settings import TrackingSettings

@@ -13,11 +13,11 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mandseg.runs.devices import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from mandseg.runs.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.system.errors import UserError
 from mandseg.training.datamodule import StepSampler, shared_out
-from nursery import Nursery
 from tiny_cohort import TESTED, words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 HERE = Path(__file__).parents[1] / "fixtures"
 # Plain gradient descent: Adam turns the rounding of gradients that are zero (biases before a normalisation) into steps.
@@ -151,14 +151,14 @@ def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like
 @pytest.mark.slow
 def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path):
     slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
-    nursery = Nursery(tmp_path)
+    warm_processes = WarmProcesses(tmp_path)
     try:
         own = [*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"]
-        assert nursery.run(own, env=slurm) == 2
-        (line,) = nursery.told()
+        assert warm_processes.run(own, env=slurm) == 2
+        (line,) = warm_processes.told()
         assert "trainer.devices=2 asks for 2 processes, SLURM started 1 task" in line
     finally:
-        nursery.close()
+        warm_processes.close()
 
 
 def trainer(**changes):
@@ -183,31 +183,31 @@ def test_devices_and_strategies_that_cannot_be_are_refused(changes):
 def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refused(monkeypatch):
     cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
     with pytest.raises(UserError, match="batch_size=3 cannot be shared out evenly among 2 processes"):
-        refuse_wrong_number(cfg, 2, Place(0, 1))
+        refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
     with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
-        refuse_wrong_number(cfg, 2, Place(0, 4))
+        refuse_wrong_number(cfg, 2, ProcessRank(0, 4))
     cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
     if torch.cuda.device_count() < 2:
         with pytest.raises(UserError, match="GPUs found"):
-            refuse_wrong_number(cfg, 2, Place(0, 1))
+            refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
 
 
 def test_who_started_the_processes_is_read_from_the_environment(monkeypatch):
     for key in [*os.environ]:
         if key.startswith(("SLURM_", "TORCHELASTIC", "RANK", "LOCAL_RANK", "WORLD_SIZE")):
             monkeypatch.delenv(key)
-    assert place() == Place(0, 1)
+    assert process_rank() == ProcessRank(0, 1)
     monkeypatch.setenv("SLURM_PROCID", "0")  # a batch script without srun: nobody else is there
     monkeypatch.setenv("SLURM_NTASKS", "2")
-    assert place() == Place(0, 1)
+    assert process_rank() == ProcessRank(0, 1)
     monkeypatch.setenv("SLURM_STEP_ID", "0")
     monkeypatch.setenv("SLURM_PROCID", "1")
     monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "2")
-    assert place() == Place(1, 2)
+    assert process_rank() == ProcessRank(1, 2)
     monkeypatch.setenv("SLURM_JOB_NAME", "interactive")
     monkeypatch.setenv("LOCAL_RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    assert place() == Place(1, 4)
+    assert process_rank() == ProcessRank(1, 4)
 
 
 def test_the_first_process_tells_the_others_whether_a_run_is_run(tmp_path):

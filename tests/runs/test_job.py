@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from mandseg.runs.claim import LOCK, RECORD
 from mandseg.runs.launchers.slurm_job import Job
-from mandseg.system.lock import held, is_held, owner_of
+from mandseg.runs.ownership import LOCK, RECORD
+from mandseg.system.lock import is_held, lock_owner, locked
 from mandseg.system.signals import TRY_AGAIN
 
 
@@ -114,9 +114,9 @@ def test_a_training_that_does_not_listen_is_killed_before_the_job_is(tmp_path):
 
 def test_a_requeued_job_removes_the_lock_of_its_former_self_and_no_other(tmp_path):
     lock = tmp_path / LOCK
-    with held(lock):
+    with locked(lock):
         left = lock.read_bytes()
-        owner = owner_of(lock)
+        owner = lock_owner(lock)
     for pid, freed in ((owner.pid, True), (owner.pid + 1, False)):
         lock.write_bytes(left)
         assert is_held(lock)

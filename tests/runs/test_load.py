@@ -9,17 +9,17 @@ import torch
 from mandseg.data.volume import read_volume
 from mandseg.runs.load import load_predictor
 from mandseg.system.errors import UserError
-from nursery import Nursery
 from tiny_cohort import TESTED, words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("load")
     write_tiny_cohort(folder / "cohort")
-    nursery = Nursery(folder)
-    yield nursery
-    nursery.close()
+    warm_processes = WarmProcesses(folder)
+    yield warm_processes
+    warm_processes.close()
 
 
 def trained(world, checkpoint):

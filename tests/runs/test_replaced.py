@@ -16,9 +16,9 @@ from mandseg.runs.launchers.grid import exit_code, refuse_changed
 from mandseg.runs.origin import content_of
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from nursery import Nursery
 from study_fixture import CASE_COLUMNS, case_row, write_csv
 from tiny_cohort import words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 
 def correct(cohort: Path, case_id: str) -> None:
@@ -122,9 +122,9 @@ def test_a_run_of_an_older_version_is_done_without_a_word(cell, tmp_path):
 def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
     cohort, outputs = tmp_path / "cohort", tmp_path / "outputs"
     write_tiny_cohort(cohort)
-    argv, nursery = words(cohort, outputs), Nursery(tmp_path)
+    argv, warm_processes = words(cohort, outputs), WarmProcesses(tmp_path)
     try:
-        assert nursery.run(argv) == 0, nursery.log.read_text()
+        assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
         (run,) = (file.parent for file in outputs.glob("s/*/run.json"))
         first, cases = json.loads((run / "run.json").read_text()), (run / "cases.csv").read_bytes()
         weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
@@ -133,17 +133,17 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
 
         # a table that was cut: tested again, not trained again
         (run / "cases.csv").write_bytes(cases[:-50])
-        assert nursery.run(argv) == 0, nursery.log.read_text()
+        assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
         assert count_rows(run) == 3
         assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
 
         # a corrected test label: said, then tested again
         correct(cohort, "x")
-        assert nursery.run(argv) == 2
-        (line,) = nursery.told()
+        assert warm_processes.run(argv) == 2
+        (line,) = warm_processes.told()
         assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
         assert json.loads((run / "run.json").read_text())["state"] == "done"
-        assert nursery.run([*argv, "rerun=true"]) == 0, nursery.log.read_text()
+        assert warm_processes.run([*argv, "rerun=true"]) == 0, warm_processes.log.read_text()
         assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
         (kept,) = (outputs / "s" / "replaced").iterdir()
         assert json.loads((kept / "run.json").read_text())["content"] == first["content"]
@@ -151,23 +151,23 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
 
         # a corrected training label: said, then trained anew, the old run kept whole
         correct(cohort, "t1")
-        assert nursery.run(["-m", *argv]) == 2
-        assert nursery.run(["-m", *argv, "rerun=true"]) == 0, nursery.log.read_text()
+        assert warm_processes.run(["-m", *argv]) == 2
+        assert warm_processes.run(["-m", *argv, "rerun=true"]) == 0, warm_processes.log.read_text()
         second = json.loads((run / "run.json").read_text())
         assert second["content"]["training"]["references"] != first["content"]["training"]["references"]
         assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() != weights
         kept = sorted((outputs / "s" / "replaced").iterdir())[-1]
         assert (kept / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
-        assert nursery.run([*argv, "rerun=true"]) == 0
+        assert warm_processes.run([*argv, "rerun=true"]) == 0
         assert len(list((outputs / "s" / "replaced").iterdir())) == 2  # what did not change stays
 
         # a training that was cut short and went on to other labels
         other = [*argv, "seed=1"]
-        assert nursery.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
+        assert warm_processes.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
         correct(cohort, "t2")
-        assert nursery.run(other) == 2
-        assert "begun on other images or labels (training references " in nursery.told()[0]
-        assert nursery.run([*other, "rerun=true"]) == 0, nursery.log.read_text()
+        assert warm_processes.run(other) == 2
+        assert "begun on other images or labels (training references " in warm_processes.told()[0]
+        assert warm_processes.run([*other, "rerun=true"]) == 0, warm_processes.log.read_text()
         assert len(list((outputs / "s" / "replaced").iterdir())) == 3
     finally:
-        nursery.close()
+        warm_processes.close()

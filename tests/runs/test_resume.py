@@ -14,8 +14,8 @@ import torch
 
 from mandseg.system.signals import Interrupted, interruptible
 from mandseg.training.checkpoint import loops_at
-from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 STEPS, STEPS_PER_EPOCH = 12, 4  # as tiny_cohort.SMALL has them; three validations of three cases, then three tests
 
@@ -39,9 +39,9 @@ def world(tmp_path_factory):
     """A cohort, and a nursery with its log in a folder."""
     folder = tmp_path_factory.mktemp("resume")
     write_tiny_cohort(folder / "cohort")
-    nursery = Nursery(folder)
-    yield nursery
-    nursery.close()
+    warm_processes = WarmProcesses(folder)
+    yield warm_processes
+    warm_processes.close()
 
 
 def settings(world, name):

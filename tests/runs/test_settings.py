@@ -150,8 +150,8 @@ def test_sizes_are_refused_at_the_launch_where_the_network_cannot_take_them(mode
     from mandseg.runs.build import refuse_unfit
 
     cfg = composed(f"model={model}", f"patches.patch_size={size}", f"batch_size={batch_size}")
-    asked_for = [check_settings, refuse_unfit]
-    assert len({_is_refused(ask, cfg) for ask in asked_for}) == 1
+    with_primary = [check_settings, refuse_unfit]
+    assert len({_is_refused(ask, cfg) for ask in with_primary}) == 1
 
 
 def _is_refused(ask, cfg) -> bool:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import torch
 
-from nursery import Nursery
 from tiny_cohort import words, write_tiny_cohort
 from two_stages import SHARE, STAGES, TRUSTED
+from warm_processes import WarmProcesses
 
 KILLS = [
     ("relabelling", 2, 5),  # the second of two corrected labels is written, the folder has not its name
@@ -25,9 +25,9 @@ KILLS = [
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stages")
     write_tiny_cohort(folder / "cohort")
-    nursery = Nursery(folder)
-    yield nursery
-    nursery.close()
+    warm_processes = WarmProcesses(folder)
+    yield warm_processes
+    warm_processes.close()
 
 
 def settings(world, name, minutes=5):

@@ -13,7 +13,7 @@ from mandseg.runs.status import status
 from mandseg.runs.study import open_study
 from mandseg.statistics.comparison import split_arms
 from mandseg.system.errors import UserError
-from mandseg.system.lock import held
+from mandseg.system.lock import locked
 from study_fixture import add_to_grid, case_row, run_name, write_run, write_study
 
 
@@ -82,7 +82,7 @@ def test_failed_run_is_shown_with_its_reason(study):
 def test_run_with_a_held_lock_is_running_and_with_a_free_one_interrupted(study):
     run = run_of(study)
     edit_record(run, state="running", ended=None)
-    with held(run / "run.lease"):
+    with locked(run / "run.lease"):
         assert state_of(study, run) == ("running", "")
     state, reason = state_of(study, run)
     assert state == "missing"
@@ -93,7 +93,7 @@ def test_run_that_holds_its_lock_but_has_not_written_its_record_is_running(study
     add_to_grid(study, 1.0, 0)
     run = run_of(study, 1.0, 0)
     run.mkdir()
-    with held(run / "run.lease"):
+    with locked(run / "run.lease"):
         assert state_of(study, run)[0] == "running"
     assert state_of(study, run) == ("missing", "stopped before it wrote run.json")
 

@@ -84,7 +84,7 @@ def test_t_quantile_is_that_of_the_level_that_varies():
     by_seed, by_case = (mean_squares(t, np.arange(50)).spread for t in (seeds + 0 * cases, cases + 0 * seeds))
     assert by_seed.quantile(0.975) == pytest.approx(stats.t.ppf(0.975, 2))
     assert by_case.quantile(0.975) == pytest.approx(stats.t.ppf(0.975, 49))
-    assert (by_seed.freedom, by_case.freedom) == pytest.approx((2, 49))
+    assert (by_seed.degrees_of_freedom, by_case.degrees_of_freedom) == pytest.approx((2, 49))
 
 
 def test_cases_of_one_subject_are_drawn_together():

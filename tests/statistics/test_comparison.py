@@ -203,12 +203,12 @@ def test_undeclared_study_uses_the_defaults_and_says_so(tmp_path, text, note):
 
 def test_another_primary_than_the_declared_one_is_said(tmp_path):
     read = read_declaration(configs(tmp_path, HD95))
-    assert read.asked_for(None) == read.asked_for("hd95_mm") == read
-    assert read.asked_for("dice").notes == (
+    assert read.with_primary(None) == read.with_primary("hd95_mm") == read
+    assert read.with_primary("dice").notes == (
         "Dice was asked for as the primary metric after the runs; HD95 is declared before the runs",
     )
     with pytest.raises(UserError, match="metric 'iou'"):
-        read.asked_for("iou")
+        read.with_primary("iou")
 
 
 def test_a_group_is_asked_for_by_its_column_whatever_commas_are_in_its_name():

@@ -12,16 +12,16 @@ from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossin
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.statistics.paired_tests import Pairs, pair
 from mandseg.statistics.results import Difference
-from mandseg.statistics.score_table import Scores
+from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.tolerated_ratio import tolerated_ratio, walk
 
 DICE, HD95 = metric_named("dice"), metric_named("hd95_mm")
 QUICK = Resampling(n_resamples=400)
 
 
-def scores(values: np.ndarray) -> Scores:
+def scores(values: np.ndarray) -> ScoreMatrix:
     names = tuple(f"c{k}" for k in range(values.shape[1]))
-    return Scores(values, tuple(range(len(values))), names, names)
+    return ScoreMatrix(values, tuple(range(len(values))), names, names)
 
 
 def study(losses: dict[float, float], n_seeds: int = 3, n_cases: int = 20, spread: float = 0.005) -> list[Pairs]:

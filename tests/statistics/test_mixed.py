@@ -16,16 +16,16 @@ from mandseg.statistics.mixed_model import mixed_check
 from mandseg.statistics.paired_tests import Pairs
 from mandseg.statistics.power import detectable_difference, power_of
 from mandseg.statistics.results import Contrast, Difference
-from mandseg.statistics.score_table import Scores
-from mandseg.statistics.variance import Components, Spread, mean_squares
+from mandseg.statistics.score_table import ScoreMatrix
+from mandseg.statistics.variance import Components, VarianceParts, mean_squares
 
 DICE = metric_named("dice")
 ROW = Difference("test", "dice", 0.5, margin=0.02, verdict="non-inferior")
 
 
-def scores(values: np.ndarray, prefix: str = "c", seeds: tuple[int, ...] | None = None) -> Scores:
+def scores(values: np.ndarray, prefix: str = "c", seeds: tuple[int, ...] | None = None) -> ScoreMatrix:
     names = tuple(f"{prefix}{k:03d}" for k in range(values.shape[1]))
-    return Scores(values, seeds or tuple(range(len(values))), names, names)
+    return ScoreMatrix(values, seeds or tuple(range(len(values))), names, names)
 
 
 def reml(values: np.ndarray) -> tuple[float, float, float, float, float]:
@@ -85,7 +85,7 @@ def test_equal_scores_have_no_variance_and_no_nan():
 @pytest.mark.parametrize("n_cases", [4, 20, 200])
 def test_power_of_one_level_is_that_of_the_t_test(n_cases):
     deviation = 0.03
-    spread = Spread(((deviation**2 / n_cases, n_cases - 1),))
+    spread = VarianceParts(((deviation**2 / n_cases, n_cases - 1),))
     for difference in (0.005, 0.01, 0.03):
         expected = TTestPower().power(difference / deviation, n_cases, 0.025, alternative="larger")
         assert power_of(difference, spread, 0.025) == pytest.approx(expected, abs=1e-6)

@@ -14,8 +14,8 @@ from mandseg.system.errors import UserError
 from mandseg.system.files import (
     LIST,
     Kind,
-    appearing_whole,
-    folder_appearing_whole,
+    atomic_folder,
+    atomic_write,
     refuse_foreign_file,
     refuse_foreign_files,
     replaced_folder,
@@ -169,14 +169,14 @@ def test_what_a_writer_had_moved_away_when_it_was_killed_comes_back(tmp_path: Pa
     album = write_album(tmp_path / "album")
     kill_a_writer(album, "while replacing")
     assert not album.exists()
-    with pytest.raises(RuntimeError), folder_appearing_whole(album):
+    with pytest.raises(RuntimeError), atomic_folder(album):
         raise RuntimeError("before anything is written")
     assert (album / "a.txt").read_text() == "first"
     assert [path.name for path in tmp_path.iterdir()] == ["album"]
 
 
 def test_what_a_living_writer_is_writing_stays(tmp_path: Path) -> None:
-    with folder_appearing_whole(tmp_path / "album") as part:
+    with atomic_folder(tmp_path / "album") as part:
         (part / "a.txt").write_text("slow")
         write_album(tmp_path / "album", "quick")
         assert (part / "a.txt").read_text() == "slow"
@@ -216,7 +216,7 @@ def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path: Path, monkeypatc
 
 def test_a_full_disk_in_a_training_is_no_wrong_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mandseg.system.files.os.fsync", full)
-    with pytest.raises(OSError, match="No space left"), appearing_whole(tmp_path / "last.ckpt") as file:
+    with pytest.raises(OSError, match="No space left"), atomic_write(tmp_path / "last.ckpt") as file:
         file.write(b"x")
 
 

@@ -10,7 +10,7 @@ from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
 from mandseg.metrics.regions import REGIONS
 from mandseg.report.wording import count, number
 
-TOLD = 3  # habits and cases named in the text; the tables have the rest
+TOLD = 3  # tendencies and cases named in the text; the tables have the rest
 FEWEST_CASES = 2  # from which an annotator is named
 LEFT_OUT = {
     "condyle": "leaves the condyles out",
@@ -38,7 +38,7 @@ def headline(cases: pd.DataFrame) -> str:
 
 
 def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
-    """Tell the most striking habits, what is empty or in pieces, and which cases to correct first."""
+    """Tell the most striking tendencies, what is empty or in pieces, and which cases to correct first."""
     lines = [_range_of_annotators(annotators), _habits(annotators), _flaws(cases), _first(cases)]
     return [line for line in lines if line]
 
@@ -80,7 +80,7 @@ def _habits(annotators: pd.DataFrame) -> str:
         bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
         if abs(bias) >= WORTH_SAYING_MM:
             found.append((bias, region, row["annotator"]))
-    found.sort(key=lambda habit: -abs(habit[0]))
+    found.sort(key=lambda tendency: -abs(tendency[0]))
     told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
     if others := len(found) - len(told):
         be = "is" if others == 1 else "are"

@@ -126,12 +126,12 @@ def audit(
     from mandseg.noise import Recorded, load_preset
 
     given = {"target_dice": target_dice, "severity": severity, "seed": seed}
-    knobs = {name: value for name, value in given.items() if value is not None}
-    if knobs and not noise:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in knobs)
+    parameters = {name: value for name, value in given.items() if value is not None}
+    if parameters and not noise:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in parameters)
         raise UserError(f"{options}: for simulated labels only, name a preset with --noise")
-    source = load_preset(noise, **knobs) if noise else Recorded()
-    words = ", ".join([noise or "recorded", *(f"{name} {value:g}" for name, value in knobs.items())])
+    source = load_preset(noise, **parameters) if noise else Recorded()
+    words = ", ".join([noise or "recorded", *(f"{name} {value:g}" for name, value in parameters.items())])
     folder = out or (cohort if cohort.is_dir() else cohort.parent) / (f"audit-{noise}" if noise else "audit")
     pictures = EVERY_CASE if all_figures else WORST_CASES if figures else 0
     found, page = write_audit(cohort, folder, source, words, pictures, workers)

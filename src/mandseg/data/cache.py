@@ -25,8 +25,8 @@ from mandseg.data.loaded_case import Scan, load_scan
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole, folder_appearing_whole, writable_folder, write_text
-from mandseg.system.lock import held
+from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
+from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
 
 FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
@@ -128,7 +128,7 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: L
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
     if not (folder / "grid.json").exists() or (noisy_file is not None and not noisy_file.exists()):
-        with held(cache / f".{folder.name}.lease"):
+        with locked(cache / f".{folder.name}.lease"):
             _make_entry(case, folder, noisy_file, preprocessing, noise)
     return PreparedCase(case, noise.annotator(case) if noise else case.annotator, folder, noisy_file)
 
@@ -152,7 +152,7 @@ def _make_entry(
 def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
     image = preprocessing.image(scan.image, f"case {scan.case.case_id}: image")
     grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
-    with folder_appearing_whole(folder) as part:
+    with atomic_folder(folder) as part:
         _save_array(part / "image.npy", image.array)
         if scan.reference is not None:
             _save_array(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
@@ -174,7 +174,7 @@ def _draw(scan: Scan, noise: LabelSource) -> Volume:
 
 
 def _save_array(path: Path, array: npt.NDArray[Any]) -> None:
-    with appearing_whole(path) as file:
+    with atomic_write(path) as file:
         np.save(file, array)
 
 

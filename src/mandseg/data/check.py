@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Drawing:
+class LabelBox:
     """A label that is not empty, cut out to the box it fills."""
 
     mask: Mask  # (X, Y, Z) of the box
@@ -75,7 +75,7 @@ class Drawing:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class CaseCheck:
     """What was measured of one case; None where there is nothing to measure."""
 
     case: Case
@@ -91,11 +91,11 @@ class Inspection:
 
 
 @dataclass(frozen=True)
-class Checkup:
+class CohortCheck:
     """A whole cohort, looked at."""
 
     cohort: Cohort
-    inspections: tuple[Inspection, ...]
+    inspections: tuple[CaseCheck, ...]
     findings: tuple[Finding, ...]
     """All of them: of the manifest, of each case and between cases."""
 
@@ -110,7 +110,7 @@ class Checkup:
         return [finding for finding in self.findings if finding.severity == "warning"]
 
 
-def check_cohort(path: Path, workers: int | None = None) -> Checkup:
+def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
     """Look at the manifest, at every file and across the cases.
 
     Args:
@@ -126,7 +126,7 @@ def check_cohort(path: Path, workers: int | None = None) -> Checkup:
     inspections = tuple(for_each(inspect_case, present, "Checking", workers))
     findings += [finding for inspection in inspections for finding in inspection.findings]
     findings += [Finding(case_id, "warning", line) for line, case_id in identity_warnings(cohort.cases).items()]
-    return Checkup(cohort, inspections, tuple(findings + duplicates(inspections)))
+    return CohortCheck(cohort, inspections, tuple(findings + duplicates(inspections)))
 
 
 def check_case(case: Case) -> list[Finding]:
@@ -134,13 +134,13 @@ def check_case(case: Case) -> list[Finding]:
     return list(inspect_case(case).findings)
 
 
-def inspect_case(case: Case) -> Inspection:
+def inspect_case(case: Case) -> CaseCheck:
     """Read a case's files, measure them and judge them."""
     notes: list[str] = []
     volumes, problems = examine(case, notes)
     errors = [Finding(case.case_id, "error", line) for line in problems]
     image, grid = volumes.get("image"), next((volume.geometry for volume in volumes.values()), None)
-    drawings = {name: drawing(volumes[name]) for name in ("reference", "noisy") if name in volumes}
+    drawings = {name: label_box(volumes[name]) for name in ("reference", "noisy") if name in volumes}
     warnings = (
         notes
         + _place_warnings(case)
@@ -152,7 +152,7 @@ def inspect_case(case: Case) -> Inspection:
     dice = agreement(reference, noisy) if reference and noisy and reference.grid.shape == noisy.grid.shape else None
     if dice is not None and dice >= COPY_DICE:
         warnings.append(f"reference and noisy label are the same drawing, Dice {dice:.4f}")
-    return Inspection(
+    return CaseCheck(
         case=case,
         shape=grid.shape if grid else None,
         spacing_mm=grid.spacing_mm if grid else None,
@@ -166,7 +166,7 @@ def inspect_case(case: Case) -> Inspection:
     )
 
 
-def duplicates(inspections: Sequence[Inspection]) -> list[Finding]:
+def duplicates(inspections: Sequence[CaseCheck]) -> list[Finding]:
     """Find images with the same content: an error across subjects (one patient, two names), else a warning."""
     first: dict[str, Case] = {}
     findings = []
@@ -219,7 +219,7 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     return texts
 
 
-def _label_warnings(label: Drawing, image: Volume | None) -> list[str]:
+def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
     low, high = MANDIBLE_ML
     texts = []
     if not low <= label.volume_ml <= high:
@@ -235,7 +235,7 @@ def _label_warnings(label: Drawing, image: Volume | None) -> list[str]:
     return texts
 
 
-def drawing(label: Volume) -> Drawing | None:
+def label_box(label: Volume) -> LabelBox | None:
     """Cut a label out to the smallest box that holds it; None if it is empty."""
     mask: Mask = label.array != 0
     box = [slice(None), slice(None), slice(None)]
@@ -246,17 +246,17 @@ def drawing(label: Volume) -> Drawing | None:
         cut = [slice(None), slice(None), slice(None)]
         box[axis] = cut[axis] = slice(int(along[0]), int(along[-1]) + 1)
         mask = mask[cut[0], cut[1], cut[2]]
-    return Drawing(mask, (box[0], box[1], box[2]), label.geometry)
+    return LabelBox(mask, (box[0], box[1], box[2]), label.geometry)
 
 
-def agreement(first: Drawing, second: Drawing) -> float:
+def agreement(first: LabelBox, second: LabelBox) -> float:
     """Dice of two drawings on the same grid."""
     pairs = list(zip(first.box, second.box, strict=True))
     overlap = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
     if any(s.start >= s.stop for s in overlap):
         return 0.0
 
-    def inside(label: Drawing) -> Mask:
+    def inside(label: LabelBox) -> Mask:
         return label.mask[
             tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(overlap, label.box, strict=True))
         ]
@@ -272,7 +272,7 @@ def piece_sizes(mask: Mask) -> list[int]:
     return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
 
 
-def faces_touched(label: Drawing) -> list[str]:
+def faces_touched(label: LabelBox) -> list[str]:
     """Name the faces of the volume that a drawing reaches, as the patient's directions, e.g. ``superior``."""
     import nibabel as nib
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.data.check import Checkup, Finding, Inspection
+from mandseg.data.check import CaseCheck, CohortCheck, Finding
 from mandseg.system.files import refuse_foreign_file, write_text
 
 CSV_COLUMNS = (
@@ -20,7 +20,7 @@ CSV_COLUMNS = (
 )
 
 
-def print_checkup(checkup: Checkup, console: Console) -> None:
+def print_checkup(checkup: CohortCheck, console: Console) -> None:
     """Print a short line for each case, every finding, and what the cohort is like as a whole."""
     console.print(_table(checkup))
     for finding in [*checkup.errors, *checkup.warnings]:
@@ -30,7 +30,7 @@ def print_checkup(checkup: Checkup, console: Console) -> None:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def summary(checkup: Checkup) -> list[str]:
+def summary(checkup: CohortCheck) -> list[str]:
     """Say in a few lines how many cases there are, on which grids, how large, and how far the noisy labels are off."""
     cases, inspections = checkup.cohort.cases, checkup.inspections
     splits = ", ".join(f"{n} {name or '(no split)'}" for name, n in Counter(case.split for case in cases).items())
@@ -59,7 +59,7 @@ def refuse_other_table(path: Path) -> None:
     refuse_foreign_file(path, ",".join(CSV_COLUMNS), "a table of a check", "choose another name with --csv")
 
 
-def write_checkup(path: Path, checkup: Checkup) -> None:
+def write_checkup(path: Path, checkup: CohortCheck) -> None:
     """Write one row a case as CSV, whole or not at all.
 
     Raises:
@@ -75,7 +75,7 @@ def write_checkup(path: Path, checkup: Checkup) -> None:
     write_text(path, text.getvalue())
 
 
-def _table(checkup: Checkup) -> Table:
+def _table(checkup: CohortCheck) -> Table:
     table = Table(title=escape(f"Cohort {checkup.cohort.name}"), title_justify="left")
     table.add_column("case", no_wrap=True)
     for name in ("split", "shape", "spacing (mm)", "HU", "reference (ml)", "noisy (ml)", "noisy Dice", "found"):
@@ -108,7 +108,7 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def _by_case(checkup: Checkup) -> dict[str, list[Finding]]:
+def _by_case(checkup: CohortCheck) -> dict[str, list[Finding]]:
     found: dict[str, list[Finding]] = defaultdict(list)
     for finding in checkup.findings:
         found[finding.case_id].append(finding)
@@ -119,7 +119,7 @@ def _lines(findings: list[Finding], severity: str) -> list[str]:
     return [finding.line for finding in findings if finding.severity == severity]
 
 
-def _csv_row(inspection: Inspection, findings: list[Finding]) -> dict[str, object]:
+def _csv_row(inspection: CaseCheck, findings: list[Finding]) -> dict[str, object]:
     case, spacing_mm = inspection.case, inspection.spacing_mm or ("", "", "")
     return {
         "case_id": case.case_id,
@@ -135,7 +135,7 @@ def _csv_row(inspection: Inspection, findings: list[Finding]) -> dict[str, objec
     }
 
 
-def _by_annotator(inspections: tuple[Inspection, ...]) -> str:
+def _by_annotator(inspections: tuple[CaseCheck, ...]) -> str:
     dices: dict[str, list[float]] = defaultdict(list)
     for inspection in inspections:
         if inspection.noisy_dice is not None and inspection.case.annotator:

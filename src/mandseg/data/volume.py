@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mandseg.data.image_files import header_lines
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole
+from mandseg.system.files import atomic_write
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
@@ -148,7 +148,7 @@ def write_volume(path: Path, volume: Volume) -> None:
     image.set_sform(volume.affine, code="scanner")
     image.set_qform(volume.affine, code="scanner")  # both: ITK and FSL prefer different ones
     image.header.set_xyzt_units("mm")
-    with appearing_whole(path) as file:
+    with atomic_write(path) as file:
         if path.name.endswith(".gz"):
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
                 packed.write(image.to_bytes())

@@ -18,7 +18,7 @@ from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
 from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.agreement import score
-from mandseg.system.distributed import from_all, here
+from mandseg.system.distributed import gather_objects, rank_and_size
 from mandseg.system.progress import for_each
 
 Mask = npt.NDArray[np.bool_]
@@ -89,10 +89,12 @@ def evaluate(
 
 def score_cases(evaluator: Evaluator, prepared: PreparedCases) -> dict[Key, dict[str, Any]]:
     """Score every case once; several processes share them out, and each gets the scores of all."""
-    rank, size = here()
+    rank, size = rank_and_size()
     mine = list(prepared)[rank::size]
     scored = list(for_each(evaluator.score_case, [prepared[key] for key in mine], "Testing", workers=1))
-    scores = {key: values for share in from_all(dict(zip(mine, scored, strict=True))) for key, values in share.items()}
+    scores = {
+        key: values for share in gather_objects(dict(zip(mine, scored, strict=True))) for key, values in share.items()
+    }
     return {key: scores[key] for key in prepared}
 
 

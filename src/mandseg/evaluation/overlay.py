@@ -19,7 +19,7 @@ from PIL import Image
 
 from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole
+from mandseg.system.files import atomic_write
 
 REFERENCE_COLOUR = "#56B4E9"  # Okabe and Ito's sky blue and vermilion: two hues for every eye,
 PREDICTION_COLOUR = "#D55E00"  # and two strokes, solid and dashed, for grey print
@@ -67,7 +67,7 @@ def draw_overlay(
         content = _png(figure, dpi)
         if len(content) <= LARGEST_FILE:
             break
-    with appearing_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
 
 

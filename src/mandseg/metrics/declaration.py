@@ -28,7 +28,7 @@ class Declaration:
     is_declared: bool = False
     notes: tuple[str, ...] = ()
 
-    def asked_for(self, primary: str | None) -> "Declaration":
+    def with_primary(self, primary: str | None) -> "Declaration":
         """The same with the metric that a report is asked for; another one than the declared one is said.
 
         Raises:

@@ -20,7 +20,7 @@ from mandseg.noise.modes.gross import GrossError
 from mandseg.noise.modes.mode import Mode
 from mandseg.noise.modes.pose import Pose
 from mandseg.noise.modes.slices import DroppedEnds, EveryNth, HandJitter, Polygon
-from mandseg.noise.panel import Habit, Panel
+from mandseg.noise.panel import Panel, Tendency
 from mandseg.noise.preset import load_preset
 from mandseg.noise.profile import Profile
 from mandseg.noise.recorded import Recorded
@@ -33,7 +33,6 @@ __all__ = [
     "EndSlices",
     "EveryNth",
     "GrossError",
-    "Habit",
     "HandJitter",
     "Margin",
     "MetalSmear",
@@ -50,6 +49,7 @@ __all__ = [
     "SymphysisOverdrawn",
     "Target",
     "TeethIncluded",
+    "Tendency",
     "TipsCut",
     "load_preset",
 ]

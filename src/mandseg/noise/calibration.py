@@ -81,10 +81,10 @@ def calibrate(
         return severity, 0.0
     at_low = gap.of(draw(severity, 0.0)) if severity else gap.at_reference
     most_mm = LARGEST_UNSTEADINESS_VOXELS * max(spacing_mm)
-    unsteady_mm, found = gap.close(lambda mm: draw(severity, mm), at_low, max(spacing_mm) / 8, most_mm, "amplitude")
+    jitter_mm, found = gap.close(lambda mm: draw(severity, mm), at_low, max(spacing_mm) / 8, most_mm, "amplitude")
     if not found:
         raise ValueError(_unreached(target, "the drawing jumps over it"))
-    return severity, unsteady_mm
+    return severity, jitter_mm
 
 
 @dataclass(frozen=True)

@@ -134,7 +134,7 @@ def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> LabelP
     return LabelPlan(labels, order)
 
 
-def cases_by(
+def cases_of_annotators(
     cases: Sequence[Case], noise: NoiseSource, annotators: Sequence[str] | None, leave_out: str | None
 ) -> tuple[Case, ...]:
     """Keep the cases whose noisy label is by some annotators: those listed, or all but one.
@@ -144,10 +144,10 @@ def cases_by(
     """
     drawn_by = {case.case_id: noise.annotator(case) for case in cases}
     known = set(drawn_by.values()) | set(noise.names if isinstance(noise, Panel) else ())
-    for knob, names in (("annotators", annotators or ()), ("leave_out", [leave_out] if leave_out else [])):
+    for parameter, names in (("annotators", annotators or ()), ("leave_out", [leave_out] if leave_out else [])):
         if unknown := sorted(set(names) - known):
             raise UserError(
-                f"noise.{knob}: nobody is called {unknown[0]!r}, there are {', '.join(sorted(known - {''}))}"
+                f"noise.{parameter}: nobody is called {unknown[0]!r}, there are {', '.join(sorted(known - {''}))}"
             )
     kept = [name for name in known if name != leave_out and (annotators is None or name in annotators)]
     chosen = tuple(case for case in cases if drawn_by[case.case_id] in kept)

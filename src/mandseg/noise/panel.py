@@ -1,4 +1,4 @@
-"""A panel of simulated annotators, each with habits of their own, and which of them contours which case."""
+"""A panel of simulated annotators, each with tendencies of their own, and which of them contours which case."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ RELIABILITY_SPREAD = 0.5  # of ln: how much more steadily one annotator works th
 
 
 @dataclass(frozen=True)
-class Habit:
+class Tendency:
     """A mode as a panel has it.
 
     Args:
@@ -41,7 +41,7 @@ class Panel:
     work, the noise ratio or the other cases.
 
     Args:
-        habits: The errors, in the order in which they are made.
+        tendencies: The errors, in the order in which they are made.
         size: Number of annotators (twelve in the study of Yu et al. 2020).
         role: What they are called: ``<role>_01`` and so on.
         seed: Seed of the styles, of who contours what, and of the errors.
@@ -56,7 +56,7 @@ class Panel:
         leave_out: One who does not.
     """
 
-    habits: Sequence[Habit]
+    tendencies: Sequence[Tendency]
     size: int = 12
     role: str = "annotator"
     seed: int = 0
@@ -71,7 +71,7 @@ class Panel:
     leave_out: str | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "habits", tuple(self.habits))
+        object.__setattr__(self, "tendencies", tuple(self.tendencies))
         if self.annotators is not None:
             object.__setattr__(self, "annotators", tuple(self.annotators))
         if self.severity < 0 or not np.isfinite(self.severity):
@@ -111,19 +111,21 @@ class Panel:
         rng = self._rng("style", annotator)
         bias_mm = self.bias_mm + self.bias_spread_mm * rng.standard_normal() + case_bias_mm
         modes: list[Mode] = [Margin(float(bias_mm))]
-        for habit in self.habits:
-            has, factor = rng.random() < habit.share, np.exp(habit.spread * rng.standard_normal())
+        for tendency in self.tendencies:
+            has, factor = rng.random() < tendency.share, np.exp(tendency.spread * rng.standard_normal())
             if has:
-                modes.append(habit.mode.scaled(float(factor)))
+                modes.append(tendency.mode.scaled(float(factor)))
         return tuple(modes)
 
     def profile(self, case: Case) -> Profile:
         """How a case is drawn: its annotator's style, at the severity of the day or calibrated."""
         annotator = self.annotator(case)
         case_bias_mm = self.case_bias_mm * float(self._rng("bias", case.case_id, annotator).standard_normal())
-        steadiness = np.exp(RELIABILITY_SPREAD * self._rng("reliability", annotator).standard_normal())
-        day = self.case_spread * steadiness * self._rng("day", case.case_id, annotator).standard_normal()
-        return Profile(self.style(annotator, case_bias_mm), self.severity * float(np.exp(day)), self._target)
+        variation_factor = np.exp(RELIABILITY_SPREAD * self._rng("reliability", annotator).standard_normal())
+        case_variation = (
+            self.case_spread * variation_factor * self._rng("day", case.case_id, annotator).standard_normal()
+        )
+        return Profile(self.style(annotator, case_bias_mm), self.severity * float(np.exp(case_variation)), self._target)
 
     def draw(
         self,

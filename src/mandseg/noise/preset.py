@@ -10,15 +10,15 @@ COMMON = "panel"  # what every preset starts from
 NO_PANEL = "recorded"  # the file of conf/noise that simulates nothing
 
 
-def load_preset(name: str, **knobs: Any) -> Panel:
+def load_preset(name: str, **parameters: Any) -> Panel:
     """Make the panel of a preset, e.g. ``planning``.
 
     Args:
         name: A file of conf/noise.
-        knobs: Settings of the noise group to change: severity, seed, target_dice and so on.
+        parameters: Settings of the noise group to change: severity, seed, target_dice and so on.
 
     Raises:
-        UserError: There is no such preset, or a knob has an impossible value.
+        UserError: There is no such preset, or a parameter has an impossible value.
     """
     from omegaconf import OmegaConf
 
@@ -30,5 +30,5 @@ def load_preset(name: str, **knobs: Any) -> Panel:
         raise UserError(f"noise preset {name!r}: expected one of {', '.join(known)}")
     own = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml")))
     own.pop("defaults", None)
-    config = OmegaConf.create({"noise": OmegaConf.merge(OmegaConf.load(folder / f"{COMMON}.yaml"), own, knobs)})
+    config = OmegaConf.create({"noise": OmegaConf.merge(OmegaConf.load(folder / f"{COMMON}.yaml"), own, parameters)})
     return cast(Panel, make(config.noise.source, "noise.source"))

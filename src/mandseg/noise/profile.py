@@ -53,18 +53,18 @@ class Profile:
         gross = [mode for mode in self.modes if isinstance(mode, GrossError)]
         *seeds, another = (int(seed) for seed in rng.integers(2**62, size=len(self.modes) + 1))
 
-        def draw(severity: float, unsteady_mm: float = 0.0) -> Mask:
+        def draw(severity: float, jitter_mm: float = 0.0) -> Mask:
             modes, own = [mode.scaled(severity) for mode in fine], seeds[: len(fine)]
-            if unsteady_mm:
-                modes, own = [*modes, SmoothError(unsteady_mm)], [*own, another]
+            if jitter_mm:
+                modes, own = [*modes, SmoothError(jitter_mm)], [*own, another]
             return redraw_all(modes, own, scene)
 
-        severity, unsteady_mm = self.severity, 0.0
+        severity, jitter_mm = self.severity, 0.0
         if self.target is not None:
-            severity, unsteady_mm = calibrate(draw, self.target, scene.mask, scene.spacing_mm)
+            severity, jitter_mm = calibrate(draw, self.target, scene.mask, scene.spacing_mm)
         elif severity == 0:
             return scene.mask.copy()
-        contour = draw(severity, unsteady_mm) if severity or unsteady_mm else scene.mask
+        contour = draw(severity, jitter_mm) if severity or jitter_mm else scene.mask
         level = np.where(contour, -1.0, 1.0).astype(np.float32)
         for mode, seed in zip(gross, seeds[len(fine) :], strict=True):
             level = mode.redraw(level, scene, np.random.default_rng(seed))

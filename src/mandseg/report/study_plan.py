@@ -95,8 +95,8 @@ def draw(planned: Plan, folder: Path) -> None:
     with figures.drawing_style("power"):
         figure = Figure(figsize=(6.4, 3.8))
         ax = figure.add_subplot()
-        shades = np.linspace(0.25, 1.0, len(SEEDS))
-        for shade, (n_seeds, rows) in zip(shades, planned.designs.groupby("n_seeds"), strict=True):
+        alphas = np.linspace(0.25, 1.0, len(SEEDS))
+        for shade, (n_seeds, rows) in zip(alphas, planned.designs.groupby("n_seeds"), strict=True):
             ax.plot(rows.n_cases, rows.power, color=figures.COLOURS[0], alpha=shade, lw=1.8, label=f"{n_seeds} seeds")
         ax.axhline(question.power, color=figures.MARGIN, lw=1, ls=(0, (4, 3)))
         ax.set_xscale("log")

@@ -88,7 +88,7 @@ def write_report(
     folder = out or study / ("report" if compare == RATIO_COLUMN else f"report-{compare}")
     refuse_foreign_files(folder, FOLDER)
     opened = open_study(study)
-    declaration = opened.declaration.asked_for(primary)
+    declaration = opened.declaration.with_primary(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
     settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()

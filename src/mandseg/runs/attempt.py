@@ -8,11 +8,11 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from mandseg.runs.claim import BusyError, Claim, Follower, LostError, claimed, read_record
 from mandseg.runs.condition import condition, evaluation_hash
-from mandseg.runs.devices import Place, announce, is_run, place, processes_wanted, refuse_wrong_number
+from mandseg.runs.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.runs.folder import count_rows, is_done
 from mandseg.runs.local_ddp import start_ranks
+from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run, read_record
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
@@ -23,23 +23,23 @@ log = logging.getLogger(__name__)
 
 def _job(cfg: DictConfig) -> str:
     """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
-    folder, here = Path(HydraConfig.get().runtime.output_dir), place()
+    folder, process = Path(HydraConfig.get().runtime.output_dir), process_rank()
     with interruptible() as interruption:
-        if here.rank > 0:
-            return _follow(cfg, folder, here, interruption)
+        if process.rank > 0:
+            return _follow(cfg, folder, process, interruption)
         try:
-            with claimed(folder, cfg.study, condition(cfg)) as claim:
-                if line := outdated(cfg, claim):
+            with own_run(folder, cfg.study, condition(cfg)) as owned:
+                if line := outdated(cfg, owned):
                     print_problems(UserError(line))
-                    return _told(folder, here, "wrong input")
-                if is_done(folder, claim.record, evaluation_hash(cfg)):
+                    return announce_nothing_to_do(folder, process, "wrong input")
+                if is_done(folder, owned.record, evaluation_hash(cfg)):
                     log.info("%s: done already, nothing to do", folder.name)
-                    return _told(folder, here, "done")
-                return _run(cfg, claim, here, interruption)
-        except BusyError as error:
+                    return announce_nothing_to_do(folder, process, "done")
+                return _run(cfg, owned, process, interruption)
+        except RunInUseError as error:
             log.info("%s; left to it", error)
-            return _told(folder, here, "busy")
-        except LostError as error:
+            return announce_nothing_to_do(folder, process, "busy")
+        except OwnershipLostError as error:
             log.error("%s; left to it", error)
             return "busy"
         except UserError as error:  # the folder cannot be written
@@ -47,64 +47,64 @@ def _job(cfg: DictConfig) -> str:
             return "wrong input"
 
 
-def _told(folder: Path, here: Place, state: str) -> str:
+def announce_nothing_to_do(folder: Path, process: ProcessRank, state: str) -> str:
     """Tell the run's other processes that there is nothing to do."""
-    if here.size > 1:
-        announce(folder, here.launch, runs=False)
+    if process.size > 1:
+        announce(folder, process.launch, runs=False)
     return state
 
 
-def _follow(cfg: DictConfig, folder: Path, here: Place, interruption: Interruption) -> str:
+def _follow(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: Interruption) -> str:
     """Do what the run's first process does: run or leave the run."""
-    if not is_run(folder, here.launch):
+    if not is_run(folder, process.launch):
         return "done"
     from mandseg.runs.run import run
 
-    run(cfg, Follower(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
+    run(cfg, ReadOnlyRun(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
     return "done"
 
 
-def _run(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption) -> str:
-    finished = dict(claim.record) if claim.is_done else {}
+def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> str:
+    finished = dict(owned.record) if owned.is_done else {}
     try:
-        _in_its_processes(cfg, claim, here, interruption)
-    except LostError:
+        _in_its_processes(cfg, owned, process, interruption)
+    except OwnershipLostError:
         raise
     except Exception as error:
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
         if finished and wrong is not None:  # a done run, asked for further data sets that are wrong, stays done
-            claim.update(**finished)
+            owned.update(**finished)
             print_problems(wrong)
             return "wrong input"
         if wrong is None:
             told = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
-            log.error("%s failed: %s", claim.folder.name, told)
-            claim.update(state="failed", wrong_input=False, error=reason(error), ended=now())
+            log.error("%s failed: %s", owned.folder.name, told)
+            owned.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)
-        claim.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
+        owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
     except BaseException as stop:  # a signal, also one whose owner ends the process
-        claim.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
+        owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
-    rows = count_rows(claim.folder)
-    claim.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg), n_rows=rows)
+    rows = count_rows(owned.folder)
+    owned.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg), n_rows=rows)
     return "done"
 
 
-def _in_its_processes(cfg: DictConfig, claim: Claim, here: Place, interruption: Interruption) -> None:
+def _in_its_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
     """In this process, or in one for each device: SLURM or torchrun started them, or they are started now."""
     size = processes_wanted(cfg.trainer)
-    refuse_wrong_number(cfg, size, here)
-    if here.size == 1 and size > 1:
-        start_ranks(cfg, claim, size, interruption)
+    refuse_wrong_number(cfg, size, process)
+    if process.size == 1 and size > 1:
+        start_ranks(cfg, owned, size, interruption)
         return
-    if here.size > 1:
-        announce(claim.folder, here.launch, runs=True)
+    if process.size > 1:
+        announce(owned.folder, process.launch, runs=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # comes with MONAI where optuna is installed
     from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
 
-    run(cfg, claim, interruption)
+    run(cfg, owned, interruption)
     gc.collect()  # trainer and module know each other: the memory maps of a run would stay open for several more

@@ -22,7 +22,7 @@ OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
 """Settings of the trainer that change the arithmetic."""
 OF_TESTING = ("checkpoint", "smallest_piece")
 """Settings of the evaluation that change a score."""
-NOISE_KNOBS: dict[str, tuple[str, Any]] = {
+NOISE_SETTINGS: dict[str, tuple[str, Any]] = {
     "seed": ("seed", 0),
     "severity": ("x", 1.0),
     "bias_mm": ("bias", 0.0),
@@ -31,8 +31,8 @@ NOISE_KNOBS: dict[str, tuple[str, Any]] = {
     "annotators": ("by_", None),
     "leave_out": ("without_", None),
 }
-"""Knobs of a noise preset: how a change is marked in the name of a condition, and what is no change."""
-LONGEST = 60  # letters of a knob's value in a name: file systems end at 255
+"""Settings of a noise preset: how a change is marked in the name of a condition, and what is no change."""
+LONGEST = 60  # letters of a value in a name: file systems end at 255
 PLACES = frozenset({"cache_dir", "manifest", "public"})
 """Keys inside groups that say where files lie and what may be shown of them.
 
@@ -62,9 +62,9 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
 def noise_label(noise: DictConfig) -> str:
     """Name the noise: its preset and what was changed, e.g. ``planning-dice0.85``, so that arms are told apart."""
     changed = [
-        f"{mark}{_short(noise[knob])}"
-        for knob, (mark, default) in NOISE_KNOBS.items()
-        if knob in noise and noise[knob] != default
+        f"{mark}{_short(noise[name])}"
+        for name, (mark, default) in NOISE_SETTINGS.items()
+        if name in noise and noise[name] != default
     ]
     return "-".join([noise.name, *changed])
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.claim import Claim, Follower, read_record
-from mandseg.runs.devices import place
-from mandseg.runs.local_ddp import end_with_parent
+from mandseg.runs.devices import process_rank
+from mandseg.runs.local_ddp import die_with_parent
+from mandseg.runs.ownership import OwnedRun, ReadOnlyRun, read_record
 from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
@@ -25,17 +25,17 @@ log = logging.getLogger(__name__)
 
 def main(folder: Path, outcome: Path) -> int:
     """Run this rank's part; exit code 0, 2 (wrong input), 75 (interrupted and saved) or 1."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
-    rank = place().rank
+    threading.Thread(target=die_with_parent, daemon=True).start()
+    rank = process_rank().rank
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, handlers=_handlers(folder, rank))
     cfg = OmegaConf.load(folder / "config.yaml")
     assert isinstance(cfg, DictConfig)
-    claim = (Claim if rank == 0 else Follower)(folder, read_record(folder))
+    owned = (OwnedRun if rank == 0 else ReadOnlyRun)(folder, read_record(folder))
     try:
         with interruptible() as interruption:
             from mandseg.runs.run import run
 
-            run(cfg, claim, interruption)
+            run(cfg, owned, interruption)
     except Interrupted:
         return TRY_AGAIN
     except Exception as error:

@@ -13,7 +13,7 @@ from mandseg.system.files import write_text
 
 
 @dataclass(frozen=True)
-class Place:
+class ProcessRank:
     """Where this process stands among those that something outside started for the same run."""
 
     rank: int
@@ -26,14 +26,14 @@ class Place:
         return "-".join(os.environ.get(key, "") for key in keys).replace("/", "_")
 
 
-def place() -> Place:
+def process_rank() -> ProcessRank:
     """What SLURM (inside srun), torchrun or ``start_ranks`` say; rank 0 of 1 if nobody says anything."""
     env = os.environ
     if "SLURM_STEP_ID" in env and "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
-        return Place(int(env["SLURM_PROCID"]), int(env.get("SLURM_STEP_NUM_TASKS", env.get("SLURM_NTASKS", "1"))))
+        return ProcessRank(int(env["SLURM_PROCID"]), int(env.get("SLURM_STEP_NUM_TASKS", env.get("SLURM_NTASKS", "1"))))
     if "LOCAL_RANK" in env:
-        return Place(int(env.get("RANK", env["LOCAL_RANK"])), int(env.get("WORLD_SIZE", "1")))
-    return Place(0, 1)
+        return ProcessRank(int(env.get("RANK", env["LOCAL_RANK"])), int(env.get("WORLD_SIZE", "1")))
+    return ProcessRank(0, 1)
 
 
 def processes_wanted(trainer: DictConfig) -> int:
@@ -57,17 +57,17 @@ def processes_wanted(trainer: DictConfig) -> int:
     return int(devices) * nodes
 
 
-def refuse_wrong_number(cfg: DictConfig, wanted: int, here: Place) -> None:
+def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> None:
     """Refuse to start where processes and devices do not match, which would wait for ever.
 
     Raises:
         UserError: Both numbers.
     """
-    if here.size > 1 and here.size != wanted:
+    if process.size > 1 and process.size != wanted:
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, {here.size} tasks were started"
+            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, {process.size} tasks were started"
         )
-    if here.size == 1 and wanted > 1 and "SLURM_STEP_ID" in os.environ:
+    if process.size == 1 and wanted > 1 and "SLURM_STEP_ID" in os.environ:
         raise UserError(
             f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, SLURM started 1 task: "
             "ask for one task per device"

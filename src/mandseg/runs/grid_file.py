@@ -8,7 +8,7 @@ from pathlib import Path
 from mandseg.runs.launchers.cells import Cell
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
-from mandseg.system.lock import held
+from mandseg.system.lock import locked
 
 GRID = "grid.csv"
 
@@ -31,7 +31,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
         study.mkdir(parents=True, exist_ok=True)
         if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
             return
-        with held(study / f".{GRID}.lease"):
+        with locked(study / f".{GRID}.lease"):
             known, new = read_grid(study), _unlisted(study, rows)
             text = io.StringIO()
             writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")

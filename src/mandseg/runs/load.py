@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
-from mandseg.runs.claim import CHECKPOINTS
+from mandseg.runs.ownership import CHECKPOINTS
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST
 from mandseg.training.fit import load_weights
@@ -39,8 +39,8 @@ def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last
     file = last_stage(run_folder, cfg) / CHECKPOINT_FILES[checkpoint]
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint; was the run trained to its end?")
-    place = device_named(device)
-    return build_predictor(cfg, load_method(cfg, file).to(place).eval(), place)
+    process_rank = device_named(device)
+    return build_predictor(cfg, load_method(cfg, file).to(process_rank).eval(), process_rank)
 
 
 def load_method(cfg: DictConfig, file: Path) -> Method:

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.claim import Claim, read_record
+from mandseg.runs.ownership import OwnedRun, read_record
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interruption
@@ -34,7 +34,7 @@ class RankError(Exception):
     """A process of the run crashed."""
 
 
-def start_ranks(cfg: DictConfig, claim: Claim, size: int, interruption: Interruption) -> None:
+def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Interruption) -> None:
     """Run one condition in ``size`` processes of this machine and wait for their end.
 
     Raises:
@@ -42,23 +42,23 @@ def start_ranks(cfg: DictConfig, claim: Claim, size: int, interruption: Interrup
         RankError: A rank crashed, and why; the others are gone.
         Interrupted: A signal asked to stop; every rank got it and saved.
     """
-    write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    claim.update()
+    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    owned.update()
     with TemporaryDirectory(prefix="mandseg-") as outcomes, interruption.waits():
         files = [Path(outcomes) / str(rank) for rank in range(size)]
-        ranks = _spawn(claim.folder, files)
+        ranks = _spawn(owned.folder, files)
         try:
-            failed = _watch(ranks, claim, interruption)
+            failed = _watch(ranks, owned, interruption)
         finally:
             _end(ranks)
-            claim.record = read_record(claim.folder)
+            owned.record = read_record(owned.folder)
         if failed is not None:
             raise _reason(failed, ranks, files)
         if any(rank.returncode == TRY_AGAIN for rank in ranks) and interruption.signum is None:
             interruption.signum = signal.SIGTERM  # somebody signalled a rank, not this process
 
 
-def end_with_parent() -> None:
+def die_with_parent() -> None:
     """End this process when the one that started it is gone: its standard input is a pipe that closes then."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
@@ -82,7 +82,7 @@ def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[byte
     return ranks
 
 
-def _watch(ranks: Sequence[subprocess.Popen[bytes]], claim: Claim, interruption: Interruption) -> int | None:
+def _watch(ranks: Sequence[subprocess.Popen[bytes]], owned: OwnedRun, interruption: Interruption) -> int | None:
     """Wait until all ranks ended well (None) or one did not (its number); pass a signal on to each."""
     while True:
         codes = [rank.poll() for rank in ranks]
@@ -90,7 +90,7 @@ def _watch(ranks: Sequence[subprocess.Popen[bytes]], claim: Claim, interruption:
             return failed[0]
         if None not in codes:
             return None
-        claim.check()
+        owned.check()
         if interruption.save_wanted:
             for rank in ranks:
                 rank.send_signal(interruption.signum or signal.SIGTERM)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mandseg.runs.claim import LOCK, RECORD, Claim
 from mandseg.runs.folder import CASES
 from mandseg.runs.origin import TRAINED, changes, content_or_none
+from mandseg.runs.ownership import LOCK, RECORD, OwnedRun
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +19,7 @@ STAYS = (LOCK, "console.log", "train.log", ".hydra")  # files of the new start, 
 STAYS_PREFIXES = (".launch-", ".slurm-")
 
 
-def outdated(cfg: DictConfig, claim: Claim) -> str:
+def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
     """Look whether a run was made from the images and labels that there are now.
 
     With ``rerun=true`` what an earlier start left is moved to ``<study>/replaced/<run>-<time>``; nothing is deleted.
@@ -29,19 +29,19 @@ def outdated(cfg: DictConfig, claim: Claim) -> str:
     Returns:
         One line if it was not and must not go on; empty if it may.
     """
-    is_over = claim.record.get("state") == "done"
-    if "content" not in claim.record or not (is_over or cfg.rerun):
+    is_over = owned.record.get("state") == "done"
+    if "content" not in owned.record or not (is_over or cfg.rerun):
         return ""
     now = content_or_none(cfg) or {}
-    differing = changes(claim.record["content"], now, None if is_over else TRAINED)
+    differing = changes(owned.record["content"], now, None if is_over else TRAINED)
     if differing and not cfg.rerun:
-        return changed_line(claim.folder.name, differing)
+        return changed_line(owned.folder.name, differing)
     if differing:
-        is_trained_anew = bool(changes(claim.record["content"], now, TRAINED))
-        dest = keep_run(claim) if is_trained_anew else keep_scores(claim)
+        is_trained_anew = bool(changes(owned.record["content"], now, TRAINED))
+        dest = keep_run(owned) if is_trained_anew else keep_scores(owned)
         how, what = ("trained", "run") if is_trained_anew else ("tested", "scores")
         why = "; ".join(differing)
-        log.warning("%s: %s anew (%s); the old %s: %s", claim.folder.name, how, why, what, dest)
+        log.warning("%s: %s anew (%s); the old %s: %s", owned.folder.name, how, why, what, dest)
     return ""
 
 
@@ -53,35 +53,35 @@ def changed_line(run: str, differing: Sequence[str]) -> str:
     )
 
 
-def keep_scores(claim: Claim) -> Path:
+def keep_scores(owned: OwnedRun) -> Path:
     """Move the scores and predictions of a run away, with a copy of its record, so that it is tested again.
 
     Returns:
         The folder that holds them now.
     """
-    dest = _new_folder(claim)
-    shutil.copy2(claim.folder / RECORD, dest)
+    dest = _new_folder(owned)
+    shutil.copy2(owned.folder / RECORD, dest)
     for name in (CASES, "predictions"):
-        if (claim.folder / name).exists():
-            (claim.folder / name).rename(dest / name)
+        if (owned.folder / name).exists():
+            (owned.folder / name).rename(dest / name)
     return dest
 
 
-def _new_folder(claim: Claim) -> Path:
-    dest = claim.folder.parent / REPLACED / f"{claim.folder.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
+def _new_folder(owned: OwnedRun) -> Path:
+    dest = owned.folder.parent / REPLACED / f"{owned.folder.name}-{datetime.now():%Y%m%d-%H%M%S-%f}"
     dest.mkdir(parents=True)
     return dest
 
 
-def keep_run(claim: Claim) -> Path:
+def keep_run(owned: OwnedRun) -> Path:
     """Move what an earlier start left out of a run folder, run.json last, and begin its record anew.
 
     Returns:
         The folder that holds it now.
     """
-    dest = _new_folder(claim)
-    left = [p for p in claim.folder.iterdir() if p.name not in STAYS and not p.name.startswith(STAYS_PREFIXES)]
+    dest = _new_folder(owned)
+    left = [p for p in owned.folder.iterdir() if p.name not in STAYS and not p.name.startswith(STAYS_PREFIXES)]
     for path in sorted(left, key=lambda path: path.name == RECORD):
         path.rename(dest / path.name)
-    claim.record = {key: claim.record[key] for key in ("run", "study", "condition")}
+    owned.record = {key: owned.record[key] for key in ("run", "study", "condition")}
     return dest

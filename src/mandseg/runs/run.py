@@ -20,7 +20,7 @@ from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import NOISE_APPLIED, noise_applied
-from mandseg.noise.label_plan import LabelPlan, cases_by, plan_noise
+from mandseg.noise.label_plan import LabelPlan, cases_of_annotators, plan_noise
 from mandseg.runs.build import (
     build_data,
     build_memorisation,
@@ -31,14 +31,14 @@ from mandseg.runs.build import (
     made,
     refuse_unfit,
 )
-from mandseg.runs.claim import CHECKPOINTS, LABELS, Claim, Follower
 from mandseg.runs.condition import settings_of
 from mandseg.runs.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
+from mandseg.runs.ownership import CHECKPOINTS, LABELS, OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
-from mandseg.system.distributed import from_all, one_process_group
+from mandseg.system.distributed import gather_objects, process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
@@ -47,7 +47,7 @@ from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
-from mandseg.training.libraries import hush_libraries, tune_allocator
+from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
@@ -74,8 +74,8 @@ class PreparedRun:
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
 
-@one_process_group()
-def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
+@process_group()
+def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
 
     On several devices each process of the run calls this; the first one has the claim, the others are followers.
@@ -84,39 +84,39 @@ def run(cfg: DictConfig, claim: Claim, interruption: Interruption) -> None:
         UserError: Something is wrong with the input.
         Interrupted: A signal asked to stop; the next start goes on from the checkpoint.
     """
-    write_text(claim.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    claim.update(**start_facts(), steps=cfg.steps)
-    tune_allocator()
-    hush_libraries()
+    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    owned.update(**start_facts(), steps=cfg.steps)
+    tune_malloc()
+    silence_libraries()
     refuse_unfit(cfg)
     stages = build_stages(cfg)
-    with claim.phase("prepare"):
+    with owned.phase("prepare"):
         prepared = prepare(cfg)
-        refuse_another_cohort(claim, prepared)
-        claim.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
+        refuse_another_cohort(owned, prepared)
+        owned.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
         warn_of_share(prepared.plan, cfg.noise_ratio)
-        claim.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
+        owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
         for stage in takewhile(lambda stage: stage.relabel is None, stages):
             plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
-        prepared.plan.write(claim.folder / "noise_plan.csv")
+        prepared.plan.write(owned.folder / "noise_plan.csv")
         applied = noise_applied(prepared.training, prepared.plan)
-        write_text(claim.folder / NOISE_APPLIED, applied.to_csv(index=False))
+        write_text(owned.folder / NOISE_APPLIED, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-    precision = claim.record.get("precision") or measured_precision(cfg)
-    claim.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
+    precision = owned.record.get("precision") or measured_precision(cfg)
+    owned.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
-    study, name, condition = cfg.study, claim.folder.name, claim.record["condition"]
-    curve = LearningCurve(claim.folder / "learning_curve.csv")
-    with tracking_run(made(cfg, "tracking"), claim.folder, study, name, condition, settings, curve) as tracker:
-        train(cfg, claim, interruption, stages, prepared, tracker)
-        with claim.phase("evaluate"):
-            test(cfg, claim, prepared, tracker)
+    study, name, condition = cfg.study, owned.folder.name, owned.record["condition"]
+    curve = LearningCurve(owned.folder / "learning_curve.csv")
+    with tracking_run(made(cfg, "tracking"), owned.folder, study, name, condition, settings, curve) as tracker:
+        train(cfg, owned, interruption, stages, prepared, tracker)
+        with owned.phase("evaluate"):
+            test(cfg, owned, prepared, tracker)
 
 
 def train(
     cfg: DictConfig,
-    claim: Claim,
+    owned: OwnedRun,
     interruption: Interruption,
     stages: Sequence[Stage],
     prepared: PreparedRun,
@@ -127,40 +127,40 @@ def train(
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
         if stage.relabel is not None and former is not None:
-            plan = labels_of_stage(cfg, claim, stage, plan, prepared.training, former)
+            plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, former)
         trained = plan_of_stage(stage, plan)
-        folder = claim.folder / CHECKPOINTS / stage.name
-        with claim.phase(f"train/{stage.name}"):
+        folder = owned.folder / CHECKPOINTS / stage.name
+        with owned.phase(f"train/{stage.name}"):
             method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
-            pictures = claim.folder / "overlays"
+            pictures = owned.folder / "overlays"
             callbacks = [
                 FiniteLoss([p.case.case_id for p in prepared.training]),
                 ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
             ]
-            mark = {**claim.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
-            last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, claim.check)
+            mark = {**owned.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
+            last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, owned.check)
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
-            size, precision = processes_wanted(cfg.trainer), claim.record["precision"]
+            size, precision = processes_wanted(cfg.trainer), owned.record["precision"]
             fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
         former = folder / LAST
 
 
 def labels_of_stage(
-    cfg: DictConfig, claim: Claim, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
+    cfg: DictConfig, owned: OwnedRun, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
 ) -> LabelPlan:
     """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
-    folder = claim.folder / LABELS / stage.name
-    with claim.phase(f"relabel/{stage.name}"):
-        if not isinstance(claim, Follower) and not folder.exists():
+    folder = owned.folder / LABELS / stage.name
+    with owned.phase(f"relabel/{stage.name}"):
+        if not isinstance(owned, ReadOnlyRun) and not folder.exists():
             device = evaluation_device(cfg)
             predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
             torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
-            relabel_stage(stage, training, plan, predictor, folder, claim.check)
-        from_all(None)  # the other processes wait
+            relabel_stage(stage, training, plan, predictor, folder, owned.check)
+        gather_objects(None)  # the other processes wait
     return read_plan(folder, plan.order)
 
 
@@ -186,7 +186,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     def clean(cases: Sequence[Case]) -> list[PreparedCase]:
         return prepare_cases(cases, preprocessing, cache)
 
-    chosen = cases_by(sources.training.split("train"), noise, cfg.noise.annotators, cfg.noise.leave_out)
+    chosen = cases_of_annotators(sources.training.split("train"), noise, cfg.noise.annotators, cfg.noise.leave_out)
     training = prepare_cases(chosen, preprocessing, cache, noise)
     plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
@@ -228,48 +228,48 @@ def warn_of_share(plan: LabelPlan, ratio: float) -> None:
         log.warning("%s", line)
 
 
-def refuse_another_cohort(claim: Claim, prepared: PreparedRun) -> None:
+def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
     """Refuse to go on with a run that was begun on other images or labels.
 
     Raises:
         UserError: The digests in run.json are others.
     """
-    where = f"run {claim.folder.name}: begun on other images or labels"
-    if differing := changes(claim.record.get("content") or {}, prepared.content, TRAINED):
+    where = f"run {owned.folder.name}: begun on other images or labels"
+    if differing := changes(owned.record.get("content") or {}, prepared.content, TRAINED):
         ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
         raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
-    begun = claim.record.get("cohort", prepared.digest)
+    begun = owned.record.get("cohort", prepared.digest)
     if begun != prepared.digest:
         ways = "choose another study= or remove the folder"
         raise UserError(f"{where} (digest {begun}, now {prepared.digest}); {ways}")
 
 
-def test(cfg: DictConfig, claim: Claim, prepared: PreparedRun, tracker: Tracker) -> None:
+def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Tracker) -> None:
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
-    method = load_method(cfg, last_stage(claim.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
+    method = load_method(cfg, last_stage(owned.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
     device = evaluation_device(cfg)
     predictor = build_predictor(cfg, method.to(device).eval(), device)
-    with predictions_folder(claim, cfg.evaluation.save_predictions) as predictions:
+    with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
-        columns = {"run": claim.folder.name, **claim.record["condition"]}
+        columns = {"run": owned.folder.name, **owned.record["condition"]}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
-        if isinstance(claim, Follower):
+        if isinstance(owned, ReadOnlyRun):
             return
-        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, claim.folder / "overlays")
+        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.folder / "overlays")
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
         cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
     )  # nothing else of a manifest leaves
-    claim.check()
-    write_text(claim.folder / "cases.csv", cases.to_csv(index=False))
+    owned.check()
+    write_text(owned.folder / "cases.csv", cases.to_csv(index=False))
 
 
 @contextmanager
-def predictions_folder(claim: Claim, keep: bool) -> Iterator[Path]:
+def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
     """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
-    folder = claim.folder / ("predictions" if keep else ".predictions")
+    folder = owned.folder / ("predictions" if keep else ".predictions")
     try:
         yield folder
     finally:
-        if not keep and not isinstance(claim, Follower):
+        if not keep and not isinstance(owned, ReadOnlyRun):
             shutil.rmtree(folder, ignore_errors=True)

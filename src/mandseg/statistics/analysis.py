@@ -21,7 +21,7 @@ from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_
 from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs, unpaired_seeds
 from mandseg.statistics.power import detectable_difference
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
-from mandseg.statistics.score_table import Cube, Scores, build_cubes
+from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import mean_over_cases
 
@@ -107,12 +107,14 @@ def analyse(
         UserError: One case is there twice at one level and seed, or there is no such metric.
     """
     metric_named(primary)
-    cubes = build_cubes(cases, comparison, by) if len(cases) else []
+    score_tables = build_score_tables(cases, comparison, by) if len(cases) else []
     settings = _Settings(comparison, margins, resampling or Resampling(), primary)
-    analysis = _analyse(cubes, settings)
-    if not any(cube.n_faults for cube in cubes):
+    analysis = _analyse(score_tables, settings)
+    if not any(score_table.n_faults for score_table in score_tables):
         return analysis
-    return replace(analysis, without_missed=_analyse([cube.without_faults() for cube in cubes], settings))
+    return replace(
+        analysis, without_missed=_analyse([score_table.without_faults() for score_table in score_tables], settings)
+    )
 
 
 @dataclass(frozen=True)
@@ -123,16 +125,16 @@ class _Settings:
     primary: str
 
 
-def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
+def _analyse(score_tables: Sequence[ScoreTable], settings: _Settings) -> Analysis:
     means: list[Mean] = []
     found: list[_Found] = []
-    for cube in cubes:
+    for score_table in score_tables:
         for metric in METRICS:
-            by_level = cube.scores(metric) if metric.column in cube.values else {}
-            means += [_mean(cube, metric, level, scores, settings) for level, scores in by_level.items()]
-            found.append(_compare(cube, metric, by_level, settings))
-    gaps, interactions = _contrasts(cubes, found, settings.resampling)
-    primary = [p for p in found if p.pairs and p.metric.column == settings.primary and not p.cube.group]
+            by_level = score_table.scores(metric) if metric.column in score_table.values else {}
+            means += [_mean(score_table, metric, level, scores, settings) for level, scores in by_level.items()]
+            found.append(_compare(score_table, metric, by_level, settings))
+    gaps, interactions = _contrasts(score_tables, found, settings.resampling)
+    primary = [p for p in found if p.pairs and p.metric.column == settings.primary and not p.score_table.group]
     return Analysis(
         means=tuple(means),
         differences=tuple(row for part in found for row in part.differences),
@@ -141,8 +143,10 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
         mixed=tuple(row for part in found for row in part.mixed),
         gaps=gaps,
         interactions=interactions,
-        notes=tuple(_notes(cubes, [row.level for row in means], settings.comparison)),
-        unlearned={part.cube.dataset: part.unlearned for part in found if part.unlearned and not part.cube.group},
+        notes=tuple(_notes(score_tables, [row.level for row in means], settings.comparison)),
+        unlearned={
+            part.score_table.dataset: part.unlearned for part in found if part.unlearned and not part.score_table.group
+        },
         unpaired=dict(item for part in primary for item in unpaired_seeds(part.by_level, settings.comparison).items()),
         comparison=settings.comparison,
         primary=settings.primary,
@@ -151,14 +155,14 @@ def _analyse(cubes: Sequence[Cube], settings: _Settings) -> Analysis:
     )
 
 
-def _mean(cube: Cube, metric: Metric, level: Level, scores: Scores, settings: _Settings) -> Mean:
-    kept = scores.trimmed()
-    distribution = kept.distribution(settings.resampling, cube.stream)
+def _mean(score_table: ScoreTable, metric: Metric, level: Level, scores: ScoreMatrix, settings: _Settings) -> Mean:
+    kept = scores.without_empty()
+    distribution = kept.distribution(settings.resampling, score_table.stream)
     ends = distribution.interval.within(metric.lowest, metric.highest) if distribution else None
     absent = len(scores.cases) - len(kept.cases)
     elsewhere = "other ratios" if settings.comparison.is_dose else "other levels"
     return Mean(
-        dataset=cube.dataset,
+        dataset=score_table.dataset,
         metric=metric.column,
         level=level,
         mean=mean_over_cases(kept.values),
@@ -166,11 +170,11 @@ def _mean(cube: Cube, metric: Metric, level: Level, scores: Scores, settings: _S
         high=ends.high if ends else None,
         n_cases=len(kept.cases),
         n_seeds=len(kept.seeds),
-        n_predictions=cube.count(level),
-        n_missed=cube.count(level, "missed"),
-        n_spurious=cube.count(level, "spurious"),
+        n_predictions=score_table.count(level),
+        n_missed=score_table.count(level, "missed"),
+        n_spurious=score_table.count(level, "spurious"),
         notes=kept.notes() + ((f"{absent} cases of {elsewhere} were not scored at this one",) if absent else ()),
-        group=cube.group,
+        group=score_table.group,
     )
 
 
@@ -178,9 +182,9 @@ def _mean(cube: Cube, metric: Metric, level: Level, scores: Scores, settings: _S
 class _Found:
     """What comparing the levels of one data set (or group) and metric gave."""
 
-    cube: Cube
+    score_table: ScoreTable
     metric: Metric
-    by_level: dict[Level, Scores]
+    by_level: dict[Level, ScoreMatrix]
     pairs: tuple[Pairs, ...] = ()
     differences: tuple[Difference, ...] = ()
     mixed: tuple[MixedCheck, ...] = ()
@@ -189,27 +193,29 @@ class _Found:
     crossing: Crossing | None = None
 
 
-def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings: _Settings) -> _Found:
+def _compare(
+    score_table: ScoreTable, metric: Metric, by_level: dict[Level, ScoreMatrix], settings: _Settings
+) -> _Found:
     """Every level against the baseline, p-values adjusted over the levels; nothing without the baseline."""
     comparison, tail, margin = settings.comparison, settings.resampling.tail, settings.margins.of(metric)
     baseline = by_level.get(comparison.baseline)
     if baseline is None or len(by_level) < 2:
-        return _Found(cube, metric, by_level)
+        return _Found(score_table, metric, by_level)
     pairs = [
-        pair(level, scores, baseline, comparison, settings.resampling, cube.stream)
+        pair(level, scores, baseline, comparison, settings.resampling, score_table.stream)
         for level, scores in by_level.items()
         if level != comparison.baseline
     ]
-    rows = _adjusted([_difference(cube, metric, margin, one, settings) for one in pairs])
+    rows = _adjusted([_difference(score_table, metric, margin, one, settings) for one in pairs])
     found = _Found(
-        cube=cube,
+        score_table=score_table,
         metric=metric,
         by_level=by_level,
         pairs=tuple(pairs),
         differences=tuple(rows),
         mixed=tuple(mixed_check(row, one, metric, tail) for row, one in zip(rows, pairs, strict=True)),
     )
-    if why := cube.unlearned(comparison.baseline):
+    if why := score_table.unlearned(comparison.baseline):
         note = f"at {comparison.name(comparison.baseline)} the network has not learned ({why})"
         kept = tuple(row.without_verdict(note) for row in found.differences)
         return replace(found, differences=kept, mixed=(), unlearned=why)
@@ -218,12 +224,16 @@ def _compare(cube: Cube, metric: Metric, by_level: dict[Level, Scores], settings
     return replace(
         found,
         tolerance=tolerated_ratio(rows, pairs, metric, margin, tail),
-        crossing=margin_crossing(pairs, metric, margin, tail, (cube.dataset, cube.group)),
+        crossing=margin_crossing(pairs, metric, margin, tail, (score_table.dataset, score_table.group)),
     )
 
 
-def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, settings: _Settings) -> Difference:
-    row = Difference(cube.dataset, metric.column, pairs.level, margin=margin, notes=pairs.notes, group=cube.group)
+def _difference(
+    score_table: ScoreTable, metric: Metric, margin: float | None, pairs: Pairs, settings: _Settings
+) -> Difference:
+    row = Difference(
+        score_table.dataset, metric.column, pairs.level, margin=margin, notes=pairs.notes, group=score_table.group
+    )
     if pairs.scores is None:
         return row
     distribution = pairs.distribution
@@ -239,7 +249,7 @@ def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, 
         p=p,
         rank_biserial=effect,
         verdict=verdict(metric, margin, interval),
-        notes=pairs.notes + words + _fault_notes(cube, pairs.level, settings.comparison.baseline),
+        notes=pairs.notes + words + _fault_notes(score_table, pairs.level, settings.comparison.baseline),
         p_crossed=distribution.p_different(0.0) if distribution else None,
         p_non_inferior=p_non_inferior(metric, margin, distribution),
         equivalence=equivalence(metric, margin, interval),
@@ -248,8 +258,8 @@ def _difference(cube: Cube, metric: Metric, margin: float | None, pairs: Pairs, 
     )
 
 
-def _fault_notes(cube: Cube, *levels: Level) -> tuple[str, ...]:
-    faults = {name: sum(cube.count(level, name) for level in levels) for name in WORST_CASE}
+def _fault_notes(score_table: ScoreTable, *levels: Level) -> tuple[str, ...]:
+    faults = {name: sum(score_table.count(level, name) for level in levels) for name in WORST_CASE}
     told = " and ".join(f"{n} {name}" for name, n in faults.items() if n)
     return (f"{told} predictions count with worst-case scores: rare ones make the interval too narrow",) if told else ()
 
@@ -261,16 +271,19 @@ def _adjusted(rows: Sequence[Difference]) -> list[Difference]:
 
 
 def _contrasts(
-    cubes: Sequence[Cube], found: Sequence[_Found], resampling: Resampling
+    score_tables: Sequence[ScoreTable], found: Sequence[_Found], resampling: Resampling
 ) -> tuple[tuple[Contrast, ...], tuple[Contrast, ...]]:
     """Gaps and interactions of every whole data set with the first one; sets that share subjects are left out."""
-    whole = [cube for cube in cubes if not cube.group]
+    whole = [score_table for score_table in score_tables if not score_table.group]
     gaps: list[Contrast] = []
     interactions: list[Contrast] = []
     for away in whole[1:]:
         if shared_subjects(whole[0], away):
             continue
-        here, there = ({part.metric.column: part for part in found if part.cube is cube} for cube in (whole[0], away))
+        here, there = (
+            {part.metric.column: part for part in found if part.score_table is score_table}
+            for score_table in (whole[0], away)
+        )
         levels = {name: (here[name].by_level, there[name].by_level) for name in here}
         moved = {name: (_tables(here[name].pairs), _tables(there[name].pairs)) for name in here}
         gaps += contrasts(whole[0], away, levels, resampling)
@@ -278,13 +291,13 @@ def _contrasts(
     return tuple(gaps), tuple(interactions)
 
 
-def _tables(pairs: Sequence[Pairs]) -> dict[Level, Scores]:
+def _tables(pairs: Sequence[Pairs]) -> dict[Level, ScoreMatrix]:
     return {one.level: one.scores for one in pairs if one.scores is not None}
 
 
-def _notes(cubes: Sequence[Cube], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
+def _notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
     """What holds for the arm as a whole."""
-    whole = [cube for cube in cubes if not cube.group]
+    whole = [score_table for score_table in score_tables if not score_table.group]
     levels = comparison.ordered(scored)
     if not levels:
         yield "no case was scored: there is nothing to analyse"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from mandseg.statistics.variance import Floats, Spread, mean_over_cases, mean_squares
+from mandseg.statistics.variance import Floats, VarianceParts, mean_over_cases, mean_squares
 
 Z_GRID = np.linspace(-3.5, 3.5, 142)  # standard normal quantiles at which a distribution is read to give p-values
 
@@ -54,7 +54,7 @@ class Distribution:
 
     estimate: float
     resamples: Floats = field(repr=False)
-    spread: Spread
+    spread: VarianceParts
     resampling: Resampling
 
     @property
@@ -69,7 +69,7 @@ class Distribution:
         return Interval(float(low), float(high))
 
     @cached_property
-    def stretched(self) -> Floats:
+    def widened_interval(self) -> Floats:
         """(B,) resamples stretched so that their percentiles are the ends of :attr:`interval`."""
         moved = self.resamples - self.estimate
         tail = self.resampling.tail
@@ -136,7 +136,7 @@ def resampled_mean(
     return calibrated(mean_over_cases(scores), drawn, mean_squares(scores, subjects).spread, resampling)
 
 
-def calibrated(estimate: float, drawn: Floats, spread: Spread, resampling: Resampling) -> Distribution:
+def calibrated(estimate: float, drawn: Floats, spread: VarianceParts, resampling: Resampling) -> Distribution:
     """Resamples scaled about the estimate from the variance that resampling gives to the unbiased one."""
     scale = np.sqrt(spread.variance / spread.resampled) if spread.resampled > 0 else 1.0
     return Distribution(estimate, estimate + scale * (drawn - estimate), spread, resampling)

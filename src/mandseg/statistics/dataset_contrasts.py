@@ -11,13 +11,15 @@ import numpy as np
 from mandseg.statistics.bootstrap import Distribution, Resampling, calibrated, draw_means
 from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Contrast
-from mandseg.statistics.score_table import Cube, Scores
-from mandseg.statistics.variance import Spread, by_subject, case_means, mean_over_cases, mean_squares
+from mandseg.statistics.score_table import ScoreMatrix, ScoreTable
+from mandseg.statistics.variance import VarianceParts, by_subject, case_means, mean_over_cases, mean_squares
 
-MeansOrDifferences = dict[Level, Scores]
+MeansOrDifferences = dict[Level, ScoreMatrix]
 
 
-def contrast(row: Contrast, away: Scores, home: Scores, streams: tuple[int, int], resampling: Resampling) -> Contrast:
+def contrast(
+    row: Contrast, away: ScoreMatrix, home: ScoreMatrix, streams: tuple[int, int], resampling: Resampling
+) -> Contrast:
     """Mean of one table minus the mean of another: same seeds, other cases.
 
     Args:
@@ -30,7 +32,7 @@ def contrast(row: Contrast, away: Scores, home: Scores, streams: tuple[int, int]
     seeds = sorted(set(away.seeds) & set(home.seeds))
     if not seeds:
         return replace(row, notes=("no seed was tested on both data sets",))
-    here, there = away.of_seeds(seeds).trimmed(), home.of_seeds(seeds).trimmed()
+    here, there = away.select_seeds(seeds).without_empty(), home.select_seeds(seeds).without_empty()
     value = mean_over_cases(here.values) - mean_over_cases(there.values)
     filled = replace(row, value=value, n_cases=len(here.cases), n_reference_cases=len(there.cases), n_seeds=len(seeds))
     notes = ("one seed: the interval does not cover the variation between trainings",) if len(seeds) == 1 else ()
@@ -42,7 +44,7 @@ def contrast(row: Contrast, away: Scores, home: Scores, streams: tuple[int, int]
 
 
 def _distribution(
-    value: float, here: Scores, there: Scores, streams: tuple[int, int], resampling: Resampling
+    value: float, here: ScoreMatrix, there: ScoreMatrix, streams: tuple[int, int], resampling: Resampling
 ) -> Distribution | None:
     tables = (here, there)
     if here.seeds != there.seeds or any(len(set(table.subjects)) < 2 for table in tables):
@@ -57,19 +59,22 @@ def _distribution(
     return calibrated(value, moved, _spread(tables), resampling)
 
 
-def _spread(tables: Sequence[Scores]) -> Spread:
+def _spread(tables: Sequence[ScoreMatrix]) -> VarianceParts:
     """Variance of the contrast from the seeds, whose effect on both tables may cancel, and from each table's cases."""
     squares = [mean_squares(table.values, table.numbered_subjects) for table in tables]
     own = [part.spread for part in squares]
     if squares[0].n_seeds == 1:
-        return Spread(tuple(spread.parts[0] for spread in own))
+        return VarianceParts(tuple(spread.parts[0] for spread in own))
     here, there = (case_means(by_subject(table.values, table.numbered_subjects).T) for table in tables)
     seeds = (float(np.var(here - there, ddof=1)) / len(here), len(here) - 1)
-    return Spread((seeds, *(spread.parts[1] for spread in own)), tuple(spread.rest[0] for spread in own))
+    return VarianceParts((seeds, *(spread.parts[1] for spread in own)), tuple(spread.rest[0] for spread in own))
 
 
 def contrasts(
-    home: Cube, away: Cube, tables: dict[str, tuple[MeansOrDifferences, MeansOrDifferences]], resampling: Resampling
+    home: ScoreTable,
+    away: ScoreTable,
+    tables: dict[str, tuple[MeansOrDifferences, MeansOrDifferences]],
+    resampling: Resampling,
 ) -> Iterator[Contrast]:
     """Contrasts of every metric and level that both data sets have.
 
@@ -86,6 +91,6 @@ def contrasts(
                 yield contrast(row, abroad[level], at_home[level], (away.stream, home.stream), resampling)
 
 
-def shared_subjects(home: Cube, away: Cube) -> int:
+def shared_subjects(home: ScoreTable, away: ScoreTable) -> int:
     """How many subjects of a data set are in the home data set too: such sets are no independent samples."""
     return len(set(home.subjects) & set(away.subjects))

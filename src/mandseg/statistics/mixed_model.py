@@ -22,14 +22,14 @@ def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> M
     The interval is symmetric, with Satterthwaite's degrees of freedom; cases that lack a seed are left out.
     """
     check = MixedCheck(row.dataset, row.metric, row.level, group=row.group)
-    whole = pairs.scores.whole() if pairs.scores is not None else None
+    whole = pairs.scores.complete_cases() if pairs.scores is not None else None
     if whole is None or len(set(whole.subjects)) < 2 or len(whole.seeds) < 2:
         return replace(check, notes=("needs two seeds and two subjects that were scored at both levels",))
     assert pairs.scores is not None
     squares = mean_squares(whole.values, whole.numbered_subjects)
     spread, parts = squares.spread, squares.components
     mean, error = float(by_subject(whole.values, whole.numbered_subjects).mean()), spread.variance**0.5
-    half = float(special.stdtrit(spread.freedom, 1 - tail)) * error
+    half = float(special.stdtrit(spread.degrees_of_freedom, 1 - tail)) * error
     said = verdict(metric, row.margin, Interval(mean - half, mean + half))
     absent = len(pairs.scores.cases) - len(whole.cases)
     return replace(
@@ -38,7 +38,7 @@ def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> M
         low=mean - half,
         high=mean + half,
         standard_error=error,
-        freedom=spread.freedom,
+        degrees_of_freedom=spread.degrees_of_freedom,
         sd_seed=parts.seed**0.5,
         sd_case=parts.case**0.5,
         sd_residual=parts.rest**0.5,

@@ -8,7 +8,7 @@ from scipy import stats
 
 from mandseg.statistics.bootstrap import Distribution, Resampling
 from mandseg.statistics.comparison import Comparison, Level
-from mandseg.statistics.score_table import Scores
+from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.variance import Floats, case_means, mean_over_cases
 
 MOST_SIGNS = 13  # differences up to which every choice of signs is looked at, as scipy does
@@ -26,7 +26,7 @@ class Pairs:
     """
 
     level: Level
-    scores: Scores | None
+    scores: ScoreMatrix | None
     distribution: Distribution | None
     notes: tuple[str, ...]
 
@@ -37,17 +37,17 @@ class Pairs:
 
 
 def pair(
-    level: Level, other: Scores, baseline: Scores, comparison: Comparison, resampling: Resampling, stream: int
+    level: Level, other: ScoreMatrix, baseline: ScoreMatrix, comparison: Comparison, resampling: Resampling, stream: int
 ) -> Pairs:
     """Subtract the baseline from a level, seed by seed and case by case; what has no partner is left out and said."""
     seeds = sorted(set(baseline.seeds) & set(other.seeds))
     both = "both ratios" if comparison.is_dose else "both levels"
     if not seeds:
         return Pairs(level, None, None, (f"no seed was run at {both}: nothing can be paired",))
-    values = other.of_seeds(seeds).values - baseline.of_seeds(seeds).values
+    values = other.select_seeds(seeds).values - baseline.select_seeds(seeds).values
     if not np.isfinite(values).any():
         return Pairs(level, None, None, (f"no case was scored at {both}: nothing can be paired",))
-    scores = Scores(values, tuple(seeds), other.cases, other.subjects).trimmed()
+    scores = ScoreMatrix(values, tuple(seeds), other.cases, other.subjects).without_empty()
     alone = sorted(set(baseline.seeds) ^ set(other.seeds))
     unpaired = (f"left out, not run at {both}: seed {', '.join(map(str, alone))}",) if alone else ()
     absent = len(other.cases) - len(scores.cases)
@@ -55,7 +55,7 @@ def pair(
     return Pairs(level, scores, scores.distribution(resampling, stream), unpaired + unscored + scores.notes())
 
 
-def unpaired_seeds(by_level: Mapping[Level, Scores], comparison: Comparison) -> dict[Level, str]:
+def unpaired_seeds(by_level: Mapping[Level, ScoreMatrix], comparison: Comparison) -> dict[Level, str]:
     """The levels that share no seed with the baseline, and the baseline, each with its seeds in words."""
     own = by_level[comparison.baseline].seeds
     alone = {level: scores.seeds for level, scores in by_level.items() if not set(scores.seeds) & set(own)}

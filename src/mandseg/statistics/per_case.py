@@ -5,7 +5,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.comparison import RATIO, RATIO_COLUMN, Comparison, Level
-from mandseg.statistics.score_table import Cube, Scores, build_cubes
+from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.variance import case_means
 
 
@@ -23,9 +23,9 @@ def paired_differences(cases: pd.DataFrame, metric: Metric, comparison: Comparis
         case was scored at both levels; cases without such a seed are not there. Empty without a baseline.
     """
     tables = [
-        _case_table(cube, level, scores, baseline, comparison)
-        for cube in (build_cubes(cases, comparison) if len(cases) else [])
-        for by_level in [cube.scores(metric)]
+        _case_table(score_table, level, scores, baseline, comparison)
+        for score_table in (build_score_tables(cases, comparison) if len(cases) else [])
+        for by_level in [score_table.scores(metric)]
         if (baseline := by_level.pop(comparison.baseline, None)) is not None
         for level, scores in by_level.items()
     ]
@@ -34,16 +34,18 @@ def paired_differences(cases: pd.DataFrame, metric: Metric, comparison: Comparis
     return pd.concat(full, ignore_index=True)[columns] if full else pd.DataFrame(columns=columns)
 
 
-def _case_table(cube: Cube, level: Level, other: Scores, baseline: Scores, comparison: Comparison) -> pd.DataFrame:
+def _case_table(
+    score_table: ScoreTable, level: Level, other: ScoreMatrix, baseline: ScoreMatrix, comparison: Comparison
+) -> pd.DataFrame:
     seeds = sorted(set(other.seeds) & set(baseline.seeds))
-    values, clean = other.of_seeds(seeds).values, baseline.of_seeds(seeds).values
+    values, clean = other.select_seeds(seeds).values, baseline.select_seeds(seeds).values
     paired = np.isfinite(values - clean)
     value, before = (case_means(np.where(paired, array, np.nan)) for array in (values, clean))
     table = pd.DataFrame(
         {
-            "dataset": cube.dataset,
+            "dataset": score_table.dataset,
             comparison.column: level,
-            "case_id": cube.cases,
+            "case_id": score_table.cases,
             "baseline": before,
             "value": value,
             "difference": value - before,

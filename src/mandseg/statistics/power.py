@@ -2,12 +2,12 @@
 
 from scipy import optimize, stats
 
-from mandseg.statistics.variance import Spread
+from mandseg.statistics.variance import VarianceParts
 
 POWER = 0.8
 
 
-def power_of(margin: float, spread: Spread, tail: float) -> float:
+def power_of(margin: float, spread: VarianceParts, tail: float) -> float:
     """Probability that the interval stays inside a margin that lies this far from the truth (noncentral t).
 
     Args:
@@ -18,10 +18,10 @@ def power_of(margin: float, spread: Spread, tail: float) -> float:
     if spread.variance <= 0:
         return 1.0
     critical = spread.quantile(1 - tail)
-    return float(stats.nct.sf(critical, spread.freedom, margin / spread.variance**0.5))
+    return float(stats.nct.sf(critical, spread.degrees_of_freedom, margin / spread.variance**0.5))
 
 
-def detectable_difference(spread: Spread, tail: float, power: float = POWER) -> float:
+def detectable_difference(spread: VarianceParts, tail: float, power: float = POWER) -> float:
     """The smallest true difference that is found with the given power, two-sided.
 
     It is also the smallest margin for which non-inferiority would be shown with that power if there were no difference.

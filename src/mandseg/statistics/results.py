@@ -159,7 +159,7 @@ class MixedCheck(_AtLevel):
     low: float | None = None
     high: float | None = None
     standard_error: float | None = None
-    freedom: float | None = None
+    degrees_of_freedom: float | None = None
     sd_seed: float | None = None
     sd_case: float | None = None
     sd_residual: float | None = None

@@ -21,7 +21,7 @@ LEARNED_DICE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Scores:
+class ScoreMatrix:
     """One metric on one data set at one level (or of a difference); NaN where a case was not scored for a seed."""
 
     values: Floats  # (S, C)
@@ -29,28 +29,28 @@ class Scores:
     cases: tuple[str, ...]
     subjects: tuple[str, ...]  # of each case
 
-    def trimmed(self) -> "Scores":
+    def without_empty(self) -> "ScoreMatrix":
         """Without seeds and cases that hold no score at all."""
         present = np.isfinite(self.values)
         if present.all():
             return self
         rows, columns = np.flatnonzero(present.any(axis=1)), np.flatnonzero(present.any(axis=0))
-        return Scores(
+        return ScoreMatrix(
             self.values[np.ix_(rows, columns)],
             tuple(self.seeds[row] for row in rows),
             tuple(self.cases[column] for column in columns),
             tuple(self.subjects[column] for column in columns),
         )
 
-    def of_seeds(self, seeds: Sequence[int]) -> "Scores":
+    def select_seeds(self, seeds: Sequence[int]) -> "ScoreMatrix":
         """The rows of some seeds, in their order."""
         rows = [self.seeds.index(seed) for seed in seeds]
         return replace(self, values=self.values[rows], seeds=tuple(seeds))
 
-    def whole(self) -> "Scores":
+    def complete_cases(self) -> "ScoreMatrix":
         """Only the cases that every seed scored."""
         columns = np.flatnonzero(np.isfinite(self.values).all(axis=0))
-        return Scores(
+        return ScoreMatrix(
             self.values[:, columns],
             self.seeds,
             tuple(self.cases[column] for column in columns),
@@ -81,7 +81,7 @@ class Scores:
 
 
 @dataclass(frozen=True, eq=False)
-class Cube:
+class ScoreTable:
     """All scores of one data set, or of one group of its cases.
 
     Attributes:
@@ -103,7 +103,7 @@ class Cube:
     values: Mapping[str, Floats]
     outcomes: NDArray[np.int8]
 
-    def scores(self, metric: Metric) -> dict[Level, Scores]:
+    def scores(self, metric: Metric) -> dict[Level, ScoreMatrix]:
         """Scores at each level that has any; seeds without any are left out, cases are not."""
         by_level = {}
         for level, values in zip(self.levels, self.values[metric.column], strict=True):
@@ -111,7 +111,7 @@ class Cube:
             if len(rows):
                 seeds = tuple(self.seeds[row] for row in rows)
                 kept = values if len(rows) == len(values) else values[rows]
-                by_level[level] = Scores(kept, seeds, self.cases, self.subjects)
+                by_level[level] = ScoreMatrix(kept, seeds, self.cases, self.subjects)
         return by_level
 
     def count(self, level: Level, outcome: str | None = None) -> int:
@@ -143,12 +143,12 @@ class Cube:
     def _is_fault(self) -> NDArray[np.bool_]:
         return np.isin(self.outcomes, [OUTCOMES.index(fault) for fault in WORST_CASE])
 
-    def without_faults(self) -> "Cube":
+    def without_faults(self) -> "ScoreTable":
         """Missed and spurious predictions as if they had not been made."""
         values = {name: np.where(self._is_fault, np.nan, array) for name, array in self.values.items()}
         return replace(self, values=values, outcomes=np.where(self._is_fault, np.int8(NO_ROW), self.outcomes))
 
-    def part(self, chosen: NDArray[np.bool_], group: str) -> "Cube":
+    def part(self, chosen: NDArray[np.bool_], group: str) -> "ScoreTable":
         """Some of the cases."""
         columns = np.flatnonzero(chosen)
         return replace(
@@ -161,7 +161,7 @@ class Cube:
         )
 
 
-def build_cubes(cases: pd.DataFrame, comparison: Comparison, by: Sequence[str] = ()) -> list[Cube]:
+def build_score_tables(cases: pd.DataFrame, comparison: Comparison, by: Sequence[str] = ()) -> list[ScoreTable]:
     """The data sets of one arm in the order of the rows, each followed by its groups.
 
     Args:
@@ -174,15 +174,15 @@ def build_cubes(cases: pd.DataFrame, comparison: Comparison, by: Sequence[str] =
         UserError: One case is there twice at one level and seed.
     """
     names = [str(name) for name in cases.dataset.drop_duplicates()]
-    cubes = []
+    score_tables = []
     for stream, name in enumerate(names):
         rows = cases[(cases.dataset == name).to_numpy()] if len(names) > 1 else cases
-        cube, first = _cube(rows, name, stream, comparison)
-        cubes += [cube, *_groups(cube, first, by)]
-    return cubes
+        score_table, first = _cube(rows, name, stream, comparison)
+        score_tables += [score_table, *_groups(score_table, first, by)]
+    return score_tables
 
 
-def _cube(rows: pd.DataFrame, name: str, stream: int, comparison: Comparison) -> tuple[Cube, pd.DataFrame]:
+def _cube(rows: pd.DataFrame, name: str, stream: int, comparison: Comparison) -> tuple[ScoreTable, pd.DataFrame]:
     """One data set, and one row for each of its cases, in the order of the cube."""
     level_codes, found = pd.factorize(rows[comparison.column])
     seen = [comparison.level(value) for value in found]
@@ -195,7 +195,7 @@ def _cube(rows: pd.DataFrame, name: str, stream: int, comparison: Comparison) ->
     _refuse_twice(cell, rows, name)
     codes = pd.Categorical(rows.outcome, categories=OUTCOMES).codes
     first = rows.drop_duplicates("case_id").set_index("case_id").loc[ids]
-    cube = Cube(
+    score_table = ScoreTable(
         dataset=name,
         group="",
         stream=stream,
@@ -206,7 +206,7 @@ def _cube(rows: pd.DataFrame, name: str, stream: int, comparison: Comparison) ->
         values={m.column: _filled(shape, cell, rows[m.column].to_numpy(float)) for m in METRICS if m.column in rows},
         outcomes=_filled(shape, cell, codes, NO_ROW).astype(np.int8),
     )
-    return cube, first
+    return score_table, first
 
 
 def _filled(
@@ -224,9 +224,9 @@ def _refuse_twice(cell: NDArray[np.intp], rows: pd.DataFrame, name: str) -> None
         raise UserError(f"case {row.case_id} of data set {name}: scored twice at one level with seed {row.seed:g}")
 
 
-def _groups(cube: Cube, first: pd.DataFrame, by: Sequence[str]) -> Iterator[Cube]:
+def _groups(score_table: ScoreTable, first: pd.DataFrame, by: Sequence[str]) -> Iterator[ScoreTable]:
     for name in by:
         stated = first[f"group_{name}"].fillna("").astype(str)
         values = stated.where(stated != "", NOT_STATED).to_numpy()
         for value in sorted(set(values)):
-            yield cube.part(values == value, f"{name}={value}")
+            yield score_table.part(values == value, f"{name}={value}")

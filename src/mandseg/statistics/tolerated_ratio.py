@@ -45,18 +45,18 @@ def _with_interval(shown: Tolerance, pairs: Sequence[Pairs], metric: Metric, tai
     """The tolerance with its estimate and how that varies over resamples of seeds and cases."""
     ratios = np.array([0.0, *(float(pair.level) for pair in pairs)])
     losses = np.array([[metric.worsening(pair.difference or 0.0) for pair in pairs]])
-    estimated = replace(shown, estimate=float(ratios[walk(losses, shown.margin)[0]]))
+    estimated = replace(shown, estimate=float(ratios[cumulative_crossing(losses, shown.margin)[0]]))
     notes = (f"ratios above {ratios[-1]:g} cannot be compared and are left out of the interval",) if cut else ()
     resampled = stretched_losses(pairs, metric)
     if resampled is None:
         return replace(estimated, notes=(*notes, "no interval can be given"))
-    reached = walk(resampled, shown.margin)
+    reached = cumulative_crossing(resampled, shown.margin)
     low, high = (float(ratios[place]) for place in np.quantile(reached, [tail, 1 - tail], method="inverted_cdf"))
     shares = tuple((float(ratio), float((reached >= place).mean())) for place, ratio in enumerate(ratios) if place)
     return replace(estimated, low=low, high=high, shares=shares, notes=notes + seeds_differ(pairs))
 
 
-def walk(losses: Floats, margin: float) -> NDArray[np.intp]:
+def cumulative_crossing(losses: Floats, margin: float) -> NDArray[np.intp]:
     """How many ratios lie before the first loss that is not below the margin. (B, R) -> (B,) in 0 to R."""
     before: NDArray[np.intp] = np.logical_and.accumulate(losses < margin, axis=1).sum(axis=1)
     return before
@@ -73,7 +73,7 @@ def stretched_losses(pairs: Sequence[Pairs], metric: Metric) -> Floats | None:
     distributions = [pair.distribution for pair in pairs if pair.distribution is not None]
     if len(distributions) < len(pairs) or not pairs:
         return None
-    columns = np.stack([distribution.stretched for distribution in distributions], axis=1)
+    columns = np.stack([distribution.widened_interval for distribution in distributions], axis=1)
     return -columns if metric.better == "higher" else columns
 
 

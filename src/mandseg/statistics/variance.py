@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Spread:
+class VarianceParts:
     """Where the variance of an estimate comes from: parts that each rest on few or many draws.
 
     Attributes:
@@ -54,7 +54,7 @@ class Spread:
         return float(self.quantiles(np.array([tail]))[0])
 
     @property
-    def freedom(self) -> float:
+    def degrees_of_freedom(self) -> float:
         """Satterthwaite's degrees of freedom (1946) of the variance."""
         total = sum(variance for variance, _ in self.parts)
         squares = sum(variance**2 / df for variance, df in self.parts)
@@ -72,13 +72,13 @@ class MeanSquares:
     rest: float  # 0 with one seed
 
     @property
-    def spread(self) -> Spread:
+    def spread(self) -> VarianceParts:
         """Where the variance of the mean of the table comes from."""
         cells = self.n_seeds * self.n_subjects
         subjects = (self.subjects / cells, self.n_subjects - 1)
         if self.n_seeds == 1:
-            return Spread((subjects,))
-        return Spread(((self.seeds / cells, self.n_seeds - 1), subjects), (self.rest / cells,))
+            return VarianceParts((subjects,))
+        return VarianceParts(((self.seeds / cells, self.n_seeds - 1), subjects), (self.rest / cells,))
 
     @property
     def components(self) -> "Components":
@@ -98,10 +98,10 @@ class Components:
     case: float
     rest: float
 
-    def spread(self, n_seeds: int, n_cases: int) -> Spread:
+    def spread(self, n_seeds: int, n_cases: int) -> VarianceParts:
         """What a design of this size is expected to show."""
         rest = self.rest / (n_seeds * n_cases)
-        return Spread(
+        return VarianceParts(
             ((self.seed / n_seeds + rest, n_seeds - 1), (self.case / n_cases + rest, n_cases - 1)),
             (rest,),
         )
@@ -147,11 +147,11 @@ def mean_squares(scores: Floats, subjects: NDArray[np.intp]) -> MeanSquares:
     if n_seeds == 1:
         return MeanSquares(1, n_subjects, 0.0, between_subjects, 0.0)
     residual = np.where(present, table - by_seed[:, None] - by_case[None, :] + grand, 0.0)
-    freedom = max((n_seeds - 1) * (n_subjects - 1) - int((~present).sum()), 1)
+    degrees_of_freedom = max((n_seeds - 1) * (n_subjects - 1) - int((~present).sum()), 1)
     return MeanSquares(
         n_seeds,
         n_subjects,
         float(n_subjects * np.square(by_seed - grand).sum() / (n_seeds - 1)),
         between_subjects,
-        float(np.square(residual).sum() / freedom),
+        float(np.square(residual).sum() / degrees_of_freedom),
     )

@@ -13,7 +13,7 @@ A_WEEK = timedelta(days=7)  # a process may wait for one with larger cases; a de
 VARIABLES = ("MASTER_ADDR", "MASTER_PORT", "WORLD_SIZE", "NODE_RANK", "LOCAL_RANK", "RANK")
 
 
-def from_all(mine: Result) -> list[Result]:
+def gather_objects(mine: Result) -> list[Result]:
     """What every process has, by rank; a list of one without a process group."""
     import torch.distributed as dist
 
@@ -24,7 +24,7 @@ def from_all(mine: Result) -> list[Result]:
     return everyones
 
 
-def here() -> tuple[int, int]:
+def rank_and_size() -> tuple[int, int]:
     """Rank of this process and number of processes."""
     import torch.distributed as dist
 
@@ -32,7 +32,7 @@ def here() -> tuple[int, int]:
 
 
 @contextmanager
-def one_process_group() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Leave the process group that a run made, and its environment, so that the next run in this process has none."""
     import torch.distributed as dist
 

@@ -50,7 +50,7 @@ class Kind:
 
 
 @contextmanager
-def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
+def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file beside ``path`` that takes its name only when the block ends without an error.
 
     Raises:
@@ -70,7 +70,7 @@ def appearing_whole(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def folder_appearing_whole(dest: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
+def atomic_folder(dest: Path, check: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """Make a folder beside ``dest`` that takes its name, replacing what is there, only if the block ends well.
 
     Args:
@@ -101,7 +101,7 @@ def folder_appearing_whole(dest: Path, check: Callable[[], None] = lambda: None)
 
 @contextmanager
 def replaced_folder(dest: Path, kind: Kind) -> Iterator[Path]:
-    """:func:`folder_appearing_whole` for a folder that the same command may replace, and no other.
+    """:func:`atomic_folder` for a folder that the same command may replace, and no other.
 
     Raises:
         UserError: As :func:`refuse_foreign_files`, also for a file that came while the block ran; the disk is full.
@@ -109,7 +109,7 @@ def replaced_folder(dest: Path, kind: Kind) -> Iterator[Path]:
     place = dest.resolve()  # of a link: what it points at is replaced, not the link
     refuse_foreign_files(dest, kind)
     check = partial(refuse_foreign_files, dest, kind)
-    with _elsewhere_advised(dest, kind.advice), folder_appearing_whole(place, check) as part:
+    with _elsewhere_advised(dest, kind.advice), atomic_folder(place, check) as part:
         yield part
         files = {name: _fingerprint(part / name) for name in _files(part)}
         write_text(part / LIST, json.dumps({"by": kind.noun, "files": files}, indent=0) + "\n")
@@ -180,7 +180,7 @@ def writable_folder(path: Path, setting: str) -> Path:
 
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file whole or not at all."""
-    with appearing_whole(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode())
 
 

@@ -43,7 +43,7 @@ class HeldError(Exception):
 
 
 @contextmanager
-def held(file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold a lock while the block runs; a lock that a dead process left behind is taken over, and that is logged.
 
     A process that died on this host is noticed at once, one on another host when its heartbeat has been missing for
@@ -58,7 +58,7 @@ def held(file: Path, patience_s: float | None = None, on_lost: Callable[[], None
         HeldError: The owner lives and patience has ended.
     """
     lease = _lease(file, on_lost)
-    before = owner_of(file)
+    before = lock_owner(file)
     try:
         lease.acquire(timeout=-1 if patience_s is None else patience_s)
     except Timeout as error:
@@ -73,11 +73,11 @@ def held(file: Path, patience_s: float | None = None, on_lost: Callable[[], None
 
 def is_held(file: Path) -> bool:
     """Whether a live process holds a lock; looks only."""
-    owner = owner_of(file)
+    owner = lock_owner(file)
     return owner is not None and _lives(owner)
 
 
-def owner_of(file: Path) -> Owner | None:
+def lock_owner(file: Path) -> Owner | None:
     """The owner that a lock's file names; None where there is none, or where its first line is still being written."""
     record = _lease(file).owner
     try:
@@ -105,7 +105,7 @@ def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLea
 
 def _take_over(lease: SoftFileLease, file: Path, timeout: Timeout) -> None:
     """Wait for a lock whose owner seems to be gone to expire; or say that it is held."""
-    owner = owner_of(file)
+    owner = lock_owner(file)
     if owner is None and file.exists() and time.time() - file.stat().st_mtime > LEASE_S:
         lease.force_break()  # killed between making the file and writing its name into it
     elif owner is None or _lives(owner):

@@ -60,7 +60,7 @@ class Interruption:
 
     def handle(self, signum: int, _: FrameType | None) -> None:
         """The handler of every signal."""
-        if signum == signal.SIGTERM and announces_a_kill():
+        if signum == signal.SIGTERM and is_slurm_warning_signal():
             log.warning("SIGTERM: SLURM is about to kill this job; saving, and going on until then")
             self.save_wanted = True
             return
@@ -93,17 +93,17 @@ def interruptible() -> Iterator[Interruption]:
         owner = former.get(interruption.signum or 0)
         if callable(owner) and owner is not signal.default_int_handler:
             owner(interruption.signum, None)  # submitit's requeues the job and ends this process
-            if announces_a_kill():
+            if is_slurm_warning_signal():
                 time.sleep(PATIENCE_S)  # it did not: this is not the job's first task, and ends with it
 
 
-def take_back(interruption: Interruption) -> None:
+def reclaim_signals(interruption: Interruption) -> None:
     """Make an interruption the only owner of its signals again, after a library put handlers of its own there."""
     if interruption.owns_signals:
         for signum in SIGNALS:
             signal.signal(signum, interruption.handle)
 
 
-def announces_a_kill() -> bool:
+def is_slurm_warning_signal() -> bool:
     """Whether SIGTERM comes from SLURM, which kills after a while and requeues by itself what did not end before."""
     return "SLURM_STEP_ID" in os.environ or "SLURM_JOB_ID" in os.environ

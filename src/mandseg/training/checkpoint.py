@@ -16,8 +16,8 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole
-from mandseg.system.signals import Interruption, take_back
+from mandseg.system.files import atomic_write
+from mandseg.system.signals import Interruption, reclaim_signals
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 MARK = "mandseg_run"  # key in a checkpoint: the condition it belongs to
@@ -54,7 +54,7 @@ class LastCheckpoint(Checkpoint):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock; take the signals back from Lightning, which would stop without saving."""
         self._saved_at = monotonic()
-        take_back(self.interruption)
+        reclaim_signals(self.interruption)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -121,7 +121,7 @@ class RunCheckpointIO(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write under another name, flush to disk, rename: the former file stays until the new one is whole."""
-        with appearing_whole(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             torch.save({**checkpoint, MARK: self.mark}, file)
 
     def load_checkpoint(

@@ -7,7 +7,7 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from mandseg.system.distributed import from_all
+from mandseg.system.distributed import gather_objects
 from mandseg.system.errors import RunFailedError
 
 
@@ -36,7 +36,7 @@ class FiniteLoss(Callback):
         loss = outputs["loss"]
         if bool(torch.isfinite(loss)):
             return
-        numbers = sorted({number for share in from_all(batch["case"].tolist()) for number in share})
+        numbers = sorted({number for share in gather_objects(batch["case"].tolist()) for number in share})
         cases = ", ".join(self.case_ids[number] for number in numbers)
         raise DivergedError(
             f"the loss is {float(loss)} at step {trainer.global_step} (cases {cases}): a lower optimizer.lr or "

@@ -5,7 +5,7 @@ import logging
 import platform
 import warnings
 
-HUSHED = (
+IGNORED_WARNINGS = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
     "The number of training batches .* is smaller than the logging interval",
     "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
@@ -17,7 +17,7 @@ HUSHED = (
 )
 
 
-def tune_allocator() -> None:
+def tune_malloc() -> None:
     """Let glibc keep the large blocks that every step frees and asks for again: 15 to 40 % faster steps on a CPU."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
@@ -28,9 +28,9 @@ def tune_allocator() -> None:
     mallopt(top_pad, 64 * 2**20)
 
 
-def hush_libraries() -> None:
+def silence_libraries() -> None:
     """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    for message in HUSHED:
+    for message in IGNORED_WARNINGS:
         warnings.filterwarnings("ignore", message=message)

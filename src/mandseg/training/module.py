@@ -9,9 +9,9 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from mandseg.evaluation.predictor import Predictor
-from mandseg.system.distributed import from_all
+from mandseg.system.distributed import gather_objects
 from mandseg.training.methods.method import Batch, Method
-from mandseg.training.shared_batch_norm import whole_batch
+from mandseg.training.shared_batch_norm import gather_batch
 
 
 class Segmenter(L.LightningModule):
@@ -58,8 +58,8 @@ class Segmenter(L.LightningModule):
         moment = (self.seed, self.first_step + self.global_step, self.global_rank)[: 3 if self.global_rank else 2]
         torch.manual_seed(hash(moment) % 2**63)  # hash of ints is the same in every process
         image = batch["image"].contiguous(memory_format=torch.channels_last_3d)
-        logits = tuple(whole_batch(share) for share in self.method.logits(image))
-        whole = cast(Batch, {key: whole_batch(cast(torch.Tensor, share)) for key, share in batch.items()})
+        logits = tuple(gather_batch(share) for share in self.method.logits(image))
+        whole = cast(Batch, {key: gather_batch(cast(torch.Tensor, share)) for key, share in batch.items()})
         terms = self.method.loss(logits, whole, self.global_step / self.steps)
         for name, value in terms.items():
             column = "train_loss" if name == "loss" else f"train_{name}"
@@ -82,7 +82,7 @@ class Segmenter(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean over the validation cases of all processes."""
-        of_case = {case: value for share in from_all(self.val_dice) for case, value in share.items()}
+        of_case = {case: value for share in gather_objects(self.val_dice) for case, value in share.items()}
         self.log("val_dice", float(np.mean([of_case[case] for case in sorted(of_case)])), prog_bar=True)
         self.val_dice.clear()
 

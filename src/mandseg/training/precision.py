@@ -17,7 +17,7 @@ from torch import nn
 
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.system.lock import held
+from mandseg.system.lock import locked
 
 BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
@@ -67,7 +67,7 @@ def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> di
     ]
     file = cache / "precision" / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with held(file.with_suffix(".lease")):  # two jobs that measure at once would measure each other
+    with locked(file.with_suffix(".lease")):  # two jobs that measure at once would measure each other
         if not file.exists():
             seconds = {f"{name}_s": step_seconds(network, batch_shape, name == "bf16") for name in ("fp32", "bf16")}
             write_text(file, json.dumps(seconds | {"repeats_itself": repeats_itself(network, batch_shape)}) + "\n")

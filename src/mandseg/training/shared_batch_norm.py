@@ -7,7 +7,7 @@ import torch.distributed as dist
 from lightning.pytorch.plugins import LayerSync
 from torch import nn
 
-from mandseg.system.distributed import here
+from mandseg.system.distributed import rank_and_size
 
 
 class SharedBatchNorm(LayerSync):
@@ -90,13 +90,13 @@ def _sum_over_processes(values: torch.Tensor) -> torch.Tensor:
     return total
 
 
-def whole_batch(share: torch.Tensor) -> torch.Tensor:
+def gather_batch(share: torch.Tensor) -> torch.Tensor:
     """The patches of all processes, (B, ...), from those of this one, (B / processes, ...), in one process's order.
 
     A loss that mixes the patches of a batch (a Dice over the batch) is then the same for any number of processes. So
     are its gradients: backwards the parts of all processes are summed, and DDP averages over the processes.
     """
-    if here()[1] == 1:
+    if rank_and_size()[1] == 1:
         return share
     gathered: torch.Tensor = _Gather.apply(share)  # type: ignore[no-untyped-call]
     return gathered.transpose(0, 1).flatten(0, 1)

@@ -16,7 +16,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import Label, LabelPlan
 from mandseg.system.errors import UserError
-from mandseg.system.files import folder_appearing_whole
+from mandseg.system.files import atomic_folder
 
 TABLE = "labels.csv"
 COLUMNS = ("case_id", "annotator", "label", "trusted", "file")
@@ -153,7 +153,7 @@ def relabel_stage(
     """
     if stage.relabel is None:
         raise ValueError(f"stage {stage.name} makes no labels")
-    with folder_appearing_whole(folder) as part:
+    with atomic_folder(folder) as part:
         write_plan(stage.relabel(cases, plan, predictor, part), part)
         check()
 

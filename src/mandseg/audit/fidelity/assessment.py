@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from mandseg.audit.fidelity.figures import plot_group, quantiles
-from mandseg.audit.fidelity.fit import Fitted, fit, knobs
+from mandseg.audit.fidelity.fit import Fit, fit, parameters
 from mandseg.audit.fidelity.pairs import Halves, deal, read_pairs
 from mandseg.audit.fidelity.quantities import GROUPS, QUANTITIES, Floats
 from mandseg.audit.fidelity.realism import Advantage, Comparison, Table, advantage, compare, misfit_of
@@ -59,12 +59,12 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class CrossFit:
+class CrossValidatedFit:
     """A preset fitted three times: on all pairs, to be used, and on either half, to be checked on the other."""
 
-    whole: Fitted
-    first: Fitted
-    second: Fitted
+    whole: Fit
+    first: Fit
+    second: Fit
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Assessment:
     plan: Plan
     halves: Halves
     notes: tuple[str, ...]
-    fits: Mapping[str, CrossFit]
+    fits: Mapping[str, CrossValidatedFit]
     """By preset; empty where nothing was fitted."""
     real: Table
     """(C, 1) of each quantity."""
@@ -155,14 +155,16 @@ def write_assessment(out: Path, assessment: Assessment) -> None:
                     save(figure, part / f"quantiles-{group}")
 
 
-def _fits(panels: Mapping[str, Panel], fitted_on: Sequence[Sequence[LabelPair]], plan: Plan) -> dict[str, CrossFit]:
+def _fits(
+    panels: Mapping[str, Panel], fitted_on: Sequence[Sequence[LabelPair]], plan: Plan
+) -> dict[str, CrossValidatedFit]:
     """Fit each panel on all pairs, on the first half and on the second."""
     jobs = [(panel, pairs) for pairs in fitted_on for panel in panels.values()]
     done = list(for_each(partial(_fitted, plan), jobs, "Fitting", plan.workers))
-    return {name: CrossFit(*done[k :: len(panels)]) for k, name in enumerate(panels)}
+    return {name: CrossValidatedFit(*done[k :: len(panels)]) for k, name in enumerate(panels)}
 
 
-def _fitted(plan: Plan, job: tuple[Panel, Sequence[LabelPair]]) -> Fitted:
+def _fitted(plan: Plan, job: tuple[Panel, Sequence[LabelPair]]) -> Fit:
     return fit(*job, plan.n_rounds, plan.n_fit_drawings)
 
 
@@ -206,14 +208,14 @@ def _half_rows(halves: Halves) -> Iterator[dict[str, Any]]:
             yield {"case_id": pair.case.case_id, "half": k, "displacement_mm": _rounded(pair.displacement_mm)}
 
 
-def _fitted_values(fits: Mapping[str, CrossFit]) -> dict[str, Any]:
+def _fitted_values(fits: Mapping[str, CrossValidatedFit]) -> dict[str, Any]:
     return {
         name: {
             field.name: {
                 "misfit_before": _rounded(own.misfit_before),
                 "misfit": _rounded(own.misfit),
                 "n_tried": own.n_tried,
-                "values": {knob: _rounded(value) for knob, value in knobs(own.panel).items()},
+                "values": {parameter: _rounded(value) for parameter, value in parameters(own.panel).items()},
             }
             for field in fields(found)
             for own in [getattr(found, field.name)]

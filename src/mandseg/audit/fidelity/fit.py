@@ -13,7 +13,7 @@ from mandseg.audit.fidelity.realism import Table, misfit_of, table
 from mandseg.audit.fidelity.simulation import draw, measured, real_table, with_seeds
 from mandseg.audit.pair import LabelPair
 from mandseg.noise.modes.boundary import Margin
-from mandseg.noise.panel import Habit, Panel
+from mandseg.noise.panel import Panel, Tendency
 
 START_MM = 0.3  # of every size but bias and its spread, whatever the preset says: a third of a voxel
 SIGNED = ("outward_mm", "inward_mm", "bias_mm")  # start at 0 and are moved by steps; sizes are multiplied
@@ -21,14 +21,14 @@ STEP_MM = 0.1
 STEP_FACTOR = 0.3  # of ln
 SCAN = {"Margin.outward_mm": (0.0, 1.5, 3.0), "case_bias_mm": (0.0, -3.0, -7.5)}  # steps; factors 1, 0.41 and 0.11
 CLEARLY = 0.9  # of the misfit at the moments: what another bias and spread must come below to be the start instead
-REACH = 3.0  # how far from where it was measured a slope is trusted, in steps
+TRUST_RADIUS = 3.0  # how far from where it was measured a slope is trusted, in steps
 SHRINK = 0.6  # of the steps from round to round
 SHARES = (1.0, 0.5)  # of the way that the slopes promise
 FIRST_SEED, N_SEEDS = 1000, 200  # among which the fit looks for its own; an assessment draws with others
 
 
 @dataclass(frozen=True)
-class Fitted:
+class Fit:
     """A panel after the fit, with what it took."""
 
     panel: Panel
@@ -44,25 +44,25 @@ class _Try:
     drawn: Mapping[str, Floats]
 
 
-def knobs(panel: Panel) -> dict[str, float]:
+def parameters(panel: Panel) -> dict[str, float]:
     """What a fit may turn: the bias's spread between cases and every size of every mode that is a length.
 
-    What is 0 stays 0. Names are ``case_bias_mm`` or ``SmoothError.amplitude_mm``; a mode that two habits have counts by
-    its place, too.
+    What is 0 stays 0. Names are ``case_bias_mm`` or ``SmoothError.amplitude_mm``. A mode that two tendencies have is
+    numbered by its place.
     """
     found = {"case_bias_mm": panel.case_bias_mm} if panel.case_bias_mm else {}
-    for place, habit in enumerate(panel.habits):
-        found |= {f"{_title(panel, place)}.{name}": getattr(habit.mode, name) for name in _lengths(habit)}
+    for place, tendency in enumerate(panel.tendencies):
+        found |= {f"{_title(panel, place)}.{name}": getattr(tendency.mode, name) for name in _lengths(tendency)}
     return found
 
 
-def with_knobs(panel: Panel, values: Mapping[str, float]) -> Panel:
-    """The panel with other values of its ``knobs``."""
-    habits = []
-    for place, habit in enumerate(panel.habits):
-        own = {name: values[f"{_title(panel, place)}.{name}"] for name in _lengths(habit)}
-        habits.append(replace(habit, mode=replace(habit.mode, **own)))
-    return replace(panel, habits=tuple(habits), case_bias_mm=values.get("case_bias_mm", 0.0))
+def with_parameters(panel: Panel, values: Mapping[str, float]) -> Panel:
+    """The panel with other values of its ``parameters``."""
+    tendencies = []
+    for place, tendency in enumerate(panel.tendencies):
+        own = {name: values[f"{_title(panel, place)}.{name}"] for name in _lengths(tendency)}
+        tendencies.append(replace(tendency, mode=replace(tendency.mode, **own)))
+    return replace(panel, tendencies=tuple(tendencies), case_bias_mm=values.get("case_bias_mm", 0.0))
 
 
 def start(panel: Panel, pairs: Sequence[LabelPair]) -> dict[str, float]:
@@ -71,32 +71,32 @@ def start(panel: Panel, pairs: Sequence[LabelPair]) -> dict[str, float]:
     Bias and its spread are the mean and the standard deviation of the pairs' displacement, other signed sizes are 0.
     """
     displacement_mm = [pair.displacement_mm for pair in pairs]
-    found = {name: 0.0 if _signed(name) else START_MM for name in knobs(panel)}
+    found = {name: 0.0 if _signed(name) else START_MM for name in parameters(panel)}
     moments = {"Margin.outward_mm": float(np.mean(displacement_mm)), "case_bias_mm": float(np.std(displacement_mm))}
     return found | {name: value for name, value in moments.items() if name in found}
 
 
-def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int) -> Fitted:
-    """Turn the knobs of a panel until its drawings of the references are distributed like the recorded ones.
+def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int) -> Fit:
+    """Turn the parameters of a panel until its drawings of the references are distributed like the recorded ones.
 
     The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
-    random numbers, so that each quantity of each drawing is a function of the knobs. First come nine pairs of a bias
-    and its spread, of which one other than the moments is the start if it is clearly better: a margin below half of a
-    voxel moves hardly anything, so that slopes alone mislead. Then, in rounds, each knob is turned by itself to see how
-    the quantities change; where these slopes promise the lowest misfit, and half-way there, drawings are made, and the
-    best of all tries is where the next round starts, with smaller steps.
+    random numbers: each quantity of each drawing is a function of the parameters. First, nine pairs of a bias and its
+    spread are tried. One of them is the start if it is clearly better than the moments. Slopes alone mislead there,
+    because a margin below half of a voxel moves hardly anything. Then follow rounds. Each parameter is changed by itself
+    to measure how the quantities change. Drawings are made where these slopes predict the lowest misfit, and half-way
+    there. The next round starts from the best of all tries, with smaller steps.
 
     Args:
         panel: Its structure counts, not its values: the fit begins at ``start``.
         pairs: Those to fit on.
-        n_rounds: Each takes as many tries as there are knobs, and two.
+        n_rounds: Each takes as many tries as there are parameters, and two.
         n_drawings: Drawings of each reference at each try.
     """
     begin, real = start(panel, pairs), real_table(pairs)
     seeds = balanced_seeds(panel, pairs, n_drawings)
 
     def tried(position: Floats) -> _Try:
-        drawers = with_seeds(with_knobs(panel, moved(begin, position)), seeds)
+        drawers = with_seeds(with_parameters(panel, moved(begin, position)), seeds)
         drawn = table([[measured(draw(drawer, pair), pair) for drawer in drawers] for pair in pairs])
         return _Try(misfit_of(real, drawn), position, drawn)
 
@@ -108,20 +108,20 @@ def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int
         slopes = [
             _difference(tried(best.position + step * turned).drawn, best.drawn, step) for turned in np.eye(len(begin))
         ]
-        way = promised(real, best.drawn, slopes, REACH * step)
+        way = predicted_step(real, best.drawn, slopes, TRUST_RADIUS * step)
         best = min([best, *(tried(best.position + share * way) for share in SHARES)], key=_misfit)
     n_tried = len(scan) + n_rounds * (len(begin) + len(SHARES))
-    return Fitted(with_knobs(panel, moved(begin, best.position)), scan[0].misfit, best.misfit, n_tried)
+    return Fit(with_parameters(panel, moved(begin, best.position)), scan[0].misfit, best.misfit, n_tried)
 
 
-def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -> Floats:
-    """The change of each knob, at most ``reach``, at which the misfit is lowest if all slopes hold.
+def predicted_step(real: Table, drawn: Table, slopes: Sequence[Table], trust_radius: float) -> Floats:
+    """The change of each parameter, at most ``trust_radius``, at which the misfit is lowest if all slopes hold.
 
     Args:
         real: (C, 1) of each quantity.
         drawn: (C, R) of each quantity.
-        slopes: How these change with each knob, (C, R) of each quantity.
-        reach: In steps.
+        slopes: How these change with each parameter, (C, R) of each quantity.
+        trust_radius: In steps.
     """
 
     def misfit_at(way: Floats) -> float:
@@ -135,7 +135,7 @@ def promised(real: Table, drawn: Table, slopes: Sequence[Table], reach: float) -
         misfit_at,
         np.zeros(len(slopes)),
         method="Powell",
-        bounds=[(-reach, reach)] * len(slopes),
+        bounds=[(-trust_radius, trust_radius)] * len(slopes),
         options={"xtol": 0.02, "ftol": 1e-3, "maxiter": 10},
     )
     return np.asarray(found.x, np.float64)
@@ -146,7 +146,7 @@ def balanced_seeds(panel: Panel, pairs: Sequence[LabelPair], n: int) -> list[int
 
     With few pairs the fitted bias would answer to the chance mean of these draws otherwise.
     """
-    unit = replace(panel, habits=(), bias_mm=0.0, bias_spread_mm=0.0, case_bias_mm=1.0)
+    unit = replace(panel, tendencies=(), bias_mm=0.0, bias_spread_mm=0.0, case_bias_mm=1.0)
 
     def imbalance(drawer: Panel) -> float:
         cases = [replace(pair.case, annotator="") for pair in pairs]
@@ -158,7 +158,7 @@ def balanced_seeds(panel: Panel, pairs: Sequence[LabelPair], n: int) -> list[int
 
 
 def moved(begin: Mapping[str, float], position: Floats) -> dict[str, float]:
-    """Knobs at a position in steps from the start: signed ones moved by 0.1 mm a step, sizes multiplied."""
+    """Parameters at a position in steps from the start: signed ones moved by 0.1 mm a step, sizes multiplied."""
     return {
         name: value + STEP_MM * float(x) if _signed(name) else value * float(np.exp(STEP_FACTOR * x))
         for (name, value), x in zip(begin.items(), position, strict=True)
@@ -178,11 +178,11 @@ def _signed(name: str) -> bool:
     return name.rpartition(".")[2] in SIGNED
 
 
-def _lengths(habit: Habit) -> list[str]:
-    sizes: list[Any] = [f for f in fields(habit.mode) if f.metadata.get("severity")]
-    return [f.name for f in sizes if f.name.endswith("_mm") and getattr(habit.mode, f.name) != 0]
+def _lengths(tendency: Tendency) -> list[str]:
+    sizes: list[Any] = [f for f in fields(tendency.mode) if f.metadata.get("severity")]
+    return [f.name for f in sizes if f.name.endswith("_mm") and getattr(tendency.mode, f.name) != 0]
 
 
 def _title(panel: Panel, place: int) -> str:
-    names = [type(habit.mode).__name__ for habit in panel.habits]
+    names = [type(tendency.mode).__name__ for tendency in panel.tendencies]
     return names[place] if names.count(names[place]) == 1 else f"{names[place]}_{place}"

@@ -19,7 +19,7 @@ from mandseg.data.dicom.series import Plane, Series
 from mandseg.data.dicom.structures import STRUCTURE_SET_CLASS
 from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole
+from mandseg.system.files import atomic_write
 
 STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the standard names here
 COPIED = (
@@ -58,7 +58,7 @@ def write_rtstruct(
         raise UserError(f"mask of {name} is empty, expected voxels to draw round")
     with quietly():
         dataset = structure_set_of(mask.array != 0, series, name, label, description[:LONGEST_NAME])
-        with appearing_whole(path) as file:
+        with atomic_write(path) as file:
             dataset.save_as(file, enforce_file_format=True)
 
 

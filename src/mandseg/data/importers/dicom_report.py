@@ -15,7 +15,7 @@ from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
 from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.dicom.vocabulary import Vocabulary
 from mandseg.system.errors import UserError
-from mandseg.system.files import appearing_whole
+from mandseg.system.files import atomic_write
 
 REPORT = "dicom_import.csv"
 COLUMNS = ("patient", "kind", "id", "name", "files", "outcome")
@@ -162,7 +162,7 @@ def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
     writer.writerow(LINK_COLUMNS)
     writer.writerows(sorted(links))
     try:
-        with appearing_whole(path) as file:
+        with atomic_write(path) as file:
             Path(file.name).chmod(OWNER_ONLY)
             file.write(text.getvalue().encode())
     except OSError as error:

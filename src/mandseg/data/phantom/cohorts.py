@@ -25,7 +25,7 @@ from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volu
 from mandseg.metrics import regions, signed_distance
 from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder, writable_folder
-from mandseg.system.lock import held
+from mandseg.system.lock import locked
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
 
@@ -70,7 +70,7 @@ def phantom_cohorts(
     root = cache_dir / f"phantom-{_fingerprint(sizes, seed, panel)}"
     folders = {population.name: root / population.name for population in sizes}
     writable_folder(cache_dir, "cache_dir")
-    with held(cache_dir / f".{root.name}.lease"):
+    with locked(cache_dir / f".{root.name}.lease"):
         for population, size in sizes.items():
             if not folders[population.name].is_dir():
                 noise = panel if size.recorded else None

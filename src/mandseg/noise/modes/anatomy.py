@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from mandseg.metrics.regions import Mask
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
@@ -30,7 +30,7 @@ class TeethIncluded(Mode):
         hu_above: HU of dentine, enamel and metal.
     """
 
-    height_mm: float = size(7.0)
+    height_mm: float = severity_scaled(7.0)
     hu_above: float = 1200.0
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
@@ -61,8 +61,8 @@ class TipsCut(Mode):
         coronoid_mm: Mean height missing from the coronoid process.
     """
 
-    condyle_mm: float = size(8.0)
-    coronoid_mm: float = size(8.0)
+    condyle_mm: float = severity_scaled(8.0)
+    coronoid_mm: float = severity_scaled(8.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Cut by a plane in front of the notch and one behind it."""
@@ -91,7 +91,7 @@ class RamusShaved(Mode):
         inward_mm: Displacement of its boundary, which never cuts it through.
     """
 
-    inward_mm: float = size(1.0)
+    inward_mm: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Add to the distance in the ramus."""
@@ -113,7 +113,7 @@ class SymphysisOverdrawn(Mode):
         outward_mm: Displacement of the boundary in the midline.
     """
 
-    outward_mm: float = size(2.0)
+    outward_mm: float = severity_scaled(2.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Subtract from the distance near the midline, in front."""
@@ -134,7 +134,7 @@ class NeighbouringBone(Mode):
         hu_above: The tool's threshold.
     """
 
-    reach_mm: float = size(3.0)
+    reach_mm: float = severity_scaled(3.0)
     hu_above: float = 250.0
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
@@ -158,8 +158,8 @@ class MetalSmear(Mode):
         hu_above: HU of metal.
     """
 
-    amplitude_mm: float = size(2.5)
-    outward_mm: float = size(1.0)
+    amplitude_mm: float = severity_scaled(2.5)
+    outward_mm: float = severity_scaled(1.0)
     reach_mm: float = 15.0
     hu_above: float = 2900.0
 

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import norm
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
@@ -24,9 +24,9 @@ class SmoothError(Mode):
         bias_mm: Mean displacement; positive is outward.
     """
 
-    amplitude_mm: float = size(1.0)
+    amplitude_mm: float = severity_scaled(1.0)
     correlation_mm: float = 15.0
-    bias_mm: float = size(0.0)
+    bias_mm: float = severity_scaled(0.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Subtract the displacement from the signed distance."""
@@ -44,7 +44,7 @@ class Margin(Mode):
         outward_mm: Displacement of the boundary.
     """
 
-    outward_mm: float = size(1.0)
+    outward_mm: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Subtract the margin from the signed distance."""
@@ -69,7 +69,7 @@ class BoundaryWalk(Mode):
     """
 
     steps: int = 8
-    step_mm: float = size(0.5)
+    step_mm: float = severity_scaled(0.5)
     outward: float = 0.6
     flip: float = 0.5
     patch_mm: float = 6.0

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
@@ -26,11 +26,11 @@ class EndSlices(Mode):
         outward_mm: Mean displacement of the upper borders; positive is upwards, outward.
     """
 
-    upper_mm: float = size(1.0)
-    lower_mm: float = size(0.5)
-    patch_mm: float = size(0.5)
+    upper_mm: float = severity_scaled(1.0)
+    lower_mm: float = severity_scaled(0.5)
+    patch_mm: float = severity_scaled(0.5)
     correlation_mm: float = 15.0
-    outward_mm: float = size(0.0)
+    outward_mm: float = severity_scaled(0.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Move the upper borders, then the lower ones."""

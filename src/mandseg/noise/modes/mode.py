@@ -18,7 +18,7 @@ from mandseg.noise.modes.scene import Hu, Scene, look_at, pieces_mm3
 SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this, where the mandible has none
 
 
-def size(default: float) -> Any:
+def severity_scaled(default: float) -> Any:
     """Declare a parameter that grows with severity: a length in mm, an angle, a share."""
     return field(default=default, metadata={"severity": True})
 

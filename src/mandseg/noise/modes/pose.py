@@ -7,7 +7,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.scene import Scene
 
 
@@ -20,8 +20,8 @@ class Pose(Mode):
         rotation_deg: Standard deviation of the angle about each axis.
     """
 
-    shift_mm: float = size(1.0)
-    rotation_deg: float = size(1.0)
+    shift_mm: float = severity_scaled(1.0)
+    rotation_deg: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Sample the signed distance where each voxel came from."""

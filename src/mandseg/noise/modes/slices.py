@@ -9,7 +9,7 @@ import numpy.typing as npt
 import shapely
 
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.mode import Mode, size
+from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
@@ -27,7 +27,7 @@ class Polygon(Mode):
         tolerance_mm: Largest distance that a point left out may have.
     """
 
-    tolerance_mm: float = size(1.0)
+    tolerance_mm: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Replace the distance near the contour of each slice by the one to the polygon."""
@@ -82,9 +82,9 @@ class HandJitter(Mode):
         slice_mm: Standard deviation of a displacement that a whole slice shares.
     """
 
-    amplitude_mm: float = size(0.5)
+    amplitude_mm: float = severity_scaled(0.5)
     correlation_mm: float = 6.0
-    slice_mm: float = size(0.0)
+    slice_mm: float = severity_scaled(0.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Subtract the displacement of each slice."""
@@ -104,7 +104,7 @@ class EveryNth(Mode):
     """
 
     n: int = 2
-    share: float = size(1.0)
+    share: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Interpolate the signed distance linearly between drawn slices."""
@@ -132,8 +132,8 @@ class DroppedEnds(Mode):
         bottom_mm: Height missing at the bottom.
     """
 
-    top_mm: float = size(5.0)
-    bottom_mm: float = size(0.0)
+    top_mm: float = severity_scaled(5.0)
+    bottom_mm: float = severity_scaled(0.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Cut by planes; a third of the mandible stays at least."""

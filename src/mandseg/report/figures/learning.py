@@ -37,7 +37,7 @@ def plot_learning_curves(
     """
     ax = ax or one_axes()
     rows = curves.dropna(subset=[column])
-    for level, shade in shades(axis).items():
+    for level, shade in alphas(axis).items():
         by_step = rows[rows.level == level].groupby("step")[column].agg(["mean", "min", "max"])
         if by_step.empty:
             continue
@@ -58,7 +58,7 @@ def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
     """
     columns = [column for column in WATCHED if column in curves and curves[column].notna().any()]
     figure, axes = panels(len(columns), height=3.2)
-    colours = shades(axis)
+    colours = alphas(axis)
     for column, ax in zip(columns, axes, strict=True):
         for level, colour in colours.items():
             values = curves[curves.level == level].groupby("step")[column].mean().dropna()
@@ -71,7 +71,7 @@ def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
     return figure
 
 
-def shades(axis: LevelAxis) -> dict[Level, str]:
+def alphas(axis: LevelAxis) -> dict[Level, str]:
     """A colour for each level, from clean to noisy; of many levels, five evenly over their order."""
     chosen = np.unique(np.linspace(0, len(axis.levels) - 1, DRAWN_LEVELS).round().astype(int))
     levels = [axis.levels[k] for k in chosen]

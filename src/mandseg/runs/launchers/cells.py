@@ -16,10 +16,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.claim import read_record
 from mandseg.runs.condition import condition, evaluation_hash, name_of
 from mandseg.runs.folder import is_done
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
+from mandseg.runs.ownership import read_record
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")

@@ -76,7 +76,7 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
         alike = [cell for cell, r in todo if r == wanted]
         for start in range(0, len(alike), LARGEST_ARRAY):
             jobs += submit(alike[start : start + LARGEST_ARRAY], wanted, settings, config)
-    _tell(cells, jobs, queued)
+    _print_submission(cells, jobs, queued)
     if settings.wait:
         wait_for([*jobs, *(queued[c.folder].job for c in cells if c.folder in queued)])
     return [validation_dice(cell.folder) for cell in cells]
@@ -177,7 +177,7 @@ def wait_for(jobs: Sequence[str]) -> None:
         time.sleep(POLL_S)
 
 
-def _tell(cells: Sequence[Cell], jobs: Sequence[str], queued: Container[Path]) -> None:
+def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Container[Path]) -> None:
     waiting = sum(cell.folder in queued for cell in cells)
     arrays = dict.fromkeys(job.partition("_")[0] for job in jobs)
     ids = f", job {', '.join(arrays)}" if jobs else ""

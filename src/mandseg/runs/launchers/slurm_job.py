@@ -16,10 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mandseg.runs.claim import LOCK, read_record
 from mandseg.runs.folder import is_done
+from mandseg.runs.ownership import LOCK, read_record
 from mandseg.system.files import write_text
-from mandseg.system.lock import owner_of
+from mandseg.system.lock import lock_owner
 from mandseg.system.signals import TRY_AGAIN
 
 POLL_S = 0.2
@@ -53,10 +53,10 @@ class Job:
             if code != 0:
                 time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
         else:
-            self._free_the_run()
+            self._release_run()
             code = self._train(self._trace)
             if code in STOPPED and not self.is_done:
-                _give_back()
+                _requeue_job()
             self._trace.unlink(missing_ok=True)
         if code != 0:
             sys.exit(code if code > 0 else 128 - code)
@@ -89,14 +89,14 @@ class Job:
         """A file that says which process trained for this job last, for as long as the job has not ended by itself."""
         return self.folder / f".slurm-{os.environ['SLURM_JOB_ID']}"
 
-    def _free_the_run(self) -> None:
+    def _release_run(self) -> None:
         """Remove the lock that this job left on a node that died; without that it counts as alive for minutes.
 
         SLURM starts a job again only when its former processes are gone.
         """
         if not self._trace.exists():
             return
-        owner, former = owner_of(self.folder / LOCK), json.loads(self._trace.read_text())
+        owner, former = lock_owner(self.folder / LOCK), json.loads(self._trace.read_text())
         if owner is not None and (owner.pid, owner.host.partition("?")[0]) == (former["pid"], former["host"]):
             (self.folder / LOCK).unlink(missing_ok=True)
 
@@ -132,7 +132,7 @@ def _environment() -> dict[str, str]:
     return {"OMP_NUM_THREADS": os.environ.get("SLURM_CPUS_PER_TASK", "1"), **os.environ}
 
 
-def _give_back() -> None:
+def _requeue_job() -> None:
     """Have a job requeued that was interrupted while SLURM means it to run, e.g. by the first SIGTERM of a preemption.
 
     submitit does it, at its own signal. A job that SLURM is ending (cancelled, or requeued by SLURM itself) is left to

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from mandseg.runs.claim import LOCK, BusyError, Claim, LostError, claimed
+from mandseg.runs.ownership import LOCK, OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
 from mandseg.system.errors import UserError
-from mandseg.system.lock import HeldError, held, is_held, owner_of
-from nursery import Nursery
+from mandseg.system.lock import HeldError, is_held, lock_owner, locked
 from tiny_cohort import words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 CONDITION = {"noise_ratio": 0.0, "seed": 0}
 HOLD = (
@@ -46,7 +46,7 @@ def holder(tmp_path):
 
 def leave_behind(file: Path, host: str, silent_s: float) -> None:
     """The lock of a process on another host that was last heard of some time ago."""
-    with held(file):
+    with locked(file):
         text = file.read_text()
     (line,) = (line for line in text.splitlines() if line.startswith("host="))
     file.write_text(text.replace(line, f"host={host}"))
@@ -57,8 +57,8 @@ def leave_behind(file: Path, host: str, silent_s: float) -> None:
 def test_a_live_owner_is_named_and_keeps_the_lock(tmp_path, holder):
     file = tmp_path / "x"
     assert is_held(file)
-    assert owner_of(file).pid == holder.pid
-    with pytest.raises(HeldError, match=f"process {holder.pid} on "), held(file, patience_s=0.2):
+    assert lock_owner(file).pid == holder.pid
+    with pytest.raises(HeldError, match=f"process {holder.pid} on "), locked(file, patience_s=0.2):
         pass
 
 
@@ -69,8 +69,8 @@ def test_a_killed_owner_on_this_host_is_noticed_at_once_and_said(tmp_path, holde
     assert file.exists()
     assert not is_held(file)
     start = time.monotonic()
-    with held(file, patience_s=5):
-        assert owner_of(file).pid == os.getpid()
+    with locked(file, patience_s=5):
+        assert lock_owner(file).pid == os.getpid()
     assert time.monotonic() - start < 2
     assert f"x: taken over from process {holder.pid} on " in caplog.text
     assert not file.exists()
@@ -80,8 +80,8 @@ def test_a_silent_owner_on_another_host_is_waited_for_and_then_taken_over(tmp_pa
     file = tmp_path / "x"
     leave_behind(file, "elsewhere", silent_s=3600)
     assert not is_held(file)
-    with held(file, patience_s=0.2):
-        assert owner_of(file).pid == os.getpid()
+    with locked(file, patience_s=0.2):
+        assert lock_owner(file).pid == os.getpid()
     assert "x: no sign of life from process" in caplog.text
     assert "on elsewhere for 3600 s; watching it" in caplog.text
     assert "x: taken over from process" in caplog.text
@@ -91,15 +91,15 @@ def test_an_owner_on_another_host_that_was_just_heard_of_keeps_the_lock(tmp_path
     file = tmp_path / "x"
     leave_behind(file, "elsewhere", silent_s=60)
     assert is_held(file)
-    with pytest.raises(HeldError, match="on elsewhere"), held(file, patience_s=0.2):
+    with pytest.raises(HeldError, match="on elsewhere"), locked(file, patience_s=0.2):
         pass
 
 
 def test_a_heartbeat_keeps_a_lock_alive_beyond_its_lease(tmp_path, quick):
     file = tmp_path / "x"
-    with held(file):
+    with locked(file):
         time.sleep(2)
-        assert owner_of(file).silent_s < 1
+        assert lock_owner(file).silent_s < 1
         assert is_held(file)
 
 
@@ -107,17 +107,17 @@ def test_a_lock_whose_maker_was_killed_before_it_wrote_its_name_expires_too(tmp_
     file = tmp_path / "x"
     file.touch()
     os.utime(file, (0, 0))
-    with held(file, patience_s=0.2):
-        assert owner_of(file).pid == os.getpid()
+    with locked(file, patience_s=0.2):
+        assert lock_owner(file).pid == os.getpid()
 
 
 def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
-    with claimed(tmp_path / "run", "s", CONDITION) as claim:
-        claim.update(state="running")
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        owned.update(state="running")
         (tmp_path / "run" / LOCK).unlink()  # as another node does that saw no heartbeat
-        assert claim.lost.wait(5)
-        with pytest.raises(LostError, match="another process took the run over"):
-            claim.update(state="done")
+        assert owned.lost.wait(5)
+        with pytest.raises(OwnershipLostError, match="another process took the run over"):
+            owned.update(state="done")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
 
 
@@ -129,17 +129,17 @@ def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_remo
     torn = [folder / ".run.json.0123456789ab", stage / ".last.ckpt.0123456789ab", labels / "a.npy"]
     for part in torn:
         part.write_text("half")
-    with claimed(folder, "s", CONDITION):
+    with own_run(folder, "s", CONDITION):
         assert not any(part.exists() for part in [*torn, labels])
-        with ThreadPoolExecutor(1) as pool, pytest.raises(BusyError, match="is working on it"):
-            pool.submit(lambda: claimed(folder, "s", CONDITION).__enter__()).result()
+        with ThreadPoolExecutor(1) as pool, pytest.raises(RunInUseError, match="is working on it"):
+            pool.submit(lambda: own_run(folder, "s", CONDITION).__enter__()).result()
 
 
 def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
     inside, most = [], []
 
     def work(number: int) -> None:
-        with held(tmp_path / "x"):
+        with locked(tmp_path / "x"):
             inside.append(number)
             most.append(len(inside))
             time.sleep(0.01)
@@ -154,12 +154,12 @@ def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
 
 
 def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
-    with claimed(tmp_path / "run", "s", CONDITION) as claim:
-        claim.update(state="done")
-        assert not claim.is_done  # without cases.csv
-    with claimed(tmp_path / "run", "s", CONDITION) as claim:
-        assert claim.record["state"] == "done"
-        assert isinstance(claim, Claim)
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        owned.update(state="done")
+        assert not owned.is_done  # without cases.csv
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        assert owned.record["state"] == "done"
+        assert isinstance(owned, OwnedRun)
 
 
 @pytest.mark.slow
@@ -170,19 +170,19 @@ def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entr
     nurseries = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        nurseries.append(Nursery(tmp_path / name))
+        nurseries.append(WarmProcesses(tmp_path / name))
     try:
-        for nursery in nurseries:
-            nursery.start(argv, diary=str(diary))
-        assert [nursery.end() for nursery in nurseries] == [0, 0]
+        for warm_processes in nurseries:
+            warm_processes.start(argv, diary=str(diary))
+        assert [warm_processes.end() for warm_processes in nurseries] == [0, 0]
         # a third launch after a kill in the midst of it all: a run of the killed one is taken up
         pid = nurseries[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=str(diary))
         assert nurseries[0].end() == -signal.SIGKILL
         assert nurseries[1].run([*argv[:-1], "seed=3,4"], diary=str(diary)) == 0
         assert f"run.lease: taken over from process {pid}" in nurseries[1].log.read_text()
     finally:
-        for nursery in nurseries:
-            nursery.close()
+        for warm_processes in nurseries:
+            warm_processes.close()
     lines = diary.read_text().splitlines()
     runs = sorted(line.split("_")[1] for line in lines if line.startswith("run "))
     assert runs == ["seed0", "seed1", "seed2", "seed3", "seed3", "seed4"]
@@ -196,7 +196,7 @@ def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entr
 def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
     (tmp_path / name).write_text("mine: 1\n")
     line = f"{name}: a run would replace it, and no run wrote it; choose another folder"
-    with pytest.raises(UserError, match=line), claimed(tmp_path, "s", CONDITION):
+    with pytest.raises(UserError, match=line), own_run(tmp_path, "s", CONDITION):
         pytest.fail("the folder was taken")
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
@@ -205,5 +205,5 @@ def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
 def test_a_run_goes_on_beside_the_files_of_an_earlier_try(tmp_path, text):
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     (tmp_path / "config.yaml").write_text("data:\n  name: phantom\nnoise_ratio: 0.0\n")
-    with claimed(tmp_path, "s", CONDITION) as claim:
-        assert claim.folder == tmp_path
+    with own_run(tmp_path, "s", CONDITION) as owned:
+        assert owned.folder == tmp_path

@@ -14,7 +14,7 @@ from typing import Any
 from mandseg.runs.folder import is_done
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.system.lock import HeldError, held
+from mandseg.system.lock import HeldError, locked
 
 RECORD, LOCK = "run.json", "run.lease"
 CHECKPOINTS, LABELS = "checkpoints", "labels"  # folders of a run with one folder for each stage of its training
@@ -26,16 +26,16 @@ OWN_STARTS = {
 PATIENCE_S = 2.0  # for an owner that is just leaving
 
 
-class BusyError(Exception):
+class RunInUseError(Exception):
     """Another live process owns the run folder."""
 
 
-class LostError(Exception):
+class OwnershipLostError(Exception):
     """Another process took the run folder over, because this one seemed dead: it was asleep, or its disk was."""
 
 
 @dataclass
-class Claim:
+class OwnedRun:
     """A run folder that this process owns, and its record."""
 
     folder: Path
@@ -45,7 +45,7 @@ class Claim:
     def check(self) -> None:
         """Raise LostError if the run is not this process's any more; asked before anything is written."""
         if self.lost.is_set():
-            raise LostError(f"{self.folder.name}: another process took the run over")
+            raise OwnershipLostError(f"{self.folder.name}: another process took the run over")
 
     @property
     def is_done(self) -> bool:
@@ -70,7 +70,7 @@ class Claim:
             self.update(seconds=seconds)
 
 
-class Follower(Claim):
+class ReadOnlyRun(OwnedRun):
     """What a process of a run has that is not its first: the record to read, and nothing is written."""
 
     def update(self, **facts: Any) -> None:
@@ -79,27 +79,27 @@ class Follower(Claim):
 
 
 @contextmanager
-def claimed(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[Claim]:
+def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[OwnedRun]:
     """Own a run folder while the block runs.
 
     Raises:
         BusyError: Another live process owns it.
         UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
     """
-    claim = Claim(folder)
+    owned = OwnedRun(folder)
     refuse_foreign_run(folder)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(held(folder / LOCK, PATIENCE_S, claim.lost.set))
+            stack.enter_context(locked(folder / LOCK, PATIENCE_S, owned.lost.set))
         except HeldError as error:
-            raise BusyError(f"{folder.name}: {error} is working on it") from error
+            raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
-        claim.record |= read_record(folder)
-        claim.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
+        owned.record |= read_record(folder)
+        owned.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
         _remove_leftovers(folder)
-        yield claim
+        yield owned
 
 
 def refuse_foreign_run(folder: Path) -> None:
