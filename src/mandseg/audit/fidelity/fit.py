@@ -82,7 +82,7 @@ def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int
     The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
     random numbers: each quantity of each drawing is a function of the parameters. First, nine pairs of a bias and its
     spread are tried. One of them is the start if it is clearly better than the moments. Slopes alone mislead there,
-    because a margin below half of a voxel moves hardly anything. Then follow rounds. Each parameter is changed by itself
+    because a margin below half of a voxel moves hardly anything. Then follow rounds. Each parameter is changed alone
     to measure how the quantities change. Drawings are made where these slopes predict the lowest misfit, and half-way
     there. The next round starts from the best of all tries, with smaller steps.
 
