@@ -396,6 +396,6 @@ def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_
     text = text_of(write_report(study).parent)
     assert "runs that differ in steps are not compared with each other: 4 (ratio0-seed0); 40 (ratio0.5-seed0)" in text
     assert "Only noise ratio 0 has been run" in text
-    assert "differs by" not in text
+    assert "the change is" not in text
     assert "0 of 1 (0.000)" in text
     assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text

@@ -7,7 +7,7 @@ from scipy.optimize import isotonic_regression
 from crossed_tables import crossed_table
 from mandseg.metrics.catalogue import metric_named
 from mandseg.statistics.bootstrap import Interval, Resampling
-from mandseg.statistics.comparison import RATIO
+from mandseg.statistics.comparison import RATIO_COMPARISON
 from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.statistics.paired_tests import Pairs, pair
@@ -28,7 +28,9 @@ def study(losses: dict[float, float], n_seeds: int = 3, n_cases: int = 20, sprea
     rng = np.random.default_rng(1)
     clean = 0.9 + crossed_table(rng, n_seeds, n_cases, 0.0, 0.03, 0.0)
     return [
-        pair(ratio, scores(clean - loss + rng.normal(0, spread, clean.shape)), scores(clean), RATIO, QUICK, 0)
+        pair(
+            ratio, scores(clean - loss + rng.normal(0, spread, clean.shape)), scores(clean), RATIO_COMPARISON, QUICK, 0
+        )
         for ratio, loss in losses.items()
     ]
 

@@ -58,6 +58,7 @@ def plot_spread(
         ax.plot([middle, middle], [row - 0.31, row + 0.31], color=COLOURS[0], lw=2, solid_capstyle="butt")
         beside = row + 0.2 * _spread_out(len(values))
         ax.scatter(np.sort(values), beside, s=13, color=COLOURS[0], alpha=0.75, lw=0, zorder=3)
+    ax.use_sticky_edges = False  # leaves room beside the outermost points
     ax.set_yticks(range(len(annotators)), list(annotators))
     ax.set_ylim(len(annotators) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)

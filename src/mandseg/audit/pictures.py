@@ -129,8 +129,8 @@ def _draw_surface(figure: SubFigure, surface: Deviation) -> None:
         top = ax.get_ylim()[1]
         ax.set_ylim(top - max(up for _, up in sizes), top)
         ax.set_title(view.name, fontsize=8, color=MID)
-        for x, letter in zip((0.0, 1.0), view.letters, strict=True):
-            ax.text(x, 1.0, letter, transform=ax.transAxes, color=MID, fontsize=7, ha="center", va="center")
+        for x, side, letter in zip((0.0, 1.0), ("left", "right"), view.letters, strict=True):
+            ax.text(x, 1.0, letter, transform=ax.transAxes, color=MID, fontsize=7, ha=side, va="center")
     scale = ScalarMappable(Normalize(-LARGEST_MM, LARGEST_MM), mpl.colormaps[DIVERGING])
     bar = figure.colorbar(scale, ax=axes, extend="both", pad=0.01, aspect=20)
     bar.set_label("mm, outward > 0", color=MID, fontsize=8)

@@ -24,8 +24,8 @@ from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
     COMPARABLE,
-    RATIO,
     RATIO_COLUMN,
+    RATIO_COMPARISON,
     Comparison,
     Level,
     check_groups,
@@ -89,7 +89,7 @@ def write_report(
     refuse_foreign_files(folder, FOLDER)
     opened = open_study(study)
     declaration = opened.declaration.with_primary(primary)
-    comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
+    comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO_COMPARISON
     settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:

@@ -13,7 +13,7 @@ from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.metrics.mask_pair import WORST_CASE
 from mandseg.statistics.bootstrap import Resampling
-from mandseg.statistics.comparison import RATIO, Comparison, Level
+from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
 from mandseg.statistics.dose_response import margin_crossing
 from mandseg.statistics.mixed_model import mixed_check
@@ -55,7 +55,7 @@ class Analysis:
     notes: tuple[str, ...] = ()
     unlearned: dict[str, str] = field(default_factory=dict)
     unpaired: dict[Level, str] = field(default_factory=dict)
-    comparison: Comparison = RATIO
+    comparison: Comparison = RATIO_COMPARISON
     primary: str = "dice"
     margins: Margins = MARGINS
     resampling: Resampling = field(default_factory=Resampling)
@@ -89,7 +89,7 @@ def analyse(
     cases: pd.DataFrame,
     margins: Margins = MARGINS,
     resampling: Resampling | None = None,
-    comparison: Comparison = RATIO,
+    comparison: Comparison = RATIO_COMPARISON,
     by: Sequence[str] = (),
     primary: str = "dice",
 ) -> Analysis:

@@ -46,7 +46,7 @@ class Comparison:
         return f"noise ratio {level:g}" if self.is_dose else f"{self.column} {level or 'without changes'}"
 
 
-RATIO = Comparison(RATIO_COLUMN, 0.0)
+RATIO_COMPARISON = Comparison(RATIO_COLUMN, 0.0)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     if column not in COMPARABLE or column not in cases:
         raise UserError(f"compare={column}: expected one of {', '.join(COMPARABLE)}")
     if column == RATIO_COLUMN and baseline is None:
-        return RATIO
+        return RATIO_COMPARISON
     comparison = Comparison(column, "")
     runs = [comparison.level(value) for value in cases.drop_duplicates("run")[column]]
     levels = list(dict.fromkeys(runs))
@@ -89,7 +89,7 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     return Comparison(column, wanted)
 
 
-def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO) -> list[Arm]:
+def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -> list[Arm]:
     """Split pooled cases into arms, in the order of the runs."""
     shared = [column for column in COMPARABLE if column != comparison.column]
     return [

@@ -1,8 +1,20 @@
 """Verdicts against a margin: non-inferior, inferior or inconclusive; and equivalence on both sides of it."""
 
+from typing import Literal
+
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Distribution, Interval
-from mandseg.statistics.results import Equivalence, Verdict
+
+Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
+Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]
+PREDICATES: dict[Verdict, str] = {
+    "non-inferior": "is non-inferior",
+    "inconclusive": "is inconclusive",
+    "inferior": "is inferior",
+    "no margin": "has no stated margin",
+    "not comparable": "cannot be compared",
+}
+"""Each verdict as the predicate of a sentence."""
 
 
 def verdict(metric: Metric, margin: float | None, interval: Interval | None) -> Verdict:

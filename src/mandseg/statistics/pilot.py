@@ -7,7 +7,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Resampling
-from mandseg.statistics.comparison import RATIO, Level, split_arms
+from mandseg.statistics.comparison import RATIO_COMPARISON, Level, split_arms
 from mandseg.statistics.paired_tests import pair
 from mandseg.statistics.score_table import ScoreMatrix, build_score_tables
 from mandseg.statistics.variance import Components, mean_squares
@@ -79,13 +79,13 @@ def choose_pilot(pilots: Sequence[Pilot], dataset: str | None = None, noise_rati
 def _pilots(cases: pd.DataFrame, metric: Metric) -> Iterator[Pilot | str]:
     """Pilots, and a line for each that is none."""
     for arm in split_arms(cases):
-        for score_table in build_score_tables(arm.cases, RATIO):
+        for score_table in build_score_tables(arm.cases, RATIO_COMPARISON):
             by_level = score_table.scores(metric)
-            baseline = by_level.pop(RATIO.baseline, None)
+            baseline = by_level.pop(RATIO_COMPARISON.baseline, None)
             if baseline is None or not by_level:
                 yield f"data set {score_table.dataset} ({arm.title}): needs noise ratio 0 and another one"
                 continue
-            if why := score_table.unlearned(RATIO.baseline):
+            if why := score_table.unlearned(RATIO_COMPARISON.baseline):
                 where = f"data set {score_table.dataset} ({arm.title})"
                 yield f"{where}: at noise ratio 0 the network has not learned ({why})"
                 continue
@@ -94,7 +94,7 @@ def _pilots(cases: pd.DataFrame, metric: Metric) -> Iterator[Pilot | str]:
 
 
 def _pilot(arm: str, dataset: str, level: Level, scores: ScoreMatrix, baseline: ScoreMatrix) -> Pilot | str:
-    pairs = pair(level, scores, baseline, RATIO, Resampling(n_resamples=1), 0).scores
+    pairs = pair(level, scores, baseline, RATIO_COMPARISON, Resampling(n_resamples=1), 0).scores
     whole = pairs.complete_cases() if pairs else None
     n_seeds, n_subjects = (len(whole.seeds), len(set(whole.subjects))) if whole else (0, 0)
     if whole is None or n_seeds < 2 or n_subjects < 2:

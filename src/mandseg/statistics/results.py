@@ -2,14 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
 
 import pandas as pd
 
 from mandseg.statistics.comparison import RATIO_COLUMN, Level
-
-Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
-Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]
+from mandseg.statistics.non_inferiority import Equivalence, Verdict
 
 
 class _AtLevel:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.metrics.mask_pair import OUTCOMES, WORST_CASE
 from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
-from mandseg.statistics.comparison import NOT_STATED, Comparison, Level
-from mandseg.statistics.variance import Floats
+from mandseg.statistics.comparison import NOT_STATED, RATIO_COLUMN, RATIO_COMPARISON, Comparison, Level
+from mandseg.statistics.variance import Floats, case_means
 from mandseg.system.errors import UserError
 
 NO_ROW = -1
@@ -230,3 +230,49 @@ def _groups(score_table: ScoreTable, first: pd.DataFrame, by: Sequence[str]) -> 
         values = stated.where(stated != "", NOT_STATED).to_numpy()
         for value in sorted(set(values)):
             yield score_table.part(values == value, f"{name}={value}")
+
+
+def means_by_seed(cases: pd.DataFrame, metric: Metric, column: str = RATIO_COLUMN) -> pd.DataFrame:
+    """The mean over cases of every training: ``dataset, <compared column>, seed, mean``."""
+    grouped = cases.groupby(["dataset", column, "seed"], sort=False)[metric.column]
+    return grouped.mean().dropna().rename("mean").reset_index()
+
+
+def paired_differences(cases: pd.DataFrame, metric: Metric, comparison: Comparison = RATIO_COMPARISON) -> pd.DataFrame:
+    """The difference of every case from the baseline.
+
+    Returns:
+        ``dataset, <compared column>, case_id, baseline, value, difference, n_seeds``: means over the seeds in which the
+        case was scored at both levels. Cases without such a seed are left out. Empty without a baseline.
+    """
+    tables = [
+        _case_table(score_table, level, scores, baseline, comparison)
+        for score_table in (build_score_tables(cases, comparison) if len(cases) else [])
+        for by_level in [score_table.scores(metric)]
+        if (baseline := by_level.pop(comparison.baseline, None)) is not None
+        for level, scores in by_level.items()
+    ]
+    columns = ["dataset", comparison.column, "case_id", "baseline", "value", "difference", "n_seeds"]
+    full = [table for table in tables if len(table)]
+    return pd.concat(full, ignore_index=True)[columns] if full else pd.DataFrame(columns=columns)
+
+
+def _case_table(
+    score_table: ScoreTable, level: Level, other: ScoreMatrix, baseline: ScoreMatrix, comparison: Comparison
+) -> pd.DataFrame:
+    seeds = sorted(set(other.seeds) & set(baseline.seeds))
+    values, clean = other.select_seeds(seeds).values, baseline.select_seeds(seeds).values
+    paired = np.isfinite(values - clean)
+    value, before = (case_means(np.where(paired, array, np.nan)) for array in (values, clean))
+    table = pd.DataFrame(
+        {
+            "dataset": score_table.dataset,
+            comparison.column: level,
+            "case_id": score_table.cases,
+            "baseline": before,
+            "value": value,
+            "difference": value - before,
+            "n_seeds": paired.sum(axis=0),
+        }
+    )
+    return table[table.n_seeds > 0]

@@ -12,7 +12,7 @@ from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
 from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
-from mandseg.statistics.per_case import paired_differences
+from mandseg.statistics.score_table import paired_differences
 
 DRAWN_CASES = 60  # of a data set; more lines say no more
 DRAWN_POINTS = 300  # of a data set and level

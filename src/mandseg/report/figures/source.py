@@ -14,8 +14,8 @@ from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.figures.axis import LevelAxis
 from mandseg.report.figures.style import drawing_style, save
 from mandseg.statistics.analysis import Analysis
-from mandseg.statistics.per_case import means_by_seed
 from mandseg.statistics.results import Difference, Mean, as_table
+from mandseg.statistics.score_table import means_by_seed
 
 DRAWN_DATASETS = 12
 """Panels of a figure; data sets beyond them are in the tables."""

@@ -21,8 +21,10 @@ COLOURS = (BLUE, VERMILION, PINK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MARGIN = GREEN
 OCHRE = "#a87400"
-VERDICT_COLOURS = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
+VERDICT_COLOURS: dict[str, str] = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
 VERDICT_MARKERS = {"non-inferior": "o", "inconclusive": "D", "inferior": "X"}
+VERDICT_MARKS = {"non-inferior": "✓", "inconclusive": "?", "inferior": "✗"}
+"""The verdicts that are drawn: colours and markers of figures, marks of the page's tables."""
 DOSE = LinearSegmentedColormap.from_list("dose", [BLUE, "#8d62a8", VERMILION])
 """From clean to noisy."""
 ON_PAGE = {

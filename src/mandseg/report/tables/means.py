@@ -28,7 +28,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
         columns = [
             Column(level_column(analysis)),
             *(Column(unit_of(metric)) for metric in there),
-            *(Column("Cases"), Column("Seeds"), Column("Missed"), Column("Spurious")),
+            *(Column("Cases", "seeds"), Column("Missed"), Column("Spurious")),
         ]
         rows = []
         for group, level in places:
@@ -38,7 +38,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
                 [
                     Cell(level_name(level), group),
                     *(mean_cell(found.get(metric.column), metric) for metric in there),
-                    *(Cell(str(first.n_cases)), Cell(str(first.n_seeds))),
+                    Cell(str(first.n_cases), str(first.n_seeds)),
                     *(Cell(f"{n} of {first.n_predictions}") for n in (first.n_missed, first.n_spurious)),
                 ]
             )

@@ -17,6 +17,7 @@ from mandseg.report.outside import SHARED, outside_study
 from mandseg.report.settings import StudySettings
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
+from mandseg.statistics.comparison import RATIO_COLUMN
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.tracking.client import (
@@ -36,7 +37,7 @@ STATE = "wandb_study_run.json"  # in the study folder: the run's id, and a diges
 JOB_TYPE = "study"
 PANEL = "wandb/lineseries/v0"  # W&B's own chart of lines from a table
 CURVES = f"{SHARED}/summary.csv"  # in the report
-CURVE = ["dataset", "metric", RATIO_AXIS, "mean", "low", "high"]
+CURVE = ["dataset", "metric", RATIO_COLUMN, "mean", "low", "high"]
 MOST_ROWS = 200_000  # of a table that W&B shows; the files of the report hold all
 MOST_FIGURES = 40
 INIT_TIMEOUT_S = 20.0
@@ -187,7 +188,7 @@ def _log(run: "wandb.Run", content: StudyRun) -> None:
 def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
     """Mean against noise ratio, one line for each data set (and arm)."""
     line = rows.dataset + ", " + rows.arm if rows.arm.nunique() > 1 else rows.dataset
-    table = pd.DataFrame({RATIO_AXIS: rows[RATIO_AXIS], "mean": rows["mean"], "line": line})
+    table = pd.DataFrame({RATIO_AXIS: rows[RATIO_COLUMN], "mean": rows["mean"], "line": line})
     chart = wandb_client().plot_table(
         PANEL,
         wandb_client().Table(dataframe=table),
