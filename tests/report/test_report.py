@@ -220,7 +220,7 @@ def test_study_without_a_done_run_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("ratios", "sentence"),
     [
-        ((0.5,), "Only noise ratio 0.5 has been run: there is no curve yet."),
+        ((0.5,), "Only noise ratio 0.5 was run: there is no curve yet."),
         ((0.2, 0.5), "No run at noise ratio 0 is done: the loss against clean labels cannot be given."),
     ],
 )

@@ -168,7 +168,7 @@ def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis()
     analysis = analyse(missed_at(0.5), resampling=QUICK)
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
     assert difference(analysis, 0.5).notes[-1] == (
-        "1 missed predictions count with worst-case scores: rare ones make the interval too narrow"
+        "1 missed predictions count with worst-case scores: where they are rare, the interval is too narrow"
     )
     without = analysis.without_missed
     assert without is not None
@@ -189,7 +189,7 @@ def test_a_ratio_at_which_all_is_missed_is_worst_in_one_analysis_and_absent_from
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8)
     assert analysis.without_missed is not None
     assert analysis.without_missed.levels == [0.0]
-    assert analysis.without_missed.notes == ("only noise ratio 0 has been run: there is nothing to compare",)
+    assert analysis.without_missed.notes == ("only noise ratio 0 was run: there is nothing to compare",)
 
 
 def test_gap_and_interaction_compare_data_sets_at_every_ratio():

@@ -17,7 +17,7 @@ def headline(analysis: Analysis) -> str:
         return "No run is done yet: there is nothing to report."
     if len(levels) == 1:
         none = "curve" if comparison.is_dose else "comparison"
-        return f"Only {comparison.name(levels[0])} has been run: there is no {none} yet."
+        return f"Only {comparison.name(levels[0])} was run: there is no {none} yet."
     if comparison.baseline not in levels:
         return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
     if analysis.margins.of(metric) is None:
