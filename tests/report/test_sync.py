@@ -226,7 +226,7 @@ def test_a_part_that_a_later_one_overtook_stays_here(study, server):
     time.sleep(1.1)
     folder = record(study, 0.0, 0, mode="online", steps=(30, 40))
     code, rows = synced(study)
-    assert (code, rows[folder.name]) == (0, ("already there", "a part was overtaken by a later one and stays here"))
+    assert (code, rows[folder.name]) == (0, ("already there", "a part is older than a later recording and stays here"))
     assert steps(server, id_of(folder)) == [30, 40]
 
 
