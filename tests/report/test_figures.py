@@ -8,7 +8,7 @@ import pytest
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
-from mandseg.report.figures.cases import DRAWN_CASES, spread
+from mandseg.report.figures.cases import DRAWN_CASES, evenly_spaced
 from mandseg.report.figures.style import BAND, BLUE, DOSE, INTERVAL, MARGIN, PAIRED, for_page
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison
 
@@ -95,10 +95,10 @@ def test_the_forest_has_a_row_for_each_difference_with_its_numbers_and_verdict()
 
 def test_of_many_cases_the_drawn_ones_reach_from_the_worst_to_the_best():
     values = np.random.default_rng(0).normal(size=1000)
-    shown = spread(values, DRAWN_CASES)
+    shown = evenly_spaced(values, DRAWN_CASES)
     assert len(shown) == len(set(shown)) == DRAWN_CASES
     assert {values[shown].min(), values[shown].max()} == {values.min(), values.max()}
-    assert sorted(spread(values[:5], DRAWN_CASES)) == [0, 1, 2, 3, 4]
+    assert sorted(evenly_spaced(values[:5], DRAWN_CASES)) == [0, 1, 2, 3, 4]
 
 
 def test_learning_curves_skip_steps_without_a_value():

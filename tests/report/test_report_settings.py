@@ -33,9 +33,8 @@ def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_
     config = study / run_name(0.0, 0) / "config.yaml"
     config.write_text(config.read_text().replace("jitter_share", "jitter"))
     methods = (write_report(study).parent / "methods.md").read_text()
-    assert (
-        f"The networks of run {run_name(0.0, 0)} are not described: the settings lack patches.jitter_share." in methods
-    )
+    line = f"The networks of run {run_name(0.0, 0)} are not described: the settings lack patches.jitter_share."
+    assert line in methods
 
 
 def test_each_config_is_read_once(tmp_path, monkeypatch):
