@@ -177,7 +177,7 @@ def test_a_side_that_the_interval_does_not_settle_is_not_claimed():
 
 def test_a_single_contour_has_no_interval_and_no_contour_no_bias():
     assert finding.headline(cases_like(bias_mm=[-0.5])).endswith("contours are 0.5 mm inward on average.")
-    assert "no contour to measure" in finding.headline(cases_like(bias_mm=[np.nan]))
+    assert "there is no contour, so there is no bias" in finding.headline(cases_like(bias_mm=[np.nan]))
 
 
 def test_habits_name_the_annotator_and_the_region():
