@@ -142,8 +142,8 @@ def test_a_table_of_ones_own_is_not_replaced_by_another(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from mandseg.system.files import folder_appearing_whole
-with folder_appearing_whole(Path(sys.argv[1])) as part:
+from mandseg.system.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as part:
     (part / "half.txt").write_text("half")
     if sys.argv[2] == "while writing":
         os.kill(os.getpid(), 9)
