@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.attempt import _job
-from mandseg.runs.launchers.cells import validation_dice
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
@@ -45,7 +45,7 @@ def main() -> None:
         runtime = HydraConfig.get().runtime
         with contextlib.chdir(runtime.cwd):  # paths are those of where the command was typed, hydra.job.chdir or not
             states.append(_job(with_text(cfg)))
-        return validation_dice(Path(runtime.output_dir))
+        return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()

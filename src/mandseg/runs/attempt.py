@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 
 from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
-from mandseg.runs.folder import count_rows, is_done
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.local_ddp import start_ranks
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run, read_record
+from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
@@ -32,7 +32,7 @@ def _job(cfg: DictConfig) -> str:
                 if line := outdated(cfg, owned):
                     print_problems(UserError(line))
                     return announce_nothing_to_do(folder, process, "wrong input")
-                if is_done(folder, owned.record, evaluation_hash(cfg)):
+                if owned.files.is_done(evaluation_hash(cfg)):
                     log.info("%s: done already, nothing to do", folder.name)
                     return announce_nothing_to_do(folder, process, "done")
                 return _run(cfg, owned, process, interruption)
@@ -60,12 +60,12 @@ def _follow(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: I
         return "done"
     from mandseg.runs.run import run
 
-    run(cfg, ReadOnlyRun(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
+    run(cfg, ReadOnlyRun(folder, RunFolder(folder).facts() | {"condition": condition(cfg)}), interruption)
     return "done"
 
 
 def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> str:
-    finished = dict(owned.record) if owned.is_done else {}
+    finished = dict(owned.record) if owned.files.is_done() else {}
     try:
         _in_its_processes(cfg, owned, process, interruption)
     except OwnershipLostError:
@@ -89,7 +89,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
     except BaseException as stop:  # a signal, also one whose owner ends the process
         owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
-    rows = count_rows(owned.folder)
+    rows = owned.files.count_rows()
     owned.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg), n_rows=rows)
     return "done"
 

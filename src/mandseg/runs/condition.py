@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
+from mandseg.statistics.columns import GROUPS, LATER
 from mandseg.system.config_paths import register_resolver
 
 # What decides where, how fast and how loudly a run goes, but not what comes out of it.
@@ -51,12 +52,18 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
-        "data": cfg.data.name,
-        "noise": noise_label(cfg.noise),
-        "model": cfg.model.name,
-        "method": cfg.method.name,
+        **{group: noise_label(cfg.noise) if group == "noise" else cfg[group].name for group in GROUPS},
         "config_hash": config_hash(cfg),
     }
+
+
+def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition with the columns that every version recorded.
+
+    The checkpoints and cases.csv hold these, so that those of an earlier version still fit. ``config_hash`` covers the
+    later ones.
+    """
+    return {key: value for key, value in condition.items() if key not in LATER}
 
 
 def noise_label(noise: DictConfig) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.runs.folder import LAUNCH, RunFolder
 from mandseg.runs.local_ddp import POLL_S
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -81,14 +82,14 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
 
 def announce(folder: Path, launch: str, runs: bool) -> None:
     """Tell the other processes of a start from outside whether this run is run or left."""
-    for old in folder.glob(".launch-*"):
+    for old in folder.glob(f"{LAUNCH}*"):
         old.unlink(missing_ok=True)
-    write_text(folder / f".launch-{launch}", "run" if runs else "leave")
+    write_text(RunFolder(folder).launch_file(launch), "run" if runs else "leave")
 
 
 def is_run(folder: Path, launch: str) -> bool:
     """What rank 0 announced; waits for it."""
-    file = folder / f".launch-{launch}"
+    file = RunFolder(folder).launch_file(launch)
     while not file.exists():
         time.sleep(POLL_S)
     return file.read_text() == "run"

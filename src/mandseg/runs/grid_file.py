@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mandseg.runs.launchers.cells import Cell
+from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
 from mandseg.system.lock import locked
 
 GRID = "grid.csv"
 
-COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
+COLUMNS = ("run", *CONDITION, "overrides")
 
 
 def grid_row(cell: Cell) -> dict[str, str]:

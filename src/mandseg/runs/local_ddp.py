@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.ownership import OwnedRun, read_record
+from mandseg.runs.ownership import OwnedRun
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interruption
@@ -42,7 +42,7 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
         RankError: A rank crashed, and why; the others are gone.
         Interrupted: A signal asked to stop; every rank got it and saved.
     """
-    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
     owned.update()
     with TemporaryDirectory(prefix="mandseg-") as outcomes, interruption.waits():
         files = [Path(outcomes) / str(rank) for rank in range(size)]
@@ -51,7 +51,7 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
             failed = _watch(ranks, owned, interruption)
         finally:
             _end(ranks)
-            owned.record = read_record(owned.folder)
+            owned.record = owned.files.facts()
         if failed is not None:
             raise _reason(failed, ranks, files)
         if any(rank.returncode == TRY_AGAIN for rank in ranks) and interruption.signum is None:

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mandseg.runs.folder import CASES
+from mandseg.runs.folder import CASES, CONSOLE, HYDRA, LAUNCH, LOCK, LOG, PREDICTIONS, RECORD, SLURM
 from mandseg.runs.origin import TRAINED, changes, content_or_none
-from mandseg.runs.ownership import LOCK, RECORD, OwnedRun
+from mandseg.runs.ownership import OwnedRun
 
 log = logging.getLogger(__name__)
 
 REPLACED = "replaced"  # folder in the study's
-STAYS = (LOCK, "console.log", "train.log", ".hydra")  # files of the new start, or open
-STAYS_PREFIXES = (".launch-", ".slurm-")
+STAYS = (LOCK, CONSOLE, LOG, HYDRA)  # files of the new start, or open
+STAYS_PREFIXES = (LAUNCH, SLURM)
 
 
 def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
@@ -61,7 +61,7 @@ def keep_scores(owned: OwnedRun) -> Path:
     """
     dest = _new_folder(owned)
     shutil.copy2(owned.folder / RECORD, dest)
-    for name in (CASES, "predictions"):
+    for name in (CASES, PREDICTIONS):
         if (owned.folder / name).exists():
             (owned.folder / name).rename(dest / name)
     return dest

@@ -19,7 +19,7 @@ from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
-from mandseg.noise.applied import NOISE_APPLIED, noise_applied
+from mandseg.noise.applied import noise_applied
 from mandseg.noise.label_plan import LabelPlan, cases_of_annotators, plan_noise
 from mandseg.runs.build import (
     build_data,
@@ -31,12 +31,12 @@ from mandseg.runs.build import (
     made,
     refuse_unfit,
 )
-from mandseg.runs.condition import settings_of
+from mandseg.runs.condition import earliest, settings_of
 from mandseg.runs.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
-from mandseg.runs.ownership import CHECKPOINTS, LABELS, OwnedRun, ReadOnlyRun
+from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import gather_objects, process_group
 from mandseg.system.errors import UserError
@@ -84,8 +84,8 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         UserError: Something is wrong with the input.
         Interrupted: A signal asked to stop; the next start goes on from the checkpoint.
     """
-    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    owned.update(**start_facts(), steps=cfg.steps)
+    write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
+    owned.update(**start_facts(), steps=cfg.steps, analysis=OmegaConf.to_container(cfg.analysis, resolve=True))
     tune_malloc()
     silence_libraries()
     refuse_unfit(cfg)
@@ -98,16 +98,16 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
         for stage in takewhile(lambda stage: stage.relabel is None, stages):
             plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
-        prepared.plan.write(owned.folder / "noise_plan.csv")
+        prepared.plan.write(owned.files.plan_file)
         applied = noise_applied(prepared.training, prepared.plan)
-        write_text(owned.folder / NOISE_APPLIED, applied.to_csv(index=False))
+        write_text(owned.files.applied_file, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     precision = owned.record.get("precision") or measured_precision(cfg)
     owned.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, owned.folder.name, owned.record["condition"]
-    curve = LearningCurve(owned.folder / "learning_curve.csv")
+    curve = LearningCurve(owned.files.curve_file)
     with tracking_run(made(cfg, "tracking"), owned.folder, study, name, condition, settings, curve) as tracker:
         train(cfg, owned, interruption, stages, prepared, tracker)
         with owned.phase("evaluate"):
@@ -129,18 +129,17 @@ def train(
         if stage.relabel is not None and former is not None:
             plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, former)
         trained = plan_of_stage(stage, plan)
-        folder = owned.folder / CHECKPOINTS / stage.name
+        folder = owned.files.checkpoints(stage.name)
         with owned.phase(f"train/{stage.name}"):
             method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
-            pictures = owned.folder / "overlays"
             callbacks = [
                 FiniteLoss([p.case.case_id for p in prepared.training]),
-                ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
+                ValidationOverlay(prepared.validation[0], owned.files.overlays, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
             ]
-            mark = {**owned.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
+            mark = {**earliest(owned.record["condition"]), "cohort": prepared.digest, "labels": trained.digest}
             last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, owned.check)
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
@@ -153,7 +152,7 @@ def labels_of_stage(
     cfg: DictConfig, owned: OwnedRun, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
 ) -> LabelPlan:
     """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
-    folder = owned.folder / LABELS / stage.name
+    folder = owned.files.labels(stage.name)
     with owned.phase(f"relabel/{stage.name}"):
         if not isinstance(owned, ReadOnlyRun) and not folder.exists():
             device = evaluation_device(cfg)
@@ -251,23 +250,23 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
     predictor = build_predictor(cfg, method.to(device).eval(), device)
     with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
-        columns = {"run": owned.folder.name, **owned.record["condition"]}
+        columns = {"run": owned.folder.name, **earliest(owned.record["condition"])}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         if isinstance(owned, ReadOnlyRun):
             return
-        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.folder / "overlays")
+        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.files.overlays)
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
         cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
     )  # nothing else of a manifest leaves
     owned.check()
-    write_text(owned.folder / "cases.csv", cases.to_csv(index=False))
+    write_text(owned.files.cases_file, cases.to_csv(index=False))
 
 
 @contextmanager
 def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
     """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
-    folder = owned.folder / ("predictions" if keep else ".predictions")
+    folder = owned.files.predictions(keep)
     try:
         yield folder
     finally:

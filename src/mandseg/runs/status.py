@@ -7,9 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.runs.folder import (
-    read_state,
-)
+from mandseg.runs.folder import RunFolder, RunState
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.runs.study import _counts, _read_grid, _rows_of, _share_lines, _told_apart, mixtures
 
@@ -27,11 +25,13 @@ def status(path: Path, console: Console | None = None) -> int:
     console, problems = console or Console(), list[str]()
     grid = _read_grid(path, problems)
     runs = [str(run) for run in grid.run]
-    found = {run: read_state(path / run) for run in runs}
+    found = {run: RunFolder(path / run).state() for run in runs}
     counts = _counts([state for state, _, _ in found.values()])
-    problems += _share_lines([record | record["condition"] for _, _, record in found.values() if record])
-    apart = _told_apart(_rows_of(grid, found), {run: record for run, (_, _, record) in found.items()})
-    problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
+    records = {run: record for run, (_, _, record) in found.items() if record}
+    counted = [{**r.condition, "n_noisy": r.n_noisy, "n_training": r.n_training} for r in records.values()]
+    problems += _share_lines(counted)
+    apart = _told_apart(_rows_of(grid, found), records)
+    problems += mixtures({run: record for run, record in records.items() if found[run].state == "done"})
     table = Table(title=escape(f"Study {path.resolve().name}"), title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
@@ -43,9 +43,7 @@ def status(path: Path, console: Console | None = None) -> int:
     return 0 if counts["done"] == counts["expected"] else 1
 
 
-def _print_open_runs(
-    runs: Mapping[str, tuple[str, str, object]], queued: Mapping[str, QueuedJob], console: Console
-) -> None:
+def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:
     """The first of the runs that are not done, and how many more there are: a terminal is no place for thousands."""
     if not runs:
         return

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mandseg.runs.condition import decides, plain
+from mandseg.runs.record import RunRecord
+from mandseg.statistics.columns import GROUPS
 
-OWNERS = ("data", "noise", "model", "method")
+OWNERS = GROUPS
 """Columns of the condition. A group of settings of this name belongs to its column and may differ with it."""
 ELSEWHERE = ("noise_ratio", "seed", *OWNERS)
 """What the columns of the condition show."""
@@ -43,14 +45,13 @@ class Description:
     is_whole: bool
 
 
-def describe(run: str, columns: Mapping[str, Any], record: Mapping[str, Any], overrides: object) -> Description:
+def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, overrides: object) -> Description:
     """Read what a run's record says, or its overrides where that says nothing."""
     own = {name: str(columns.get(name, "")) for name in OWNERS}
-    content = {
-        f"{name} {kind}": d for name, kinds in (record.get("content") or {}).items() for kind, d in kinds.items()
-    }
-    if isinstance(record.get("settings"), dict):
-        return Description(run, own, record["settings"], content, True)
+    recorded = (record.content if record else None) or {}
+    content = {f"{name} {kind}": digest for name, kinds in recorded.items() for kind, digest in kinds.items()}
+    if record is not None and record.settings is not None:
+        return Description(run, own, record.settings, content, True)
     return Description(run, own, settings_of_words(overrides), content, False)
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 
 from mandseg.metrics.catalogue import Metric
-from mandseg.statistics.comparison import RATIO, RATIO_COLUMN, Comparison, Level
+from mandseg.statistics.columns import RATIO_COLUMN
+from mandseg.statistics.comparison import RATIO, Comparison, Level
 from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.variance import case_means
 

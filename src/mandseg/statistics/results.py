@@ -6,7 +6,8 @@ from typing import Literal
 
 import pandas as pd
 
-from mandseg.statistics.comparison import RATIO_COLUMN, Level
+from mandseg.statistics.columns import RATIO_COLUMN
+from mandseg.statistics.comparison import Level
 
 Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
 Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]

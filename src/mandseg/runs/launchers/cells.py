@@ -1,7 +1,6 @@
 """The cells of a grid: each one's overrides and config, its run folder, and the command that runs it by itself."""
 
 import copy
-import csv
 import itertools
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.condition import condition, evaluation_hash, name_of
-from mandseg.runs.folder import is_done
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
-from mandseg.runs.ownership import read_record
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
@@ -59,7 +57,7 @@ class Cell:
 
 def unfinished(cells: Sequence[Cell]) -> list[Cell]:
     """The cells that are still to be run, in their order."""
-    done = [c for c in cells if is_done(c.folder, read_record(c.folder), evaluation_hash(c.cfg))]
+    done = [c for c in cells if RunFolder(c.folder).is_done(evaluation_hash(c.cfg))]
     settled = {c.folder for c in done} - set(changed(done))
     return [cell for cell in cells if cell.folder not in settled]
 
@@ -73,13 +71,13 @@ def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
     found: dict[Path, list[str]] = {}
     known: dict[str, Content | None] = {}
     for cell in cells:
-        record = read_record(cell.folder)
-        if record.get("state") != "done" or "content" not in record:
+        record = RunFolder(cell.folder).state().record
+        if record is None or record.state != "done" or record.content is None:
             continue
         source = repr((cell.cfg.data, cell.cfg.eval, reads_noisy_labels(cell.cfg), cell.cfg.cache_dir))
         if source not in known:
             known[source] = content_or_none(cell.cfg)
-        if differing := changes(record["content"], known[source] or {}):
+        if differing := changes(record.content, known[source] or {}):
             found[cell.folder] = differing
     return found
 
@@ -181,14 +179,3 @@ def command(config: DictConfig, cell: Cell) -> list[str]:
     options += ["--config-name", str(config.hydra.job.config_name)]
     of_hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(NOT_OF_A_CELL)]
     return [sys.executable, "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]
-
-
-def validation_dice(folder: Path) -> float | None:
-    """The last validation Dice of a run, for a search over settings; None where there is none."""
-    try:
-        with (folder / "learning_curve.csv").open(newline="", encoding="utf-8") as file:
-            values = [row.get("val_dice") for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return None
-    numbers = [float(value) for value in values if value]
-    return numbers[-1] if numbers else None

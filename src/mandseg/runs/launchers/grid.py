@@ -110,9 +110,9 @@ def is_detached(config: DictConfig) -> bool:
 
 def exit_code(cells: Sequence[Cell]) -> int:
     """0 if every run is done or another launch is working on it, 2 if one was refused for wrong input, else 1."""
-    from mandseg.runs.folder import read_state
+    from mandseg.runs.folder import RunFolder
 
-    found = [read_state(cell.folder) for cell in cells]
-    if any(state == "failed" and record.get("wrong_input") for state, _, record in found):
+    found = [RunFolder(cell.folder).state() for cell in cells]
+    if any(state == "failed" and record is not None and record.wrong_input for state, _, record in found):
         return 2
     return int(any(state not in ("done", "running") for state, _, _ in found))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.system.errors import UserError
 
-CONSOLE = "console.log"
 CORES_OF_A_JOB = 2  # where there is no GPU to count
 POLL_S = 0.2
 
@@ -49,7 +49,7 @@ def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -
     print(f"{len(todo)} runs, {len(shares)} at a time; {len(cells) - len(todo)} are done already", flush=True)
     with stopped_by_sigterm():
         run_all(todo, [command(config, cell) for cell in todo], shares)
-    return [validation_dice(cell.folder) for cell in cells]
+    return [RunFolder(cell.folder).validation_dice() for cell in cells]
 
 
 def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
@@ -125,14 +125,14 @@ class Running:
 
     def __str__(self) -> str:
         code = self.process.returncode
-        how = "ended well" if code == 0 else f"exit code {code}, see {self.cell.folder / CONSOLE}"
+        how = "ended well" if code == 0 else f"exit code {code}, see {RunFolder(self.cell.folder).console_file}"
         return f"{self.cell.run}: {how}, {time.monotonic() - self.began:.0f} s"
 
 
 def start(cell: Cell, words: Sequence[str], share: Mapping[str, str]) -> Running:
     """Start a cell's process; what it prints is added to its run folder's console.log."""
     cell.folder.mkdir(parents=True, exist_ok=True)
-    with (cell.folder / CONSOLE).open("ab") as console:
+    with RunFolder(cell.folder).console_file.open("ab") as console:
         process = subprocess.Popen(
             words,
             env={**os.environ, **share},

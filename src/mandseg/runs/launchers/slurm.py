@@ -11,7 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
@@ -77,7 +78,7 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
     _print_submission(cells, jobs, queued)
     if settings.wait:
         wait_for([*jobs, *(queued[c.folder].job for c in cells if c.folder in queued)])
-    return [validation_dice(cell.folder) for cell in cells]
+    return [RunFolder(cell.folder).validation_dice() for cell in cells]
 
 
 def resources(trainer: DictConfig, settings: SlurmSettings) -> Resources:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mandseg.runs.folder import is_done
-from mandseg.runs.ownership import LOCK, read_record
+from mandseg.runs.folder import RunFolder
 from mandseg.system.files import write_text
 from mandseg.system.lock import lock_owner
 from mandseg.system.signals import TRY_AGAIN
@@ -82,12 +81,12 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether the run is done, by its folder."""
-        return is_done(self.folder, read_record(self.folder))
+        return RunFolder(self.folder).is_done()
 
     @property
     def _trace(self) -> Path:
         """A file that says which process trained for this job last, for as long as the job has not ended by itself."""
-        return self.folder / f".slurm-{os.environ['SLURM_JOB_ID']}"
+        return RunFolder(self.folder).slurm_file(os.environ["SLURM_JOB_ID"])
 
     def _release_run(self) -> None:
         """Remove the lock that this job left on a node that died; without that it counts as alive for minutes.
@@ -96,9 +95,10 @@ class Job:
         """
         if not self._trace.exists():
             return
-        owner, former = lock_owner(self.folder / LOCK), json.loads(self._trace.read_text())
+        lock = RunFolder(self.folder).lock_file
+        owner, former = lock_owner(lock), json.loads(self._trace.read_text())
         if owner is not None and (owner.pid, owner.host.partition("?")[0]) == (former["pid"], former["host"]):
-            (self.folder / LOCK).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
     def _await_end(self) -> None:
         """SLURM signals the training, too. One that does not end is asked once more, and killed shortly before the job.
