@@ -1,4 +1,4 @@
-"""One attempt at one run, whatever becomes of it."""
+"""One attempt at one run: done, failed, interrupted or left to another process."""
 
 import gc
 import logging
@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 
 
 def _job(cfg: DictConfig) -> str:
-    """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
+    """Attempt one run. A failure is recorded and does not stop the other runs."""
     folder, process = Path(HydraConfig.get().runtime.output_dir), process_rank()
     with interruptible() as interruption:
         if process.rank > 0:
-            return _follow(cfg, folder, process, interruption)
+            return _run_as_follower(cfg, folder, process, interruption)
         try:
             with own_run(folder, cfg.study, condition(cfg)) as owned:
                 if line := outdated(cfg, owned):
@@ -48,14 +48,14 @@ def _job(cfg: DictConfig) -> str:
 
 
 def announce_nothing_to_do(folder: Path, process: ProcessRank, state: str) -> str:
-    """Tell the run's other processes that there is nothing to do."""
+    """Announce to the run's other processes that there is nothing to do."""
     if process.size > 1:
         announce(folder, process.launch, runs=False)
     return state
 
 
-def _follow(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: Interruption) -> str:
-    """Do what the run's first process does: run or leave the run."""
+def _run_as_follower(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: Interruption) -> str:
+    """Follow the announcement of the run's first process: run or leave the run."""
     if not is_run(folder, process.launch):
         return "done"
     from mandseg.runs.run import run
@@ -67,26 +67,26 @@ def _follow(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: I
 def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> str:
     finished = dict(owned.record) if owned.files.is_done() else {}
     try:
-        _in_its_processes(cfg, owned, process, interruption)
+        _run_in_processes(cfg, owned, process, interruption)
     except OwnershipLostError:
         raise
     except Exception as error:
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
-        if finished and wrong is not None:  # a done run, asked for further data sets that are wrong, stays done
+        if finished and wrong is not None:  # a done run stays done when further data sets are wrong
             owned.update(**finished)
             print_problems(wrong)
             return "wrong input"
         if wrong is None:
-            told = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
-            log.error("%s failed: %s", owned.folder.name, told)
+            message = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
+            log.error("%s failed: %s", owned.folder.name, message)
             owned.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)
         owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
-    except BaseException as stop:  # a signal, also one whose owner ends the process
+    except BaseException as stop:  # a signal, also one whose handler ends the process
         owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
     rows = owned.files.count_rows()
@@ -94,8 +94,8 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
     return "done"
 
 
-def _in_its_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
-    """In this process, or in one for each device: SLURM or torchrun started them, or they are started now."""
+def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
+    """Run in this process, or in one for each device, which SLURM or torchrun started or which are started now."""
     size = processes_wanted(cfg.trainer)
     refuse_wrong_number(cfg, size, process)
     if process.size == 1 and size > 1:
@@ -103,8 +103,8 @@ def _in_its_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, in
         return
     if process.size > 1:
         announce(owned.folder, process.launch, runs=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # comes with MONAI where optuna is installed
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it where optuna is installed
     from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
 
     run(cfg, owned, interruption)
-    gc.collect()  # trainer and module know each other: the memory maps of a run would stay open for several more
+    gc.collect()  # trainer and module refer to each other: without this the memory maps of several runs stay open

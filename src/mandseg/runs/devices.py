@@ -15,7 +15,7 @@ from mandseg.system.files import write_text
 
 @dataclass(frozen=True)
 class ProcessRank:
-    """Where this process stands among those that something outside started for the same run."""
+    """The rank of this process among those that SLURM or torchrun started for the same run."""
 
     rank: int
     size: int
@@ -28,7 +28,7 @@ class ProcessRank:
 
 
 def process_rank() -> ProcessRank:
-    """What SLURM (inside srun), torchrun or ``start_ranks`` say; rank 0 of 1 if nobody says anything."""
+    """The rank from the variables that srun, torchrun or ``start_ranks`` set; rank 0 of 1 without them."""
     env = os.environ
     if "SLURM_STEP_ID" in env and "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         return ProcessRank(int(env["SLURM_PROCID"]), int(env.get("SLURM_STEP_NUM_TASKS", env.get("SLURM_NTASKS", "1"))))
@@ -74,21 +74,21 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
             "ask for one task per device"
         )
     if cfg.batch_size % wanted:
-        raise UserError(f"batch_size={cfg.batch_size} cannot be shared out evenly among {wanted} processes")
+        raise UserError(f"batch_size={cfg.batch_size} cannot be divided evenly among {wanted} processes")
     kind = cfg.trainer.accelerator
     if kind in ("gpu", "cuda") and (wanted > 1 or not _gpus()) and _gpus() < wanted and "num_nodes" not in cfg.trainer:
         raise UserError(f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {_gpus()} GPUs found")
 
 
 def announce(folder: Path, launch: str, runs: bool) -> None:
-    """Tell the other processes of a start from outside whether this run is run or left."""
+    """Announce to the other processes of this start whether the run is run."""
     for old in folder.glob(f"{LAUNCH}*"):
         old.unlink(missing_ok=True)
     write_text(RunFolder(folder).launch_file(launch), "run" if runs else "leave")
 
 
 def is_run(folder: Path, launch: str) -> bool:
-    """What rank 0 announced; waits for it."""
+    """Wait for the announcement of rank 0 and return it."""
     file = RunFolder(folder).launch_file(launch)
     while not file.exists():
         time.sleep(POLL_S)

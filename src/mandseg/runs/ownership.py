@@ -1,4 +1,4 @@
-"""The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
+"""The ownership of a run folder: one process at a time, on any node, writes it and the record in run.json."""
 
 import json
 import re
@@ -20,8 +20,8 @@ OWN_STARTS = {
     CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
     CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
 }
-"""What the files of a run hold that a file of the same name and another origin does not."""
-PATIENCE_S = 2.0  # for an owner that is just leaving
+"""Text that a run's file holds and a foreign file of the same name does not."""
+PATIENCE_S = 2.0  # for an owner that is about to release the lock
 
 
 class RunInUseError(Exception):
@@ -29,7 +29,7 @@ class RunInUseError(Exception):
 
 
 class OwnershipLostError(Exception):
-    """Another process took the run folder over, because this one seemed dead: it was asleep, or its disk was."""
+    """The lease expired (suspended process or stalled disk) and another process took the run."""
 
 
 @dataclass
@@ -41,7 +41,7 @@ class OwnedRun:
     lost: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise LostError if the run is not this process's any more; asked before anything is written."""
+        """Raise OwnershipLostError if another process took the run; called before each write."""
         if self.lost.is_set():
             raise OwnershipLostError(f"{self.folder.name}: another process took the run over")
 
@@ -69,7 +69,7 @@ class OwnedRun:
 
 
 class ReadOnlyRun(OwnedRun):
-    """What a process of a run has that is not its first: the record to read, and nothing is written."""
+    """A run as its other processes have it: they read the record and write nothing."""
 
     def update(self, **facts: Any) -> None:
         """Keep the facts in this process."""
@@ -81,7 +81,7 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     """Own a run folder while the block runs.
 
     Raises:
-        BusyError: Another live process owns it.
+        RunInUseError: Another live process owns it.
         UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
     """
     owned = OwnedRun(folder)
@@ -101,7 +101,7 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
 
 def refuse_foreign_run(folder: Path) -> None:
-    """Refuse a folder, say ``hydra.run.dir=.``, where a run would replace a file of the same name that no run wrote.
+    """Refuse a folder, e.g. ``hydra.run.dir=.``, in which a run would replace a file that no run wrote.
 
     Raises:
         UserError: One line that names the file.
@@ -119,7 +119,7 @@ def _writable(value: Any) -> Any:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed owner was just writing."""
+    """Remove the unfinished files of a killed owner."""
     for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob(f"{CHECKPOINTS}/*/.*.[0-9a-f]*")]:
         if part.is_file():
             part.unlink(missing_ok=True)

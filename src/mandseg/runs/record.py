@@ -1,6 +1,6 @@
 """run.json as a typed object: what a run recorded of itself, checked value by value.
 
-A file that holds something else, whoever wrote it, is one line with the key and the value.
+A file with a value of another kind is refused in one line that names the key and the value.
 """
 
 import json
@@ -114,7 +114,7 @@ class RunRecord:
         return RunRecord(self.condition, self.state, versions=self.versions)
 
     def cost(self) -> dict[str, Any]:
-        """Steps, device and seconds of the run, None where it does not say; relabelling is part of the training."""
+        """Steps, device and seconds of the run, None where they are not recorded. Relabelling is part of the training."""
         facts = {key: getattr(self, key) for key in ("steps", "device", "precision", "started", "ended", "host")}
         for part, phases in PHASES.items():
             found = [s for name, s in (self.seconds or {}).items() if name.partition("/")[0] in phases]

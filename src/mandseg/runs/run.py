@@ -1,4 +1,4 @@
-"""The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
+"""Runs one condition: reads the config, trains, tests and writes cases.csv."""
 
 import hashlib
 import logging
@@ -76,13 +76,13 @@ class PreparedRun:
 
 @process_group()
 def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
-    """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
+    """Train one network on its noise plan and test it on every data set; continue where an earlier attempt stopped.
 
-    On several devices each process of the run calls this; the first one has the claim, the others are followers.
+    On several devices each process of the run calls this. The first one owns the run, the others read only.
 
     Raises:
         UserError: Something is wrong with the input.
-        Interrupted: A signal asked to stop; the next start goes on from the checkpoint.
+        Interrupted: A signal asked to stop; the next start continues from the checkpoint.
     """
     write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
     owned.update(**start_facts(), steps=cfg.steps, analysis=OmegaConf.to_container(cfg.analysis, resolve=True))
@@ -122,7 +122,7 @@ def train(
     prepared: PreparedRun,
     tracker: Tracker,
 ) -> None:
-    """Train stage by stage; a stage that is done already is passed over by Lightning at once."""
+    """Train stage by stage. Lightning returns at once from a stage that is done."""
     plan, former = prepared.plan, None
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
@@ -172,7 +172,7 @@ def measured_precision(cfg: DictConfig) -> str:
 
 
 def evaluation_device(cfg: DictConfig) -> torch.device:
-    """Where whole volumes are predicted outside the training."""
+    """The device for the prediction of whole volumes outside the training."""
     return torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
@@ -222,13 +222,13 @@ def refuse_missing_labels(
 
 
 def warn_of_share(plan: LabelPlan, ratio: float) -> None:
-    """Say where the share of noisy cases cannot be near the ratio that is asked for."""
+    """Warn where the share of noisy cases cannot be near the requested ratio."""
     if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
         log.warning("%s", line)
 
 
 def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
-    """Refuse to go on with a run that was begun on other images or labels.
+    """Refuse to resume a run that was begun on other images or labels.
 
     Raises:
         UserError: The digests in run.json are others.

@@ -1,4 +1,4 @@
-"""Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
+"""Reads the run folders of a study into a ledger (done, running, failed, missing) and one table of cases; no torch."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class Study:
 
     def counts(self) -> dict[str, int]:
         """Number of runs by state, ``expected`` first."""
-        return _counts(list(self.ledger.state))
+        return count_states(list(self.ledger.state))
 
 
 def open_study(path: Path) -> Study:
@@ -70,11 +70,11 @@ def open_study(path: Path) -> Study:
         UserError: The folder is missing, holds no run, or its grid.csv cannot be read.
     """
     problems: list[str] = []
-    grid = _read_grid(path, problems)
+    grid = read_expected_runs(path, problems)
     runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
     records = {str(run.row["run"]): run.record for run in runs if run.record}
     ledger, told_apart = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
-    problems += _share_lines(ledger.to_dict("records"))
+    problems += share_lines(ledger.to_dict("records"))
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
     done = [str(run) for run in ledger.run[ledger.state == "done"]]
@@ -128,7 +128,7 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
 
 
 def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> object:
-    """What a run declared: its record says so, or its config.yaml where an earlier version recorded nothing."""
+    """The analysis that a run declared, from its record; of a run of an earlier version from its config.yaml."""
     if record.analysis is not None or not run.config_file.exists():
         return record.analysis
     try:
@@ -138,21 +138,21 @@ def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> 
         return None
 
 
-def _share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+def share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
     """One line for each noise ratio that the training cases are too few for."""
     counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
     lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
     return list(dict.fromkeys(filter(None, lines)))
 
 
-def _rows_of(grid: pd.DataFrame, found: Mapping[str, RunState]) -> list[dict[Hashable, Any]]:
+def rows_with_state(grid: pd.DataFrame, found: Mapping[str, RunState]) -> list[dict[Hashable, Any]]:
     """The rows of the grid with each run's state and condition."""
     rows: list[dict[Hashable, Any]] = grid.to_dict("records")
     states = [(row, found[str(row["run"])]) for row in rows]
     return [row | dict(run.record.condition if run.record else {}) | {"state": run.state} for row, run in states]
 
 
-def _counts(states: Sequence[str]) -> dict[str, int]:
+def count_states(states: Sequence[str]) -> dict[str, int]:
     return {"expected": len(states)} | {state: states.count(state) for state in STATES}
 
 
@@ -166,16 +166,16 @@ def mixtures(records: Mapping[str, RunRecord]) -> list[str]:
                 runs.setdefault(value, []).append(run)
         if len(runs) > 1:
             usual, *others = sorted(runs, key=lambda value: -len(runs[value]))
-            told = "; ".join(f"{value} ({_some(runs[value])})" for value in others)
-            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {told}")
+            rest = "; ".join(f"{value} ({_run_names(runs[value])})" for value in others)
+            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {rest}")
     return lines
 
 
-def _some(runs: Sequence[str]) -> str:
+def _run_names(runs: Sequence[str]) -> str:
     return ", ".join(runs) if len(runs) <= 3 else f"{len(runs)} runs"
 
 
-def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
+def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     """The expected runs: those of grid.csv, then run folders that grid.csv does not list."""
     if not path.is_dir():
         raise UserError(f"study {path}: no such folder")
@@ -203,10 +203,10 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
 def _with_variant(
     ledger: pd.DataFrame, records: Mapping[str, RunRecord], problems: list[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Tell runs apart that differ in more than the condition's columns; ``variant`` is empty where none do."""
+    """Add the column ``variant``: what a run has besides its condition that other runs do not; empty if nothing."""
     for key in ("noise_ratio", "seed"):
         ledger[key] = pd.to_numeric(ledger[key], errors="coerce")
-    apart = _told_apart(ledger.to_dict("records"), records)
+    apart = find_variants(ledger.to_dict("records"), records)
     problems += apart.content
     ledger["variant"] = [apart.names.get(str(run), "") for run in ledger.run]
     for _, runs in ledger[ledger.state == "done"].groupby([*CONDITION, "variant"]):
@@ -226,13 +226,13 @@ def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, RunRecord]) -> li
             found.setdefault(record.cohort or "", []).append(run)
         found.pop("", None)
         if len(found) > 1 and not all(record.content is not None for record in own.values()):
-            told = "; ".join(f"{digest} ({_some(names)})" for digest, names in found.items())
-            lines.append(f"runs of different prepared training cases, counted all the same: {told}")
+            cohorts = "; ".join(f"{digest} ({_run_names(names)})" for digest, names in found.items())
+            lines.append(f"runs of different prepared training cases, counted all the same: {cohorts}")
     return lines
 
 
-def _told_apart(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, RunRecord]) -> Variants:
-    """What tells the done runs apart; the others may yet change."""
+def find_variants(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, RunRecord]) -> Variants:
+    """How the done runs differ; the others may still change."""
     done = [row for row in rows if row["state"] == "done"]
     return tell_apart([describe(str(r["run"]), r, records.get(str(r["run"])), r.get("overrides")) for r in done])
 

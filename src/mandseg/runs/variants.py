@@ -1,8 +1,8 @@
-"""What tells the arms of a study apart besides the condition's columns: settings and content, never words.
+"""How the arms of a study differ besides the condition's columns: by settings and content, never by typed words.
 
-An arm holds runs that are equal in everything but the noise ratio and the seed. A run says in run.json by which
-settings and from which images and labels it was made. A run of an older version does not: of that one the overrides in
-grid.csv are read, whatever their order, without those that decide nothing.
+An arm holds runs that are equal in everything but the noise ratio and the seed. run.json holds
+the settings of a run and digests of its images and labels. For a run of an older version, which recorded none, the
+overrides in grid.csv are read in any order, without those that do not change a score.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Description:
-    """What one run says about how it was made.
+    """How one run was made.
 
     Attributes:
         run: Its name.
@@ -46,7 +46,7 @@ class Description:
 
 
 def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, overrides: object) -> Description:
-    """Read what a run's record says, or its overrides where that says nothing."""
+    """Describe a run by its record, or by its overrides where the record holds no settings."""
     own = {name: str(columns.get(name, "")) for name in OWNERS}
     recorded = (record.content if record else None) or {}
     content = {f"{name} {kind}": digest for name, kinds in recorded.items() for kind, digest in kinds.items()}
@@ -56,7 +56,7 @@ def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, ove
 
 
 def settings_of_words(overrides: object) -> dict[str, Any]:
-    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that decide nothing."""
+    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that do not change a score."""
     text = overrides if isinstance(overrides, str) else ""
     settings = {}
     for word in re.split(r"\s+(?=[+~]*[\w./@:-]+=)", text.strip()):
@@ -74,7 +74,7 @@ class Variants:
     Attributes:
         names: Run to what it has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree.
         settings: One line for each setting in which runs differ that would be one arm else.
-        content: One line for each kind of file of which the runs have several versions.
+        content: One line for each kind of file that differs between runs.
     """
 
     names: Mapping[str, str]
@@ -83,7 +83,7 @@ class Variants:
 
 
 def tell_apart(runs: Sequence[Description]) -> Variants:
-    """Compare what runs say about how they were made."""
+    """Compare how runs were made."""
     settings, content = _differing_settings(runs), _differing_content(runs)
     names = {}
     for run in runs:
@@ -142,7 +142,7 @@ def _differing_content(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
 
 
 def _content_words(run: Description, differing: set[tuple[str, Owner]]) -> list[str]:
-    """``training=1a2b3c`` for each set of which the runs have several versions."""
+    """``training=1a2b3c`` for each set of files that differs between runs."""
     of_sets: dict[str, list[str]] = {}
     for key in sorted(run.content):
         if (key, _content_owner(key, run)) in differing:

@@ -1,4 +1,4 @@
-"""The cells of a grid: each one's overrides and config, its run folder, and the command that runs it by itself."""
+"""The cells of a grid: overrides, config and run folder of each, and the command that runs one alone."""
 
 import copy
 import itertools
@@ -51,7 +51,7 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run is done, tested on all that is asked for, and made from the images and labels of now."""
+        """Whether the run is done, tested on every requested data set, and made from the present images and labels."""
         return not unfinished([self])
 
 
@@ -63,10 +63,10 @@ def unfinished(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
-    """The run folders that say "done" and were made from other images or labels than there are now, with what differs.
+    """The done runs whose images or labels have changed since: run folder -> what differs.
 
-    Cells of one source share the reading of its files. Where these cannot be read here, it is said, and the result
-    stands.
+    The files of a source are read once for all its cells. Where they cannot be read on this machine, a warning is
+    logged and the result counts as unchanged.
     """
     found: dict[Path, list[str]] = {}
     known: dict[str, Content | None] = {}
@@ -91,7 +91,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
 
     Args:
-        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. The last one of a key counts.
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of a repeated key the last value counts.
     """
     axes: dict[str, list[str]] = {}
     for override in _parser().parse_overrides(list(words)):
@@ -141,13 +141,13 @@ def _compose(
     try:
         for value in values:
             OmegaConf.update(cfg, value.key_or_group, value.value(), merge=True)
-    except OmegaConfBaseException:  # Hydra says better what is wrong with it
+    except OmegaConfBaseException:  # Hydra's own message is better
         cfg = _without_hydra(loader.load_sweep_config(config, words))
     return cell_of(cfg, words)
 
 
 def _without_hydra(cfg: DictConfig) -> DictConfig:
-    """Half of the nodes to copy, and no part of a run."""
+    """The config without Hydra's node, which is half of all nodes and no part of a run."""
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg

@@ -22,7 +22,7 @@ POLL_S = 0.2
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """What conf/hydra/launcher/local.yaml says."""
+    """The settings of conf/hydra/launcher/local.yaml."""
 
     jobs: int | None
     threads: int | None
@@ -35,7 +35,7 @@ class LocalSettings:
 
 
 def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -> list[float | None]:
-    """Run the cells that are not done, several at once; a failing one is told and does not stop the others.
+    """Run the cells that are not done, several at once. A failure is printed; the other runs go on.
 
     Returns:
         The last validation Dice of each cell; None where it has none.
@@ -66,12 +66,12 @@ def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
 
 
 def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> list[dict[str, str]]:
-    """The environment of each place that runs one cell after the other.
+    """The environment of each slot. A slot runs one cell after the other.
 
     Args:
         devices: Processes of one cell.
-        gpus: What CUDA_VISIBLE_DEVICES can name; with more places than the GPUs suffice for, places share GPUs in turn.
-        settings: Number of places and threads, where set.
+        gpus: What CUDA_VISIBLE_DEVICES can name; with more slots than the GPUs suffice for, slots share GPUs in turn.
+        settings: Number of slots and threads, where set.
     """
     cores = len(os.sched_getaffinity(0))
     jobs = settings.jobs or max(len(gpus) // devices if gpus else cores // (CORES_OF_A_JOB * devices), 1)
@@ -95,7 +95,7 @@ def visible_gpus() -> list[str]:
 
 
 def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Sequence[Mapping[str, str]]) -> None:
-    """Run every cell, each in the first place that is free; when stopped, let the running ones save their state."""
+    """Run every cell in the first free slot. When stopped, let the running cells save their state."""
     waiting = deque(zip(cells, commands, strict=True))
     free, running = list(shares), list[Running]()
     try:
@@ -109,14 +109,14 @@ def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Se
                 print(f"[{len(cells) - len(waiting) - len(running)}/{len(cells)}] {ended}", flush=True)
     finally:
         for left in running:
-            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job that means save and go on
+            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job it means save and continue
         for left in running:
             left.process.wait()
 
 
 @dataclass(frozen=True)
 class Running:
-    """A cell's process, the place it takes, and when it began."""
+    """A cell's process, the environment of its slot, and its start time."""
 
     cell: Cell
     process: "subprocess.Popen[bytes]"

@@ -1,8 +1,8 @@
 """One cell of a grid as a SLURM job: runs the training command, and has the job requeued where it was interrupted.
 
-submitit owns the job here: at its signal (USR2, before a time limit) it alone requeues. The training is a process of
-its own; SLURM sends it every signal, too: it saves its state at SIGTERM and goes on, at USR2 it saves and ends. What
-became of it is read from the run folder.
+Only submitit requeues the job, at its signal (USR2, before a time limit). The training is a child process, and SLURM
+sends it every signal, too. At SIGTERM the training saves its state and continues; at USR2 it saves and ends. The state
+of the run is read from the run folder.
 """
 
 import json
@@ -50,7 +50,9 @@ class Job:
         if os.environ.get("SLURM_PROCID", "0") != "0":
             code = self._train()
             if code != 0:
-                time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
+                time.sleep(
+                    self.notice_s
+                )  # the first process ends the job: it reports the reason or has the job requeued
         else:
             self._release_run()
             code = self._train(self._trace)
@@ -61,7 +63,7 @@ class Job:
             sys.exit(code if code > 0 else 128 - code)
 
     def checkpoint(self) -> Any:
-        """Called by submitit at its signal: wait for the end of the training; the same job is to go on."""
+        """Wait for the end of the training and return the same job again; submitit calls this at its signal."""
         from submitit.core.utils import DelayedSubmission
 
         self._await_end()
@@ -85,7 +87,7 @@ class Job:
 
     @property
     def _trace(self) -> Path:
-        """A file that says which process trained for this job last, for as long as the job has not ended by itself."""
+        """A file with the process that trained for this job last. It is removed when the job ends by itself."""
         return RunFolder(self.folder).slurm_file(os.environ["SLURM_JOB_ID"])
 
     def _release_run(self) -> None:
@@ -103,7 +105,7 @@ class Job:
     def _await_end(self) -> None:
         """SLURM signals the training, too. One that does not end is asked once more, and killed shortly before the job.
 
-        It then goes on from its last regular checkpoint.
+        The next start continues from the last regular checkpoint.
         """
         if self.child is None:
             return
@@ -119,7 +121,7 @@ class Job:
 def _has_ended(pid: int) -> bool:
     """Whether a child process has ended; leaves its exit code to be read, and takes no lock, as Popen.wait does.
 
-    The signal handler asks, too, in the midst of whatever waits outside.
+    The signal handler calls this, too, at any point of the code that it interrupts.
     """
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -144,6 +146,6 @@ def _requeue_job() -> None:
 
 def _slurm_state() -> str:
     query = ["scontrol", "--oneliner", "show", "job", os.environ["SLURM_JOB_ID"]]
-    told = subprocess.run(query, capture_output=True, text=True, check=False).stdout
-    states = [word.partition("=")[2] for word in told.split() if word.startswith("JobState=")]
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    states = [word.partition("=")[2] for word in shown.split() if word.startswith("JobState=")]
     return states[0] if states else ""

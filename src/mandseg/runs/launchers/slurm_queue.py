@@ -13,7 +13,7 @@ QUERY_S = 30
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that SLURM has not forgotten: its id and its state as SLURM names it, in small letters."""
+    """A job that waits or runs: its id, and its state by SLURM's name in small letters."""
 
     job: str
     state: str
@@ -30,12 +30,12 @@ def queued_runs(study: Path) -> dict[str, QueuedJob]:
 
 
 def live_jobs() -> dict[str, str] | None:
-    """This user's jobs that wait or run, an array's one by one (``12_0``), and their states; None: SLURM is silent."""
+    """This user's jobs that wait or run, an array's one by one (``12_0``), and their states; None where SLURM does not answer."""
     if shutil.which("squeue") is None:
         return None
     query = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_S, check=True).stdout
+        shown = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_S, check=True).stdout
     except (subprocess.SubprocessError, OSError):
         return None
-    return {job: state.lower() for job, state in (line.split() for line in told.splitlines())}
+    return {job: state.lower() for job, state in (line.split() for line in shown.splitlines())}
