@@ -1,6 +1,6 @@
-"""The command that everyone types: ``python -m mandseg.train -m noise_ratio=0,0.2,0.5,1.0``.
+"""The training command: ``python -m mandseg.train -m noise_ratio=0,0.2,0.5,1.0``.
 
-Hydra composes a config for each cell of the grid; each becomes one run folder, whose name is its condition.
+Hydra composes a config for each cell of the grid; Each becomes one run folder, whose name is its condition.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.attempt import _job
+from mandseg.runs.attempt import attempt_run
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
@@ -43,8 +43,8 @@ def main() -> None:
     def task(cfg: DictConfig) -> float | None:
         """Hydra's job; a search (hydra/sweeper=optuna) gets the validation Dice."""
         runtime = HydraConfig.get().runtime
-        with contextlib.chdir(runtime.cwd):  # paths are those of where the command was typed, hydra.job.chdir or not
-            states.append(_job(with_text(cfg)))
+        with contextlib.chdir(runtime.cwd):  # paths are relative to the start folder, with hydra.job.chdir, too
+            states.append(attempt_run(with_text(cfg)))
         return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
@@ -52,11 +52,11 @@ def main() -> None:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
         sys.exit(WRONG_INPUT)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user's; of others Hydra says the name
+    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
-        log.warning("%s; the same command goes on from here", interrupted)
+        log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
 

@@ -21,7 +21,7 @@ from mandseg.system.signals import Interruption, interruptible
 log = logging.getLogger(__name__)
 
 
-def _job(cfg: DictConfig) -> str:
+def attempt_run(cfg: DictConfig) -> str:
     """Attempt one run. A failure is recorded and does not stop the other runs."""
     folder, process = Path(HydraConfig.get().runtime.output_dir), process_rank()
     with interruptible() as interruption:

@@ -67,7 +67,7 @@ def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def noise_label(noise: DictConfig) -> str:
-    """Name the noise: its preset and what was changed, e.g. ``planning-dice0.85``, so that arms have different names."""
+    """Name the noise by its preset and the changed settings, e.g. ``planning-dice0.85``."""
     changed = [
         f"{mark}{_short(noise[name])}"
         for name, (mark, default) in NOISE_SETTINGS.items()

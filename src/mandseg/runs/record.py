@@ -114,7 +114,7 @@ class RunRecord:
         return RunRecord(self.condition, self.state, versions=self.versions)
 
     def cost(self) -> dict[str, Any]:
-        """Steps, device and seconds of the run, None where they are not recorded. Relabelling is part of the training."""
+        """Steps, device and seconds of the run, None where not recorded. Relabelling is part of the training."""
         facts = {key: getattr(self, key) for key in ("steps", "device", "precision", "started", "ended", "host")}
         for part, phases in PHASES.items():
             found = [s for name, s in (self.seconds or {}).items() if name.partition("/")[0] in phases]

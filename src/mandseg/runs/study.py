@@ -153,6 +153,7 @@ def rows_with_state(grid: pd.DataFrame, found: Mapping[str, RunState]) -> list[d
 
 
 def count_states(states: Sequence[str]) -> dict[str, int]:
+    """Number of runs by state, ``expected`` first."""
     return {"expected": len(states)} | {state: states.count(state) for state in STATES}
 
 

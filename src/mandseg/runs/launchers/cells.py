@@ -91,7 +91,8 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
 
     Args:
-        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of a repeated key the last value counts.
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of a repeated key
+            the last value counts.
     """
     axes: dict[str, list[str]] = {}
     for override in _parser().parse_overrides(list(words)):

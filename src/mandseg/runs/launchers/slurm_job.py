@@ -50,9 +50,7 @@ class Job:
         if os.environ.get("SLURM_PROCID", "0") != "0":
             code = self._train()
             if code != 0:
-                time.sleep(
-                    self.notice_s
-                )  # the first process ends the job: it reports the reason or has the job requeued
+                time.sleep(self.notice_s)  # the first process reports the reason or requeues
         else:
             self._release_run()
             code = self._train(self._trace)

@@ -30,7 +30,7 @@ def queued_runs(study: Path) -> dict[str, QueuedJob]:
 
 
 def live_jobs() -> dict[str, str] | None:
-    """This user's jobs that wait or run, an array's one by one (``12_0``), and their states; None where SLURM does not answer."""
+    """State by id (``12_0`` in an array) of this user's jobs that wait or run; None where SLURM does not answer."""
     if shutil.which("squeue") is None:
         return None
     query = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]

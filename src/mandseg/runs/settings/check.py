@@ -42,9 +42,7 @@ def check_settings(cfg: DictConfig) -> None:
         UserError: One line for the first one: its name, its value and what was expected.
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
-    for problem in chain(
-        _problems(Settings, plain, ""), _contradictions(plain)
-    ):  # pairs are checked when each value is right
+    for problem in chain(_problems(Settings, plain, ""), _contradictions(plain)):
         raise UserError(problem)
     declare(plain["analysis"])
 
