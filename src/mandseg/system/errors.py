@@ -37,8 +37,7 @@ EMPTY_WORDS = (
     *("full_key", "object_type", "Config search", "provider=", "To append to your config"),
     *("frame #", "Exception raised from", "CUDA kernel errors might", "For debugging consider", "Compile with `TORCH"),
 )
-"""Beginnings of lines that do not name the fault: Hydra's about the config's path and unread settings, torch's about its
-own code and debugging."""
+"""Beginnings of lines that do not name the fault: Hydra's about its config path, torch's about its own code."""
 TRACEBACK = "Traceback (most recent call last):"
 LONGEST_REASON = 300  # letters
 
