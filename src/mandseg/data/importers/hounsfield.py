@@ -14,10 +14,12 @@ AIR_HU = -1000
 METAL_CAP_HU = 3071  # the top of a 12-bit CT: 4095 - 1024
 FAT_HU = (-115, -75)  # where the pooled fat peak of a correct import lies
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
+SOFT_TISSUE_OF_ONE_HU = (10, 90)  # of a single image, whose peaks are less certain than those of a cohort
 HU_IF_BELOW = -200  # an image with air in it goes below this; stored values with an offset do not
 LOWEST_CT_HU = -1024  # the bottom of a 12-bit CT; what lies lower was put there
 BRIGHT = 2000  # neither air nor skin: no corner of a scan is as bright
 SIGNED_TOP = 32768  # 16 bits: from here on an unsigned number is a negative one that was read wrongly
+FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
 FAT_SEEN = 0.05  # height of a peak of fat over that of soft tissue, from which on it is one
 
 Hu = npt.NDArray[np.int16]
@@ -78,7 +80,7 @@ def padding(array: Array) -> tuple[float, Mask] | None:
 
 
 def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | None:
-    """Median value round a label, in its box and a tenth more to each side, the label and the padding left out.
+    """Median value round a label, in its box and a tenth more to each side; label, padding and blank voxels left out.
 
     Round a mandible lie tongue, muscles and fat: about 40 HU.
 
@@ -97,7 +99,16 @@ def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | Non
         slice(max(0, int(place[0]) - 2 - len(place) // 10), int(place[-1]) + 3 + len(place) // 10) for place in places
     )
     there = ~label[box] if outside is None else ~(label[box] | outside[box])
+    if (blank := fill_value(array)) is not None:
+        there &= array[box] != blank
     return float(np.median(array[box][there])) if there.any() else None
+
+
+def fill_value(array: Array) -> float | None:
+    """The one value that fills much of a volume (air that was clipped, a blanked region); None where none does."""
+    values, counts = np.unique(array[::2, ::2, ::2], return_counts=True)
+    most = int(np.argmax(counts))
+    return float(values[most]) if counts[most] > FILL_SHARE * counts.sum() else None
 
 
 def looks_like_hu(array: Array) -> bool:
@@ -132,6 +143,11 @@ def is_doubtful(counts: npt.NDArray[np.int64]) -> bool:
     fat, soft = tissue_peaks(counts)
     fat_is_right = not _has_fat(counts) or FAT_HU[0] <= fat <= FAT_HU[1]
     return not (fat_is_right and SOFT_TISSUE_HU[0] <= soft <= SOFT_TISSUE_HU[1])
+
+
+def is_off(counts: npt.NDArray[np.int64]) -> bool:
+    """Tell whether the peak of soft tissue of a single image lies where it does in no correct CT."""
+    return not SOFT_TISSUE_OF_ONE_HU[0] <= tissue_peaks(counts)[1] <= SOFT_TISSUE_OF_ONE_HU[1]
 
 
 def peaks_note(counts: npt.NDArray[np.int64], offset: float) -> str:

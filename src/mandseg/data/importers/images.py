@@ -18,7 +18,7 @@ from mandseg.data.importers.hounsfield import (
     Mask,
     from_stored,
     histogram,
-    is_doubtful,
+    is_off,
     looks_like_hu,
     padding,
     peaks_in_words,
@@ -174,7 +174,7 @@ def _doubts(images: Mapping[str, Image], hu_offset: float) -> list[str]:
             text = f"the values round its label ({image.tissue:.0f}) do not tell whether it is in HU"
             taken = "HU" if image.is_hu else f"HU + {hu_offset:g}"
             notes.append(f"WARNING: case {case_id}: {text}, taken as {taken}; {words}")
-        elif not image.is_hu and len(images) > 1 and is_doubtful(image.histogram):
+        elif not image.is_hu and len(images) > 1 and is_off(image.histogram):
             notes.append(f"WARNING: case {case_id}: {words} after the offset: is --hu-offset right for it?")
     return notes
 
