@@ -252,13 +252,8 @@ def test_a_damaged_recording_fails_alone_and_says_why(study, server):
 
 def test_a_run_that_is_training_is_left_out(study, server):
     folder = record(study, 0.0, 0)
-<<<<<<< HEAD
-    with own_run(folder, study.name, json.loads((folder / "run.json").read_text())["condition"]) as owned:
-        owned.update(state="running")
-=======
     with own_run(folder, study.name, json.loads((folder / "run.json").read_text())["condition"]) as claim:
         claim.update(state="running")
->>>>>>> main
         assert synced(study)[1][folder.name] == ("left out", "it is training")
     assert not server.runs
 
