@@ -130,6 +130,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
         assert first["n_rows"] == 3
         assert first["settings"]["steps"] == 12
+        assert (first["condition"]["loss"], first["analysis"]) == ("dice_ce", {"primary": "dice", "margins": {}})
 
         # a table that was cut: tested again, not trained again
         (run / "cases.csv").write_bytes(cases[:-50])

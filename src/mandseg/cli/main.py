@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command. A user error is printed as plain lines with exit code 2, without a traceback.
 
     Args:
-        arguments: The words after ``mandseg``; default: those of this process.
+        arguments: The words after ``mandseg``; default: the words of this process.
     """
     arguments = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)

@@ -60,8 +60,8 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
 def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
     """A condition with the columns that every version recorded.
 
-    The checkpoints and cases.csv hold these, so that those of an earlier version still fit. ``config_hash`` covers the
-    later ones.
+    Checkpoints and cases.csv hold these columns only, so files of earlier versions still match. ``config_hash`` covers
+    the later columns.
     """
     return {key: value for key, value in condition.items() if key not in LATER}
 
@@ -123,7 +123,7 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def evaluation_hash(cfg: DictConfig) -> str:
-    """Eight hex digits of what a trained network is tested on and how: a done run asked for others is tested again."""
+    """Eight hex digits of the data sets and settings of the test. A done run with another hash is tested again."""
     return _digest({key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("eval", "evaluation")})
 
 

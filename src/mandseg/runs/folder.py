@@ -163,7 +163,7 @@ class RunFolder:
         """The one definition of a done run: it came to its end, and its cases.csv is complete.
 
         Args:
-            evaluated: The hash of the tests that are asked for; None: whichever it was tested on.
+            evaluated: The hash of the requested tests; None: any.
         """
         state, _, record = self.state()
         return state == "done" and record is not None and evaluated in (None, record.evaluated)
@@ -262,7 +262,7 @@ class RunFolder:
 
 
 def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
-    """One line where the real share of noisy cases is not the ratio asked for, to within a hundredth; else empty."""
+    """One line where the share of noisy cases differs from the requested ratio by more than 0.01; else empty."""
     share = n_noisy / n_training
     if abs(share - ratio) <= SHARE_TOLERANCE:
         return ""

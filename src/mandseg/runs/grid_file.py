@@ -1,4 +1,4 @@
-"""grid.csv: every run that a study was ever asked for."""
+"""grid.csv: every run that was ever requested in a study."""
 
 import csv
 from collections.abc import Mapping, Sequence

@@ -77,7 +77,7 @@ def changes(recorded: Mapping[str, Any], now: Content, sets: Sequence[str] | Non
 
     Args:
         recorded: The content in run.json.
-        now: The content that is asked for.
+        now: The present content of the files.
         sets: The sets to look at; by default all.
 
     Returns:

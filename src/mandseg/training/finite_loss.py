@@ -28,7 +28,7 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After a step. The loss is that of the whole batch, so all processes agree.
+        """After a step. The loss is computed on the complete batch, so all processes agree.
 
         Raises:
             DivergedError: The loss is not finite.

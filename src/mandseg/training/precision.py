@@ -37,7 +37,7 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
         cache: Where the measurement is kept, by processor and network.
 
     Raises:
-        UserError: bf16 was asked for, and two equal steps differ on this processor.
+        UserError: bf16 is set, and two equal steps differ on this processor.
     """
     on_cpu = device_kind(accelerator) == "cpu"
     if not on_cpu and wanted == "auto":
