@@ -181,6 +181,14 @@ def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp
     assert {run: (job.job, job.state) for run, job in queued_runs(tmp_path).items()} == {"b": ("8", "pending")}
 
 
+@pytest.mark.parametrize("content", [b"", b"run\na\n", b"\xff\xfe", b'run,job\n"a'])
+def test_a_damaged_list_of_jobs_is_left_out_with_a_warning(tmp_path, caplog, content):
+    (tmp_path / "slurm" / "1").mkdir(parents=True)
+    (tmp_path / "slurm" / "1" / "jobs.csv").write_bytes(content)
+    assert queued_runs(tmp_path) == {}
+    assert "its jobs are not counted as queued: jobs.csv" in caplog.text
+
+
 def test_a_search_gets_the_last_validation_dice(tmp_path):
     assert RunFolder(tmp_path).validation_dice() is None
     (tmp_path / "learning_curve.csv").write_text("step,loss,val_dice\n1,0.5,\n2,0.4,0.25\n3,0.3,\n4,0.2,0.75\n5,0.1,\n")

@@ -91,7 +91,7 @@ def _sum_over_processes(values: torch.Tensor) -> torch.Tensor:
 
 
 def gather_batch(share: torch.Tensor) -> torch.Tensor:
-    """The patches of all processes, (B, ...), from the patches of this one, (B / processes, ...), in the order of one process.
+    """The patches of all processes, (B, ...), from this one's, (B / processes, ...), in the order of one process.
 
     A loss that mixes the patches of a batch (a Dice over the batch) is then the same for any number of processes. So
     are its gradients: they are summed over the processes, and DDP averages them.

@@ -1,11 +1,15 @@
 """Which runs of a study wait in SLURM's queue or run there: job ids from the study folder, their states from squeue."""
 
-import csv
+import logging
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from mandseg.runs.tables import read_table
+
+log = logging.getLogger(__name__)
 
 JOBS = "jobs.csv"
 QUERY_S = 30
@@ -23,8 +27,11 @@ def queued_runs(study: Path) -> dict[str, QueuedJob]:
     """Run -> job, for the runs of a study whose last job is still in the queue or running; empty without SLURM."""
     jobs: dict[str, str] = {}
     for file in sorted(study.glob(f"slurm/*/{JOBS}")):
-        with file.open(newline="", encoding="utf-8") as lines:
-            jobs |= {row["run"]: row["job"] for row in csv.DictReader(lines)}
+        table = read_table(file, ["run", "job"])
+        if isinstance(table, str):
+            log.warning("%s: its jobs are not counted as queued: %s", file.parent, table)
+            continue
+        jobs |= dict(zip(table.run, table.job, strict=True))
     states = (live_jobs() or {}) if jobs else {}
     return {run: QueuedJob(job, states[job]) for run, job in jobs.items() if job in states}
 
