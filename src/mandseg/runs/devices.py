@@ -52,7 +52,7 @@ def processes_wanted(trainer: DictConfig) -> int:
     if isinstance(devices, str) and "," in devices:
         return len([d for d in devices.split(",") if d.strip()]) * nodes
     if devices in ("auto", -1, "-1"):
-        return _all_gpus(trainer) * nodes
+        return (max(1, _gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1) * nodes
     if not str(devices).isdecimal() or int(devices) < 1:
         raise UserError(f"trainer.devices={devices}: expected a number of devices, a list of them, or auto")
     return int(devices) * nodes
@@ -99,7 +99,3 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def _all_gpus(trainer: DictConfig) -> int:
-    return max(1, _gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1

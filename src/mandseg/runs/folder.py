@@ -151,7 +151,8 @@ class RunFolder:
             fault = self.check_cases(record.n_rows)
             return RunState("failed" if fault else "done", fault, record)
         if record is not None and record.state == "failed":
-            return RunState("failed", _joined(record.error or "no reason was recorded"), record)
+            reason = " ".join((record.error or "no reason was recorded").split())  # on one line
+            return RunState("failed", reason, record)
         if is_held(self.lock_file):
             return RunState("running", "", record)
         if record is not None:
@@ -269,8 +270,3 @@ def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
     return (
         f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases carry the noisy label, a share of {share:.3f}"
     )
-
-
-def _joined(message: str) -> str:
-    """A message without line breaks."""
-    return " ".join(message.split())
