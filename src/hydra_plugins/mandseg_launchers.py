@@ -1,6 +1,6 @@
-"""Hydra plugins, which Hydra finds by this file's place: the grid's sweeper, the launchers, the place of sweeps/.
+"""Hydra plugins: the grid's sweeper, the launchers and the search path of sweeps/. Hydra finds them by this folder.
 
-Hydra imports this file at every start of any Hydra program, so what they need is imported when they are used.
+Every Hydra program imports this file at its start, so the plugins import what they need when they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -79,7 +79,7 @@ class CheckedGrid(Sweeper):
         return list(self._launched([cell.overrides for cell in cells]))
 
     def _launched(self, cells: Sequence[Sequence[str]]) -> Iterator[Sequence[JobReturn]]:
-        """Hand the cells to the launcher, in batches where that is asked for; an exception of a job is raised here."""
+        """Pass the cells to the launcher, in batches of ``max_batch_size``; an exception of a job is raised here."""
         size = self.max_batch_size or len(cells)
         for start in range(0, len(cells), size):
             results = self.starter.launch([list(c) for c in cells[start : start + size]], initial_job_idx=start)
@@ -96,13 +96,13 @@ class _CellLauncher(Launcher):
         self.cells: dict[tuple[str, ...], Cell] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what Hydra knows of the launch."""
+        """Keep the config of the launch."""
         self.config = config
 
     def _launch(
         self, start: Callable[..., list[float | None]], settings: Any, job_overrides: Sequence[Sequence[str]]
     ) -> list[JobReturn]:
-        """Start the cells; those that a search came upon are composed now."""
+        """Start the cells. Cells that a search chose are composed now."""
         from mandseg.runs.launchers.cells import compose
 
         new = [words for words in job_overrides if tuple(words) not in self.cells]
@@ -115,7 +115,7 @@ class SlurmLauncher(_CellLauncher):
     """Each cell a SLURM job (conf/hydra/launcher/slurm.yaml)."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Submit the cells, and wait for them if the settings say so."""
+        """Submit the cells, and wait for them with ``wait``."""
         from mandseg.runs.launchers.slurm import SlurmSettings, launch
 
         return self._launch(launch, SlurmSettings, job_overrides)

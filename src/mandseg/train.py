@@ -1,6 +1,6 @@
-"""The command that everyone types: ``python -m mandseg.train -m noise_ratio=0,0.2,0.5,1.0``.
+"""The training command: ``python -m mandseg.train -m noise_ratio=0,0.2,0.5,1.0``.
 
-Hydra composes a config for each cell of the grid; each becomes one run folder, whose name is its condition.
+Hydra composes a config for each cell of the grid; Each becomes one run folder, whose name is its condition.
 """
 
 import contextlib
@@ -16,8 +16,8 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.attempt import _job
-from mandseg.runs.launchers.cells import validation_dice
+from mandseg.runs.attempt import attempt_run
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
@@ -43,20 +43,20 @@ def main() -> None:
     def task(cfg: DictConfig) -> float | None:
         """Hydra's job; a search (hydra/sweeper=optuna) gets the validation Dice."""
         runtime = HydraConfig.get().runtime
-        with contextlib.chdir(runtime.cwd):  # paths are those of where the command was typed, hydra.job.chdir or not
-            states.append(_job(with_text(cfg)))
-        return validation_dice(Path(runtime.output_dir))
+        with contextlib.chdir(runtime.cwd):  # paths are relative to the start folder, with hydra.job.chdir, too
+            states.append(attempt_run(with_text(cfg)))
+        return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
         sys.exit(WRONG_INPUT)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user's; of others Hydra says the name
+    except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
-        log.warning("%s; the same command goes on from here", interrupted)
+        log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
 

@@ -10,7 +10,7 @@ from mandseg.metrics.catalogue import MEASURED, METRICS, Empty, Margin, Metric, 
 from mandseg.metrics.margins import MARGINS
 from mandseg.metrics.mask_pair import MaskPair
 from mandseg.metrics.masks import dice
-from mandseg.runs.folder import NUMBERS
+from mandseg.runs.tables import NUMBERS
 
 SPACING_MM = (1.0, 2.0, 3.0)
 

@@ -38,11 +38,11 @@ def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_
 
 
 def test_each_config_is_read_once(tmp_path, monkeypatch):
-    import mandseg.report.settings as module
+    import mandseg.runs.folder as module
 
-    read, whole = [], module.read_yaml
-    monkeypatch.setattr(module, "read_yaml", lambda file: read.append(file) or whole(file))
     settings = StudySettings(open_study(study_of_two(tmp_path / "demo")))
+    read, read_yaml = [], module.read_yaml
+    monkeypatch.setattr(module, "read_yaml", lambda file: read.append(file) or read_yaml(file))
     for audience in Audience:
         settings.values(audience)
     settings.of(settings.runs[0])

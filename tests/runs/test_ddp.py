@@ -182,7 +182,7 @@ def test_devices_and_strategies_that_cannot_be_are_refused(changes):
 
 def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refused(monkeypatch):
     cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
-    with pytest.raises(UserError, match="batch_size=3 cannot be shared out evenly among 2 processes"):
+    with pytest.raises(UserError, match="batch_size=3 cannot be divided evenly among 2 processes"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
     with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 4))

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from mandseg.runs.folder import LOCK, RECORD
 from mandseg.runs.launchers.slurm_job import Job
-from mandseg.runs.ownership import LOCK, RECORD
 from mandseg.system.lock import is_held, lock_owner, locked
 from mandseg.system.signals import TRY_AGAIN
 

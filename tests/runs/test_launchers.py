@@ -15,7 +15,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf, open_dict
 
 from composing import VERSION, refused
-from mandseg.runs.launchers.cells import cell_of, command, expand, validation_dice
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.launchers.cells import cell_of, command, expand
 from mandseg.runs.launchers.cells import compose as compose_cells
 from mandseg.runs.launchers.local import LocalSettings, share_out, visible_gpus
 from mandseg.runs.launchers.slurm import Resources, SlurmSettings, parameters, resources
@@ -180,10 +181,18 @@ def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp
     assert {run: (job.job, job.state) for run, job in queued_runs(tmp_path).items()} == {"b": ("8", "pending")}
 
 
+@pytest.mark.parametrize("content", [b"", b"run\na\n", b"\xff\xfe", b'run,job\n"a'])
+def test_a_damaged_list_of_jobs_is_left_out_with_a_warning(tmp_path, caplog, content):
+    (tmp_path / "slurm" / "1").mkdir(parents=True)
+    (tmp_path / "slurm" / "1" / "jobs.csv").write_bytes(content)
+    assert queued_runs(tmp_path) == {}
+    assert "its jobs are not counted as queued: jobs.csv" in caplog.text
+
+
 def test_a_search_gets_the_last_validation_dice(tmp_path):
-    assert validation_dice(tmp_path) is None
+    assert RunFolder(tmp_path).validation_dice() is None
     (tmp_path / "learning_curve.csv").write_text("step,loss,val_dice\n1,0.5,\n2,0.4,0.25\n3,0.3,\n4,0.2,0.75\n5,0.1,\n")
-    assert validation_dice(tmp_path) == 0.75
+    assert RunFolder(tmp_path).validation_dice() == 0.75
 
 
 def train(folder, *words, **env):
@@ -294,5 +303,5 @@ def test_an_optuna_search_maximises_the_validation_dice(tmp_path, small):
     runs = [file.parent.name for file in tmp_path.glob("outputs/s/*/run.json")]
     assert sorted(row.split(",")[0] for row in rows) == sorted(runs)
     found = OmegaConf.load(tmp_path / "outputs" / "s" / "optimization_results.yaml")
-    curves = [validation_dice(file.parent) for file in tmp_path.glob("outputs/s/*/run.json")]
+    curves = [RunFolder(file.parent).validation_dice() for file in tmp_path.glob("outputs/s/*/run.json")]
     assert found.best_value == max(curves)

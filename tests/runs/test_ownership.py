@@ -12,17 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from mandseg.runs.ownership import LOCK, OwnedRun, OwnershipLostError, RunInUseError, own_run
+from mandseg.runs.folder import LOCK
+from mandseg.runs.ownership import OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
 from mandseg.system.errors import UserError
 from mandseg.system.lock import HeldError, is_held, lock_owner, locked
 from tiny_cohort import words, write_tiny_cohort
 from warm_processes import WarmProcesses
 
-CONDITION = {"noise_ratio": 0.0, "seed": 0}
+CONDITION = {"noise_ratio": 0.0, "seed": 0, "data": "d", "noise": "n", "model": "m", "method": "s"}
 HOLD = "import sys, time; from pathlib import Path; from mandseg.system.lock import locked\n"
-HOLD += "with locked(Path(sys.argv[1])):\n"
-HOLD += "    print('held', flush=True)\n    time.sleep(60)"
+HOLD += "with locked(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
 def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="done")
-        assert not owned.is_done  # without cases.csv
+        assert not owned.files.is_done()  # without cases.csv
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         assert owned.record["state"] == "done"
         assert isinstance(owned, OwnedRun)

@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from mandseg.runs.condition import evaluation_hash
-from mandseg.runs.folder import count_rows
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers import local, slurm
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, unfinished
 from mandseg.runs.launchers.grid import exit_code, refuse_changed
@@ -89,7 +89,7 @@ def test_a_launcher_starts_a_run_whose_cases_were_deleted_and_no_whole_one(cell,
 def test_a_table_with_other_line_ends_is_whole(cell):
     file = cell.folder / "cases.csv"
     file.write_bytes(file.read_bytes().replace(b"\r\n", b"\n"))
-    assert count_rows(cell.folder) == 3
+    assert RunFolder(cell.folder).count_rows() == 3
     assert cell.is_finished
 
 
@@ -130,11 +130,12 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
         assert first["n_rows"] == 3
         assert first["settings"]["steps"] == 12
+        assert (first["condition"]["loss"], first["analysis"]) == ("dice_ce", {"primary": "dice", "margins": {}})
 
         # a table that was cut: tested again, not trained again
         (run / "cases.csv").write_bytes(cases[:-50])
         assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
-        assert count_rows(run) == 3
+        assert RunFolder(run).count_rows() == 3
         assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
 
         # a corrected test label: said, then tested again

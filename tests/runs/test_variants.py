@@ -2,18 +2,20 @@
 
 import pytest
 
+from mandseg.runs.record import RunRecord
 from mandseg.runs.variants import Description, describe, settings_of_words, tell_apart
 
+FOUR_STEPS = RunRecord({}, "done", settings={"steps": 4.0})
 COLUMNS = {"data": "cohort", "noise": "recorded", "model": "unet", "method": "supervised"}
 
 
 def whole(run: str, content: dict | None = None, columns: dict | None = None, **settings: object) -> Description:
-    record = {"settings": settings, "content": content or {}}
+    record = RunRecord({}, "done", settings=settings, content=content or {})
     return describe(run, COLUMNS | (columns or {}), record, "seed=0 anything=else")
 
 
 def typed(run: str, words: str) -> Description:
-    return describe(run, COLUMNS, {}, words)
+    return describe(run, COLUMNS, None, words)
 
 
 def test_runs_of_other_settings_are_other_arms_even_if_no_condition_is_there_twice():
@@ -23,7 +25,7 @@ def test_runs_of_other_settings_are_other_arms_even_if_no_condition_is_there_twi
 
 
 def test_equal_settings_make_one_arm_whatever_was_typed():
-    runs = [describe(run, COLUMNS, {"settings": {"steps": 4.0}}, words) for run, words in (("a", "steps=4"), ("b", ""))]
+    runs = [describe(run, COLUMNS, FOUR_STEPS, words) for run, words in (("a", "steps=4"), ("b", ""))]
     assert tell_apart(runs).names == {"a": "", "b": ""}
 
 

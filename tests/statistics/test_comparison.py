@@ -1,7 +1,5 @@
 """What is compared with what, and what was declared before the runs."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -57,7 +55,7 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [
-        ("colour", None, "compare=colour: expected one of noise_ratio, data, noise, model, method, variant"),
+        ("colour", None, "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, variant"),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
         ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
         ("noise_ratio", "few", "baseline=few: expected a noise ratio, 0 to 1"),
@@ -162,24 +160,16 @@ def test_wrong_declaration_is_refused(settings, message):
         declare(settings)
 
 
-def configs(folder: Path, *texts: str) -> list[Path]:
-    files = [folder / f"{k}.yaml" for k in range(len(texts))]
-    for file, text in zip(files, texts, strict=True):
-        file.write_text(text)
-    return files
+HD95 = {"primary": "hd95_mm", "margins": {"hd95_mm": 2.0}}
 
 
-HD95 = "seed: 1\nanalysis:\n  primary: hd95_mm\n  margins:\n    hd95_mm: 2.0\noutput_dir: outputs\n"
-
-
-def test_runs_that_agree_declare_without_a_word(tmp_path):
-    read = read_declaration(configs(tmp_path, HD95, HD95))
+def test_runs_that_agree_declare_without_a_note():
+    read = read_declaration([HD95, {"margins": {"hd95_mm": 2.0}, "primary": "hd95_mm"}])
     assert read == Declaration("hd95_mm", MARGINS.changed({"hd95_mm": 2.0}), is_declared=True)
 
 
-def test_runs_that_differ_or_say_nothing_are_told(tmp_path):
-    dice = "analysis:\n  primary: dice\n  margins: {}\n"
-    read = read_declaration(configs(tmp_path, HD95, HD95, dice, "seed: 1\n"))
+def test_runs_that_differ_or_declare_nothing_are_counted_in_a_note():
+    read = read_declaration([HD95, HD95, {"primary": "dice", "margins": {}}, None])
     assert read.primary == "hd95_mm"
     assert read.notes == (
         "1 of 4 runs declare another primary metric or other margins than is used",
@@ -188,21 +178,21 @@ def test_runs_that_differ_or_say_nothing_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "note"),
+    ("analysis", "note"),
     [
-        ("seed: 1\n", "no run declares a primary metric or margins: the defaults are used"),
-        ("analysis: [\n", "the declared analysis cannot be read, the defaults are used: "),
-        ("analysis:\n  primary: iou\n", "the declared analysis cannot be read, the defaults are used: metric 'iou'"),
+        (None, "no run declares a primary metric or margins: the defaults are used"),
+        (["dice"], "the declared analysis cannot be read, the defaults are used: "),
+        ({"primary": "iou"}, "the declared analysis cannot be read, the defaults are used: metric 'iou'"),
     ],
 )
-def test_undeclared_study_uses_the_defaults_and_says_so(tmp_path, text, note):
-    read = read_declaration(configs(tmp_path, text))
+def test_undeclared_study_uses_the_defaults_and_says_so(analysis, note):
+    read = read_declaration([analysis])
     assert (read.primary, read.margins, read.is_declared) == ("dice", MARGINS, False)
     assert read.notes[0].startswith(note)
 
 
-def test_another_primary_than_the_declared_one_is_said(tmp_path):
-    read = read_declaration(configs(tmp_path, HD95))
+def test_another_primary_than_the_declared_one_is_said():
+    read = read_declaration([HD95])
     assert read.with_primary(None) == read.with_primary("hd95_mm") == read
     assert read.with_primary("dice").notes == (
         "Dice was asked for as the primary metric after the runs; HD95 is declared before the runs",

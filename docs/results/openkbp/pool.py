@@ -25,8 +25,8 @@ from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
 from mandseg.report.wording import number
 from mandseg.report.write import write_report
-from mandseg.runs.folder import CONDITION
 from mandseg.statistics.analysis import analyse
+from mandseg.statistics.columns import EARLIEST
 from mandseg.statistics.comparison import RATIO_COMPARISON, Level
 from mandseg.statistics.results import Contrast, as_table
 from mandseg.statistics.score_table import means_by_seed
@@ -48,7 +48,7 @@ COPIED = {
 def pooled_scores(folder: Path = HERE) -> pd.DataFrame:
     """Every score, one row for each run, data set and case; ``both`` repeats the rows of the two halves."""
     known = pd.read_csv(folder / "cases.csv", keep_default_na=False)
-    runs = known[["run", *CONDITION]].drop_duplicates()
+    runs = known[["run", *EARLIEST]].drop_duplicates()
     further = pd.read_csv(folder / "confirmation.csv").merge(runs, on=["noise_ratio", "seed"], validate="many_to_one")
     further["subject_id"] = further.case_id.replace(SAME_PATIENT)
     both = pd.concat([known[known.dataset == "test"], further]).assign(dataset="both")
@@ -58,7 +58,7 @@ def pooled_scores(folder: Path = HERE) -> pd.DataFrame:
 
 def write_study(scores: pd.DataFrame, study: Path) -> None:
     """The scores as the run folders of a study, with the settings that the runs shared."""
-    conditions = scores[["run", *CONDITION]].drop_duplicates()
+    conditions = scores[["run", *EARLIEST]].drop_duplicates()
     for condition in conditions.to_dict("records"):
         run = study / str(condition.pop("run"))
         run.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | train | status | report`` and what goes with them.
+"""The command line: ``mandseg prepare | check | audit | train | status | report`` and further commands.
 
 Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
 """
@@ -31,10 +31,10 @@ app.add_typer(prepare, name="prepare")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command; what the user can mend is shown as plain lines with exit code 2, no traceback.
+    """Run a command. A user error is printed as plain lines with exit code 2, without a traceback.
 
     Args:
-        arguments: What follows ``mandseg``; by default those of this process.
+        arguments: The words after ``mandseg``; default: the words of this process.
     """
     arguments = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
@@ -70,7 +70,7 @@ def check(
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all that was measured to this CSV file.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the files.")] = None,
 ) -> None:
-    """Look at a cohort as an expert would: grids, label values, HU, pieces, duplicates, leaks between splits.
+    """Check a cohort before a training: grids, label values, HU, pieces, duplicates, leaks between splits.
 
     Exit code 2 on errors (training would refuse the cohort), 0 with warnings (worth a look).
 
@@ -104,7 +104,7 @@ def audit(
     ] = None,
     target_dice: Annotated[float | None, typer.Option(help="With --noise: every label has this Dice.")] = None,
     severity: Annotated[float | None, typer.Option(help="With --noise: factor on the size of every error.")] = None,
-    seed: Annotated[int | None, typer.Option(help="With --noise: who draws what, and how.")] = None,
+    seed: Annotated[int | None, typer.Option(help="With --noise: seed of the annotators' errors.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; default: audit, or audit-PRESET, in the cohort.")
     ] = None,
@@ -205,7 +205,7 @@ def report(
     study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
     compare: Annotated[
-        str, typer.Option(help="What is compared: noise_ratio, method, model, noise, data or variant.")
+        str, typer.Option(help="What is compared: noise_ratio, method, loss, model, noise, data or variant.")
     ] = "noise_ratio",
     baseline: Annotated[
         str | None, typer.Option(help="What the others are compared with; default: ratio 0, else the most frequent.")
@@ -242,7 +242,7 @@ def plan_study(
     ratio: Annotated[float | None, typer.Option(help="Noise ratio of the pilot; default: the most variable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: plan in the study.")] = None,
 ) -> None:
-    """Say how many test cases and seeds a study needs, from the variation that a pilot shows.
+    """Compute how many test cases and seeds a study needs, from the variation in a pilot.
 
     Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
     """
@@ -253,7 +253,7 @@ def plan_study(
 
 @app.command()
 def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
-    """Send what was recorded offline to Weights & Biases, each run once, then the study's table, curves and report.
+    """Send offline recordings to Weights & Biases, each run once, then the study's table, curves and report.
 
     Exit code 0 if all is there, 1 if something could not be sent (call it again), 2 without a key.
 
@@ -275,7 +275,7 @@ def dashboard(
 ) -> None:
     """Write a Weights & Biases workspace of a study to its dashboard.json, and save it online if a key is configured.
 
-    Called again it brings the saved workspace up to date, over changes that were made to it online.
+    A second call updates the saved workspace and overwrites changes that were made to it online.
 
     Example: [bold]mandseg dashboard outputs/openkbp[/bold]
 

@@ -115,7 +115,7 @@ def folder(
     """Point at your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
 
     Files stay where they are unless they have to change (--hu-offset, --label-values).
-    Columns are guessed where they are not said; further columns are kept as grouping variables.
+    Columns are guessed where no option names them; further columns are kept as grouping variables.
 
     Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
 
@@ -153,7 +153,7 @@ def dicom(
     reference: Annotated[
         str | None, typer.Option(help="The reference's RTSTRUCT: file, label, name, description or operator; * and ?.")
     ] = None,
-    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, said in the same way.")] = None,
+    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, named in the same way.")] = None,
     noisy_structure: Annotated[
         str | None, typer.Option(help="The noisy label's ROI, where it is called otherwise or in the same RTSTRUCT.")
     ] = None,
@@ -196,7 +196,7 @@ def dicom(
         print("\n".join(list_names(source)))
         return
     if dest is None:
-        raise UserError("DEST is missing: say which cohort folder to write, or --show-names")
+        raise UserError("DEST is missing: name the cohort folder to write, or give --show-names")
     if several not in SEVERAL:
         raise UserError(f"--several {several!r}: expected one of {', '.join(SEVERAL)}")
     selection = Selection(
@@ -210,8 +210,8 @@ def dicom(
     )
     privacy = Privacy(key or default_key_file(), linking_table)
     new_key = not privacy.key.exists()
-    said = fractions or all_in or split_seed
-    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if said else None
+    is_given = fractions or all_in or split_seed
+    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if is_given else None
     result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
     if new_key:
         print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)

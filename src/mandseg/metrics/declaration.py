@@ -1,15 +1,14 @@
 """What a study declared before it ran: the metric its finding is about, and the losses that count as no loss."""
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.system.errors import UserError, one_line
-from mandseg.system.plain_yaml import load_yaml
 
 
 @dataclass(frozen=True)
@@ -64,19 +63,21 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
     return Declaration(primary.column, chosen, is_declared=True)
 
 
-def read_declaration(configs: Iterable[Path]) -> Declaration:
-    """What the config.yaml files of a study's runs declare; the most frequent where they differ, which is said."""
-    seen: Counter[str] = Counter()
-    for file in configs:
-        seen[_analysis_lines(file)] += 1
-    blocks = [(block, n) for block, n in seen.most_common() if block]
+def read_declaration(stated: Iterable[object]) -> Declaration:
+    """What the runs of a study declare, the most frequent where they differ, with a note.
+
+    Args:
+        stated: The group ``analysis`` of each run's settings; None for a run that has none.
+    """
+    groups = [json.dumps(group, sort_keys=True, default=str) if group is not None else "" for group in stated]
+    seen = Counter(groups)
+    blocks = [(group, n) for group, n in seen.most_common() if group]
     if not blocks:
-        return Declaration(
-            notes=("no run declares a primary metric or margins: the defaults are used",) if seen else ()
-        )
+        silent = "no run declares a primary metric or margins: the defaults are used"
+        return Declaration(notes=(silent,) if seen else ())
     try:
-        declaration = declare(load_yaml(blocks[0][0])["analysis"])
-    except (UserError, ValueError, TypeError, KeyError) as error:
+        declaration = declare(json.loads(blocks[0][0]))
+    except (UserError, ValueError, TypeError, AttributeError) as error:
         return Declaration(notes=(f"the declared analysis cannot be read, the defaults are used: {one_line(error)}",))
     notes = []
     if len(blocks) > 1:
@@ -85,20 +86,3 @@ def read_declaration(configs: Iterable[Path]) -> Declaration:
     if seen[""]:
         notes.append(f"{seen['']} of {seen.total()} runs declare no primary metric and no margins")
     return replace(declaration, notes=tuple(notes))
-
-
-def _analysis_lines(file: Path) -> str:
-    """The ``analysis`` block of a config.yaml as text, empty without one: ten thousand files are not parsed for it."""
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return ""
-    start = next((number for number, line in enumerate(lines) if line.startswith("analysis:")), None)
-    if start is None:
-        return ""
-    inner = []
-    for line in lines[start + 1 :]:
-        if not line.startswith(" "):
-            break
-        inner.append(line)
-    return "\n".join([lines[start], *inner])

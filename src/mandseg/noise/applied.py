@@ -18,7 +18,6 @@ from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
-NOISE_APPLIED = "noise_applied.csv"
 NUMBERS = tuple("noisy_ml" if name == "prediction_ml" else name for name in MEASURED)
 
 

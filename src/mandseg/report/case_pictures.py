@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report import wording
+from mandseg.runs.folder import RunFolder
 from mandseg.statistics.comparison import Comparison, Level
 
 WIDTH = 1000  # pixels
@@ -64,7 +65,7 @@ def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that have a picture, lowest Dice first. A run draws two cases of a data set."""
     chosen = []
     for run, own in rows.groupby("run", sort=False):
-        folder = study / str(run) / "overlays"
+        folder = RunFolder(study / str(run)).overlays
         names = {file.name for file in folder.glob("*--*.png")} if folder.is_dir() else set()
         if names:
             wanted = own.dataset + "--" + own.case_id + ".png"
@@ -74,7 +75,7 @@ def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _file(study: Path, row: Any) -> Path:
-    return study / str(row.run) / "overlays" / f"{row.dataset}--{row.case_id}.png"
+    return RunFolder(study / str(row.run)).overlays / f"{row.dataset}--{row.case_id}.png"
 
 
 def _words(row: Any) -> str:

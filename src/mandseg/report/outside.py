@@ -9,8 +9,9 @@ from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
 from mandseg.report.settings import PHASES
 from mandseg.report.wording import count
-from mandseg.runs.folder import CONDITION, NUMBERS
 from mandseg.runs.study import Study
+from mandseg.runs.tables import NUMBERS
+from mandseg.statistics.columns import CONDITION
 from mandseg.tracking.redaction import without_folders_in_overrides
 
 SHARED = "shared"
@@ -35,7 +36,7 @@ def outside_study(study: Study) -> Study:
         study,
         ledger=_kept_columns(study.ledger, (*RUNS, *COUNTS)).assign(reason=""),
         cases=_kept_columns(study.cases, CASES),
-        records={run: {"versions": record.get("versions")} for run, record in study.records.items()},
+        records={run: record.outside() for run, record in study.records.items()},
         problems=problems,
         told_apart=(),
         declaration=replace(study.declaration, notes=notes),

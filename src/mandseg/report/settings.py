@@ -7,14 +7,12 @@ from typing import Any
 import pandas as pd
 
 from mandseg.report.audience import Audience
+from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.study import Study
-from mandseg.system.plain_yaml import read_yaml
 from mandseg.tracking.redaction import without_folders
 
 PHASES = ["prepare_s", "train_s", "evaluate_s"]
 READ_CONFIGS = 200  # of more runs, this number is read, evenly spaced over the study
-CONFIG = "config.yaml"
-NOISE_APPLIED = "noise_applied.csv"
 
 
 class StudySettings:
@@ -36,13 +34,7 @@ class StudySettings:
             ValueError: The config.yaml of the run cannot be read; one line.
         """
         if run not in self._read:
-            try:
-                config = read_yaml(self._folder / run / CONFIG)
-            except ValueError as error:
-                raise ValueError(f"{CONFIG} of run {run} cannot be read: {error}") from error
-            if not isinstance(config, dict):
-                raise ValueError(f"{CONFIG} of run {run} holds no settings")
-            self._read[run] = config
+            self._read[run] = RunFolder(self._folder / run).config()
         return self._read[run] if audience is Audience.INSIDE else without_folders(self._read[run])
 
     def values(self, audience: Audience) -> dict[str, str]:
@@ -70,8 +62,8 @@ def versions(study: Study) -> dict[str, str]:
     """Each package with its different versions over the runs that are done."""
     seen: dict[str, dict[str, None]] = {}
     for run in study.ledger.run[study.ledger.state == "done"]:
-        for name, version in (study.records[str(run)].get("versions") or {}).items():
-            seen.setdefault(str(name), {})[str(version)] = None
+        for name, version in (study.records[str(run)].versions or {}).items():
+            seen.setdefault(name, {})[version] = None
     return {name: ", ".join(found) for name, found in seen.items()}
 
 
@@ -95,7 +87,7 @@ def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
     tables = []
     for ratio, rows in done.groupby("noise_ratio"):
         for row in rows.sort_values("seed", kind="stable").to_dict("records"):
-            table = _read_applied(study.path / str(row["run"]) / NOISE_APPLIED)
+            table = _read_applied(RunFolder(study.path / str(row["run"])).applied_file)
             if table is not None:
                 tables.append(table.assign(noise_ratio=ratio, seed=row["seed"]))
                 break

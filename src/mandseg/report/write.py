@@ -20,11 +20,12 @@ from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.runs import study_tables
 from mandseg.report.tables.table import Table
 from mandseg.report.wording import level_name
+from mandseg.runs.folder import CASES
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
+from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
 from mandseg.statistics.comparison import (
     COMPARABLE,
-    RATIO_COLUMN,
     RATIO_COMPARISON,
     Comparison,
     Level,
@@ -39,7 +40,7 @@ from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 FOLDER = Kind(
     "a report",
     "choose an empty folder with --out",
-    frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", "cases.csv"}),
+    frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", CASES}),
     re.compile(
         rf"({SHARED}/)?("
         r"index\.html|report\.pdf|methods\.md|(summary|differences|cases)\.csv"
@@ -127,7 +128,11 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
     differ = [key for key in (fixed[0] if fixed else ()) if len({arm[key] for arm in fixed}) > 1] if fixed else []
     keys = differ or list(fixed[0] if fixed else ())
     return [
-        ", ".join(f"{key.replace('_', ' ')} {level_name(arm[key])}" for key in keys if arm[key] != "" or key in differ)
+        ", ".join(
+            f"{key.replace('_', ' ')} {level_name(arm[key])}"
+            for key in keys
+            if arm[key] not in ("", NOT_STATED) or key in differ
+        )
         for arm in fixed
     ]
 
@@ -186,4 +191,4 @@ def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:
         full = [table for table in made if len(table)]
         pooled = pd.concat(full, ignore_index=True) if full else as_table([], kind, axis)
         pooled.to_csv(folder / f"{name}.csv", index=False)
-    study.cases.to_csv(folder / "cases.csv", index=False)
+    study.cases.to_csv(folder / CASES, index=False)

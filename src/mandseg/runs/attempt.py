@@ -1,4 +1,4 @@
-"""One attempt at one run, whatever becomes of it."""
+"""One attempt at one run: done, failed, interrupted or left to another process."""
 
 import gc
 import logging
@@ -10,9 +10,9 @@ from omegaconf import DictConfig
 
 from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
-from mandseg.runs.folder import count_rows, is_done
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.local_ddp import start_ranks
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run, read_record
+from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
@@ -21,18 +21,18 @@ from mandseg.system.signals import Interruption, interruptible
 log = logging.getLogger(__name__)
 
 
-def _job(cfg: DictConfig) -> str:
-    """One run, whatever becomes of it: a failing one is recorded and does not stop the others."""
+def attempt_run(cfg: DictConfig) -> str:
+    """Attempt one run. A failure is recorded and does not stop the other runs."""
     folder, process = Path(HydraConfig.get().runtime.output_dir), process_rank()
     with interruptible() as interruption:
         if process.rank > 0:
-            return _follow(cfg, folder, process, interruption)
+            return _run_as_follower(cfg, folder, process, interruption)
         try:
             with own_run(folder, cfg.study, condition(cfg)) as owned:
                 if line := outdated(cfg, owned):
                     print_problems(UserError(line))
                     return announce_nothing_to_do(folder, process, "wrong input")
-                if is_done(folder, owned.record, evaluation_hash(cfg)):
+                if owned.files.is_done(evaluation_hash(cfg)):
                     log.info("%s: done already, nothing to do", folder.name)
                     return announce_nothing_to_do(folder, process, "done")
                 return _run(cfg, owned, process, interruption)
@@ -48,54 +48,54 @@ def _job(cfg: DictConfig) -> str:
 
 
 def announce_nothing_to_do(folder: Path, process: ProcessRank, state: str) -> str:
-    """Tell the run's other processes that there is nothing to do."""
+    """Announce to the run's other processes that there is nothing to do."""
     if process.size > 1:
         announce(folder, process.launch, runs=False)
     return state
 
 
-def _follow(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: Interruption) -> str:
-    """Do what the run's first process does: run or leave the run."""
+def _run_as_follower(cfg: DictConfig, folder: Path, process: ProcessRank, interruption: Interruption) -> str:
+    """Follow the announcement of the run's first process: run or leave the run."""
     if not is_run(folder, process.launch):
         return "done"
     from mandseg.runs.run import run
 
-    run(cfg, ReadOnlyRun(folder, read_record(folder) | {"condition": condition(cfg)}), interruption)
+    run(cfg, ReadOnlyRun(folder, RunFolder(folder).facts() | {"condition": condition(cfg)}), interruption)
     return "done"
 
 
 def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> str:
-    finished = dict(owned.record) if owned.is_done else {}
+    finished = dict(owned.record) if owned.files.is_done() else {}
     try:
-        _in_its_processes(cfg, owned, process, interruption)
+        _run_in_processes(cfg, owned, process, interruption)
     except OwnershipLostError:
         raise
     except Exception as error:
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
-        if finished and wrong is not None:  # a done run, asked for further data sets that are wrong, stays done
+        if finished and wrong is not None:  # a done run stays done when further data sets are wrong
             owned.update(**finished)
             print_problems(wrong)
             return "wrong input"
         if wrong is None:
-            told = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
-            log.error("%s failed: %s", owned.folder.name, told)
+            message = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
+            log.error("%s failed: %s", owned.folder.name, message)
             owned.update(state="failed", wrong_input=False, error=reason(error), ended=now())
             return "failed"
         print_problems(wrong)
         owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
-    except BaseException as stop:  # a signal, also one whose owner ends the process
+    except BaseException as stop:  # a signal, also one whose handler ends the process
         owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
-    rows = count_rows(owned.folder)
+    rows = owned.files.count_rows()
     owned.update(state="done", wrong_input=False, ended=now(), evaluated=evaluation_hash(cfg), n_rows=rows)
     return "done"
 
 
-def _in_its_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
-    """In this process, or in one for each device: SLURM or torchrun started them, or they are started now."""
+def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
+    """Run in this process, or in one for each device, which SLURM or torchrun started or which are started now."""
     size = processes_wanted(cfg.trainer)
     refuse_wrong_number(cfg, size, process)
     if process.size == 1 and size > 1:
@@ -103,8 +103,8 @@ def _in_its_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, in
         return
     if process.size > 1:
         announce(owned.folder, process.launch, runs=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # comes with MONAI where optuna is installed
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it where optuna is installed
     from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
 
     run(cfg, owned, interruption)
-    gc.collect()  # trainer and module know each other: the memory maps of a run would stay open for several more
+    gc.collect()  # trainer and module refer to each other: without this the memory maps of several runs stay open

@@ -1,4 +1,4 @@
-"""What a config says as objects: the method, its stages, the predictor, a stage's module, data and callbacks."""
+"""Makes the objects of a config: the method, its stages, the predictor, a stage's module, data and callbacks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
@@ -63,9 +63,9 @@ def build_loss(cfg: DictConfig) -> Loss:
 
 
 def refuse_unfit(cfg: DictConfig) -> None:
-    """Refuse what the config alone tells to be impossible, before any data is read: stages, network, patches.
+    """Refuse stages, a network or patches that cannot work, before any data is read.
 
-    Nothing random is used up: the run's own objects are made later, from its seed.
+    The state of the random numbers does not change. The run's own objects are made later, from its seed.
 
     Raises:
         UserError: One line.

@@ -1,4 +1,4 @@
-"""A run is its condition: what of a config determines the result, and the folder name that follows from it."""
+"""The condition of a run: the settings that determine the result, and the folder name that follows from them."""
 
 import hashlib
 import json
@@ -9,9 +9,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
+from mandseg.statistics.columns import GROUPS, LATER
 from mandseg.system.config_paths import register_resolver
 
-# What decides where, how fast and how loudly a run goes, but not what comes out of it.
+# Settings that do not change the result.
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
@@ -34,14 +35,14 @@ NOISE_SETTINGS: dict[str, tuple[str, Any]] = {
 """Settings of a noise preset: how a change is marked in the name of a condition, and what is no change."""
 LONGEST = 60  # letters of a value in a name: file systems end at 255
 PLACES = frozenset({"cache_dir", "manifest", "public"})
-"""Keys inside groups that say where files lie and what may be shown of them.
+"""Keys inside groups: where files lie, and what may be shown of them.
 
-The digest in run.json protects the content (docs/resume.md)."""
+The digests in run.json protect the content (docs/resume.md)."""
 PACKAGE = __name__.split(".")[0]
 
 
 def condition(cfg: DictConfig) -> dict[str, Any]:
-    """The columns by which runs of a study are told apart.
+    """The columns that distinguish the runs of a study.
 
     Raises:
         UserError: A setting is of a wrong type, out of range or at odds with another.
@@ -51,16 +52,22 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
     return {
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
-        "data": cfg.data.name,
-        "noise": noise_label(cfg.noise),
-        "model": cfg.model.name,
-        "method": cfg.method.name,
+        **{group: noise_label(cfg.noise) if group == "noise" else cfg[group].name for group in GROUPS},
         "config_hash": config_hash(cfg),
     }
 
 
+def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition with the columns that every version recorded.
+
+    Checkpoints and cases.csv hold these columns only, so files of earlier versions still match. ``config_hash`` covers
+    the later columns.
+    """
+    return {key: value for key, value in condition.items() if key not in LATER}
+
+
 def noise_label(noise: DictConfig) -> str:
-    """Name the noise: its preset and what was changed, e.g. ``planning-dice0.85``, so that arms are told apart."""
+    """Name the noise by its preset and the changed settings, e.g. ``planning-dice0.85``."""
     changed = [
         f"{mark}{_short(noise[name])}"
         for name, (mark, default) in NOISE_SETTINGS.items()
@@ -116,7 +123,7 @@ def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def evaluation_hash(cfg: DictConfig) -> str:
-    """Eight hex digits of what a trained network is tested on and how: a done run asked for others is tested again."""
+    """Eight hex digits of the data sets and settings of the test. A done run with another hash is tested again."""
     return _digest({key: OmegaConf.to_container(cfg[key], resolve=True) for key in ("eval", "evaluation")})
 
 
@@ -132,7 +139,7 @@ def name_of(c: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as a piece of a folder's name; a long one is cut, the hash tells apart what is lost."""
+    """A value as a piece of a folder's name; a long value is cut, and the hash still differs."""
     text = (
         "+".join(map(str, value))
         if OmegaConf.is_list(value)
@@ -168,5 +175,5 @@ def _target(path: str) -> str:
     return f"{PACKAGE}:{name.rpartition('.')[2]}" if package == PACKAGE else path
 
 
-# Let configs say ${run_name:}; at import, because a job on a cluster imports this before it resolves its config.
+# Configs may use ${run_name:}. Registered at import: a job on a cluster imports this before it resolves its config.
 register_resolver("run_name", lambda *, _root_: run_name(_root_))

@@ -11,11 +11,12 @@ import threading
 import traceback
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from mandseg.runs.devices import process_rank
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.local_ddp import die_with_parent
-from mandseg.runs.ownership import OwnedRun, ReadOnlyRun, read_record
+from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
@@ -28,9 +29,8 @@ def main(folder: Path, outcome: Path) -> int:
     threading.Thread(target=die_with_parent, daemon=True).start()
     rank = process_rank().rank
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, handlers=_handlers(folder, rank))
-    cfg = OmegaConf.load(folder / "config.yaml")
-    assert isinstance(cfg, DictConfig)
-    owned = (OwnedRun if rank == 0 else ReadOnlyRun)(folder, read_record(folder))
+    cfg = OmegaConf.create(RunFolder(folder).config())
+    owned = (OwnedRun if rank == 0 else ReadOnlyRun)(folder, RunFolder(folder).facts())
     try:
         with interruptible() as interruption:
             from mandseg.runs.run import run
@@ -51,7 +51,7 @@ def main(folder: Path, outcome: Path) -> int:
 def _handlers(folder: Path, rank: int) -> list[logging.Handler]:
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if rank == 0:
-        handlers.append(logging.FileHandler(folder / "train.log"))
+        handlers.append(logging.FileHandler(RunFolder(folder).log_file))
     return handlers
 
 

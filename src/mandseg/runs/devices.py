@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.runs.folder import LAUNCH, RunFolder
 from mandseg.runs.local_ddp import POLL_S
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -14,7 +15,7 @@ from mandseg.system.files import write_text
 
 @dataclass(frozen=True)
 class ProcessRank:
-    """Where this process stands among those that something outside started for the same run."""
+    """The rank of this process among those that SLURM or torchrun started for the same run."""
 
     rank: int
     size: int
@@ -27,7 +28,7 @@ class ProcessRank:
 
 
 def process_rank() -> ProcessRank:
-    """What SLURM (inside srun), torchrun or ``start_ranks`` say; rank 0 of 1 if nobody says anything."""
+    """The rank from the variables that srun, torchrun or ``start_ranks`` set; rank 0 of 1 without them."""
     env = os.environ
     if "SLURM_STEP_ID" in env and "SLURM_PROCID" in env and env.get("SLURM_JOB_NAME") not in ("bash", "interactive"):
         return ProcessRank(int(env["SLURM_PROCID"]), int(env.get("SLURM_STEP_NUM_TASKS", env.get("SLURM_NTASKS", "1"))))
@@ -51,7 +52,7 @@ def processes_wanted(trainer: DictConfig) -> int:
     if isinstance(devices, str) and "," in devices:
         return len([d for d in devices.split(",") if d.strip()]) * nodes
     if devices in ("auto", -1, "-1"):
-        return _all_gpus(trainer) * nodes
+        return (max(1, _gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1) * nodes
     if not str(devices).isdecimal() or int(devices) < 1:
         raise UserError(f"trainer.devices={devices}: expected a number of devices, a list of them, or auto")
     return int(devices) * nodes
@@ -73,22 +74,22 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
             "ask for one task per device"
         )
     if cfg.batch_size % wanted:
-        raise UserError(f"batch_size={cfg.batch_size} cannot be shared out evenly among {wanted} processes")
+        raise UserError(f"batch_size={cfg.batch_size} cannot be divided evenly among {wanted} processes")
     kind = cfg.trainer.accelerator
     if kind in ("gpu", "cuda") and (wanted > 1 or not _gpus()) and _gpus() < wanted and "num_nodes" not in cfg.trainer:
         raise UserError(f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {_gpus()} GPUs found")
 
 
 def announce(folder: Path, launch: str, runs: bool) -> None:
-    """Tell the other processes of a start from outside whether this run is run or left."""
-    for old in folder.glob(".launch-*"):
+    """Announce to the other processes of this start whether the run is run."""
+    for old in folder.glob(f"{LAUNCH}*"):
         old.unlink(missing_ok=True)
-    write_text(folder / f".launch-{launch}", "run" if runs else "leave")
+    write_text(RunFolder(folder).launch_file(launch), "run" if runs else "leave")
 
 
 def is_run(folder: Path, launch: str) -> bool:
-    """What rank 0 announced; waits for it."""
-    file = folder / f".launch-{launch}"
+    """Wait for the announcement of rank 0 and return it."""
+    file = RunFolder(folder).launch_file(launch)
     while not file.exists():
         time.sleep(POLL_S)
     return file.read_text() == "run"
@@ -98,7 +99,3 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
-
-
-def _all_gpus(trainer: DictConfig) -> int:
-    return max(1, _gpus()) if trainer.accelerator in ("auto", "gpu", "cuda") else 1

@@ -1,17 +1,18 @@
-"""grid.csv: every run that a study was ever asked for."""
+"""grid.csv: every run that was ever requested in a study."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mandseg.runs.launchers.cells import Cell
+from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
 from mandseg.system.lock import locked
 
 GRID = "grid.csv"
 
-COLUMNS = ("run", "noise_ratio", "seed", "data", "noise", "model", "method", "overrides")
+COLUMNS = ("run", *CONDITION, "overrides")
 
 
 def grid_row(cell: Cell) -> dict[str, str]:

@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
-from mandseg.runs.ownership import CHECKPOINTS
+from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST
 from mandseg.training.fit import load_weights
@@ -35,7 +35,7 @@ def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last
     """
     if checkpoint not in CHECKPOINT_FILES:
         raise UserError(f"checkpoint {checkpoint!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
-    cfg = _read_config(run_folder / "config.yaml")
+    cfg = _read_config(RunFolder(run_folder))
     file = last_stage(run_folder, cfg) / CHECKPOINT_FILES[checkpoint]
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint; was the run trained to its end?")
@@ -52,7 +52,7 @@ def load_method(cfg: DictConfig, file: Path) -> Method:
 
 def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
     """The checkpoints of a run's last stage."""
-    return run_folder / CHECKPOINTS / str(cfg.method.stages[-1].name)
+    return RunFolder(run_folder).checkpoints(str(cfg.method.stages[-1].name))
 
 
 def device_named(name: str) -> torch.device:
@@ -71,13 +71,14 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _read_config(file: Path) -> DictConfig:
+def _read_config(folder: RunFolder) -> DictConfig:
+    file = folder.config_file
+    if not file.exists():
+        raise UserError(f"{folder.path}: no run folder, it has no {CONFIG}")
     try:
-        cfg = OmegaConf.load(file)
-    except FileNotFoundError as error:
-        raise UserError(f"{file.parent}: no run folder, it has no config.yaml") from error
-    except Exception as error:  # YAML's and OmegaConf's own
+        cfg = OmegaConf.create(folder.config())
+    except Exception as error:  # OmegaConf's own
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
-    if not isinstance(cfg, DictConfig) or "method" not in cfg or "stages" not in cfg.method:
+    if "method" not in cfg or "stages" not in cfg.method:
         raise UserError(f"{file}: not the config of a run of this version, it names no stages of the method")
     return cfg

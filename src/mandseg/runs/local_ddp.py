@@ -1,8 +1,8 @@
 """The processes of one run on several devices: started and watched here, or by SLURM or torchrun, one for each device.
 
-On one machine each process of a run (a rank) is a child of the process that walks the grid, as with torchrun: a rank
-that crashes ends its run and not the sweep, nothing of the process group is left for the next run, and a child knows
-its own run only. No torch here: the ranks import it.
+On one machine each process of a run (a rank) is a child of the sweep's process, as with torchrun. A rank that crashes
+ends its run and not the sweep. The process group of a run ends with it, and a child knows only its own run. No torch
+here: the ranks import it.
 """
 
 import json
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.ownership import OwnedRun, read_record
+from mandseg.runs.ownership import OwnedRun
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interruption
@@ -27,7 +27,7 @@ from mandseg.system.signals import TRY_AGAIN, Interruption
 log = logging.getLogger(__name__)
 
 POLL_S = 0.1
-GRACE_S = 15.0  # for the others to notice that a rank is gone and say goodbye; those stuck in a collective are killed
+GRACE_S = 15.0  # for the others to notice that a rank is gone and end; a rank that waits in a collective is killed
 
 
 class RankError(Exception):
@@ -42,7 +42,7 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
         RankError: A rank crashed, and why; the others are gone.
         Interrupted: A signal asked to stop; every rank got it and saved.
     """
-    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
     owned.update()
     with TemporaryDirectory(prefix="mandseg-") as outcomes, interruption.waits():
         files = [Path(outcomes) / str(rank) for rank in range(size)]
@@ -51,11 +51,11 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
             failed = _watch(ranks, owned, interruption)
         finally:
             _end(ranks)
-            owned.record = read_record(owned.folder)
+            owned.record = owned.files.facts()
         if failed is not None:
             raise _reason(failed, ranks, files)
         if any(rank.returncode == TRY_AGAIN for rank in ranks) and interruption.signum is None:
-            interruption.signum = signal.SIGTERM  # somebody signalled a rank, not this process
+            interruption.signum = signal.SIGTERM  # a rank got the signal, not this process
 
 
 def die_with_parent() -> None:
@@ -112,14 +112,14 @@ def _end(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _reason(first: int, ranks: Sequence[subprocess.Popen[bytes]], outcomes: Sequence[Path]) -> UserError | RankError:
-    """Why the run ended: what the first rank to fail said; the others fail because it is gone."""
+    """The error of the first rank that failed; the others fail because it is gone."""
     written = [(file.stat().st_mtime_ns, rank, file) for rank, file in enumerate(outcomes) if file.exists()]
-    told = [(rank, json.loads(file.read_text())) for _, rank, file in sorted(written)]
-    for _, outcome in told:
+    outcomes_by_time = [(rank, json.loads(file.read_text())) for _, rank, file in sorted(written)]
+    for _, outcome in outcomes_by_time:
         if outcome["wrong_input"]:
             return UserError(outcome["lines"])
     if outcomes[first].exists():
-        rank, outcome = told[0]
+        rank, outcome = outcomes_by_time[0]
         return RankError(f"rank {rank} of {len(ranks)}: {' | '.join(outcome['lines'])}")
     code = ranks[first].returncode
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"

@@ -24,12 +24,12 @@ Content = dict[str, dict[str, str]]
 
 
 def content_of(cfg: DictConfig) -> Content:
-    """Read what the sets of a config hold now. The digests are remembered in the cache; no torch.
+    """Digest what the sets of a config hold now. The digests of files are kept in the cache. No torch is imported.
 
     Raises:
         UserError: A manifest is wrong, or a file is missing.
     """
-    from mandseg.system.instantiation import make  # whoever reads run folders need not load Hydra
+    from mandseg.system.instantiation import make  # reading run folders does not need Hydra
 
     sources = with_external(
         make(cfg.data.source, "data.source", cfg.trusted_packages), cfg.eval, cfg.evaluation.shared_subjects
@@ -52,7 +52,8 @@ def content_or_none(cfg: DictConfig) -> Content | None:
 def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
     """The content of sources that were read already.
 
-    The training set is the whole split, whoever drew the noisy labels; a simulated noise does not read these.
+    The training set is the complete split with the labels of all annotators. A simulated noise reads no noisy labels,
+    so these do not count.
     """
     cache = Path(cfg.cache_dir) / "cases"
     training = sources.training.split("train")
@@ -66,7 +67,7 @@ def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
 
 
 def reads_noisy_labels(cfg: DictConfig) -> bool:
-    """Whether the noise is, or may be, the manifest's column ``noisy``: a panel of this package draws its own."""
+    """Whether the noise reads the manifest's column ``noisy``, or may do so. Only this package's panel never does."""
     package, _, name = str(cfg.noise.source._target_).partition(".")
     return package != __name__.partition(".")[0] or name.rpartition(".")[2] != "Panel"
 
@@ -76,7 +77,7 @@ def changes(recorded: Mapping[str, Any], now: Content, sets: Sequence[str] | Non
 
     Args:
         recorded: The content in run.json.
-        now: The content that is asked for.
+        now: The present content of the files.
         sets: The sets to look at; by default all.
 
     Returns:

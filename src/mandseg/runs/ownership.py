@@ -1,4 +1,4 @@
-"""The claim on a run folder: one owner at a time, on any node, and run.json, which says how the run stands."""
+"""The ownership of a run folder: one process at a time, on any node, writes it and the record in run.json."""
 
 import json
 import re
@@ -11,19 +11,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mandseg.runs.folder import is_done
+from mandseg.runs.folder import CASES, CHECKPOINTS, CONFIG, LABELS, RunFolder
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.lock import HeldError, locked
 
-RECORD, LOCK = "run.json", "run.lease"
-CHECKPOINTS, LABELS = "checkpoints", "labels"  # folders of a run with one folder for each stage of its training
 OWN_STARTS = {
-    "config.yaml": re.compile(r"^noise_ratio:", re.MULTILINE),
-    "cases.csv": re.compile(r"^\W*run\W+noise_ratio\b"),
+    CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
+    CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
 }
-"""What the files of a run hold that a file of the same name and another origin does not."""
-PATIENCE_S = 2.0  # for an owner that is just leaving
+"""Text that a run's file holds and a foreign file of the same name does not."""
+PATIENCE_S = 2.0  # for an owner that is about to release the lock
 
 
 class RunInUseError(Exception):
@@ -31,7 +29,7 @@ class RunInUseError(Exception):
 
 
 class OwnershipLostError(Exception):
-    """Another process took the run folder over, because this one seemed dead: it was asleep, or its disk was."""
+    """The lease expired (suspended process or stalled disk) and another process took the run."""
 
 
 @dataclass
@@ -43,20 +41,20 @@ class OwnedRun:
     lost: threading.Event = field(default_factory=threading.Event)
 
     def check(self) -> None:
-        """Raise LostError if the run is not this process's any more; asked before anything is written."""
+        """Raise OwnershipLostError if another process took the run; called before each write."""
         if self.lost.is_set():
             raise OwnershipLostError(f"{self.folder.name}: another process took the run over")
 
     @property
-    def is_done(self) -> bool:
-        """Whether an earlier process brought the run to its end."""
-        return is_done(self.folder, self.record)
+    def files(self) -> RunFolder:
+        """The run folder's files by name."""
+        return RunFolder(self.folder)
 
     def update(self, **facts: Any) -> None:
         """Add facts to run.json."""
         self.check()
-        self.record |= facts
-        write_text(self.folder / RECORD, json.dumps(self.record, indent=1) + "\n")
+        self.record |= {key: _writable(value) for key, value in facts.items()}
+        write_text(self.files.record_file, json.dumps(self.record, indent=1) + "\n")
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -71,7 +69,7 @@ class OwnedRun:
 
 
 class ReadOnlyRun(OwnedRun):
-    """What a process of a run has that is not its first: the record to read, and nothing is written."""
+    """A run as its other processes have it: they read the record and write nothing."""
 
     def update(self, **facts: Any) -> None:
         """Keep the facts in this process."""
@@ -83,7 +81,7 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     """Own a run folder while the block runs.
 
     Raises:
-        BusyError: Another live process owns it.
+        RunInUseError: Another live process owns it.
         UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
     """
     owned = OwnedRun(folder)
@@ -91,19 +89,19 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(folder / LOCK, PATIENCE_S, owned.lost.set))
+            stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
         except HeldError as error:
             raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:
             raise UserError(f"{folder}: cannot be written ({error.strerror})") from error
-        owned.record |= read_record(folder)
+        owned.record |= owned.files.facts()
         owned.record |= {"run": folder.name, "study": study, "condition": dict(condition)}
         _remove_leftovers(folder)
         yield owned
 
 
 def refuse_foreign_run(folder: Path) -> None:
-    """Refuse a folder, say ``hydra.run.dir=.``, where a run would replace a file of the same name that no run wrote.
+    """Refuse a folder, e.g. ``hydra.run.dir=.``, in which a run would replace a file that no run wrote.
 
     Raises:
         UserError: One line that names the file.
@@ -115,19 +113,15 @@ def refuse_foreign_run(folder: Path) -> None:
             raise UserError(f"{file}: a run would replace it, and no run wrote it; choose another folder for the run")
 
 
+def _writable(value: Any) -> Any:
+    """A fact; of a text, letters that UTF-8 does not know, as in the name of a damaged file, become question marks."""
+    return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
+
+
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed owner was just writing."""
+    """Remove the unfinished files of a killed owner."""
     for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob(f"{CHECKPOINTS}/*/.*.[0-9a-f]*")]:
         if part.is_file():
             part.unlink(missing_ok=True)
     for part in folder.glob(f"{LABELS}/.*.[0-9a-f]*"):
         shutil.rmtree(part, ignore_errors=True)
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """run.json as a dict; empty where there is none or it cannot be read."""
-    try:
-        record = json.loads((folder / RECORD).read_text())
-    except (FileNotFoundError, NotADirectoryError, PermissionError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

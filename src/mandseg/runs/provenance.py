@@ -14,7 +14,7 @@ PACKAGES = ("mandseg", "torch", "lightning", "monai", "torchio", "numpy", "hydra
 
 
 def start_facts() -> dict[str, Any]:
-    """What to record when a run starts or goes on."""
+    """The facts to record when a run starts or resumes."""
     return {
         "state": "running",
         "error": None,
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the checkout this file lies in; a plus sign says that files differ from it."""
+    """The commit of the checkout that holds this file, with a plus sign where files differ from it."""
     here = Path(__file__).parents[1]
     try:
         commit = check_output(["git", "-C", here, "rev-parse", "--short=12", "HEAD"], text=True, stderr=DEVNULL)

@@ -8,26 +8,26 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from mandseg.runs.folder import CASES
+from mandseg.runs.folder import CASES, CONSOLE, HYDRA, LAUNCH, LOCK, LOG, PREDICTIONS, RECORD, SLURM
 from mandseg.runs.origin import TRAINED, changes, content_or_none
-from mandseg.runs.ownership import LOCK, RECORD, OwnedRun
+from mandseg.runs.ownership import OwnedRun
 
 log = logging.getLogger(__name__)
 
 REPLACED = "replaced"  # folder in the study's
-STAYS = (LOCK, "console.log", "train.log", ".hydra")  # files of the new start, or open
-STAYS_PREFIXES = (".launch-", ".slurm-")
+STAYS = (LOCK, CONSOLE, LOG, HYDRA)  # files of the new start, or open
+STAYS_PREFIXES = (LAUNCH, SLURM)
 
 
 def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
-    """Look whether a run was made from the images and labels that there are now.
+    """Check whether a run was made from the present images and labels.
 
     With ``rerun=true`` what an earlier start left is moved to ``<study>/replaced/<run>-<time>``; nothing is deleted.
-    Where only data sets changed that the run is tested on, its training stays and it is tested again. A run that is not
-    done is looked at only then: it compares its content when it goes on.
+    Where only data sets changed that the run is tested on, its training stays and it is tested again. A run that is
+    not done is checked only with ``rerun=true``; without it, the run compares its content when it resumes.
 
     Returns:
-        One line if it was not and must not go on; empty if it may.
+        One line if it was not and must not continue; empty if it may.
     """
     is_over = owned.record.get("state") == "done"
     if "content" not in owned.record or not (is_over or cfg.rerun):
@@ -46,7 +46,7 @@ def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
 
 
 def changed_line(run: str, differing: Sequence[str]) -> str:
-    """What a user is told of a done run whose images or labels changed."""
+    """The message about a done run whose images or labels changed."""
     return (
         f"run {run}: done on other images or labels ({'; '.join(differing)}); rerun=true makes it anew and keeps the "
         "old folder, or choose another study="
@@ -61,7 +61,7 @@ def keep_scores(owned: OwnedRun) -> Path:
     """
     dest = _new_folder(owned)
     shutil.copy2(owned.folder / RECORD, dest)
-    for name in (CASES, "predictions"):
+    for name in (CASES, PREDICTIONS):
         if (owned.folder / name).exists():
             (owned.folder / name).rename(dest / name)
     return dest

@@ -1,4 +1,4 @@
-"""The story of one run, top to bottom: a config in, cases.csv in the run folder out; only here is it taken apart."""
+"""Runs one condition: reads the config, trains, tests and writes cases.csv."""
 
 import hashlib
 import logging
@@ -19,7 +19,7 @@ from mandseg.data.case import Case
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
-from mandseg.noise.applied import NOISE_APPLIED, noise_applied
+from mandseg.noise.applied import noise_applied
 from mandseg.noise.label_plan import LabelPlan, cases_of_annotators, plan_noise
 from mandseg.runs.build import (
     build_data,
@@ -31,12 +31,12 @@ from mandseg.runs.build import (
     made,
     refuse_unfit,
 )
-from mandseg.runs.condition import settings_of
+from mandseg.runs.condition import earliest, settings_of
 from mandseg.runs.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
-from mandseg.runs.ownership import CHECKPOINTS, LABELS, OwnedRun, ReadOnlyRun
+from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
 from mandseg.system.distributed import gather_objects, process_group
 from mandseg.system.errors import UserError
@@ -76,16 +76,16 @@ class PreparedRun:
 
 @process_group()
 def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
-    """Train one network on its noise plan and test it on every data set; goes on where an earlier try stopped.
+    """Train one network on its noise plan and test it on every data set; continue where an earlier attempt stopped.
 
-    On several devices each process of the run calls this; the first one has the claim, the others are followers.
+    On several devices each process of the run calls this. The first one owns the run, the others read only.
 
     Raises:
         UserError: Something is wrong with the input.
-        Interrupted: A signal asked to stop; the next start goes on from the checkpoint.
+        Interrupted: A signal asked to stop; the next start continues from the checkpoint.
     """
-    write_text(owned.folder / "config.yaml", OmegaConf.to_yaml(cfg, resolve=True))
-    owned.update(**start_facts(), steps=cfg.steps)
+    write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
+    owned.update(**start_facts(), steps=cfg.steps, analysis=OmegaConf.to_container(cfg.analysis, resolve=True))
     tune_malloc()
     silence_libraries()
     refuse_unfit(cfg)
@@ -98,16 +98,16 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
         for stage in takewhile(lambda stage: stage.relabel is None, stages):
             plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
-        prepared.plan.write(owned.folder / "noise_plan.csv")
+        prepared.plan.write(owned.files.plan_file)
         applied = noise_applied(prepared.training, prepared.plan)
-        write_text(owned.folder / NOISE_APPLIED, applied.to_csv(index=False))
+        write_text(owned.files.applied_file, applied.to_csv(index=False))
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     precision = owned.record.get("precision") or measured_precision(cfg)
     owned.update(precision=precision, device=device_name(cfg.trainer.accelerator), noise_plan=prepared.plan.digest)
     settings = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings["evaluation"].pop("shared_subjects")
     study, name, condition = cfg.study, owned.folder.name, owned.record["condition"]
-    curve = LearningCurve(owned.folder / "learning_curve.csv")
+    curve = LearningCurve(owned.files.curve_file)
     with tracking_run(made(cfg, "tracking"), owned.folder, study, name, condition, settings, curve) as tracker:
         train(cfg, owned, interruption, stages, prepared, tracker)
         with owned.phase("evaluate"):
@@ -122,25 +122,24 @@ def train(
     prepared: PreparedRun,
     tracker: Tracker,
 ) -> None:
-    """Train stage by stage; a stage that is done already is passed over by Lightning at once."""
+    """Train stage by stage. Lightning returns at once from a stage that is done."""
     plan, former = prepared.plan, None
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
         if stage.relabel is not None and former is not None:
             plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, former)
         trained = plan_of_stage(stage, plan)
-        folder = owned.folder / CHECKPOINTS / stage.name
+        folder = owned.files.checkpoints(stage.name)
         with owned.phase(f"train/{stage.name}"):
             method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
-            pictures = owned.folder / "overlays"
             callbacks = [
                 FiniteLoss([p.case.case_id for p in prepared.training]),
-                ValidationOverlay(prepared.validation[0], pictures, tracker.log_overlays, span.first_step),
+                ValidationOverlay(prepared.validation[0], owned.files.overlays, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
             ]
-            mark = {**owned.record["condition"], "cohort": prepared.digest, "labels": trained.digest}
+            mark = {**earliest(owned.record["condition"]), "cohort": prepared.digest, "labels": trained.digest}
             last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, owned.check)
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
@@ -153,7 +152,7 @@ def labels_of_stage(
     cfg: DictConfig, owned: OwnedRun, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
 ) -> LabelPlan:
     """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
-    folder = owned.folder / LABELS / stage.name
+    folder = owned.files.labels(stage.name)
     with owned.phase(f"relabel/{stage.name}"):
         if not isinstance(owned, ReadOnlyRun) and not folder.exists():
             device = evaluation_device(cfg)
@@ -173,7 +172,7 @@ def measured_precision(cfg: DictConfig) -> str:
 
 
 def evaluation_device(cfg: DictConfig) -> torch.device:
-    """Where whole volumes are predicted outside the training."""
+    """The device for the prediction of whole volumes outside the training."""
     return torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
@@ -223,13 +222,13 @@ def refuse_missing_labels(
 
 
 def warn_of_share(plan: LabelPlan, ratio: float) -> None:
-    """Say where the share of noisy cases cannot be near the ratio that is asked for."""
+    """Warn where the share of noisy cases cannot be near the requested ratio."""
     if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
         log.warning("%s", line)
 
 
 def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
-    """Refuse to go on with a run that was begun on other images or labels.
+    """Refuse to resume a run that was begun on other images or labels.
 
     Raises:
         UserError: The digests in run.json are others.
@@ -251,23 +250,23 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
     predictor = build_predictor(cfg, method.to(device).eval(), device)
     with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
-        columns = {"run": owned.folder.name, **owned.record["condition"]}
+        columns = {"run": owned.folder.name, **earliest(owned.record["condition"])}
         cases = evaluate(evaluator, prepared.sets, prepared.testing, columns)
         if isinstance(owned, ReadOnlyRun):
             return
-        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.folder / "overlays")
+        pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.files.overlays)
     tracker.log_overlays(cfg.steps, pictures)
     tracker.log_results(
         cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
     )  # nothing else of a manifest leaves
     owned.check()
-    write_text(owned.folder / "cases.csv", cases.to_csv(index=False))
+    write_text(owned.files.cases_file, cases.to_csv(index=False))
 
 
 @contextmanager
 def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
     """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
-    folder = owned.folder / ("predictions" if keep else ".predictions")
+    folder = owned.files.predictions(keep)
     try:
         yield folder
     finally:

@@ -1,4 +1,4 @@
-"""What a study has and lacks, printed."""
+"""Prints the state of a study."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,31 +7,31 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.runs.folder import (
-    read_state,
-)
+from mandseg.runs.folder import RunFolder, RunState
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
-from mandseg.runs.study import _counts, _read_grid, _rows_of, _share_lines, _told_apart, mixtures
+from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
 
 LISTED_RUNS = 200
 
 
 def status(path: Path, console: Console | None = None) -> int:
-    """Print what a study has and lacks, with the reason of each run that is not done.
+    """Print how many runs are done, running, failed and missing, and why each run is not done.
 
-    Of each run only run.json is read, and of a done one whether cases.csv is whole.
+    Of each run only run.json is read, and for a done run whether cases.csv is complete.
 
     Returns:
         0 if every expected run is done, else 1.
     """
     console, problems = console or Console(), list[str]()
-    grid = _read_grid(path, problems)
+    grid = read_expected_runs(path, problems)
     runs = [str(run) for run in grid.run]
-    found = {run: read_state(path / run) for run in runs}
-    counts = _counts([state for state, _, _ in found.values()])
-    problems += _share_lines([record | record["condition"] for _, _, record in found.values() if record])
-    apart = _told_apart(_rows_of(grid, found), {run: record for run, (_, _, record) in found.items()})
-    problems += mixtures({run: record for run, (state, _, record) in found.items() if state == "done"})
+    found = {run: RunFolder(path / run).state() for run in runs}
+    counts = count_states([state for state, _, _ in found.values()])
+    records = {run: record for run, (_, _, record) in found.items() if record}
+    counted = [{**r.condition, "n_noisy": r.n_noisy, "n_training": r.n_training} for r in records.values()]
+    problems += share_lines(counted)
+    apart = find_variants(rows_with_state(grid, found), records)
+    problems += mixtures({run: record for run, record in records.items() if found[run].state == "done"})
     table = Table(title=escape(f"Study {path.resolve().name}"), title_justify="left")
     for name in counts:
         table.add_column(name, justify="right")
@@ -43,10 +43,8 @@ def status(path: Path, console: Console | None = None) -> int:
     return 0 if counts["done"] == counts["expected"] else 1
 
 
-def _print_open_runs(
-    runs: Mapping[str, tuple[str, str, object]], queued: Mapping[str, QueuedJob], console: Console
-) -> None:
-    """The first of the runs that are not done, and how many more there are: a terminal is no place for thousands."""
+def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:
+    """Print at most ``LISTED_RUNS`` of the runs that are not done, and how many more there are."""
     if not runs:
         return
     table = Table("run", "state", "reason", title="Not done", title_justify="left")

@@ -1,4 +1,4 @@
-"""Run folders of one study -> a ledger (done, running, failed, missing) and one tidy table of cases; no torch."""
+"""Reads the run folders of a study into a ledger (done, running, failed, missing) and one table of cases; no torch."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,27 +9,20 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
-from mandseg.runs.folder import (
-    CONDITION,
-    KEYS,
-    cost,
-    noisy_share,
-    read_cases,
-    read_curve,
-    read_state,
-    read_table,
-    share_line,
-)
+from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
+from mandseg.runs.grid_file import GRID
+from mandseg.runs.record import PHASES, RunRecord
+from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
+from mandseg.statistics.columns import ARM, CONDITION, GROUPS
 from mandseg.system.errors import UserError
 
+NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
 STATES = ("done", "running", "failed", "missing")
-ARM = ["data", "noise", "model", "method", "variant"]
-"""Columns that say what is compared at several noise ratios; ratio and seed vary within an arm."""
-MIXED: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "studies": lambda record: str(record.get("study") or ""),
-    "code versions": lambda record: str((record.get("versions") or {}).get("code") or ""),
-    "mandseg versions": lambda record: str((record.get("versions") or {}).get("mandseg") or ""),
+MIXED: dict[str, Callable[[RunRecord], str]] = {
+    "studies": lambda record: record.study,
+    "code versions": lambda record: (record.versions or {}).get("code", ""),
+    "mandseg versions": lambda record: (record.versions or {}).get("mandseg", ""),
 }
 """What the done runs of a study should share."""
 
@@ -45,7 +38,7 @@ class Study:
             ``evaluate_s``, ``n_noisy``, ``n_training``.
         cases: The rows of every done run's cases.csv: one per run, data set and case.
         learning_curves: ``run, noise_ratio, seed, step, ...`` of every run that has a curve, done or not.
-        records: run.json of every run that has a readable one.
+        records: The record of every run that has a readable run.json.
         problems: One line for each thing that was found wrong and left out or assumed.
         told_apart: One line for each setting that makes arms of its own, besides the condition's columns.
         declaration: The primary metric and the margins that the runs declared.
@@ -55,7 +48,7 @@ class Study:
     ledger: pd.DataFrame
     cases: pd.DataFrame
     learning_curves: pd.DataFrame
-    records: dict[str, dict[str, Any]]
+    records: dict[str, RunRecord]
     problems: tuple[str, ...]
     told_apart: tuple[str, ...] = ()
     declaration: Declaration = field(default_factory=Declaration)
@@ -67,7 +60,7 @@ class Study:
 
     def counts(self) -> dict[str, int]:
         """Number of runs by state, ``expected`` first."""
-        return _counts(list(self.ledger.state))
+        return count_states(list(self.ledger.state))
 
 
 def open_study(path: Path) -> Study:
@@ -77,16 +70,16 @@ def open_study(path: Path) -> Study:
         UserError: The folder is missing, holds no run, or its grid.csv cannot be read.
     """
     problems: list[str] = []
-    grid = _read_grid(path, problems)
+    grid = read_expected_runs(path, problems)
     runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
     records = {str(run.row["run"]): run.record for run in runs if run.record}
     ledger, told_apart = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
-    problems += _share_lines(ledger.to_dict("records"))
+    problems += share_lines(ledger.to_dict("records"))
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
     done = [str(run) for run in ledger.run[ledger.state == "done"]]
     problems += mixtures({run: records[run] for run in done})
-    declaration = read_declaration(path / run / "config.yaml" for run in done)
+    declaration = read_declaration([_stated_analysis(RunFolder(path / run), records[run], problems) for run in done])
     curves = _concat([run.curve for run in runs])
     return Study(path, ledger, cases, curves, records, tuple(problems), told_apart, declaration)
 
@@ -94,7 +87,7 @@ def open_study(path: Path) -> Study:
 @dataclass(frozen=True)
 class _Run:
     row: dict[Hashable, Any]  # of the ledger
-    record: dict[str, Any]
+    record: RunRecord | None
     cases: pd.DataFrame
     curve: pd.DataFrame
 
@@ -108,7 +101,7 @@ def read_pilot(path: Path) -> pd.DataFrame:
     if path.is_dir():
         cases = open_study(path).cases
     else:
-        found = read_table(path, [*KEYS, *CONDITION])
+        found = read_conditions(path, KEYS)
         if isinstance(found, str):
             raise UserError(f"pilot {path}: {found}")
         cases = found if "variant" in found else found.assign(variant="")
@@ -119,39 +112,52 @@ def read_pilot(path: Path) -> pd.DataFrame:
 
 
 def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) -> _Run:
-    state, reason, record = read_state(folder)
-    condition = {key: record["condition"][key] for key in CONDITION if record}
+    run = RunFolder(folder)
+    state, reason, record = run.state()
+    condition = dict(record.condition) if record else {}
     cases = pd.DataFrame()
     if state == "done":
-        checked = read_cases(folder, condition, problems)
+        checked = run.cases(condition, problems)
         if isinstance(checked, str):
             state, reason = "failed", checked
         else:
             cases = checked
-    row = expected | condition | {"state": state, "reason": reason} | cost(record) | noisy_share(folder)
-    return _Run(row, record, cases, read_curve(folder, row, problems))
+    cost = record.cost() if record else dict.fromkeys(NO_COST)
+    row = expected | condition | {"state": state, "reason": reason} | cost | run.noisy_share()
+    return _Run(row, record, cases, run.curve(row, problems))
 
 
-def _share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
+def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> object:
+    """The analysis that a run declared, from its record; of a run of an earlier version from its config.yaml."""
+    if record.analysis is not None or not run.config_file.exists():
+        return record.analysis
+    try:
+        return run.config().get("analysis")
+    except ValueError as error:
+        problems.append(str(error))
+        return None
+
+
+def share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
     """One line for each noise ratio that the training cases are too few for."""
     counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
     lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
     return list(dict.fromkeys(filter(None, lines)))
 
 
-def _rows_of(grid: pd.DataFrame, found: Mapping[str, tuple[str, str, Mapping[str, Any]]]) -> list[dict[Hashable, Any]]:
+def rows_with_state(grid: pd.DataFrame, found: Mapping[str, RunState]) -> list[dict[Hashable, Any]]:
     """The rows of the grid with each run's state and condition."""
     rows: list[dict[Hashable, Any]] = grid.to_dict("records")
-    return [
-        row | (found[str(row["run"])][2].get("condition") or {}) | {"state": found[str(row["run"])][0]} for row in rows
-    ]
+    states = [(row, found[str(row["run"])]) for row in rows]
+    return [row | dict(run.record.condition if run.record else {}) | {"state": run.state} for row, run in states]
 
 
-def _counts(states: Sequence[str]) -> dict[str, int]:
+def count_states(states: Sequence[str]) -> dict[str, int]:
+    """Number of runs by state, ``expected`` first."""
     return {"expected": len(states)} | {state: states.count(state) for state in STATES}
 
 
-def mixtures(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def mixtures(records: Mapping[str, RunRecord]) -> list[str]:
     """One line for each thing that should be the same in all done runs and is not: the study, the code."""
     lines = []
     for what, of in MIXED.items():
@@ -161,28 +167,28 @@ def mixtures(records: Mapping[str, Mapping[str, Any]]) -> list[str]:
                 runs.setdefault(value, []).append(run)
         if len(runs) > 1:
             usual, *others = sorted(runs, key=lambda value: -len(runs[value]))
-            told = "; ".join(f"{value} ({_some(runs[value])})" for value in others)
-            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {told}")
+            rest = "; ".join(f"{value} ({_run_names(runs[value])})" for value in others)
+            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {rest}")
     return lines
 
 
-def _some(runs: Sequence[str]) -> str:
+def _run_names(runs: Sequence[str]) -> str:
     return ", ".join(runs) if len(runs) <= 3 else f"{len(runs)} runs"
 
 
-def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
+def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     """The expected runs: those of grid.csv, then run folders that grid.csv does not list."""
     if not path.is_dir():
         raise UserError(f"study {path}: no such folder")
     columns = ["run", *CONDITION, "overrides"]
-    found = sorted(file.parent.name for file in path.glob("*/run.json"))
-    if (path / "grid.csv").exists():
-        grid = read_table(path / "grid.csv", columns)
+    found = sorted(file.parent.name for file in path.glob(f"*/{RECORD}"))
+    if (path / GRID).exists():
+        grid = read_conditions(path / GRID, ("run", "overrides"))
         if isinstance(grid, str):
             raise UserError(f"study {path}: {grid}")
         grid = grid.drop_duplicates("run", ignore_index=True)
     else:
-        problems.append("grid.csv is missing: only runs that left a folder are counted")
+        problems.append(f"{GRID} is missing: only runs that left a folder are counted")
         grid = pd.DataFrame(columns=columns)
     listed = set(grid.run)
     strays = [run for run in found if run not in listed]
@@ -196,12 +202,12 @@ def _read_grid(path: Path, problems: list[str]) -> pd.DataFrame:
 
 
 def _with_variant(
-    ledger: pd.DataFrame, records: Mapping[str, Mapping[str, Any]], problems: list[str]
+    ledger: pd.DataFrame, records: Mapping[str, RunRecord], problems: list[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Tell runs apart that differ in more than the condition's columns; ``variant`` is empty where none do."""
+    """Add the column ``variant``: what a run has besides its condition that other runs do not; empty if nothing."""
     for key in ("noise_ratio", "seed"):
         ledger[key] = pd.to_numeric(ledger[key], errors="coerce")
-    apart = _told_apart(ledger.to_dict("records"), records)
+    apart = find_variants(ledger.to_dict("records"), records)
     problems += apart.content
     ledger["variant"] = [apart.names.get(str(run), "") for run in ledger.run]
     for _, runs in ledger[ledger.state == "done"].groupby([*CONDITION, "variant"]):
@@ -211,32 +217,32 @@ def _with_variant(
     return ledger, apart.settings
 
 
-def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, RunRecord]) -> list[str]:
     """One line for each arm with runs of an older version, which recorded no content, from several prepared cohorts."""
     lines = []
-    for _, runs in ledger[ledger.state == "done"].groupby(ARM, sort=False):
+    for _, runs in ledger[ledger.state == "done"].groupby(list(ARM), sort=False):
         own = {str(run): records[str(run)] for run in runs.run}
         found: dict[str, list[str]] = {}
         for run, record in own.items():
-            found.setdefault(str(record.get("cohort", "")), []).append(run)
+            found.setdefault(record.cohort or "", []).append(run)
         found.pop("", None)
-        if len(found) > 1 and not all("content" in record for record in own.values()):
-            told = "; ".join(f"{digest} ({_some(names)})" for digest, names in found.items())
-            lines.append(f"runs of different prepared training cases, counted all the same: {told}")
+        if len(found) > 1 and not all(record.content is not None for record in own.values()):
+            cohorts = "; ".join(f"{digest} ({_run_names(names)})" for digest, names in found.items())
+            lines.append(f"runs of different prepared training cases, counted all the same: {cohorts}")
     return lines
 
 
-def _told_apart(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, Mapping[str, Any]]) -> Variants:
-    """What tells the done runs apart; the others may yet change."""
+def find_variants(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, RunRecord]) -> Variants:
+    """How the done runs differ; the others may still change."""
     done = [row for row in rows if row["state"] == "done"]
-    return tell_apart([describe(str(r["run"]), r, records.get(str(r["run"]), {}), r.get("overrides")) for r in done])
+    return tell_apart([describe(str(r["run"]), r, records.get(str(r["run"])), r.get("overrides")) for r in done])
 
 
 def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
     """All rows of the done runs with the condition of the ledger; one run per arm, ratio and seed."""
     pooled = _concat(tables)
     if pooled.empty:
-        return pd.DataFrame(columns=[*KEYS, *CONDITION[2:], "variant", "subject_id", *SCORES])
+        return pd.DataFrame(columns=[*KEYS, *GROUPS, "variant", "subject_id", *SCORES])
     done = ledger[ledger.state == "done"].drop_duplicates([*CONDITION, "variant"])
     kept = pooled.drop(columns=[*CONDITION, "variant"], errors="ignore")
     cases: pd.DataFrame = kept.merge(done[["run", *CONDITION, "variant"]], on="run", how="inner", sort=False)

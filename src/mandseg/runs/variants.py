@@ -1,8 +1,8 @@
-"""What tells the arms of a study apart besides the condition's columns: settings and content, never words.
+"""How the arms of a study differ besides the condition's columns: by settings and content, never by typed words.
 
-An arm holds runs that are equal in everything but the noise ratio and the seed. A run says in run.json by which
-settings and from which images and labels it was made. A run of an older version does not: of that one the overrides in
-grid.csv are read, whatever their order, without those that decide nothing.
+An arm holds runs that are equal in everything but the noise ratio and the seed. run.json holds
+the settings of a run and digests of its images and labels. For a run of an older version, which recorded none, the
+overrides in grid.csv are read in any order, without those that do not change a score.
 """
 
 import hashlib
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mandseg.runs.condition import decides, plain
+from mandseg.runs.record import RunRecord
+from mandseg.statistics.columns import GROUPS
 
-OWNERS = ("data", "noise", "model", "method")
+OWNERS = GROUPS
 """Columns of the condition. A group of settings of this name belongs to its column and may differ with it."""
 ELSEWHERE = ("noise_ratio", "seed", *OWNERS)
 """What the columns of the condition show."""
@@ -26,7 +28,7 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Description:
-    """What one run says about how it was made.
+    """How one run was made.
 
     Attributes:
         run: Its name.
@@ -43,19 +45,18 @@ class Description:
     is_whole: bool
 
 
-def describe(run: str, columns: Mapping[str, Any], record: Mapping[str, Any], overrides: object) -> Description:
-    """Read what a run's record says, or its overrides where that says nothing."""
+def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, overrides: object) -> Description:
+    """Describe a run by its record, or by its overrides where the record holds no settings."""
     own = {name: str(columns.get(name, "")) for name in OWNERS}
-    content = {
-        f"{name} {kind}": d for name, kinds in (record.get("content") or {}).items() for kind, d in kinds.items()
-    }
-    if isinstance(record.get("settings"), dict):
-        return Description(run, own, record["settings"], content, True)
+    recorded = (record.content if record else None) or {}
+    content = {f"{name} {kind}": digest for name, kinds in recorded.items() for kind, digest in kinds.items()}
+    if record is not None and record.settings is not None:
+        return Description(run, own, record.settings, content, True)
     return Description(run, own, settings_of_words(overrides), content, False)
 
 
 def settings_of_words(overrides: object) -> dict[str, Any]:
-    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that decide nothing."""
+    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that do not change a score."""
     text = overrides if isinstance(overrides, str) else ""
     settings = {}
     for word in re.split(r"\s+(?=[+~]*[\w./@:-]+=)", text.strip()):
@@ -73,7 +74,7 @@ class Variants:
     Attributes:
         names: Run to what it has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree.
         settings: One line for each setting in which runs differ that would be one arm else.
-        content: One line for each kind of file of which the runs have several versions.
+        content: One line for each kind of file that differs between runs.
     """
 
     names: Mapping[str, str]
@@ -82,7 +83,7 @@ class Variants:
 
 
 def tell_apart(runs: Sequence[Description]) -> Variants:
-    """Compare what runs say about how they were made."""
+    """Compare how runs were made."""
     settings, content = _differing_settings(runs), _differing_content(runs)
     names = {}
     for run in runs:
@@ -141,7 +142,7 @@ def _differing_content(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
 
 
 def _content_words(run: Description, differing: set[tuple[str, Owner]]) -> list[str]:
-    """``training=1a2b3c`` for each set of which the runs have several versions."""
+    """``training=1a2b3c`` for each set of files that differs between runs."""
     of_sets: dict[str, list[str]] = {}
     for key in sorted(run.content):
         if (key, _content_owner(key, run)) in differing:

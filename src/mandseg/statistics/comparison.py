@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from mandseg.statistics.columns import ARM, NOT_STATED, RATIO_COLUMN
 from mandseg.system.errors import UserError
 
 Level = float | str
-RATIO_COLUMN = "noise_ratio"
-COMPARABLE = (RATIO_COLUMN, "data", "noise", "model", "method", "variant")
+COMPARABLE = (RATIO_COLUMN, *ARM)
 """Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
-NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,8 @@ class Arm:
     @property
     def title(self) -> str:
         """The shared condition in words."""
-        return ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in self.fixed.items() if value != "")
+        stated = {column: value for column, value in self.fixed.items() if value not in ("", NOT_STATED)}
+        return ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in stated.items())
 
 
 def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline: Level | None = None) -> Comparison:
@@ -91,7 +91,7 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
 
 def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -> list[Arm]:
     """Split pooled cases into arms, in the order of the runs."""
-    shared = [column for column in COMPARABLE if column != comparison.column]
+    shared = [column for column in COMPARABLE if column != comparison.column and column in cases]
     return [
         Arm({c: float(str(v)) if c == RATIO_COLUMN else str(v) for c, v in zip(shared, values, strict=True)}, rows)
         for values, rows in cases.groupby(shared, sort=False)

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import pandas as pd
 
-from mandseg.statistics.comparison import RATIO_COLUMN, Level
+from mandseg.statistics.columns import RATIO_COLUMN
+from mandseg.statistics.comparison import Level
 from mandseg.statistics.non_inferiority import Equivalence, Verdict
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.metrics.mask_pair import OUTCOMES, WORST_CASE
 from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
-from mandseg.statistics.comparison import NOT_STATED, RATIO_COLUMN, RATIO_COMPARISON, Comparison, Level
+from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
+from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.variance import Floats, case_means
 from mandseg.system.errors import UserError
 

@@ -48,7 +48,7 @@ def _folder(name: str) -> Path:
 
 
 def register_resolver(name: str, resolver: Callable[..., str]) -> None:
-    """Let configs say ``${name:}``; OmegaConf 2.4 has another function for it than 2.3."""
+    """Let configs use ``${name:}``. OmegaConf 2.4 and 2.3 have different functions for it."""
     new = "replace" in signature(OmegaConf.register_resolver).parameters
     register: Callable[..., None] = OmegaConf.register_resolver if new else OmegaConf.register_new_resolver
     register(name, resolver, replace=True)

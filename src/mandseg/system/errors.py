@@ -17,7 +17,7 @@ class UserError(Exception):
 
 
 class RunFailedError(Exception):
-    """A run cannot go on, and its message says why and what to do: no traceback is needed."""
+    """A run cannot continue. The message gives the reason and what to do, so no traceback is needed."""
 
 
 def print_problems(error: UserError) -> None:
@@ -37,16 +37,15 @@ EMPTY_WORDS = (
     *("full_key", "object_type", "Config search", "provider=", "To append to your config"),
     *("frame #", "Exception raised from", "CUDA kernel errors might", "For debugging consider", "Compile with `TORCH"),
 )
-"""How lines of messages begin that do not say what is wrong: Hydra's on the config's path and on settings that nothing
-would read, torch's on where in its own code it stopped and on how to look for it."""
+"""Beginnings of lines that do not name the fault: Hydra's about its config path, torch's about its own code."""
 TRACEBACK = "Traceback (most recent call last):"
 LONGEST_REASON = 300  # letters
 
 
 def one_line(error: BaseException) -> str:
-    """Put an error of a library and what caused it on one line, without the lines that say nothing.
+    """Put an error of a library and what caused it on one line, without the lines that do not name the fault.
 
-    Of a text that holds a traceback, as that of a loader's process, it is what stands behind the last one.
+    Of a text with a traceback, as from a loader's process, only the text behind the last traceback is kept.
     """
     texts = [str(error).strip() or type(error).__name__]
     if error.__cause__ is not None:

@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and that replace nothing but what the same command wrote.
+"""Files and folders that are written completely or not at all, and that replace only what the same command wrote.
 
 What is written has a temporary name, is flushed to disk and then renamed. A folder that a command may replace later
 (a report, an audit, a cohort) holds a list of the files that were written into it. Only a folder whose files are all
@@ -37,7 +37,7 @@ class Kind:
     Args:
         noun: What the folder is, e.g. ``an audit``.
         advice: How to write elsewhere, e.g. ``choose an empty folder with --out``.
-        always: Files that each earlier version wrote. Without them a folder without a list is somebody else's.
+        always: Files that each earlier version wrote. A folder without a list and without them is foreign.
         names: The relative paths that earlier versions wrote, which left no list.
     """
 
@@ -114,7 +114,7 @@ def replaced_folder(dest: Path, kind: Kind) -> Iterator[Path]:
 
 
 def refuse_foreign_files(folder: Path, kind: Kind) -> None:
-    """Refuse a place for a folder where something of another origin would be lost, or that cannot be written.
+    """Refuse a path for a folder where a foreign file would be lost, or that cannot be written.
 
     Empty folders and what file browsers leave are nothing to lose.
 
@@ -177,13 +177,13 @@ def writable_folder(path: Path, setting: str) -> Path:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all."""
+    """Write a UTF-8 text file completely or not at all."""
     with atomic_write(path) as file:
         file.write(text.encode())
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
-    """Write a UTF-8 CSV file whole or not at all; for the rows see :func:`csv_text`."""
+    """Write a UTF-8 CSV file completely or not at all; for the rows see :func:`csv_text`."""
     write_text(path, csv_text(columns, rows))
 
 
@@ -215,7 +215,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _listed(folder: Path) -> tuple[str, dict[str, list[object]]]:
-    """Who wrote a folder, and its files; nobody and nothing where there is no list that can be read."""
+    """The command that wrote a folder, and the folder's files; both empty without a readable list."""
     try:
         listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
     except (OSError, ValueError):

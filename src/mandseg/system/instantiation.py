@@ -83,34 +83,34 @@ def trusted(key: str, target: Any, trusted_packages: Sequence[str] = ()) -> str:
     """
     if problem := misnamed(key, target, trusted_packages):
         raise UserError(problem)
-    said = f"{key}._target_={target}"
-    parent, found = _object_at(said, target)
+    setting = f"{key}._target_={target}"
+    parent, found = _object_at(setting, target)
     if not isinstance(found, type | FunctionType) or not inspect.ismodule(parent):
-        raise UserError(f"{said}: expected a class or a function of a module, found {type(found).__name__}")
+        raise UserError(f"{setting}: expected a class or a function of a module, found {type(found).__name__}")
     if not _is_inside(f"{found.__module__}.", (*TRUSTED, *trusted_packages)):
-        raise UserError(f"{said}: is {found.__module__}.{found.__qualname__}, which is not let through")
+        raise UserError(f"{setting}: is {found.__module__}.{found.__qualname__}, which is not let through")
     return f"{found.__module__}.{found.__qualname__}"
 
 
 def misnamed(key: str, target: Any, trusted_packages: Sequence[str] = ()) -> str:
-    """One line that says what is wrong with a target by its name alone, empty if nothing; nothing is imported."""
-    said = f"{key}._target_={target}"
+    """One line about a target whose name alone is wrong, else empty; nothing is imported."""
+    setting = f"{key}._target_={target}"
     if not isinstance(target, str) or "." not in target or not all(part.isidentifier() for part in target.split(".")):
-        return f"{said}: expected the path of a class or a function, e.g. torch.optim.AdamW"
+        return f"{setting}: expected the path of a class or a function, e.g. torch.optim.AdamW"
     if not _is_inside(target, (*PACKAGES, *trusted_packages)):
         package = target.partition(".")[0]
-        return f"{said}: expected a path in {', '.join(PACKAGES)}, or trusted_packages=[{package}]"
+        return f"{setting}: expected a path in {', '.join(PACKAGES)}, or trusted_packages=[{package}]"
     return ""
 
 
 def hydra_options() -> dict[str, Any]:
-    """What ``hydra.main`` is to be told besides, by its version: behave as 1.3 does, and which targets are Hydra's."""
+    """Further arguments of ``hydra.main`` by its version: the behaviour of 1.3, and Hydra's own targets."""
     if "execution_whitelist" in inspect.signature(hydra.main).parameters:
         return {"execution_whitelist": HYDRA_OWN}
     return {"version_base": "1.3"}
 
 
-def _object_at(said: str, path: str) -> tuple[Any, Any]:
+def _object_at(setting: str, path: str) -> tuple[Any, Any]:
     """What holds the object at a dotted path, and the object."""
     parts = path.split(".")
     try:
@@ -120,7 +120,7 @@ def _object_at(said: str, path: str) -> tuple[Any, Any]:
                 importlib.import_module(".".join(parts[:number]))
             parent, found = found, getattr(found, part)
     except Exception as error:  # the user's own module may raise anything
-        raise UserError(f"{said}: cannot be found ({one_line(error)})") from error
+        raise UserError(f"{setting}: cannot be found ({one_line(error)})") from error
     return parent, found
 
 

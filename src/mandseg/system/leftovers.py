@@ -1,6 +1,6 @@
 """Names of files and folders that are just being written, and the removal of what a killed writer left.
 
-The name says which process of which machine writes. A leftover is removed when that process has died.
+The name contains the machine and the process that writes. A leftover is removed when that process has died.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 LEFTOVER = re.compile(r"[0-9a-f]{12}|[0-9a-f]{20}(?:\.old)?")  # 12 digits: as earlier versions named them
-STALE_S = 86_400.0  # a leftover of another machine that nobody touched for a day has no living writer
+STALE_S = 86_400.0  # a leftover of another machine that did not change for a day has no living writer
 
 
 @cache
@@ -45,7 +45,7 @@ def remove_leftovers(dest: Path) -> None:
 
 
 def _is_stale(path: Path, start: int) -> bool:
-    """Whether the process that a leftover is named after has died here, or nobody has touched it for a day."""
+    """Whether the process that a leftover is named after has died here, or it did not change for a day."""
     mark = path.name[start:].removesuffix(".old")
     if len(mark) == 20 and mark[:6] == machine():
         try:

@@ -19,13 +19,13 @@ from filelock import SoftFileLease, Timeout
 
 log = logging.getLogger(__name__)
 
-LEASE_S = 180.0  # a lock whose owner showed no sign of life for so long is taken over; all who share one must agree
+LEASE_S = 180.0  # without a heartbeat for so long a lock is taken over; all processes must use the same value
 HEARTBEAT_S = 20.0  # so the owner may miss eight heartbeats, and a node may see them a minute late
 POLL_S = 0.1
 
 
 class Owner(NamedTuple):
-    """Who holds a lock, and how long ago they last showed that they live."""
+    """Who holds a lock, and the age of the last heartbeat."""
 
     pid: int
     host: str
@@ -50,7 +50,7 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
     ``LEASE_S``; a host that only slept finds out by ``on_lost``.
 
     Args:
-        file: The lock's file; its folder must exist. It is gone when nobody holds the lock.
+        file: The lock's file; its folder must exist. It exists while the lock is held.
         patience_s: How long to wait for a live owner; None: for as long as it takes.
         on_lost: Called from another thread when someone else took the lock over.
 
@@ -72,7 +72,7 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
 
 
 def is_held(file: Path) -> bool:
-    """Whether a live process holds a lock; looks only."""
+    """Whether a live process holds a lock; changes nothing."""
     owner = lock_owner(file)
     return owner is not None and _lives(owner)
 
@@ -104,7 +104,7 @@ def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLea
 
 
 def _take_over(lease: SoftFileLease, file: Path, timeout: Timeout) -> None:
-    """Wait for a lock whose owner seems to be gone to expire; or say that it is held."""
+    """Wait until the lock of an owner that seems dead expires; refuse if the owner lives."""
     owner = lock_owner(file)
     if owner is None and file.exists() and time.time() - file.stat().st_mtime > LEASE_S:
         lease.force_break()  # killed between making the file and writing its name into it

@@ -1,6 +1,6 @@
-"""Signals that ask a run to stop: the step in hand is finished and saved first, then whoever owned the signal goes on.
+"""Signals that ask a run to stop: the present step is finished and saved, then the former handler is called.
 
-SIGTERM, SIGINT, SIGUSR1 and SIGUSR2. A run that trains is told at its next step; otherwise it stops at once. A handler
+SIGTERM, SIGINT, SIGUSR1 and SIGUSR2. A training run stops at its next step, any other at once. A handler
 that was there before (submitit's, which requeues the job) keeps its signal: it is called when everything is saved.
 """
 
@@ -20,8 +20,8 @@ TRY_AGAIN = 75  # exit code; EX_TEMPFAIL of sysexits.h
 PATIENCE_S = 60.0  # of a task whose job another task requeues
 
 
-class Interrupted(BaseException):  # no Exception: no library may swallow it
-    """The run was asked to stop; the next start goes on from what it saved."""
+class Interrupted(BaseException):  # not an Exception: no library may catch it
+    """The run was asked to stop; the next start continues from the saved state."""
 
     def __init__(self, signum: int) -> None:
         self.signum = signum
@@ -29,11 +29,11 @@ class Interrupted(BaseException):  # no Exception: no library may swallow it
 
 
 class Interruption:
-    """What was asked of a run by a signal.
+    """What a signal asked a run to do.
 
     Attributes:
         signum: The signal that asked to stop; None so far.
-        save_wanted: Whether to save at the next step, whatever comes after.
+        save_wanted: Whether to save at the next step, also if the run then continues.
         owns_signals: Whether the signals come here.
     """
 
@@ -45,7 +45,7 @@ class Interruption:
 
     @contextmanager
     def waits(self) -> Iterator[None]:
-        """While the block runs, a signal is noted only, and the block asks; at its end it is raised at the latest."""
+        """While the block runs, a signal is only recorded and the block polls it. The block's end raises it."""
         self._waits = True
         try:
             yield
@@ -74,13 +74,13 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Turn signals into Interrupted while the block runs; afterwards the former handler has its turn."""
+    """Turn signals into Interrupted while the block runs; afterwards call the former handler."""
     interruption = Interruption()
     former: dict[int, Any] = {}
     try:
         for signum in SIGNALS:
             former[signum] = signal.signal(signum, interruption.handle)
-    except ValueError:  # not the main thread: whoever started the thread owns the signals
+    except ValueError:  # not the main thread, which alone may set handlers
         yield interruption
         return
     interruption.owns_signals = True

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mandseg.tracking.wandb_run import WandbRun
 
 LONGEST_TAG = 64  # characters, W&B's limit
-ARM = ("data", "noise", "model", "method")  # keys of a condition; runs with equal values share a curve
+VARIES = ("noise_ratio", "seed", "config_hash")  # within an arm: runs with otherwise equal values share a curve
 
 
 class Tracker:
@@ -127,5 +127,5 @@ def description(
     """Group, name and tags of a run on W&B, and its settings for readers outside."""
     sent = without_folders(condition)
     tags = [f"{key}={value}"[:LONGEST_TAG] for key, value in sent.items()]
-    arm = ", ".join(str(sent[key]) for key in ARM if key in sent)
+    arm = ", ".join(str(value) for key, value in sent.items() if key not in VARIES)
     return {"group": study, "name": name, "tags": tags, "config": {**without_folders(config), **sent, "arm": arm}}

@@ -1,8 +1,8 @@
-"""Checkpoints: files that are whole and know whose they are, written by time, by validation and at a signal.
+"""Checkpoints: complete files that name their run, written by time, after validations and at a signal.
 
-A resumed run goes on at the very step, with the weights, moments and learning rate it would have had; where Lightning's
-loops stand follows from the step alone and is written as such, since what Lightning 2.6 keeps of them in the middle of
-an epoch leads to other epochs after a resume (docs/resume.md).
+A resumed run continues at the same step, with the weights, moments and learning rate it would have had. The state of
+Lightning's loops is written as a function of the step: the state that Lightning 2.6 keeps in the middle of an epoch
+leads to other epochs after a resume (docs/resume.md).
 """
 
 from collections.abc import Callable, Mapping
@@ -63,7 +63,7 @@ class LastCheckpoint(Checkpoint):
         self._save_if_due(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From here to its end a checkpoint says that the validation is still to be done."""
+        """From here to the validation's end, a checkpoint records that the validation is still to be done."""
         self._validates = True
 
     def on_validation_batch_start(
@@ -110,7 +110,7 @@ class LastCheckpoint(Checkpoint):
 
 
 class RunCheckpointIO(TorchCheckpointIO):
-    """Checkpoint files that appear whole or not at all, say which run they belong to, and are read for that run only.
+    """Checkpoint files that are written completely or not at all, name their run and are read for that run only.
 
     Args:
         mark: The run's condition and cohort.
@@ -147,7 +147,7 @@ def best_checkpoint(folder: Path) -> ModelCheckpoint:
         save_top_k=1,
         save_weights_only=True,
         enable_version_counter=False,
-        save_on_train_epoch_end=False,  # else it comes after last.ckpt, which then knows nothing of it
+        save_on_train_epoch_end=False,  # otherwise it is saved after last.ckpt, which then does not record it
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether network, loss, optimiser and patches go together, found out before any data is read."""
+"""Checks that network, loss, optimiser and patches fit together before any data is read."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -9,7 +9,7 @@ from mandseg.system.errors import UserError, one_line
 from mandseg.training.methods.method import Loss
 from mandseg.training.module import Segmenter
 
-SMALL = (8, 8, 8)  # voxels; a loss knows nothing of the network
+SMALL = (8, 8, 8)  # voxels; a loss does not depend on the network
 
 
 def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
@@ -35,13 +35,13 @@ def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int,
     _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
 
 
-def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], said: str, model: str) -> None:
+def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, model: str) -> None:
     try:
         logits = _logits(segmenter, shape)
-    except Exception as error:  # whatever a network says of a shape
-        raise UserError(f"{said}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
+    except Exception as error:  # a network may raise anything
+        raise UserError(f"{setting}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
     if logits.shape != shape:
-        raise UserError(f"{said}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
+        raise UserError(f"{setting}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
 
 
 def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:

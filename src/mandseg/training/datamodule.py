@@ -37,18 +37,18 @@ class ValidationDataset(Dataset[dict[str, Any]]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Batches of consecutive patch indices, from the step that the training stands at to the end of its epoch.
+    """Batches of consecutive patch indices, from the present step of the training to the end of its epoch.
 
-    The step is all the state there is, so a resumed run goes on with the patches it would have had. With several
+    The step is the only state, so a resumed run continues with the patches that it would have had. With several
     processes each takes its positions of every batch, so the global batch stays the same.
 
     Args:
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps until the next validation.
-        first_step: Tells the step that the training stands at.
+        first_step: Returns the present step of the training.
         rank: This process.
         world_size: The number of processes.
-        steps_before: Steps of the run before this stage; the patches go on from there.
+        steps_before: Steps of the run before this stage; the patches continue from there.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class StepSampler(Sampler[list[int]]):
         steps_before: int = 0,
     ) -> None:
         if batch_size % world_size:
-            raise UserError(f"batch_size={batch_size} cannot be shared out evenly among {world_size} processes")
+            raise UserError(f"batch_size={batch_size} cannot be divided evenly among {world_size} processes")
         self.batch_size, self.steps_per_epoch, self.first_step = batch_size, steps_per_epoch, first_step
         self.rank, self.world_size, self.steps_before = rank, world_size, steps_before
 
@@ -104,7 +104,7 @@ class PatchDataModule(L.LightningDataModule):
         self.steps_before = steps_before
 
     def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        """The patches; the same ones whatever the number of workers."""
+        """The patches; the same for any number of workers."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("the loader follows the trainer's step: attach the data module to a trainer first")
@@ -127,8 +127,8 @@ class PatchDataModule(L.LightningDataModule):
 
 
 def shared_out(n: int, rank: int, size: int) -> range:
-    """Which of ``n`` things a process takes; as many for each process, so some lie behind the end and are nothing.
+    """The items of ``n`` that a process takes, equally many for each process; indices from ``n`` on stand for no item.
 
-    An equal number keeps the processes in step: whatever they do together, they do equally often.
+    With equal numbers the processes call collective operations equally often.
     """
     return range(rank, -(-n // size) * size, size)

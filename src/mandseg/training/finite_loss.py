@@ -1,4 +1,4 @@
-"""A training whose loss or weights are no numbers any more fails, with its step and its cases."""
+"""A training whose loss or weights stop being finite fails; the error names its step and its cases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from mandseg.system.errors import RunFailedError
 
 
 class DivergedError(RunFailedError):
-    """The loss or a weight is infinite or not a number: what follows is no training."""
+    """The loss or a weight is infinite or not a number."""
 
 
 class FiniteLoss(Callback):
-    """Lightning callback: end a training at the first step whose loss is not finite; nothing of it is saved.
+    """Lightning callback: end a training at the first step whose loss is not finite; its state is not saved.
 
     Args:
         case_ids: The training cases, in the order of their numbers in a batch.
@@ -28,7 +28,7 @@ class FiniteLoss(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """After a step. The loss is that of the whole batch, so all processes agree.
+        """After a step. The loss is computed on the complete batch, so all processes agree.
 
         Raises:
             DivergedError: The loss is not finite.
@@ -45,7 +45,7 @@ class FiniteLoss(Callback):
 
 
 def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
-    """Refuse a network that computes with what is no number; the loss of the last step says nothing of its weights.
+    """Refuse a network with weights that are not finite. The last step's loss is from before its update.
 
     Raises:
         DivergedError: Its first such weight.

@@ -28,7 +28,7 @@ from mandseg.training.stage_logger import StageLogger
 
 
 def process_settings(trainer_settings: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """What the trainer needs to know of the run's processes: who started them, and the batch normalisation on a CPU.
+    """The trainer's settings for several processes: what started them, and the batch normalisation on a CPU.
 
     Signals stay with mandseg.system.signals: Lightning does not requeue.
     """
@@ -61,7 +61,7 @@ def fit(
     Args:
         segmenter: The module; it knows the stage's number of steps, and which of the run's steps is its first.
         data: Patches and validation volumes.
-        trainer_settings: What conf/trainer says, and which packages are trusted.
+        trainer_settings: The group conf/trainer and the trusted packages.
         precision: Lightning's name of the arithmetic.
         size: Number of processes of the run.
         checkpoints: How checkpoints are written and read.
@@ -97,7 +97,7 @@ def fit(
 
 
 def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments: Mapping[str, Any]) -> L.Trainer:
-    """Lightning's trainer; what it refuses is wrong input."""
+    """Lightning's trainer; its refusal of an argument is a UserError."""
     make_trainer = make({**settings, "_partial_": True}, "trainer", trusted)
     try:
         trainer: L.Trainer = make_trainer(**arguments)

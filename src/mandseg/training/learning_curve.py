@@ -21,7 +21,7 @@ class LearningCurve(Logger):
 
     A new step is appended and flushed to disk at once. Whatever cannot be appended (a step seen before, as after a
     resume from an earlier checkpoint; a new column; the first step of a process) rewrites the file, whole or not at
-    all. A step logged again takes the new values and keeps those of its old ones that did not come again. Values are
+    all. A step that is logged again takes the new values and keeps its other old values. Values are
     written in full precision.
 
     Args:

@@ -29,7 +29,7 @@ def tune_malloc() -> None:
 
 
 def silence_libraries() -> None:
-    """Keep advertisements, device listings and deprecations inside libraries out of a run's log."""
+    """Silence known library messages: advertisements, device listings, deprecations."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in IGNORED_WARNINGS:

@@ -1,7 +1,7 @@
-"""Lightning callback: whether the network learns its noise by heart, measured on training cases while it trains.
+"""Lightning callback: how far the network memorises the noisy labels, measured on training cases during the training.
 
-The network's Dice against the noisy label of a case that is trained on it shows how far the noise is memorised; that
-against the case's reference, which no training step sees, shows what is lost by it (early learning and memorisation:
+The Dice against the noisy label that a case is trained on shows how far the noise is memorised. The Dice against the
+case's reference, which no training step sees, shows what memorisation costs (early learning and memorisation:
 Liu et al., "Adaptive early-learning correction", CVPR 2022). The values go to learning_curve.csv.
 """
 
@@ -31,9 +31,9 @@ class WatchedCases:
     """The training cases that are measured, all with both labels.
 
     Args:
-        noisy: Cases trained on their noisy label; at ratio 0 those that would be the first to carry it, which shows
-            how near a network comes to noise that it never saw.
-        clean: Cases trained on their reference, those that would be the last to carry noise; none at ratio 1.
+        noisy: Cases trained on their noisy label; at ratio 0 the cases that would be the first to carry it, which
+            shows the Dice to noise that the network never saw.
+        clean: Cases trained on their reference, the last in the order of noise; none at ratio 1.
     """
 
     noisy: Sequence[PreparedCase]
@@ -51,12 +51,12 @@ def watched_cases(training: Sequence[PreparedCase], plan: LabelPlan) -> WatchedC
 
 
 class Memorisation(Callback):
-    """Log the Dice of the watched cases against their noisy label and their reference, some times in a training.
+    """Log the Dice of the watched cases against their noisy label and their reference, several times in a training.
 
     Columns: ``noisy_cases_dice_to_noisy``, ``noisy_cases_dice_to_reference``, and the same of ``clean_cases``; means
-    over the cases. A case is predicted in the box around both of its labels, which is at least a training patch:
-    what the network finds elsewhere in the scan is not seen. Nothing random is drawn, so the training is the same with
-    and without the callback, and the values depend on the weights alone.
+    over the cases. A case is predicted in the box around both of its labels, which is at least a training patch.
+    What the network finds elsewhere in the scan does not count. No random number is drawn, so the training is the same
+    with and without the callback.
 
     Args:
         cases: The cases to measure.
@@ -81,7 +81,7 @@ class Memorisation(Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Measure after a step that is due; the row is that of the step's loss."""
+        """Measure after a step that is due. The values go to the row of the step's loss."""
         if self.steps_before + trainer.global_step not in self.due:
             return
         modes = {module: module.training for module in pl_module.modules()}

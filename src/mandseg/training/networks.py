@@ -61,9 +61,9 @@ def set_output_prior(network: nn.Module, foreground_prior: float, batch_shape: S
 def output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Conv3d | nn.ConvTranspose3d]:
     """The convolutions whose bias is the bias of the logits, one for each head of the network.
 
-    Where a layer stands in a network's list of modules says little: attention gates have one-channel convolutions, and
-    heads of deep supervision come before or after the last layer. So each convolution of one channel is tried, the last
-    one first: its bias is raised by 1, and it is an output layer if that raises some logits by 1 and no other logit
+    A layer's position in a network's list of modules does not show it: attention gates have one-channel convolutions,
+    and heads of deep supervision come before or after the last layer. So each convolution of one channel is tried, the
+    last one first: its bias is raised by 1, and it is an output layer if this raises some logits by 1 and no other
     changes. Where two such layers are added up (a residual connection), the later one is taken.
 
     Args:

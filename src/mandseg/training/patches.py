@@ -72,7 +72,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         """The patch's lowest voxel; it may lie outside the volume, which is then padded with air."""
         shape = np.array(self.cases[number].image.shape)
         foreground = self._foreground(number)
-        wants_foreground = rng.uniform() < self.foreground_share  # drawn always: the stream stays aligned
+        wants_foreground = rng.uniform() < self.foreground_share  # drawn even when unused: later draws stay
         place, offset = rng.uniform(size=3), rng.uniform(-1, 1, size=3) * self.jitter_share * self.patch_size
         if wants_foreground and len(foreground):
             centre = np.unravel_index(foreground[int(place[0] * len(foreground))], shape)

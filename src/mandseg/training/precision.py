@@ -1,4 +1,4 @@
-"""The arithmetic of a run: bf16 where it is measured to be faster on this machine and to repeat itself, else fp32.
+"""The arithmetic of a run: bf16 where measurements show it faster and reproducible on this machine, else fp32.
 
 On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients where few voxels are left (2 x 2 x 2 at
 the bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). So bf16 is tried before it is used.
@@ -30,14 +30,14 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
     """Lightning's name of the arithmetic to use.
 
     Args:
-        wanted: What the config says; anything but ``auto`` is taken as it is.
+        wanted: The setting; any value but ``auto`` is used unchanged.
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         network: The network; a copy of it is timed.
         batch_shape: (B, 1, X, Y, Z) of a training step.
         cache: Where the measurement is kept, by processor and network.
 
     Raises:
-        UserError: bf16 was asked for, and two equal steps differ on this processor.
+        UserError: bf16 is set, and two equal steps differ on this processor.
     """
     on_cpu = device_kind(accelerator) == "cpu"
     if not on_cpu and wanted == "auto":
@@ -67,7 +67,7 @@ def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> di
     ]
     file = cache / "precision" / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with locked(file.with_suffix(".lease")):  # two jobs that measure at once would measure each other
+    with locked(file.with_suffix(".lease")):  # two measurements at once would slow each other
         if not file.exists():
             seconds = {f"{name}_s": step_seconds(network, batch_shape, name == "bf16") for name in ("fp32", "bf16")}
             write_text(file, json.dumps(seconds | {"repeats_itself": repeats_itself(network, batch_shape)}) + "\n")

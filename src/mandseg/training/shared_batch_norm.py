@@ -21,7 +21,7 @@ class SharedBatchNorm(LayerSync):
         return model
 
     def revert(self, model: nn.Module) -> nn.Module:
-        """Take it back."""
+        """Restore the batch normalisations of torch."""
         for module in model.modules():
             if type(module) is _SharedBatchNorm3d:
                 module.__class__ = cast(Any, nn.BatchNorm3d)
@@ -38,13 +38,13 @@ class _SharedBatchNorm3d(nn.BatchNorm3d):
         mean = _sum_over_processes(x.sum(axes)) / n
         centred = x - mean[:, None, None, None]
         variance = _sum_over_processes(centred.square().sum(axes)) / n
-        self._follow(mean.detach(), variance.detach() * n / (n - 1))
+        self._update_running(mean.detach(), variance.detach() * n / (n - 1))
         scaled = centred * (variance + self.eps).rsqrt()[:, None, None, None]
         if self.affine:
             scaled = scaled * self.weight[:, None, None, None] + self.bias[:, None, None, None]
         return scaled.to(input.dtype)
 
-    def _follow(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+    def _update_running(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
         self.num_batches_tracked.add_(1)
@@ -54,7 +54,7 @@ class _SharedBatchNorm3d(nn.BatchNorm3d):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; backwards, too, as every process has a loss that depends on it."""
+    """The sum over all processes. So is the gradient, since the loss of every process depends on the sum."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """What every process has, (processes, ...); backwards the sum of what they all say of this process's part."""
+    """The tensors of all processes, (processes, ...). The gradient is the sum over processes for this one's share."""
 
     @staticmethod
     def forward(ctx: Any, share: torch.Tensor) -> torch.Tensor:
@@ -91,10 +91,10 @@ def _sum_over_processes(values: torch.Tensor) -> torch.Tensor:
 
 
 def gather_batch(share: torch.Tensor) -> torch.Tensor:
-    """The patches of all processes, (B, ...), from those of this one, (B / processes, ...), in one process's order.
+    """The patches of all processes, (B, ...), from this one's, (B / processes, ...), in the order of one process.
 
     A loss that mixes the patches of a batch (a Dice over the batch) is then the same for any number of processes. So
-    are its gradients: backwards the parts of all processes are summed, and DDP averages over the processes.
+    are its gradients: they are summed over the processes, and DDP averages them.
     """
     if rank_and_size()[1] == 1:
         return share

@@ -1,4 +1,4 @@
-"""A logger for a later stage of a training: Lightning counts the steps of a stage, the logger those of the run."""
+"""A logger for a later stage of a training: Lightning counts the steps of the stage, the log the steps of the run."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -8,10 +8,10 @@ from lightning.pytorch.loggers.logger import Logger
 
 
 class StageLogger(Logger):
-    """Hands everything on, with the steps of the run.
+    """Passes all calls to the run's logger, with the steps of the run.
 
     Args:
-        logger: The run's logger; whoever opened it closes it.
+        logger: The run's logger. It is not closed here.
         first_step: Steps of the run before the stage.
     """
 
@@ -21,17 +21,17 @@ class StageLogger(Logger):
 
     @property
     def name(self) -> str | None:
-        """The logger's."""
+        """As the run's logger."""
         return self.logger.name
 
     @property
     def version(self) -> int | str | None:
-        """The logger's."""
+        """As the run's logger."""
         return self.logger.version
 
     @property
     def save_dir(self) -> str | None:
-        """The logger's."""
+        """As the run's logger."""
         return self.logger.save_dir
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

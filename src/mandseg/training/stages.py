@@ -1,7 +1,7 @@
 """The stages of a training: each a share of the steps, with labels of its own and a start from new or former weights.
 
-A stage keeps its checkpoints in a folder of its own. The labels that a stage makes anew appear as one whole folder, so
-a run that is killed between two stages goes on exactly.
+A stage keeps its checkpoints in a folder of its own. The labels that a stage makes become visible as one complete
+folder, so a run that is killed between two stages resumes exactly.
 """
 
 import csv
@@ -23,7 +23,7 @@ COLUMNS = ("case_id", "annotator", "label", "trusted", "file")
 
 
 class Relabelling(Protocol):
-    """Makes the labels of a stage from those of the stage before and its network."""
+    """Makes the labels of a stage from the labels and the network of the stage before."""
 
     def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:
         """The new plan; corrected labels are written to ``folder`` as .npy files on the prepared grid.
@@ -71,7 +71,7 @@ class Span:
 
 
 def check_stages(stages: Sequence[Stage]) -> None:
-    """Refuse stages that are no training.
+    """Refuse stages that do not make a training.
 
     Raises:
         UserError: No stage; a name twice or no name of a folder; a share that is not above 0, or shares that do not add
@@ -141,7 +141,7 @@ def relabel_stage(
     folder: Path,
     check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make the labels of a stage: a folder that appears whole, with the corrected labels and their table.
+    """Make the labels of a stage: a folder with the corrected labels and their table, written completely or not at all.
 
     Args:
         stage: The stage, with its relabelling.
@@ -149,7 +149,7 @@ def relabel_stage(
         plan: The labels of the stage before.
         predictor: The answer at the end of the stage before.
         folder: Where the labels shall lie.
-        check: Called before the folder takes its name; raises if the run is not this process's any more.
+        check: Called before the folder takes its name; raises if another process took the run.
     """
     if stage.relabel is None:
         raise ValueError(f"stage {stage.name} makes no labels")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from mandseg.report.wandb.command import ended_early, upload_recordings
 from mandseg.report.wandb.upload import send, study_run, was_sent
-from mandseg.runs.folder import read_state
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import writable_folder
@@ -83,7 +83,7 @@ def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s
     runs, console, gone = list(queue), Console(stderr=True), ""
     batches = [runs[place : place + BATCH] for place in range(0, len(runs), BATCH)]
     for batch in track(batches, "Uploading", console=console, disable=not console.is_terminal):
-        training = [run for run in batch if read_state(study.path / run)[0] == "running"]
+        training = [run for run in batch if RunFolder(study.path / run).state().state == "running"]
         yield from (Row(run, "left out", "it is training") for run in training)
         tried = {run: queue[run] for run in batch if run not in training}
         if not gone:

@@ -15,9 +15,8 @@ import pandas as pd
 from mandseg.metrics.catalogue import SCORES
 from mandseg.report.outside import SHARED, outside_study
 from mandseg.report.settings import StudySettings
-from mandseg.runs.folder import CONDITION
-from mandseg.runs.study import ARM, Study
-from mandseg.statistics.comparison import RATIO_COLUMN
+from mandseg.runs.study import Study
+from mandseg.statistics.columns import ARM, CONDITION, RATIO_COLUMN
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.tracking.client import (

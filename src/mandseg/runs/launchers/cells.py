@@ -1,7 +1,6 @@
-"""The cells of a grid: each one's overrides and config, its run folder, and the command that runs it by itself."""
+"""The cells of a grid: overrides, config and run folder of each, and the command that runs one alone."""
 
 import copy
-import csv
 import itertools
 import sys
 from collections.abc import Sequence
@@ -17,9 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.condition import condition, evaluation_hash, name_of
-from mandseg.runs.folder import is_done
+from mandseg.runs.folder import RunFolder
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
-from mandseg.runs.ownership import read_record
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
@@ -53,33 +51,33 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run is done, tested on all that is asked for, and made from the images and labels of now."""
+        """Whether the run is done, tested on every requested data set, and made from the present images and labels."""
         return not unfinished([self])
 
 
 def unfinished(cells: Sequence[Cell]) -> list[Cell]:
     """The cells that are still to be run, in their order."""
-    done = [c for c in cells if is_done(c.folder, read_record(c.folder), evaluation_hash(c.cfg))]
+    done = [c for c in cells if RunFolder(c.folder).is_done(evaluation_hash(c.cfg))]
     settled = {c.folder for c in done} - set(changed(done))
     return [cell for cell in cells if cell.folder not in settled]
 
 
 def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
-    """The run folders that say "done" and were made from other images or labels than there are now, with what differs.
+    """The done runs whose images or labels have changed since: run folder -> what differs.
 
-    Cells of one source share the reading of its files. Where these cannot be read here, it is said, and the result
-    stands.
+    The files of a source are read once for all its cells. Where they cannot be read on this machine, a warning is
+    logged and the result counts as unchanged.
     """
     found: dict[Path, list[str]] = {}
     known: dict[str, Content | None] = {}
     for cell in cells:
-        record = read_record(cell.folder)
-        if record.get("state") != "done" or "content" not in record:
+        record = RunFolder(cell.folder).state().record
+        if record is None or record.state != "done" or record.content is None:
             continue
         source = repr((cell.cfg.data, cell.cfg.eval, reads_noisy_labels(cell.cfg), cell.cfg.cache_dir))
         if source not in known:
             known[source] = content_or_none(cell.cfg)
-        if differing := changes(record["content"], known[source] or {}):
+        if differing := changes(record.content, known[source] or {}):
             found[cell.folder] = differing
     return found
 
@@ -93,7 +91,8 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
 
     Args:
-        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. The last one of a key counts.
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of a repeated key
+            the last value counts.
     """
     axes: dict[str, list[str]] = {}
     for override in _parser().parse_overrides(list(words)):
@@ -143,13 +142,13 @@ def _compose(
     try:
         for value in values:
             OmegaConf.update(cfg, value.key_or_group, value.value(), merge=True)
-    except OmegaConfBaseException:  # Hydra says better what is wrong with it
+    except OmegaConfBaseException:  # Hydra's own message is better
         cfg = _without_hydra(loader.load_sweep_config(config, words))
     return cell_of(cfg, words)
 
 
 def _without_hydra(cfg: DictConfig) -> DictConfig:
-    """Half of the nodes to copy, and no part of a run."""
+    """The config without Hydra's node, which is half of all nodes and no part of a run."""
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg
@@ -181,14 +180,3 @@ def command(config: DictConfig, cell: Cell) -> list[str]:
     options += ["--config-name", str(config.hydra.job.config_name)]
     of_hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(NOT_OF_A_CELL)]
     return [sys.executable, "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]
-
-
-def validation_dice(folder: Path) -> float | None:
-    """The last validation Dice of a run, for a search over settings; None where there is none."""
-    try:
-        with (folder / "learning_curve.csv").open(newline="", encoding="utf-8") as file:
-            values = [row.get("val_dice") for row in csv.DictReader(file)]
-    except FileNotFoundError:
-        return None
-    numbers = [float(value) for value in values if value]
-    return numbers[-1] if numbers else None

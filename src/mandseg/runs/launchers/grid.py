@@ -1,4 +1,4 @@
-"""A launch: the grid is checked and listed before its first job (Hydra's sweeper asks), and told how it ended."""
+"""A launch: checks the grid and lists it in grid.csv before its first job, and sets the exit code at its end."""
 
 import contextlib
 import sys
@@ -58,7 +58,7 @@ class Launch(Callback):
 
 @contextlib.contextmanager
 def wrong_input_ends() -> Iterator[None]:
-    """End the launch with a line and exit code 2: Hydra turns an exception of a callback into a warning and goes on."""
+    """End the launch with a line and exit code 2. Hydra would turn the exception of a callback into a warning."""
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -67,7 +67,7 @@ def wrong_input_ends() -> Iterator[None]:
 
 
 def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> list[Cell]:
-    """Compose and check every cell of a grid, list them, and tell the launch's callback which they are.
+    """Compose and check every cell of a grid, list them, and give them to the launch's callback.
 
     Args:
         config: The composed config of the launch.
@@ -110,9 +110,9 @@ def is_detached(config: DictConfig) -> bool:
 
 def exit_code(cells: Sequence[Cell]) -> int:
     """0 if every run is done or another launch is working on it, 2 if one was refused for wrong input, else 1."""
-    from mandseg.runs.folder import read_state
+    from mandseg.runs.folder import RunFolder
 
-    found = [read_state(cell.folder) for cell in cells]
-    if any(state == "failed" and record.get("wrong_input") for state, _, record in found):
+    found = [RunFolder(cell.folder).state() for cell in cells]
+    if any(state == "failed" and record is not None and record.wrong_input for state, _, record in found):
         return 2
     return int(any(state not in ("done", "running") for state, _, _ in found))

@@ -12,17 +12,17 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.system.errors import UserError
 
-CONSOLE = "console.log"
 CORES_OF_A_JOB = 2  # where there is no GPU to count
 POLL_S = 0.2
 
 
 @dataclass(frozen=True)
 class LocalSettings:
-    """What conf/hydra/launcher/local.yaml says."""
+    """The settings of conf/hydra/launcher/local.yaml."""
 
     jobs: int | None
     threads: int | None
@@ -35,7 +35,7 @@ class LocalSettings:
 
 
 def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -> list[float | None]:
-    """Run the cells that are not done, several at once; a failing one is told and does not stop the others.
+    """Run the cells that are not done, several at once. A failure is printed; the other runs go on.
 
     Returns:
         The last validation Dice of each cell; None where it has none.
@@ -49,7 +49,7 @@ def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -
     print(f"{len(todo)} runs, {len(shares)} at a time; {len(cells) - len(todo)} are done already", flush=True)
     with stopped_by_sigterm():
         run_all(todo, [command(config, cell) for cell in todo], shares)
-    return [validation_dice(cell.folder) for cell in cells]
+    return [RunFolder(cell.folder).validation_dice() for cell in cells]
 
 
 def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
@@ -66,12 +66,12 @@ def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
 
 
 def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> list[dict[str, str]]:
-    """The environment of each place that runs one cell after the other.
+    """The environment of each slot. A slot runs one cell after the other.
 
     Args:
         devices: Processes of one cell.
-        gpus: What CUDA_VISIBLE_DEVICES can name; with more places than the GPUs suffice for, places share GPUs in turn.
-        settings: Number of places and threads, where set.
+        gpus: What CUDA_VISIBLE_DEVICES can name; with more slots than the GPUs suffice for, slots share GPUs in turn.
+        settings: Number of slots and threads, where set.
     """
     cores = len(os.sched_getaffinity(0))
     jobs = settings.jobs or max(len(gpus) // devices if gpus else cores // (CORES_OF_A_JOB * devices), 1)
@@ -95,7 +95,7 @@ def visible_gpus() -> list[str]:
 
 
 def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Sequence[Mapping[str, str]]) -> None:
-    """Run every cell, each in the first place that is free; when stopped, let the running ones save their state."""
+    """Run every cell in the first free slot. When stopped, let the running cells save their state."""
     waiting = deque(zip(cells, commands, strict=True))
     free, running = list(shares), list[Running]()
     try:
@@ -109,14 +109,14 @@ def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Se
                 print(f"[{len(cells) - len(waiting) - len(running)}/{len(cells)}] {ended}", flush=True)
     finally:
         for left in running:
-            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job that means save and go on
+            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job it means save and continue
         for left in running:
             left.process.wait()
 
 
 @dataclass(frozen=True)
 class Running:
-    """A cell's process, the place it takes, and when it began."""
+    """A cell's process, the environment of its slot, and its start time."""
 
     cell: Cell
     process: "subprocess.Popen[bytes]"
@@ -125,14 +125,14 @@ class Running:
 
     def __str__(self) -> str:
         code = self.process.returncode
-        how = "ended well" if code == 0 else f"exit code {code}, see {self.cell.folder / CONSOLE}"
+        how = "ended well" if code == 0 else f"exit code {code}, see {RunFolder(self.cell.folder).console_file}"
         return f"{self.cell.run}: {how}, {time.monotonic() - self.began:.0f} s"
 
 
 def start(cell: Cell, words: Sequence[str], share: Mapping[str, str]) -> Running:
     """Start a cell's process; what it prints is added to its run folder's console.log."""
     cell.folder.mkdir(parents=True, exist_ok=True)
-    with (cell.folder / CONSOLE).open("ab") as console:
+    with RunFolder(cell.folder).console_file.open("ab") as console:
         process = subprocess.Popen(
             words,
             env={**os.environ, **share},

@@ -11,7 +11,8 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_dice
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
@@ -24,7 +25,7 @@ GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells 
 
 @dataclass(frozen=True)
 class SlurmSettings:
-    """What conf/hydra/launcher/slurm.yaml says; the names are submitit's."""
+    """The settings of conf/hydra/launcher/slurm.yaml; the names are submitit's."""
 
     wait: bool
     partition: str | None
@@ -52,7 +53,7 @@ class Resources:
 
 
 def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -> list[float | None]:
-    """Submit the cells that are neither done nor queued; wait for all of them where the settings say so.
+    """Submit the cells that are neither done nor queued; wait for all of them with ``wait``.
 
     Returns:
         The last validation Dice of each cell; None where it has none yet.
@@ -71,20 +72,20 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
     todo = [(c, r) for c, r in zip(cells, needed, strict=True) if c.folder in open_runs]
     jobs: list[str] = []
     for wanted in dict.fromkeys(r for _, r in todo):
-        alike = [cell for cell, r in todo if r == wanted]
-        for start in range(0, len(alike), LARGEST_ARRAY):
-            jobs += submit(alike[start : start + LARGEST_ARRAY], wanted, settings, config)
+        same_needs = [cell for cell, r in todo if r == wanted]
+        for start in range(0, len(same_needs), LARGEST_ARRAY):
+            jobs += submit(same_needs[start : start + LARGEST_ARRAY], wanted, settings, config)
     _print_submission(cells, jobs, queued)
     if settings.wait:
         wait_for([*jobs, *(queued[c.folder].job for c in cells if c.folder in queued)])
-    return [validation_dice(cell.folder) for cell in cells]
+    return [RunFolder(cell.folder).validation_dice() for cell in cells]
 
 
 def resources(trainer: DictConfig, settings: SlurmSettings) -> Resources:
     """Processes and GPUs of one run.
 
     Raises:
-        UserError: The number of devices is not known, or not that of the tasks.
+        UserError: The number of devices is not known, or differs from the number of tasks.
     """
     devices = trainer.devices
     if not isinstance(devices, int) or devices < 1:
@@ -99,7 +100,7 @@ def resources(trainer: DictConfig, settings: SlurmSettings) -> Resources:
 
 
 def refuse_without_slurm() -> None:
-    """Say what is missing where no job can be submitted.
+    """Refuse a machine that cannot submit a job, and name what is missing.
 
     Raises:
         UserError: SLURM's commands or the package submitit are missing.
@@ -157,8 +158,8 @@ def parameters(needed: Resources, settings: SlurmSettings) -> dict[str, Any]:
         "mem": None if settings.mem_gb is None else f"{round(settings.mem_gb * 1024)}M",
         "setup": list(settings.setup) or None,
         "stderr_to_stdout": True,
-        # SLURM 22.05 and later give srun one core a task unless told; a rank that fails ends its job; and a site's
-        # WaitTime must not end the first rank while it still evaluates
+        # SLURM 22.05 and later give srun one core a task by default. A rank that fails ends its job. A site's
+        # WaitTime must not end the first rank while it still evaluates.
         "srun_args": [f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1", "--wait=0"],
         "additional_parameters": {"requeue": True, **settings.additional_parameters},
     }
@@ -185,6 +186,6 @@ def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Contai
 
 
 def _reason(error: Exception) -> str:
-    """What sbatch said, in one line."""
+    """The errors that sbatch printed, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
     return "; ".join(line.partition("error:")[2].strip() for line in lines) or " ".join(str(error).split())

@@ -1,8 +1,8 @@
 """One cell of a grid as a SLURM job: runs the training command, and has the job requeued where it was interrupted.
 
-submitit owns the job here: at its signal (USR2, before a time limit) it alone requeues. The training is a process of
-its own; SLURM sends it every signal, too: it saves its state at SIGTERM and goes on, at USR2 it saves and ends. What
-became of it is read from the run folder.
+Only submitit requeues the job, at its signal (USR2, before a time limit). The training is a child process, and SLURM
+sends it every signal, too. At SIGTERM the training saves its state and continues; at USR2 it saves and ends. The state
+of the run is read from the run folder.
 """
 
 import json
@@ -16,8 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mandseg.runs.folder import is_done
-from mandseg.runs.ownership import LOCK, read_record
+from mandseg.runs.folder import RunFolder
 from mandseg.system.files import write_text
 from mandseg.system.lock import lock_owner
 from mandseg.system.signals import TRY_AGAIN
@@ -51,7 +50,7 @@ class Job:
         if os.environ.get("SLURM_PROCID", "0") != "0":
             code = self._train()
             if code != 0:
-                time.sleep(self.notice_s)  # the first process has the last word: it says why, or has the job requeued
+                time.sleep(self.notice_s)  # the first process reports the reason or requeues
         else:
             self._release_run()
             code = self._train(self._trace)
@@ -62,7 +61,7 @@ class Job:
             sys.exit(code if code > 0 else 128 - code)
 
     def checkpoint(self) -> Any:
-        """Called by submitit at its signal: wait for the end of the training; the same job is to go on."""
+        """Wait for the end of the training and return the same job again; submitit calls this at its signal."""
         from submitit.core.utils import DelayedSubmission
 
         self._await_end()
@@ -82,12 +81,12 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether the run is done, by its folder."""
-        return is_done(self.folder, read_record(self.folder))
+        return RunFolder(self.folder).is_done()
 
     @property
     def _trace(self) -> Path:
-        """A file that says which process trained for this job last, for as long as the job has not ended by itself."""
-        return self.folder / f".slurm-{os.environ['SLURM_JOB_ID']}"
+        """A file with the process that trained for this job last. It is removed when the job ends by itself."""
+        return RunFolder(self.folder).slurm_file(os.environ["SLURM_JOB_ID"])
 
     def _release_run(self) -> None:
         """Remove the lock that this job left on a node that died; without that it counts as alive for minutes.
@@ -96,14 +95,15 @@ class Job:
         """
         if not self._trace.exists():
             return
-        owner, former = lock_owner(self.folder / LOCK), json.loads(self._trace.read_text())
+        lock = RunFolder(self.folder).lock_file
+        owner, former = lock_owner(lock), json.loads(self._trace.read_text())
         if owner is not None and (owner.pid, owner.host.partition("?")[0]) == (former["pid"], former["host"]):
-            (self.folder / LOCK).unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
     def _await_end(self) -> None:
         """SLURM signals the training, too. One that does not end is asked once more, and killed shortly before the job.
 
-        It then goes on from its last regular checkpoint.
+        The next start continues from the last regular checkpoint.
         """
         if self.child is None:
             return
@@ -119,7 +119,7 @@ class Job:
 def _has_ended(pid: int) -> bool:
     """Whether a child process has ended; leaves its exit code to be read, and takes no lock, as Popen.wait does.
 
-    The signal handler asks, too, in the midst of whatever waits outside.
+    The signal handler calls this, too, at any point of the code that it interrupts.
     """
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -144,6 +144,6 @@ def _requeue_job() -> None:
 
 def _slurm_state() -> str:
     query = ["scontrol", "--oneliner", "show", "job", os.environ["SLURM_JOB_ID"]]
-    told = subprocess.run(query, capture_output=True, text=True, check=False).stdout
-    states = [word.partition("=")[2] for word in told.split() if word.startswith("JobState=")]
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    states = [word.partition("=")[2] for word in shown.split() if word.startswith("JobState=")]
     return states[0] if states else ""

@@ -1,11 +1,15 @@
 """Which runs of a study wait in SLURM's queue or run there: job ids from the study folder, their states from squeue."""
 
-import csv
+import logging
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from mandseg.runs.tables import read_table
+
+log = logging.getLogger(__name__)
 
 JOBS = "jobs.csv"
 QUERY_S = 30
@@ -13,7 +17,7 @@ QUERY_S = 30
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that SLURM has not forgotten: its id and its state as SLURM names it, in small letters."""
+    """A job that waits or runs: its id, and its state by SLURM's name in small letters."""
 
     job: str
     state: str
@@ -23,19 +27,22 @@ def queued_runs(study: Path) -> dict[str, QueuedJob]:
     """Run -> job, for the runs of a study whose last job is still in the queue or running; empty without SLURM."""
     jobs: dict[str, str] = {}
     for file in sorted(study.glob(f"slurm/*/{JOBS}")):
-        with file.open(newline="", encoding="utf-8") as lines:
-            jobs |= {row["run"]: row["job"] for row in csv.DictReader(lines)}
+        table = read_table(file, ["run", "job"])
+        if isinstance(table, str):
+            log.warning("%s: its jobs are not counted as queued: %s", file.parent, table)
+            continue
+        jobs |= dict(zip(table.run, table.job, strict=True))
     states = (live_jobs() or {}) if jobs else {}
     return {run: QueuedJob(job, states[job]) for run, job in jobs.items() if job in states}
 
 
 def live_jobs() -> dict[str, str] | None:
-    """This user's jobs that wait or run, an array's one by one (``12_0``), and their states; None: SLURM is silent."""
+    """State by id (``12_0`` in an array) of this user's jobs that wait or run; None where SLURM does not answer."""
     if shutil.which("squeue") is None:
         return None
     query = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_S, check=True).stdout
+        shown = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_S, check=True).stdout
     except (subprocess.SubprocessError, OSError):
         return None
-    return {job: state.lower() for job, state in (line.split() for line in told.splitlines())}
+    return {job: state.lower() for job, state in (line.split() for line in shown.splitlines())}

@@ -1,6 +1,6 @@
 """The check of a config against its schema: type and range of every setting, before anything is made; no torch here.
 
-A group whose ``_target_`` is not of mandseg is the user's own: what it takes is for the user's class to say.
+A group whose ``_target_`` is not in mandseg is the user's own. The user's class checks its arguments.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,7 +42,7 @@ def check_settings(cfg: DictConfig) -> None:
         UserError: One line for the first one: its name, its value and what was expected.
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
-    for problem in chain(_problems(Settings, plain, ""), _odd_pairs(plain)):  # the pairs of what is right by itself
+    for problem in chain(_problems(Settings, plain, ""), _contradictions(plain)):
         raise UserError(problem)
     declare(plain["analysis"])
 
@@ -53,7 +53,7 @@ def _plain(cfg: DictConfig, key: str) -> Any:
 
 
 def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
-    """Lines on what in a node is not as its schema says."""
+    """One line for each setting of a node that does not fit its schema."""
     if not isinstance(node, Mapping):
         yield f"{prefix.rstrip('.')}={shown(node)}: expected a group of settings"
         return
@@ -89,7 +89,7 @@ def _rules(schema: type) -> tuple[tuple[str, Any, Expectation | None, bool], ...
     )
 
 
-def _odd_pairs(cfg: Node) -> Iterator[str]:
+def _contradictions(cfg: Node) -> Iterator[str]:
     """Lines on settings that are each in range and contradict each other."""
     if cfg["steps"] % cfg["validations"]:
         yield f"steps={cfg['steps']} cannot be divided evenly by validations={cfg['validations']}"
@@ -99,8 +99,8 @@ def _odd_pairs(cfg: Node) -> Iterator[str]:
     for key, target in targets_in(cfg, ""):
         if problem := misnamed(key.lstrip("."), target, cfg["trusted_packages"]):
             yield problem
-    yield from _odd_sizes(cfg)
-    yield from _odd_devices(cfg["trainer"])
+    yield from _misfit_sizes(cfg)
+    yield from _device_problems(cfg["trainer"])
     noise = cfg["noise"]
     if all(noise.get(name) is not None for name in METRICS_OF_A_NOISE):
         yield f"noise.target_dice={noise['target_dice']} and noise.target_hd95_mm={noise['target_hd95_mm']}: give one"
@@ -117,7 +117,7 @@ def _mapping(name: str, node: Any) -> Iterator[tuple[str, Any]]:
     yield from node.items()
 
 
-def _odd_sizes(cfg: Node) -> Iterator[str]:
+def _misfit_sizes(cfg: Node) -> Iterator[str]:
     """Patches and windows that the network would halve into pieces that do not fit together again, or into one."""
     network, model = cfg["model"]["network"], f"model={cfg['model']['name']}"
     multiple = granularity(network)
@@ -133,7 +133,7 @@ def _odd_sizes(cfg: Node) -> Iterator[str]:
         yield f"patches.patch_size={shown(size)}: {model} makes one voxel of it, expected larger patches"
 
 
-def _odd_devices(trainer: Node) -> Iterator[str]:
+def _device_problems(trainer: Node) -> Iterator[str]:
     devices = trainer["devices"]
     if not _are_devices(devices):
         yield f"trainer.devices={shown(devices)}: expected a number of devices, a list of them, or auto"

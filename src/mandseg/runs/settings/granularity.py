@@ -9,7 +9,7 @@ OF_A_NETWORK = {"SwinUNETR": 32, "MedNeXt": 16, "MedNeXtSmall": 16, "MedNeXtBase
 """Networks of MONAI whose number of halvings is fixed."""
 OVER_VOXELS = {"UNet": "INSTANCE", "DynUNet": "INSTANCE", "SwinUNETR": "INSTANCE", "AttentionUnet": "BATCH"}
 OVER_VOXELS |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXtLarge"), "BATCH")
-"""Networks that normalise over the voxels of the coarsest grid, and how if the config does not say."""
+"""Networks that normalise over the voxels of the coarsest grid, and their default normalisation."""
 BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default: one halving less than there are
 
 

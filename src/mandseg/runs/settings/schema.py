@@ -1,6 +1,6 @@
 """The schema of conf/train.yaml: each group a dataclass, each setting with its type and what is expected of it.
 
-``CLASS`` names the class of ours that a group makes an object of; ``OPEN`` says that a group may have further settings.
+``CLASS``: the class of mandseg that a group makes an object of. ``OPEN``: the group may have further settings.
 """
 
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ OPEN_GROUP = "eval."
 NUMBER = r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?(?:e[+-]?\d[\d_]*)?|\.\d[\d_]*(?:e[+-]?\d[\d_]*)?|inf|nan)|true|false"
 WORD = re.compile(rf"(?<![^,\[])(\s*)({NUMBER})(\s*)(?![^,\]])", re.IGNORECASE)
 QUOTED = r"\1'\2'\3"
-WRITTEN_OUT = set("'\"\\(){}$")  # quotes, functions, mappings, interpolations: whoever writes them knows what they are
+WRITTEN_OUT = set("'\"\\(){}$")  # quotes, functions, mappings, interpolations: Hydra reads these as they are typed
 
 
 def quoted(word: str) -> str:

@@ -1,1 +1,1 @@
-"""Methods: what a run's networks are and what they learn from, one class a file."""
+"""Training methods: networks, loss and answer of a run, one class a file."""

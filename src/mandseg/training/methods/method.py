@@ -1,7 +1,7 @@
 """What a training method is: its networks, their loss and their answer; no loop, no optimiser, no device.
 
-A method lives inside the LightningModule (:mod:`mandseg.training.module`), so whatever it keeps as a parameter or a
-buffer is in the checkpoints, and a resumed run goes on exactly.
+A method lives inside the LightningModule (:mod:`mandseg.training.module`), so its parameters and buffers
+are in the checkpoints, and a resumed run continues exactly.
 """
 
 from abc import ABC, abstractmethod
@@ -21,11 +21,11 @@ class Batch(TypedDict):
     image: torch.Tensor  # (B, 1, X, Y, Z), float32 in [-1, 1]
     label: torch.Tensor  # (B, 1, X, Y, Z), float32, 0 or 1: the label that the plan gives
     case: torch.Tensor  # (B,), int64: the number of the case among all training cases, the same in every stage
-    trusted: torch.Tensor  # (B,), bool: whether the plan vouches for the label
+    trusted: torch.Tensor  # (B,), bool: whether the plan trusts the label
 
 
 class Method(nn.Module, ABC):
-    """The networks of a run and what they learn from.
+    """The networks of a run, their loss and their answer.
 
     A subclass takes ``make_network`` and ``loss``, which the run hands in, and its own settings, which are keys of
     its file in conf/method. It calls ``make_network()`` once for each network.
@@ -35,7 +35,7 @@ class Method(nn.Module, ABC):
 
     @abstractmethod
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """What the networks say of the patches of this process, before anything of the batch is compared.
+        """The output of the networks for the patches of this process, before any term that mixes patches.
 
         Args:
             image: (B, 1, X, Y, Z). With several processes B is this process's part of the batch.
@@ -69,11 +69,11 @@ class Method(nn.Module, ABC):
         return self.predict(image.contiguous(memory_format=torch.channels_last_3d))
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
-        """What the optimiser changes: by default all parameters that ask for a gradient."""
+        """The parameters of the optimiser: by default all that require a gradient."""
         return (parameter for parameter in self.parameters() if parameter.requires_grad)
 
     def after_step(self, progress: float) -> None:
-        """Called after each step of the optimiser; a teacher follows here. Nothing by default.
+        """Called after each step of the optimiser, e.g. to update a teacher. Does nothing by default.
 
         Args:
             progress: Share of the stage's steps that are done, this one included.

@@ -1,4 +1,4 @@
-"""Plain training: one network learns from whatever label the plan gives."""
+"""Supervised training: one network learns from the labels of the plan."""
 
 import torch
 from torch import nn

@@ -1,0 +1,37 @@
+"""CSV files of runs and studies as tables, or one line that says why a file cannot be read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from mandseg.metrics.catalogue import MEASURED
+from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED
+from mandseg.system.errors import one_line
+
+NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
+"""Columns that hold numbers."""
+
+
+def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
+    """A CSV file with identifiers kept as text and scores as numbers, or one line that says why it cannot be read."""
+    try:
+        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
+    except FileNotFoundError:
+        return f"{file.name} is missing"
+    except (OSError, ValueError) as error:
+        return f"{file.name} cannot be read: {one_line(error)}"
+    absent = [column for column in required if column not in table]
+    if absent:
+        return f"{file.name} lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
+    for column in set(NUMBERS) & set(table.columns):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
+    return table
+
+
+def read_conditions(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
+    """:func:`read_table` of a file with the columns of the condition; one that came later may be missing."""
+    table = read_table(file, [*EARLIEST, *required])
+    if isinstance(table, str):
+        return table
+    return table.assign(**{column: NOT_STATED for column in LATER if column not in table})
