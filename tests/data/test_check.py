@@ -11,7 +11,7 @@ from rich.console import Console
 from mandseg.data.case import Case
 from mandseg.data.check import agreement, check_case, check_cohort, content_hash, inspect_case, label_box, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
-from mandseg.data.loaded_case import load_scan
+from mandseg.data.loaded_case import load_case
 from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
@@ -37,7 +37,7 @@ def test_a_sound_case_has_no_finding_and_is_measured(make_case: MakeCase, bone: 
     assert inspection.noisy_dice == pytest.approx(8 / 9)
 
 
-# What load_scan refuses, check calls an error: the same lines ---------------------------------------------------------
+# What load_case refuses, check calls an error: the same lines ---------------------------------------------------------
 
 
 def damaged(name: str, make_case: MakeCase, ct: np.ndarray, bone: np.ndarray, affine: np.ndarray) -> Case:
@@ -83,7 +83,7 @@ def test_what_training_refuses_is_an_error_in_the_same_words(
     case = damaged(name, make_case, ct, bone, affine)
     assert lines(case, "error") == [line]
     with pytest.raises(UserError) as error:
-        load_scan(case)
+        load_case(case)
     assert error.value.problems == [f"case a: {line}"]
 
 
@@ -99,21 +99,21 @@ def test_a_truncated_and_a_missing_file_are_errors(make_case: MakeCase) -> None:
 def test_several_problems_of_a_case_are_told_at_once(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:
     case = make_case("a", image=np.full(ct.shape, np.nan, np.float32), reference=bone * np.uint8(3), noisy=bone[1:])
     with pytest.raises(UserError) as error:
-        load_scan(case)
+        load_case(case)
     assert len(error.value.problems) == 3
 
 
 def test_a_sound_case_loads_as_hu_and_masks(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:
-    scan = load_scan(make_case("a", image=ct.astype(np.float64)))
+    scan = load_case(make_case("a", image=ct.astype(np.float64)))
     assert (scan.image.array.dtype, scan.reference.array.dtype) == (np.float32, np.bool_)
     np.testing.assert_array_equal(scan.image.array, ct)
     np.testing.assert_array_equal(scan.reference.array, bone)
     assert scan.noisy is None
-    assert load_scan(make_case("b")).image.array.dtype == np.int16
+    assert load_case(make_case("b")).image.array.dtype == np.int16
 
 
 def test_an_empty_reference_loads_outside_training(make_case: MakeCase, bone: np.ndarray) -> None:
-    assert not load_scan(make_case("a", split="test", reference=np.zeros_like(bone))).reference.array.any()
+    assert not load_case(make_case("a", split="test", reference=np.zeros_like(bone))).reference.array.any()
 
 
 def test_labels_without_image_are_compared_with_each_other_and_do_not_load(
@@ -123,7 +123,7 @@ def test_labels_without_image_are_compared_with_each_other_and_do_not_load(
     case = Case("a", "a", "test", None, written.reference, written.noisy)
     assert lines(case, "error") == ["noisy shape (24, 23, 24) differs from (24, 24, 24) of the reference"]
     with pytest.raises(UserError, match=r"^case a: column image is empty, this needs the CT itself$"):
-        load_scan(case)
+        load_case(case)
 
 
 # What deserves a look -------------------------------------------------------------------------------------------------

@@ -406,7 +406,7 @@ def test_a_broken_patient_fails_with_one_line_and_the_others_go_on(what: str, ex
     (case,) = cohort_of(export).cases
     assert voxels(case.reference) == 256
     files = {path.name for path in cohort_of(export).root.rglob("*") if path.is_file()}
-    assert files == {"manifest.csv", "import.txt", "dicom_import.csv", f"{case.case_id}.nii.gz"}
+    assert files == {".mandseg.json", "manifest.csv", "import.txt", "dicom_import.csv", f"{case.case_id}.nii.gz"}
     assert lines[0].removeprefix("mandseg: ") in (cohort_of(export).root / "import.txt").read_text().splitlines()
 
 

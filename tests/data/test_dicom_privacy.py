@@ -135,7 +135,7 @@ def test_no_identity_is_in_any_byte_of_the_cohort_or_of_what_is_printed_or_logge
     assert case.groups["dose"]
     assert run("check", tmp_path / "cohort", "--csv", tmp_path / "cohort" / "check.csv") == 0
     written = every_byte(tmp_path / "cohort")
-    assert len(written) == 8  # manifest, import.txt, report, check, image, two labels, dose
+    assert len(written) == 9  # list of files, manifest, import.txt, report, check, image, two labels, dose
     for name, data in written.items():
         assert leaks(name) + leaks(data) == [], name
     printed = capfd.readouterr()

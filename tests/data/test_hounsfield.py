@@ -12,8 +12,9 @@ import pytest
 from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.hounsfield import padding, signed, tissue_round
+from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 

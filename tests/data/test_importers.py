@@ -8,10 +8,10 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, plain_name
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.patterns import to_regex
 from mandseg.data.manifest import read_cohort
-from mandseg.data.splits import split_by_subject
+from mandseg.data.splits import Splitting, split_by_subject
 from mandseg.data.volume import Volume, read_volume, write_volume
 from mandseg.system.errors import UserError
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
-from mandseg.data.loaded_case import Scan, load_scan
+from mandseg.data.loaded_case import LoadedCase, load_case
 from mandseg.data.preprocessing import Hu, Label, Preprocessing
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.system.errors import UserError
@@ -141,30 +141,30 @@ def _make_entry(
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".*"):
         leftover.unlink(missing_ok=True)
-    scan = load_scan(case)
+    loaded = load_case(case)
     if not (folder / "grid.json").exists():
-        _write_folder(folder, scan, preprocessing)
+        _write_folder(folder, loaded, preprocessing)
     if noise is not None and noisy_file is not None and not noisy_file.exists():
         grid = _geometry(json.loads((folder / "grid.json").read_text())["grid"])
-        _save_array(noisy_file, preprocessing.label(_draw(scan, noise), grid))
+        _save_array(noisy_file, preprocessing.label(_draw(loaded, noise), grid))
 
 
-def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
-    image = preprocessing.image(scan.image, f"case {scan.case.case_id}: image")
-    grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
+def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing) -> None:
+    image = preprocessing.image(loaded.image, f"case {loaded.case.case_id}: image")
+    grids = {"grid": _as_json(image.geometry), "original": _as_json(loaded.image.geometry)}
     with atomic_folder(folder) as part:
         _save_array(part / "image.npy", image.array)
-        if scan.reference is not None:
-            _save_array(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
+        if loaded.reference is not None:
+            _save_array(part / "reference.npy", preprocessing.label(to_canonical(loaded.reference), image.geometry))
         write_text(part / "grid.json", json.dumps(grids))
 
 
-def _draw(scan: Scan, noise: LabelSource) -> Volume:
-    reference = None if scan.reference is None else to_canonical(scan.reference)
-    recorded = None if scan.noisy is None else to_canonical(scan.noisy)
-    image = to_canonical(scan.image)
+def _draw(loaded: LoadedCase, noise: LabelSource) -> Volume:
+    reference = None if loaded.reference is None else to_canonical(loaded.reference)
+    recorded = None if loaded.noisy is None else to_canonical(loaded.noisy)
+    image = to_canonical(loaded.image)
     drawn = noise.draw(
-        scan.case,
+        loaded.case,
         None if reference is None else np.asarray(reference.array, dtype=np.bool_),
         None if recorded is None else np.asarray(recorded.array, dtype=np.bool_),
         image.geometry.spacing_mm,

@@ -1,6 +1,6 @@
 """What an expert would look at before training on a cohort: files in, findings out.
 
-Errors are what ``load_scan`` and ``read_cohort`` refuse, so nothing passes here and fails in training. Warnings are
+Errors are what ``load_case`` and ``read_cohort`` refuse, so nothing passes here and fails in training. Warnings are
 what deserves a look: it may be right, and often is not.
 """
 

@@ -13,7 +13,7 @@ WHOLE_WITHIN = 1e-3
 
 
 @dataclass(frozen=True)
-class Scan:
+class LoadedCase:
     """One case in memory; every volume lies on the image's own grid, in the file's axis order."""
 
     case: Case
@@ -22,7 +22,7 @@ class Scan:
     noisy: Volume | None  # (X, Y, Z), bool
 
 
-def load_scan(case: Case) -> Scan:
+def load_case(case: Case) -> LoadedCase:
     """Read a case's image and labels and refuse what no training or evaluation may see.
 
     Raises:
@@ -34,7 +34,7 @@ def load_scan(case: Case) -> Scan:
     if problems:
         raise UserError(problems)
     image = volumes["image"]
-    return Scan(
+    return LoadedCase(
         case, Volume(_as_hu(image.array), image.affine), _as_mask(volumes, "reference"), _as_mask(volumes, "noisy")
     )
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,45 @@ from mandseg.data.manifest import SPLITS
 from mandseg.system.errors import UserError
 
 FRACTIONS = (0.7, 0.1, 0.2)  # train, val, test
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How cases without a split get one."""
+
+    fractions: Sequence[float] = FRACTIONS
+    """Shares of train, val and test among the subjects."""
+    seed: int = 0
+    all_in: str = ""
+    """The split of all cases, whatever the source says; empty: none."""
+    if_too_few: str = ""
+    """The split of all cases if the subjects are too few for the fractions; empty: that is an error."""
+
+
+def split_cases(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case], str]:
+    """Give all cases a split, unless some have one already.
+
+    Returns:
+        The cases, and a note if splits were drawn; otherwise the empty string.
+
+    Raises:
+        UserError: ``all_in`` is not a split, or the fractions do not fit.
+    """
+    if splitting.all_in and splitting.all_in not in SPLITS:
+        raise UserError(f"all in {splitting.all_in!r}: expected one of {', '.join(SPLITS)}")
+    if splitting.all_in:
+        return [replace(case, split=splitting.all_in) for case in cases], ""
+    if not cases or any(case.split for case in cases):
+        return list(cases), ""
+    shares = ", ".join(f"{share:g}" for share in splitting.fractions)
+    note = f"no splits given: subjects drawn with seed {splitting.seed}, fractions {shares}"
+    try:
+        return split_by_subject(cases, splitting.fractions, splitting.seed), note
+    except UserError as error:
+        if not splitting.if_too_few:
+            raise
+        text = f"all are in {splitting.if_too_few}; --fractions or --all-in puts them elsewhere"
+        return [replace(case, split=splitting.if_too_few) for case in cases], f"{error.problems[0]}: {text}"
 
 
 def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> list[Case]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
-from mandseg.data.loaded_case import Scan, load_scan
+from mandseg.data.loaded_case import LoadedCase, load_case
 from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
@@ -45,16 +45,16 @@ class Evaluator:
         start = perf_counter()
         prediction = self.predictor.mask_of_case(prepared, self.smallest_piece)
         seconds = perf_counter() - start
-        scan = load_scan(prepared.case)
-        write_volume(self.file(prepared), Volume(prediction.array, scan.image.affine))
+        loaded = load_case(prepared.case)
+        write_volume(self.file(prepared), Volume(prediction.array, loaded.image.affine))
         mask = np.asarray(prediction.array, dtype=np.bool_)
-        return score(mask, reference_mask(scan), scan.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
+        return score(mask, reference_mask(loaded), loaded.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
 
     def draw(self, prepared: PreparedCase, file: Path, title: str) -> None:
         """Picture a scored case in three planes with the contours of reference and prediction."""
-        scan = load_scan(prepared.case)
-        image = to_canonical(scan.image)
-        reference = to_canonical(Volume(reference_mask(scan), scan.image.affine)).array
+        loaded = load_case(prepared.case)
+        image = to_canonical(loaded.image)
+        reference = to_canonical(Volume(reference_mask(loaded), loaded.image.affine)).array
         prediction = to_canonical(read_volume(self.file(prepared))).array
         draw_overlay(
             image.array, reference.astype(np.bool_), prediction.astype(np.bool_), image.geometry.spacing_mm, file, title
@@ -126,11 +126,11 @@ def draw_examples(
     return files
 
 
-def reference_mask(scan: Scan) -> Mask:
+def reference_mask(loaded: LoadedCase) -> Mask:
     """The reference label, which every tested case has (mandseg.data.sources refuses others)."""
-    if scan.reference is None:
-        raise ValueError(f"case {scan.case.case_id} has no reference")
-    return np.asarray(scan.reference.array, dtype=np.bool_)
+    if loaded.reference is None:
+        raise ValueError(f"case {loaded.case.case_id} has no reference")
+    return np.asarray(loaded.reference.array, dtype=np.bool_)
 
 
 def key_of(case: Case) -> Key:

@@ -1,4 +1,4 @@
-"""One module a source: each turns what a provider hands out into a cohort folder with its manifest."""
+"""The cohort folder that an import writes: it appears complete or not at all, and loses nothing that was there."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.data.case import Case
-from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, without_dots, write_cohort
+from mandseg.data.manifest import MANIFEST, Cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, replaced_folder
 
@@ -21,13 +21,15 @@ FOLDER = Kind(
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import."""
+    """The result of an import."""
 
     cohort: Cohort
     skipped: tuple[str, ...] = ()
     """Cases left out, one line each with the reason."""
     notes: tuple[str, ...] = ()
     """What was assumed, measured or looked odd, one line each."""
+    failed: tuple[str, ...] = ()
+    """Broken cases that did not stop the import, one line each."""
 
 
 @contextmanager
@@ -80,11 +82,6 @@ def lies_in(path: Path, folder: Path) -> bool:
     """Tell whether a file, or a link on the way to it, lies in a folder."""
     folder = folder.resolve()
     return any(place.resolve().is_relative_to(folder) for place in (path, *without_dots(path.absolute()).parents))
-
-
-def imported(dest: Path, skipped: Sequence[str] = (), notes: Sequence[str] = ()) -> Imported:
-    """Read the finished cohort back from its final place."""
-    return Imported(read_cohort(dest), tuple(skipped), tuple(notes))
 
 
 def plain_name(name: str) -> str:

@@ -16,21 +16,17 @@ from mandseg.data.dicom.series import Series
 from mandseg.data.dicom.structures import Roi, StructureSet, read_structure_set
 from mandseg.data.importers.dicom_report import Names, Row
 from mandseg.data.importers.hounsfield import HU_IF_BELOW, looks_like_hu
+from mandseg.data.importers.import_cases import Converted
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 
-PENDING = "test"  # a case gets its own split when all are there
 IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one CT series."""
+class ConvertedSeries(Converted):
+    """A converted CT series with its rows of the report."""
 
-    case: Case | None = None
-    failed: str = ""
-    skipped: str = ""
-    notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
 
 
@@ -53,7 +49,7 @@ class _Dose:
     note: str = ""
 
 
-def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: Names) -> Outcome:
+def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: Names) -> ConvertedSeries:
     """Read one CT series with its labels and its dose, and write them once all of them are sound.
 
     Args:
@@ -76,10 +72,10 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
         image = read_ct(series)
     except Absent as absent:
         why = absent.problems[0]
-        return Outcome(skipped=f"case {name} skipped: {why}", rows=_rows(scan, names, f"left out: {why}"))
+        return ConvertedSeries(skipped=f"case {name} skipped: {why}", rows=_rows(scan, names, f"left out: {why}"))
     except UserError as error:
         why = error.problems[0]
-        return Outcome(failed=f"case {name}: {why}", rows=_rows(scan, names, f"failed: {why}"))
+        return ConvertedSeries(failed=(f"case {name}: {why}",), rows=_rows(scan, names, f"failed: {why}"))
     dose = _dose(scan, series, selection.dose, source)
     volumes = {
         "image": image,
@@ -92,7 +88,7 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
     notes = [*series.notes, *_prefixed("reference", reference), *_prefixed("noisy", noisy), noisy_note, dose.note]
     notes += [_strangers(scan), "" if looks_like_hu(image.array) else f"WARNING: no value below {HU_IF_BELOW}: not HU?"]
     rows = _rows(scan, names, IMPORTED, reference, noisy, dose)
-    return Outcome(case, notes=tuple(f"case {name}: {note}" for note in notes if note), rows=rows)
+    return ConvertedSeries(case, notes=tuple(f"case {name}: {note}" for note in notes if note), rows=rows)
 
 
 def _label(scan: Scan, series: Series, chosen: StructureSet, wanted: Sequence[str], selection: Selection) -> _Label:
@@ -181,7 +177,7 @@ def _write(name: str, subject: str, annotator: str, dest: Path, volumes: Mapping
     return Case(
         case_id=name,
         subject_id=subject,
-        split=PENDING,
+        split="",
         image=paths["image"],
         reference=paths["reference"],
         noisy=paths.get("noisy"),

@@ -165,8 +165,9 @@ def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
         with atomic_write(path) as file:
             Path(file.name).chmod(OWNER_ONLY)
             file.write(text.getvalue().encode())
-    except OSError as error:
-        raise UserError(f"{path}: the linking table cannot be written ({error.strerror})") from error
+    except UserError as error:
+        reason = error.problems[0].removeprefix(f"{path}: ")
+        raise UserError(f"{path}: the linking table {reason}") from error
 
 
 def _below(path: Path, source: Path) -> str:

@@ -4,17 +4,16 @@ A CT series that a structure set refers to is a case. A patient with several suc
 subject. A CT series without a structure set is left out. What is broken fails with one line, and the others go on.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property
 from pathlib import Path
 
 from mandseg.data.case import Case
-from mandseg.data.dicom.archive import Archive, read_archive
+from mandseg.data.dicom.archive import Archive, Scan, read_archive
 from mandseg.data.dicom.pseudonyms import default_key_file, read_or_make_key
 from mandseg.data.dicom.selection import Selection, file_names
-from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder
-from mandseg.data.importers.dicom_case import PENDING, convert
+from mandseg.data.importers.cohort_folder import Imported
+from mandseg.data.importers.dicom_case import ConvertedSeries, convert
 from mandseg.data.importers.dicom_report import (
     REPORT,
     Names,
@@ -23,12 +22,9 @@ from mandseg.data.importers.dicom_report import (
     report_text,
     write_linking_table,
 )
-from mandseg.data.importers.folder import Splitting
-from mandseg.data.manifest import SPLITS
-from mandseg.data.splits import split_by_subject
-from mandseg.system.errors import UserError
+from mandseg.data.importers.import_cases import Importer, import_cases
+from mandseg.data.splits import Splitting, split_cases
 from mandseg.system.files import write_text
-from mandseg.system.progress import for_each
 
 
 @dataclass(frozen=True)
@@ -40,11 +36,42 @@ class Privacy:
 
 
 @dataclass(frozen=True)
-class ImportedDicom(Imported):
-    """What came of an import, and which patients failed."""
+class DicomRt(Importer[Scan | ConvertedSeries, ConvertedSeries]):
+    """Makes a case of every CT series to which a structure set refers."""
 
-    failed: tuple[str, ...] = ()
-    """One line each."""
+    source: Path
+    selection: Selection
+    privacy: Privacy
+    splitting: Splitting
+    title = "DICOM"
+
+    @cached_property
+    def names(self) -> Names:
+        """The pseudonyms; a key is made if there is none."""
+        structures = (*self.selection.structures, *self.selection.noisy_structures)
+        return Names(read_or_make_key(self.privacy.key), self.selection.vocabulary, structures)
+
+    def find(self, source: Path) -> list[Scan | ConvertedSeries]:
+        """List the CT series, and as one entry what belongs to none of them."""
+        archive, names = read_archive(source), self.names
+        if self.privacy.linking_table is not None:
+            write_linking_table(self.privacy.linking_table, archive, names, source)
+        split_cases(_drafts(archive, names), self.splitting)  # refuses impossible splits before hours of reading
+        failed, notes = _failed_without_ct(archive, names), _shared_ids(archive, names)
+        rows = left_over_rows(archive, names)
+        return [*archive.scans, ConvertedSeries(failed=tuple(failed), notes=tuple(notes), rows=tuple(rows))]
+
+    def convert(self, found: Scan | ConvertedSeries, folder: Path) -> ConvertedSeries:
+        """Convert a CT series with its labels and its dose; a broken one fails alone."""
+        if isinstance(found, ConvertedSeries):
+            return found
+        return convert(found, self.source, folder, self.selection, self.names)
+
+    def conclude(self, converted: list[ConvertedSeries], folder: Path) -> tuple[list[ConvertedSeries], list[str]]:
+        """Write the report."""
+        rows = [row for result in converted for row in result.rows]
+        write_text(folder / REPORT, report_text(rows))
+        return converted, []
 
 
 def import_dicom_rt(
@@ -54,45 +81,28 @@ def import_dicom_rt(
     privacy: Privacy | None = None,
     splitting: Splitting | None = None,
     overwrite: bool = False,
-) -> ImportedDicom:
+) -> Imported:
     """Make a cohort of an export: images, masks and doses as NIfTI, pseudonyms instead of names, no dates.
 
     Args:
         source: A folder tree with DICOM files in any order.
         dest: The cohort folder to write; column ``dose`` where there are doses.
         selection: Which structure sets and ROIs are reference and noisy label.
-        privacy: The key of the pseudonyms, and where to write who is behind them, if anywhere.
-        splitting: How to split by subject; by default in the usual shares, or all in test where they are too few.
-        overwrite: Replace a cohort that is there already.
+        privacy: The key of the pseudonyms, and the file for the patients behind them, if any.
+        splitting: How to split by subject; by default in the usual shares, or all in test if the subjects are too few.
+        overwrite: Replace an existing cohort.
+
+    Returns:
+        The cohort; ``failed`` lists the patients that could not be imported.
 
     Raises:
-        UserError: Nothing is DICOM, no patient could be imported, a secret would lie in the cohort.
+        UserError: No file is DICOM, no patient could be imported, or a secret would lie in the cohort.
     """
-    privacy = privacy or Privacy()
+    privacy, splitting = privacy or Privacy(), splitting or Splitting(if_too_few="test")
     refuse_public_place(privacy.key, dest, "the key")
     if privacy.linking_table is not None:
         refuse_public_place(privacy.linking_table, dest, "the linking table")
-    with new_cohort_folder(source, dest, overwrite) as part:
-        archive = read_archive(source)
-        said = (*selection.structures, *selection.noisy_structures)
-        names = Names(read_or_make_key(privacy.key), selection.vocabulary, said)
-        if privacy.linking_table is not None:
-            write_linking_table(privacy.linking_table, archive, names, source)
-        if drafts := _drafts(archive, names):
-            _split(drafts, splitting)  # refuses splits that cannot work before hours of reading
-        work = partial(convert, source=source, dest=part, selection=selection, names=names)
-        outcomes = list(for_each(work, archive.scans, "DICOM"))
-        failed = [outcome.failed for outcome in outcomes if outcome.failed] + _failed_without_ct(archive, names)
-        skipped = [outcome.skipped for outcome in outcomes if outcome.skipped]
-        rows = [row for outcome in outcomes for row in outcome.rows] + left_over_rows(archive, names)
-        write_text(part / REPORT, report_text(rows))
-        found = [outcome.case for outcome in outcomes if outcome.case]
-        cases, split_note = _split(found, splitting) if found else ([], "")
-        notes = [note for outcome in outcomes for note in outcome.notes]
-        notes += [note for note in (*_shared_ids(archive, names), split_note) if note]
-        finish(part, dest, cases, [*failed, *skipped], notes)
-    done = imported(dest, skipped, notes)
-    return ImportedDicom(done.cohort, done.skipped, done.notes, tuple(failed))
+    return import_cases(DicomRt(source, selection, privacy, splitting), source, dest, splitting, overwrite)
 
 
 def list_names(source: Path) -> list[str]:
@@ -134,26 +144,9 @@ def _drafts(archive: Archive, names: Names) -> list[Case]:
         Case(
             names.case(scan.patient, scan.uid, scan.frame_of_reference_uid),
             names.patient(scan.patient),
-            PENDING,
+            "",
             None,
             None,
         )
         for scan in scans
     ]
-
-
-def _split(cases: Sequence[Case], splitting: Splitting | None) -> tuple[list[Case], str]:
-    """Give every case a split, by subject."""
-    if splitting is None:
-        try:
-            return _split(cases, Splitting())
-        except UserError as error:
-            text = f"{error.problems[0]}: all are in test; --fractions or --all-in puts them elsewhere"
-            return _split(cases, Splitting(all_in="test"))[0], text
-    if splitting.all_in and splitting.all_in not in SPLITS:
-        raise UserError(f"all in {splitting.all_in!r}: expected one of {', '.join(SPLITS)}")
-    if splitting.all_in:
-        return split_by_subject(cases, [float(split == splitting.all_in) for split in SPLITS], splitting.seed), ""
-    text = ", ".join(f"{share:g}" for share in splitting.fractions)
-    note = f"no splits given: subjects drawn with seed {splitting.seed}, fractions {text}"
-    return split_by_subject(cases, splitting.fractions, splitting.seed), note

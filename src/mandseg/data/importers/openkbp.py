@@ -10,18 +10,17 @@ below the planned region; it becomes air.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder, plain_name
+from mandseg.data.importers.cohort_folder import Imported, plain_name
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
+from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
-from mandseg.system.progress import for_each
 
 SHAPE = (128, 128, 128)
 HU_OFFSET = 1000.0
@@ -40,13 +39,52 @@ class Patient:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one patient: a case, or why there is none."""
+class ConvertedPatient(Converted):
+    """A converted patient with the HU of its image."""
 
-    case: Case | None
     histogram: npt.NDArray[np.int64] | None = None
-    skipped: str = ""
-    problem: str = ""
+
+
+@dataclass(frozen=True)
+class OpenKbp(Importer[Patient, ConvertedPatient]):
+    """Converts patients who have a mandible and keeps their official split.
+
+    Args:
+        hu_offset: Stored value of 0 HU.
+    """
+
+    hu_offset: float
+    title = "OpenKBP"
+
+    def find(self, source: Path) -> list[Patient]:
+        """List the patients' folders, see ``find_patients``."""
+        return find_patients(source)
+
+    def convert(self, found: Patient, folder: Path) -> ConvertedPatient:
+        """Write a patient's image in HU and its mandible; a patient without a mandible is skipped."""
+        name = found.folder.name
+        mandibles = [path for path in found.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
+        if not mandibles:
+            return ConvertedPatient(skipped=f"case {name} skipped: no Mandible.csv in {found.folder.parent.name}")
+        try:
+            mask = read_mask(mandibles[0])
+            if not mask.any():
+                return ConvertedPatient(skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
+            affine = read_affine(found.folder)
+            hu = from_stored(read_image(found.folder), self.hu_offset)
+        except UserError as error:
+            raise UserError(f"case {name}: {error}") from error
+        image, reference = folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz"
+        write_volume(image, Volume(hu, affine))
+        write_volume(reference, Volume(mask, affine))
+        groups = {"protocol": protocol(affine[0, 0])}
+        case = Case(name, name, found.split, image, reference, groups=groups)
+        return ConvertedPatient(case, histogram=histogram(hu))
+
+    def conclude(self, converted: list[ConvertedPatient], folder: Path) -> tuple[list[ConvertedPatient], list[str]]:
+        """Note where the peaks of fat and of soft tissue lie in all images together."""
+        counts = [result.histogram for result in converted if result.histogram is not None]
+        return converted, [peaks_note(np.sum(counts, axis=0), self.hu_offset)] if counts else []
 
 
 def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overwrite: bool = False) -> Imported:
@@ -56,21 +94,12 @@ def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overw
         source: The repository's folder, or its provided-data.
         dest: The cohort folder to write; grouping column ``protocol`` (fov500, fov600 or other).
         hu_offset: Stored value of 0 HU.
-        overwrite: Replace a cohort that is there already.
+        overwrite: Replace an existing cohort.
 
     Raises:
-        UserError: Nothing that looks like OpenKBP, damaged files, ``dest`` exists.
+        UserError: The source does not look like OpenKBP, files are damaged, or ``dest`` exists.
     """
-    with new_cohort_folder(source, dest, overwrite) as part:
-        convert = partial(_convert, dest=part, hu_offset=hu_offset)
-        outcomes = list(for_each(convert, find_patients(source), "OpenKBP"))
-        if problems := [outcome.problem for outcome in outcomes if outcome.problem]:
-            raise UserError(problems)
-        skipped = [outcome.skipped for outcome in outcomes if outcome.skipped]
-        counts = [outcome.histogram for outcome in outcomes if outcome.histogram is not None]
-        notes = [peaks_note(np.sum(counts, axis=0), hu_offset)] if counts else []
-        finish(part, dest, [outcome.case for outcome in outcomes if outcome.case], skipped, notes)
-    return imported(dest, skipped, notes)
+    return import_cases(OpenKbp(hu_offset), source, dest, overwrite=overwrite)
 
 
 def find_patients(source: Path) -> list[Patient]:
@@ -124,26 +153,6 @@ def protocol(spacing_x_mm: float) -> str:
         if abs(field_mm - nominal_mm) <= PROTOCOL_TOLERANCE * nominal_mm:
             return name
     return "other"
-
-
-def _convert(patient: Patient, dest: Path, hu_offset: float) -> Outcome:
-    name = patient.folder.name
-    mandibles = [path for path in patient.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
-    if not mandibles:
-        return Outcome(None, skipped=f"case {name} skipped: no Mandible.csv in {patient.folder.parent.name}")
-    try:
-        mask = read_mask(mandibles[0])
-        if not mask.any():
-            return Outcome(None, skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
-        affine = read_affine(patient.folder)
-        hu = from_stored(read_image(patient.folder), hu_offset)
-    except UserError as error:
-        return Outcome(None, problem=f"case {name}: {error}")
-    image, reference = dest / f"images/{name}.nii.gz", dest / f"labels/{name}.nii.gz"
-    write_volume(image, Volume(hu, affine))
-    write_volume(reference, Volume(mask, affine))
-    groups = {"protocol": protocol(affine[0, 0])}
-    return Outcome(Case(name, name, patient.split, image, reference, groups=groups), histogram(hu))
 
 
 def _on_ras_axes(
