@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,7 @@ from mandseg.system.files import (
     refuse_foreign_files,
     replaced_folder,
     writable_folder,
+    write_csv,
     write_text,
 )
 
@@ -142,8 +144,8 @@ def test_a_table_of_ones_own_is_not_replaced_by_another(tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from pathlib import Path
-from mandseg.system.files import folder_appearing_whole
-with folder_appearing_whole(Path(sys.argv[1])) as part:
+from mandseg.system.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as part:
     (part / "half.txt").write_text("half")
     if sys.argv[2] == "while writing":
         os.kill(os.getpid(), 9)
@@ -260,3 +262,17 @@ def test_a_large_foreign_folder_is_refused_at_its_first_file(tmp_path: Path, mon
 def test_an_error_about_another_file_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), replaced_folder(tmp_path / "album", ALBUM):
         (tmp_path / "scan.nii").read_bytes()
+
+
+def test_a_csv_row_is_a_mapping_or_a_sequence(tmp_path: Path) -> None:
+    write_csv(tmp_path / "out" / "table.csv", ("run", "note"), [{"run": "a"}, ("b", 'x, "y"'), ["c", 2]])
+    assert (tmp_path / "out" / "table.csv").read_bytes() == b'run,note\na,\nb,"x, ""y"""\nc,2\n'
+
+
+@pytest.mark.parametrize("row", [{"run": "a", "job": 1}, ("a",), ("a", "b", "c")])
+def test_a_csv_row_of_other_columns_leaves_the_file_as_it_was(tmp_path: Path, row: Any) -> None:
+    (tmp_path / "table.csv").write_text("run,note\n")
+    with pytest.raises(ValueError, match=r"fieldnames|zip"):
+        write_csv(tmp_path / "table.csv", ("run", "note"), [row])
+    assert (tmp_path / "table.csv").read_text() == "run,note\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]

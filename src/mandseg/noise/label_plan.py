@@ -1,8 +1,6 @@
 """The label plan: which label each training case is trained on. Nested and stratified at its start, hashed always."""
 
-import csv
 import hashlib
-import io
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +15,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
 from mandseg.noise import NoiseSource, Panel
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_text
+from mandseg.system.files import csv_text, write_text
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ class LabelPlan:
     def to_csv(self) -> str:
         """The plan as text: case_id, annotator, label (reference, noisy or corrected)."""
         rows = [[case_id, label.annotator, label.kind] for case_id, label in self.labels.items()]
-        return _as_csv([["case_id", "annotator", "label"], *rows])
+        return csv_text(["case_id", "annotator", "label"], rows)
 
     @cached_property
     def digest(self) -> str:
@@ -180,9 +178,3 @@ def _corrected(file: Path, case_id: str, shape: tuple[int, ...]) -> npt.NDArray[
     if label.shape != shape:
         raise UserError(f"case {case_id}: shape {label.shape} of the corrected label {file} differs from {shape}")
     return label
-
-
-def _as_csv(rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

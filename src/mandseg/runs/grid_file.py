@@ -1,13 +1,12 @@
 """grid.csv: every run that a study was ever asked for."""
 
 import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mandseg.runs.launchers.cells import Cell
 from mandseg.system.errors import UserError, one_line
-from mandseg.system.files import write_text
+from mandseg.system.files import write_csv
 from mandseg.system.lock import locked
 
 GRID = "grid.csv"
@@ -32,12 +31,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
         if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
             return
         with locked(study / f".{GRID}.lease"):
-            known, new = read_grid(study), _unlisted(study, rows)
-            text = io.StringIO()
-            writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows([*known, *new])
-            write_text(study / GRID, text.getvalue())
+            write_csv(study / GRID, COLUMNS, [*read_grid(study), *_unlisted(study, rows)])
     except OSError as error:
         raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
     except (csv.Error, ValueError, KeyError) as error:

@@ -5,30 +5,28 @@ What is written has a temporary name, is flushed to disk and then renamed. A fol
 on that list, and unchanged, is replaced.
 """
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import os
 import re
-import secrets
 import shutil
-import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mandseg.system.errors import UserError
+from mandseg.system.leftovers import part_of, remove_leftovers
 
 LIST = ".mandseg.json"
 """In a folder that a command may replace: who wrote it, and size and digest of each file."""
 OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 """Files that file browsers leave in every folder they show."""
-LEFTOVER = re.compile(r"[0-9a-f]{12}|[0-9a-f]{20}(?:\.old)?")  # 12 digits: as earlier versions named them
-STALE_S = 86_400.0  # a leftover of another machine that nobody touched for a day has no living writer
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -56,7 +54,7 @@ def atomic_write(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: The place cannot be written.
     """
-    part = _part_of(path)
+    part = part_of(path)
     with _refusing_unwritable(path, part):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -80,11 +78,11 @@ def atomic_folder(dest: Path, check: Callable[[], None] = lambda: None) -> Itera
     Raises:
         UserError: The place cannot be written.
     """
-    part = _part_of(dest)
+    part = part_of(dest)
     old = part.with_name(f"{part.name}.old")
     with _refusing_unwritable(dest, part):
         dest.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(dest)
+        remove_leftovers(dest)
         part.mkdir()
         try:
             yield part
@@ -184,6 +182,28 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> None:
+    """Write a UTF-8 CSV file whole or not at all; for the rows see :func:`csv_text`."""
+    write_text(path, csv_text(columns, rows))
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> str:
+    """Format rows as CSV with a header and Unix line ends.
+
+    Args:
+        columns: The header.
+        rows: The cells of each row, by column or in the order of the columns; a column that a mapping lacks is empty.
+
+    Raises:
+        ValueError: A row has a cell that belongs to no column, or a sequence has too few cells.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row if isinstance(row, Mapping) else dict(zip(columns, row, strict=True)) for row in rows)
+    return text.getvalue()
+
+
 def _files(folder: Path) -> Iterator[str]:
     """Relative paths of all files below a folder, and of links, which are not followed; sorted in each folder."""
     for place, folders, files in os.walk(folder):
@@ -210,51 +230,6 @@ def _fingerprint(file: Path) -> list[object]:
         return [-1, str(file.readlink())]
     with file.open("rb") as content:
         return [file.stat().st_size, hashlib.file_digest(content, "sha256").hexdigest()[:32]]
-
-
-@cache
-def _machine() -> str:
-    """Six digits for this host since it was started, and for this container: where a process id means one process."""
-    marks = [socket.gethostname()]
-    for file, read in (("/proc/sys/kernel/random/boot_id", Path.read_text), ("/proc/self/ns/pid", os.readlink)):
-        if Path(file).exists():
-            marks.append(str(read(Path(file))))
-    return hashlib.sha256("|".join(marks).encode()).hexdigest()[:6]
-
-
-def _part_of(path: Path) -> Path:
-    """Name a hidden sibling that no other process uses, after machine and process."""
-    return path.with_name(f".{path.name}.{_machine()}{os.getpid():06x}{secrets.token_hex(4)}")
-
-
-def _remove_leftovers(dest: Path) -> None:
-    """Remove what killed writers of a folder left beside it; put back what one of them had just moved away."""
-    start = f".{dest.name}."
-    found = [path for path in dest.parent.iterdir() if path.name.startswith(start)]
-    stale = [path for path in found if LEFTOVER.fullmatch(path.name[len(start) :]) and _is_stale(path, len(start))]
-    for path in sorted(stale, key=lambda path: path.suffix != ".old"):
-        if path.suffix == ".old" and not dest.exists():
-            path.rename(dest)
-        elif path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def _is_stale(path: Path, start: int) -> bool:
-    """Whether the process that a leftover is named after has died here, or nobody has touched it for a day."""
-    mark = path.name[start:].removesuffix(".old")
-    if len(mark) == 20 and mark[:6] == _machine():
-        try:
-            os.kill(int(mark[6:12], 16), 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:  # it lives, and is another user's
-            return False
-        return False
-    try:
-        touched = [path.lstat().st_mtime, *((path / name).lstat().st_mtime for name in _files(path))]
-    except FileNotFoundError:  # its writer lives: something just took its name
-        return False
-    return time.time() - max(touched) > STALE_S
 
 
 def _refuse_unwritable(path: Path, advice: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from mandseg.system.files import write_text
+from mandseg.system.files import write_csv
 
 STEP = "step"
 
@@ -59,7 +59,7 @@ class LearningCurve(Logger):
             return
         self.columns, self.rows = _read(self.path)  # a forked process of the same run may have added rows
         self._merge(key, metrics)
-        write_text(self.path, _as_csv([[STEP, *self.columns], *(self._cells(s) for s in sorted(self.rows))]))
+        write_csv(self.path, [STEP, *self.columns], (self._cells(s) for s in sorted(self.rows)))
         self._ends_cleanly = True
 
     @rank_zero_only
@@ -72,7 +72,7 @@ class LearningCurve(Logger):
 
     def _append(self, step: int) -> None:
         with self.path.open("a", encoding="utf-8", newline="") as file:
-            file.write(_as_csv([self._cells(step)]))
+            csv.writer(file, lineterminator="\n").writerow(self._cells(step))
             file.flush()
             os.fsync(file.fileno())
 
@@ -89,9 +89,3 @@ def _read(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
     header, *lines = csv.reader(io.StringIO(whole_lines))
     rows = {int(step): dict(zip(header[1:], cells, strict=True)) for step, *cells in lines}
     return header[1:], {step: {name: cell for name, cell in row.items() if cell} for step, row in rows.items()}
-
-
-def _as_csv(lines: list[list[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()

@@ -16,7 +16,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import Label, LabelPlan
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_folder
+from mandseg.system.files import atomic_folder, write_csv
 
 TABLE = "labels.csv"
 COLUMNS = ("case_id", "annotator", "label", "trusted", "file")
@@ -170,8 +170,7 @@ def write_plan(plan: LabelPlan, folder: Path) -> None:
             raise ValueError(f"case {case_id}: the corrected label {label.file} does not lie in {folder}")
         name = label.file.name if label.file else ""
         rows.append([case_id, label.annotator, label.kind, str(int(label.trusted)), name])
-    with (folder / TABLE).open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+    write_csv(folder / TABLE, COLUMNS, rows)
 
 
 def read_plan(folder: Path, order: Sequence[str]) -> LabelPlan:

@@ -1,7 +1,5 @@
 """A grid's cells -> SLURM jobs: resources worked out, arrays submitted, and the job ids kept in the study folder."""
 
-import csv
-import io
 import secrets
 import shutil
 import time
@@ -17,7 +15,7 @@ from mandseg.runs.launchers.cells import Cell, command, unfinished, validation_d
 from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_text
+from mandseg.system.files import write_csv
 
 LARGEST_ARRAY = 1000  # SLURM's own default for the largest array
 POLL_S = 5.0
@@ -143,9 +141,7 @@ def submit(cells: Sequence[Cell], needed: Resources, settings: SlurmSettings, co
         shutil.rmtree(folder, ignore_errors=True)
         raise UserError(f"SLURM refuses the jobs: {_reason(error)}") from error
     ids = [str(job.job_id) for job in jobs]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("run", "job"), *zip((c.run for c in cells), ids, strict=True)])
-    write_text(folder / JOBS, text.getvalue())
+    write_csv(folder / JOBS, ("run", "job"), zip((cell.run for cell in cells), ids, strict=True))
     return ids
 
 
