@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mandseg.data.case import Case
-from mandseg.data.check import agreement, check_case, check_cohort, content_hash, inspect_case, label_box, piece_sizes
+from mandseg.data.check import check_case, check_cohort, content_hash, inspect_case, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
 from mandseg.data.loaded_case import load_case
 from mandseg.data.manifest import write_cohort
@@ -174,19 +174,6 @@ def test_a_noisy_label_that_is_the_reference_is_noticed(make_case: MakeCase, bon
 
 def test_an_empty_test_label_is_noticed(make_case: MakeCase, bone: np.ndarray) -> None:
     assert lines(make_case(split="test", reference=np.zeros_like(bone))) == ["reference is empty"]
-
-
-def test_agreement_is_dice_of_the_whole_masks(affine: np.ndarray) -> None:
-    rng = np.random.default_rng(0)
-    for _ in range(20):
-        first, second = (np.zeros((9, 9, 9), bool) for _ in range(2))
-        for mask in (first, second):
-            low, high = np.sort(rng.integers(0, 10, (2, 3)), axis=0)
-            mask[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = True
-        total = first.sum() + second.sum()
-        drawings = [label_box(Volume(mask, affine)) for mask in (first, second)]
-        if all(drawings):
-            assert agreement(*drawings) == pytest.approx(2 * (first & second).sum() / total)
 
 
 # Between cases --------------------------------------------------------------------------------------------------------

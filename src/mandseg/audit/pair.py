@@ -11,8 +11,7 @@ from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
-from mandseg.metrics.masks import bounding_box
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.noise import NoiseSource, Recorded
 from mandseg.noise.modes.scene import Scene, Window, look_at
 from mandseg.system.errors import UserError

@@ -22,8 +22,8 @@ from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
 from mandseg.data.loaded_case import LoadedCase, load_case
-from mandseg.data.preprocessing import Hu, Label, Preprocessing
-from mandseg.data.volume import Geometry, Volume, to_canonical
+from mandseg.data.preprocessing import Label, Preprocessing
+from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked

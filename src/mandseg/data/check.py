@@ -11,21 +11,20 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.identities import identity_warnings
-from mandseg.data.importers.hounsfield import BRIGHT, padding, tissue_round
+from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tissue_round
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import doubts_about_place
 from mandseg.data.volume import Geometry, Volume
+from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.progress import for_each
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
 SOFT_BELOW_HU = 500.0  # the median round a label, with offset images 1,000 above
 BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
-AIR_HU = -200.0  # every CT of a head goes below: air in the airway and around it
 COPY_DICE = 0.999  # two drawings by two people never agree so well
 FACES = {
     "R": ("left", "right"),
@@ -37,9 +36,7 @@ FACES = {
 }
 """Where an axis begins and ends, by the direction it runs to."""
 
-Box = tuple[slice, slice, slice]
 Severity = Literal["error", "warning"]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class LabelBox:
     """A label that is not empty, cut out to the box it fills."""
 
     mask: Mask  # (X, Y, Z) of the box
-    box: Box
+    box: tuple[slice, slice, slice]
     grid: Geometry
     """The whole label's grid."""
 
@@ -149,9 +146,11 @@ def inspect_case(case: Case) -> CaseCheck:
     for name, label in drawings.items():
         warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
     reference, noisy = drawings.get("reference"), drawings.get("noisy")
-    dice = agreement(reference, noisy) if reference and noisy and reference.grid.shape == noisy.grid.shape else None
-    if dice is not None and dice >= COPY_DICE:
-        warnings.append(f"reference and noisy label are the same drawing, Dice {dice:.4f}")
+    noisy_dice = None
+    if reference and noisy and reference.grid.shape == noisy.grid.shape:
+        noisy_dice = dice(volumes["reference"].array != 0, volumes["noisy"].array != 0)
+        if noisy_dice >= COPY_DICE:
+            warnings.append(f"reference and noisy label are the same drawing, Dice {noisy_dice:.4f}")
     return CaseCheck(
         case=case,
         shape=grid.shape if grid else None,
@@ -160,7 +159,7 @@ def inspect_case(case: Case) -> CaseCheck:
         hu_max=float(np.max(image.array)) if image else None,
         reference_ml=reference.volume_ml if reference else None,
         noisy_ml=noisy.volume_ml if noisy else None,
-        noisy_dice=dice,
+        noisy_dice=noisy_dice,
         image_hash=content_hash(image) if image else "",
         findings=(*errors, *(Finding(case.case_id, "warning", f"case {case.case_id}: {text}") for text in warnings)),
     )
@@ -210,8 +209,8 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     texts = [f"image holds {value:g} outside the field of view, as bright as metal"] if (value or 0) >= BRIGHT else []
     mask = None if label is None else label.array != 0
     tissue = None if mask is None or not mask.any() else tissue_round(image.array, mask, outside)
-    if low > AIR_HU:
-        texts.append(f"image values from {low:g} to {high:g}, none below {AIR_HU:g}: not HU?")
+    if low > HU_IF_BELOW:
+        texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
     elif high < BONE_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
     elif tissue is not None and tissue > SOFT_BELOW_HU:
@@ -238,38 +237,14 @@ def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
 def label_box(label: Volume) -> LabelBox | None:
     """Cut a label out to the smallest box that holds it; None if it is empty."""
     mask: Mask = label.array != 0
-    box = [slice(None), slice(None), slice(None)]
-    for axis in (2, 1, 0):  # the last axis first: it is the slow one in memory, and every cut makes the next quicker
-        along = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        if not along.size:
-            return None
-        cut = [slice(None), slice(None), slice(None)]
-        box[axis] = cut[axis] = slice(int(along[0]), int(along[-1]) + 1)
-        mask = mask[cut[0], cut[1], cut[2]]
-    return LabelBox(mask, (box[0], box[1], box[2]), label.geometry)
-
-
-def agreement(first: LabelBox, second: LabelBox) -> float:
-    """Dice of two drawings on the same grid."""
-    pairs = list(zip(first.box, second.box, strict=True))
-    overlap = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
-    if any(s.start >= s.stop for s in overlap):
-        return 0.0
-
-    def inside(label: LabelBox) -> Mask:
-        return label.mask[
-            tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(overlap, label.box, strict=True))
-        ]
-
-    return 2 * int(np.count_nonzero(inside(first) & inside(second))) / (first.n_voxels + second.n_voxels)
+    box = bounding_box(mask)
+    return None if box is None else LabelBox(mask[box], box, label.geometry)
 
 
 def piece_sizes(mask: Mask) -> list[int]:
-    """Count the voxels of each piece of a mask, largest first; voxels that share a corner belong together."""
-    from scipy import ndimage
-
-    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+    """Count the voxels of each piece of a mask, largest first; voxels that share a corner are connected."""
+    _, n_voxels = connected_pieces(mask, by_corners=True)
+    return sorted(n_voxels.tolist(), reverse=True)
 
 
 def faces_touched(label: LabelBox) -> list[str]:

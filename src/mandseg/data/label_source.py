@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-
-Mask = npt.NDArray[np.bool_]
+from mandseg.metrics.masks import Mask
 
 
 class LabelSource(Protocol):

@@ -9,18 +9,16 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.loaded_case import LEAST_VOXELS
-from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
-from mandseg.metrics.masks import bounding_box
+from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, from_canonical, to_canonical
+from mandseg.metrics.masks import bounding_box, connected_pieces
 from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-AIR_HU = -1000
 BODY_HU = -300  # above air, lung and foam; below fat
 BODY_SMOOTH_MM = 8.0  # what is thinner (couch sheets, mask, tubes) is not body
 
-Hu = npt.NDArray[np.int16]
 Label = npt.NDArray[np.uint8]
 
 
@@ -179,11 +177,11 @@ def body_window(
     """Find the box round the body, with a margin; the whole volume where nothing is denser than air."""
     step = [max(1, round(BODY_SMOOTH_MM / 2 / s)) for s in spacing_mm]
     coarse = ndimage.binary_opening(np.greater(hu[:: step[0], :: step[1], :: step[2]], BODY_HU), iterations=1)
-    labels, n = ndimage.label(coarse)
-    if n == 0:
+    pieces, n_voxels = connected_pieces(coarse)
+    if not n_voxels.size:
         return tuple(slice(0, size) for size in hu.shape)
-    largest = int(np.argmax(np.bincount(labels.ravel())[1:]))
-    box = ndimage.find_objects(labels)[largest]
+    box = bounding_box(pieces == 1 + int(np.argmax(n_voxels)))
+    assert box is not None  # a piece has voxels
     margins = [round(margin_mm / s) for s in spacing_mm]
     return tuple(
         slice(max((b.start - 1) * k - m, 0), min((b.stop + 1) * k + m, size))

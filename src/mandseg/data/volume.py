@@ -19,6 +19,9 @@ SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]  # (4, 4)
+Hu = npt.NDArray[np.int16]
+
+AIR_HU = -1000
 
 SPACING_TOLERANCE_MM = 1e-3  # what float32 headers and three printed decimals round away
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels

@@ -7,7 +7,6 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mandseg.data.cache import PreparedCase
@@ -18,10 +17,10 @@ from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
 from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.agreement import score
+from mandseg.metrics.masks import Mask
 from mandseg.system.distributed import gather_objects, rank_and_size
 from mandseg.system.progress import for_each
 
-Mask = npt.NDArray[np.bool_]
 Key = tuple[Path | None, Path | None]  # image and reference: two readers of one CT are two cases
 PreparedCases = Mapping[Key, PreparedCase]
 

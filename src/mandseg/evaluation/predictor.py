@@ -8,13 +8,13 @@ import numpy.typing as npt
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import Hu, HuWindow, Preprocessing, back_to_original
-from mandseg.data.volume import Geometry, Volume
+from mandseg.data.preprocessing import HuWindow, Preprocessing, back_to_original
+from mandseg.data.volume import Geometry, Hu, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-Mask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
 NEAREST_TO_CERTAIN = 1e-6  # a mean of probabilities is kept so far from 0 and 1: its logit is a finite number
 

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mandseg.metrics.mask_pair import MaskPair
+from mandseg.metrics.masks import dice
 from mandseg.metrics.surfaces import assd_mm, hd95_mm, nsd
 from mandseg.system.errors import UserError
 
@@ -73,12 +74,6 @@ class Metric:
         return -difference if self.better == "higher" else difference
 
 
-def _dice(pair: MaskPair) -> float:
-    prediction, reference = pair.cropped
-    common = np.count_nonzero(prediction & reference)
-    return float(2.0 * common / (np.count_nonzero(prediction) + np.count_nonzero(reference)))
-
-
 def _nsd(pair: MaskPair, tolerance_mm: float) -> float:
     return nsd(pair.surfaces, tolerance_mm)
 
@@ -89,7 +84,7 @@ DISTANCE = Empty(one="diagonal", both=0.0)
 # van der Veen 2021 (doi 10.1186/s13014-020-01677-2): 14 radiation oncologists, median and best.
 METRICS = (
     Metric(
-        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, _dice, SHARE),
+        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, lambda pair: dice(*pair.cropped), SHARE),
         Margin(0.02, "three annotators' mandible Dice lies 0.017 apart (Oktay 2020)"),
     ),
     Metric(

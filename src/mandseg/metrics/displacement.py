@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.metrics.masks import bounding_box
-from mandseg.metrics.regions import REGIONS, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.masks import Mask, Spacing, bounding_box
+from mandseg.metrics.regions import REGIONS, Region, find_landmarks, region_map
 from mandseg.metrics.signed_distance import signed_distance_mm
 
 Floats = npt.NDArray[np.float64]

@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]  # (X, Y, Z) on RAS+ axes
-Spacing = tuple[float, float, float]
+from mandseg.metrics.masks import Mask, Spacing
+
 Region = Literal["body", "angle", "ramus", "condyle", "coronoid", "teeth"]
 REGIONS: tuple[Region, ...] = ("body", "angle", "ramus", "condyle", "coronoid", "teeth")
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing, dice
 from mandseg.metrics.surfaces import hd95_mm, surfaces
 from mandseg.system.errors import UserError
 
@@ -47,8 +47,7 @@ class Target:
     def measure(self, drawn: Mask, reference: Mask, spacing_mm: Spacing) -> float:
         """Agreement of two masks, the reference not empty; an empty drawing agrees not at all."""
         if self.metric == "dice":
-            both = np.count_nonzero(drawn & reference)
-            return float(2 * both / (np.count_nonzero(drawn) + np.count_nonzero(reference)))
+            return dice(drawn, reference)
         return hd95_mm(surfaces(drawn, reference, spacing_mm)) if drawn.any() else float("inf")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.calibration import Target
 from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.modes.mode import Mode

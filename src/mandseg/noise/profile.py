@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.calibration import Target, calibrate
 from mandseg.noise.modes.boundary import SmoothError
 from mandseg.noise.modes.gross import GrossError

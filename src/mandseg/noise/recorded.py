@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from mandseg.data.case import Case
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.modes.scene import Hu
 from mandseg.system.errors import UserError
 

@@ -8,10 +8,9 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import ENHANCED, Series, frame_group
-from mandseg.data.volume import Volume
+from mandseg.data.volume import AIR_HU, Volume
 from mandseg.system.errors import UserError
 
-PADDING_HU = -1000  # where the scanner says that it saw nothing
 LOWEST_HU = -1024  # scanners that mark their field's outside go below, which is no HU
 RLE = "1.2.840.10008.1.2.5"
 
@@ -73,7 +72,7 @@ def _to_hu(stored: npt.NDArray[np.generic], dataset: Dataset, frame: int) -> npt
     hu = np.rint(stored.astype(np.float64) * slope + intercept)
     if text(dataset, "PixelPaddingValue"):
         (padding,) = numbers(dataset, "PixelPaddingValue", 1)
-        hu[stored == padding] = PADDING_HU
+        hu[stored == padding] = AIR_HU
     return np.clip(hu, LOWEST_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 

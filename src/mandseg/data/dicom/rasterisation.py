@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from mandseg.data.dicom.series import Points, Series
 from mandseg.data.dicom.structures import CLOSED, Contour, Roi
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
-
-Mask = npt.NDArray[np.bool_]
 
 FLAT = 0.1  # of the slice spacing: how far a contour's points may lie from its plane
 SAME_PLANE = 0.1  # of the slice spacing: contours no farther apart share a plane, and lie on a slice

@@ -10,7 +10,7 @@ from mandseg.data.case import Case
 from mandseg.data.dicom.archive import Scan
 from mandseg.data.dicom.dose import on_ct, read_dose
 from mandseg.data.dicom.pixels import read_ct
-from mandseg.data.dicom.rasterisation import Mask, rasterise
+from mandseg.data.dicom.rasterisation import rasterise
 from mandseg.data.dicom.selection import Absent, Selection, file_names, fits
 from mandseg.data.dicom.series import Series
 from mandseg.data.dicom.structures import Roi, StructureSet, read_structure_set
@@ -18,6 +18,7 @@ from mandseg.data.importers.dicom_report import Names, Row
 from mandseg.data.importers.hounsfield import HU_IF_BELOW, looks_like_hu
 from mandseg.data.importers.import_cases import Converted
 from mandseg.data.volume import Volume, write_volume
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 IMPORTED = "imported"

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.volume import AIR_HU, Hu
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-AIR_HU = -1000
 METAL_CAP_HU = 3071  # the top of a 12-bit CT: 4095 - 1024
 FAT_HU = (-115, -75)  # where the pooled fat peak of a correct import lies
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
@@ -20,9 +21,7 @@ BRIGHT = 2000  # neither air nor skin: no corner of a scan is as bright
 SIGNED_TOP = 32768  # 16 bits: from here on an unsigned number is a negative one that was read wrongly
 FAT_SEEN = 0.05  # height of a peak of fat over that of soft tissue, from which on it is one
 
-Hu = npt.NDArray[np.int16]
 Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 
 def from_stored(stored: Array, offset: float) -> Hu:

@@ -9,13 +9,10 @@ import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.importers.hounsfield import (
-    AIR_HU,
     BRIGHT,
     HU_IF_BELOW,
     METAL_CAP_HU,
     Array,
-    Hu,
-    Mask,
     from_stored,
     histogram,
     is_doubtful,
@@ -28,7 +25,8 @@ from mandseg.data.importers.hounsfield import (
 )
 from mandseg.data.importers.labels import read_named
 from mandseg.data.loaded_case import image_problems
-from mandseg.data.volume import Volume, write_volume
+from mandseg.data.volume import AIR_HU, Hu, Volume, write_volume
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 ROUND_MANDIBLE_HU = 40

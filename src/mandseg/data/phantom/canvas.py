@@ -5,11 +5,10 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.phantom.solids import Field, Solid
-from mandseg.data.volume import Affine
+from mandseg.data.volume import AIR_HU, Affine
 
 Box = tuple[slice, slice, slice]
 
-AIR_HU = -1000.0
 SLAB = 6  # planes
 MARGIN_MM = 4.0  # more than the warp's largest displacement
 

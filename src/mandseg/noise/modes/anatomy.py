@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from mandseg.metrics.regions import Mask
+from mandseg.metrics.masks import Mask
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field

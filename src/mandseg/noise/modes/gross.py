@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy import ndimage
 
+from mandseg.metrics.masks import connected_pieces
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode
 from mandseg.noise.modes.scene import Scene
@@ -77,9 +77,9 @@ def _elsewhere(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field
     if scene.hu is not None:
         bone = (scene.hu >= BONE_HU) & (scene.level_mm > APART_MM)
         upper_jaw = bone & scene.region("teeth") & (scene.level_mm <= UPPER_JAW_MM)
-        pieces, n = ndimage.label(upper_jaw if upper_jaw.any() else bone)
-        if n:
-            largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+        pieces, n_voxels = connected_pieces(upper_jaw if upper_jaw.any() else bone)
+        if n_voxels.size:
+            largest = 1 + int(np.argmax(n_voxels))
             return np.where(pieces == largest, -1.0, 1.0).astype(np.float32)
     up = min(round(MISPLACED_MM / scene.spacing_mm[2]), level_mm.shape[2] - 1)
     moved = np.full_like(level_mm, float(level_mm.max()))

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.scene import Hu, Scene, look_at, pieces_mm3
 

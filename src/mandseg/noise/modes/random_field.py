@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from mandseg.metrics.regions import Spacing
+from mandseg.metrics.masks import Spacing
 from mandseg.metrics.signed_distance import Field, _sample
 
 POINTS_PER_LENGTH = 4  # of a random field's own grid, on its correlation length

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from mandseg.metrics.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.masks import Mask, Spacing, bounding_box, connected_pieces
+from mandseg.metrics.regions import REGIONS, Landmarks, Region, find_landmarks, region_map
 from mandseg.metrics.signed_distance import Field, signed_distance_mm
 
 Hu = npt.NDArray[Any]  # (X, Y, Z), HU, of any number type
@@ -76,26 +76,19 @@ def look_at(mask: Mask, spacing_mm: Spacing, hu: Hu | None = None) -> tuple[Scen
     Raises:
         ValueError: The mask is empty, or the CT has another shape.
     """
-    if not mask.any():
+    box = bounding_box(mask)
+    if box is None:
         raise ValueError("an empty mask cannot be drawn with an error")
     if hu is not None and hu.shape != mask.shape:
         raise ValueError(f"shape {hu.shape} of the CT differs from {mask.shape} of the mask")
-    window = _window(mask, spacing_mm)
+    margins = [int(np.ceil(WINDOW_MM / s)) for s in spacing_mm]
+    x, y, z = (slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margins, mask.shape, strict=True))
+    window = (x, y, z)
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
     return Scene(mask[window], spacing, None if hu is None else hu[window]), window
 
 
 def pieces_mm3(mask: Mask, spacing_mm: Spacing) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
     """Volumes of the connected pieces of a mask that is not empty, (N,), and the number of each voxel's piece or 0."""
-    pieces, _ = ndimage.label(mask)
-    return np.asarray(np.bincount(pieces.ravel())[1:] * np.prod(spacing_mm), np.float64), pieces
-
-
-def _window(mask: Mask, spacing_mm: Spacing) -> Window:
-    """The mask's bounding box with a margin, inside the grid."""
-    edges = []
-    for axis, (n, s) in enumerate(zip(mask.shape, spacing_mm, strict=True)):
-        where = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(WINDOW_MM / s))
-        edges.append(slice(max(int(where[0]) - margin, 0), min(int(where[-1]) + 1 + margin, n)))
-    return edges[0], edges[1], edges[2]
+    pieces, n_voxels = connected_pieces(mask)
+    return np.asarray(n_voxels * np.prod(spacing_mm), np.float64), pieces
