@@ -1,7 +1,5 @@
 """A checkup in: a table for the terminal, or a CSV file with everything that was measured, out."""
 
-import csv
-import io
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.data.check import CaseCheck, CohortCheck, Finding
-from mandseg.system.files import refuse_foreign_file, write_text
+from mandseg.system.files import refuse_foreign_file, write_csv
 
 CSV_COLUMNS = (
     *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),
@@ -66,13 +64,9 @@ def write_checkup(path: Path, checkup: CohortCheck) -> None:
         UserError: The file is there and is not a table of an earlier check, or cannot be written.
     """
     refuse_other_table(path)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
     findings = _by_case(checkup)
-    for inspection in checkup.inspections:
-        writer.writerow(_csv_row(inspection, findings[inspection.case.case_id]))
-    write_text(path, text.getvalue())
+    rows = [_csv_row(inspection, findings[inspection.case.case_id]) for inspection in checkup.inspections]
+    write_csv(path, CSV_COLUMNS, rows)
 
 
 def _table(checkup: CohortCheck) -> Table:

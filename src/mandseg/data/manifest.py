@@ -1,7 +1,5 @@
 """The cohort: a folder with manifest.csv, one row a case, naming its image, reference label and noisy label."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,7 +9,7 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_text
+from mandseg.system.files import write_csv
 from mandseg.system.names import LONGEST, name_problem
 
 MANIFEST = "manifest.csv"
@@ -108,11 +106,7 @@ def write_cohort(root: Path, cases: Sequence[Case]) -> Cohort:
     problems += [str(violation) for violation in _violations(rows, root)]
     if problems:
         raise UserError(problems)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *group_names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(root / MANIFEST, text.getvalue())
+    write_csv(root / MANIFEST, [*COLUMNS, *group_names], rows)
     return read_cohort(root)
 
 

@@ -5,9 +5,8 @@ user said them; any other may hold a person's name. The linking table holds ever
 """
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from mandseg.data.dicom.archive import Archive
@@ -15,7 +14,7 @@ from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
 from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.dicom.vocabulary import Vocabulary
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_write
+from mandseg.system.files import atomic_write, csv_text, write_csv
 
 REPORT = "dicom_import.csv"
 COLUMNS = ("patient", "kind", "id", "name", "files", "outcome")
@@ -59,13 +58,9 @@ class Names:
         return self.vocabulary.shown(name, self.said) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
 
 
-def report_text(rows: Sequence[Row]) -> str:
+def write_report(path: Path, rows: Iterable[Row]) -> None:
     """Write the report as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([row.patient, row.kind, row.id, row.name, row.files, row.outcome] for row in rows)
-    return text.getvalue()
+    write_csv(path, COLUMNS, [astuple(row) for row in rows])
 
 
 def left_over_rows(archive: Archive, names: Names) -> list[Row]:
@@ -157,14 +152,10 @@ def _read_links(path: Path) -> dict[tuple[str, ...], None]:
 
 
 def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LINK_COLUMNS)
-    writer.writerows(sorted(links))
     try:
         with atomic_write(path) as file:
             Path(file.name).chmod(OWNER_ONLY)
-            file.write(text.getvalue().encode())
+            file.write(csv_text(LINK_COLUMNS, sorted(links)).encode())
     except UserError as error:
         reason = error.problems[0].removeprefix(f"{path}: ")
         raise UserError(f"{path}: the linking table {reason}") from error

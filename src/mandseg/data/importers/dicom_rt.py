@@ -19,12 +19,11 @@ from mandseg.data.importers.dicom_report import (
     Names,
     left_over_rows,
     refuse_public_place,
-    report_text,
     write_linking_table,
+    write_report,
 )
 from mandseg.data.importers.import_cases import Importer, import_cases
 from mandseg.data.splits import Splitting, split_cases
-from mandseg.system.files import write_text
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,7 @@ class DicomRt(Importer[Scan | ConvertedSeries, ConvertedSeries]):
 
     def conclude(self, converted: list[ConvertedSeries], folder: Path) -> tuple[list[ConvertedSeries], list[str]]:
         """Write the report."""
-        rows = [row for result in converted for row in result.rows]
-        write_text(folder / REPORT, report_text(rows))
+        write_report(folder / REPORT, [row for result in converted for row in result.rows])
         return converted, []
 
 
