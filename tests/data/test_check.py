@@ -122,7 +122,7 @@ def test_labels_without_image_are_compared_with_each_other_and_do_not_load(
     written = make_case("a", noisy=bone[:, 1:])
     case = Case("a", "a", "test", None, written.reference, written.noisy)
     assert lines(case, "error") == ["noisy shape (24, 23, 24) differs from (24, 24, 24) of the reference"]
-    with pytest.raises(UserError, match=r"^case a: column image is empty, this needs the CT itself$"):
+    with pytest.raises(UserError, match=r"^case a: column image is empty, but this command needs the CT$"):
         load_case(case)
 
 
@@ -134,13 +134,13 @@ def test_values_that_are_not_hu_are_noticed(make_case: MakeCase, ct: np.ndarray)
     soft = np.minimum(ct, 60).astype(np.int16)
     assert lines(make_case(image=soft)) == [
         "image values from -1000 to 60, no bone in it?",
-        "reference lies on 60 HU (median), bone is above 150: off the mandible, or not HU?",
+        "reference has a median of 60 HU, bone is above 150: off the mandible, or not HU?",
     ]
 
 
 def test_a_label_beside_the_bone_is_noticed(make_case: MakeCase, bone: np.ndarray) -> None:
     (line,) = lines(make_case(reference=np.roll(bone, 6, axis=1)))
-    assert line == "reference lies on 40 HU (median), bone is above 150: off the mandible, or not HU?"
+    assert line == "reference has a median of 40 HU, bone is above 150: off the mandible, or not HU?"
 
 
 def test_a_label_at_the_border_is_noticed_with_the_patients_directions(
@@ -190,11 +190,11 @@ def test_the_same_ct_under_two_subjects_is_an_error(tmp_path: Path, make_case: M
     assert [(finding.severity, finding.line) for finding in checkup.findings] == [
         (
             "error",
-            "case b: its image has the same content as that of case a; subjects b and a, splits test and train",
+            "case b: its image has the same content as the image of case a; subjects b and a, splits test and train",
         ),
         (
             "warning",
-            "case c: its image has the same content as that of case a; subjects a and a, splits train and train",
+            "case c: its image has the same content as the image of case a; subjects a and a, splits train and train",
         ),
     ]
 
@@ -280,7 +280,7 @@ def test_a_sheared_image_is_an_error_with_its_angle(make_case: MakeCase, ct: np.
     assert case.image is not None
     nib.save(image, case.image)
     (line,) = lines(case, "error")
-    assert line.startswith(f"image {case.image}: the axes are 30 degrees off right angles")
+    assert line.startswith(f"image {case.image}: the axes deviate by 30 degrees from right angles")
 
 
 def test_brackets_in_a_cohorts_name_are_no_markup(tmp_path: Path, make_case: MakeCase) -> None:

@@ -13,7 +13,7 @@ from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
-from mandseg.data.importers.hounsfield import padding, signed, tissue_round
+from mandseg.data.importers.hounsfield import padding, signed, tissue_around
 from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
@@ -158,7 +158,7 @@ def test_an_image_with_an_offset_and_padding_is_not_hu_to_the_check(
     make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     lines = [finding.line for finding in check_case(make_case("a", image=padded(stored(ct), -2000)))]
-    assert lines == ["case a: values round the label lie at 1064 (median), soft tissue at about 40 HU: not HU?"]
+    assert lines == ["case a: the median around the label is 1064, soft tissue has about 40 HU: not HU?"]
     assert check_case(make_case("b", image=ct)) == []
 
 
@@ -185,10 +185,10 @@ def test_numbers_below_half_the_range_are_no_unsigned_ones(ct: np.ndarray) -> No
 
 
 def test_the_tissue_round_a_label_is_not_the_label_and_not_the_padding(ct: np.ndarray, bone: np.ndarray) -> None:
-    assert tissue_round(ct, bone, None) == 40
-    assert tissue_round(ct, np.ones_like(bone), None) is None
-    assert tissue_round(ct, bone[:10], None) is None
-    assert tissue_round(ct, bone, ~bone) is None
+    assert tissue_around(ct, bone, None) == 40
+    assert tissue_around(ct, np.ones_like(bone), None) is None
+    assert tissue_around(ct, bone[:10], None) is None
+    assert tissue_around(ct, bone, ~bone) is None
 
 
 @pytest.mark.parametrize("offset", [float("nan"), float("inf")])

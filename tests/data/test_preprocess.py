@@ -181,7 +181,9 @@ def test_four_slices_are_enough(make_case, tmp_path, ct, bone):
     assert prepare_case(case, Preprocessing((8.0, 8.0, 8.0)), tmp_path / "cache", None).image.ndim == 3
 
 
-@pytest.mark.parametrize(("size", "says"), [(3, "3 x 3 x 3 voxels round the body"), (24, r"cannot be resampled to \(")])
+@pytest.mark.parametrize(
+    ("size", "says"), [(3, "3 x 3 x 3 voxels around the body"), (24, r"cannot be resampled to \(")]
+)
 def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, monkeypatch, size, says):
     scan = load_case(make_case("odd"))
     window = tuple(slice(0, size) for _ in range(3))

@@ -1,4 +1,4 @@
-"""A checkup in: a table for the terminal, or a CSV file with everything that was measured, out."""
+"""The results of a check as a table for the terminal or as a CSV file with all measurements."""
 
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -19,7 +19,7 @@ CSV_COLUMNS = (
 
 
 def print_checkup(checkup: CohortCheck, console: Console) -> None:
-    """Print a short line for each case, every finding, and what the cohort is like as a whole."""
+    """Print a short line for each case, every finding and a summary of the cohort."""
     console.print(_table(checkup))
     for finding in [*checkup.errors, *checkup.warnings]:
         style = "red" if finding.severity == "error" else "yellow"
@@ -29,7 +29,7 @@ def print_checkup(checkup: CohortCheck, console: Console) -> None:
 
 
 def summary(checkup: CohortCheck) -> list[str]:
-    """Say in a few lines how many cases there are, on which grids, how large, and how far the noisy labels are off."""
+    """Summarise numbers of cases, voxel sizes, label volumes and the Dice of the noisy labels in a few lines."""
     cases, inspections = checkup.cohort.cases, checkup.inspections
     splits = ", ".join(f"{n} {name or '(no split)'}" for name, n in Counter(case.split for case in cases).items())
     lines = [f"{len(cases)} cases of {len({case.subject_id for case in cases})} subjects: {splits}"]
@@ -49,7 +49,7 @@ def summary(checkup: CohortCheck) -> list[str]:
 
 
 def refuse_other_table(path: Path) -> None:
-    """Refuse to replace a file that is not a table of an earlier check.
+    """Refuse to replace a file that no earlier check wrote.
 
     Raises:
         UserError: It is another file or a folder, or cannot be written.
@@ -58,10 +58,10 @@ def refuse_other_table(path: Path) -> None:
 
 
 def write_checkup(path: Path, checkup: CohortCheck) -> None:
-    """Write one row a case as CSV, whole or not at all.
+    """Write one row for each case as CSV, completely or not at all.
 
     Raises:
-        UserError: The file is there and is not a table of an earlier check, or cannot be written.
+        UserError: The file exists and no earlier check wrote it, or it cannot be written.
     """
     refuse_other_table(path)
     findings = _by_case(checkup)

@@ -1,4 +1,4 @@
-"""Train, validation and test for cases that come without, and folds: whole subjects are drawn, never single scans."""
+"""Draws train, validation and test splits and folds; all scans of a subject stay together."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -53,15 +53,15 @@ def split_cases(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case]
 
 
 def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> list[Case]:
-    """Give every case a split, all cases of a subject the same, in shares of the subjects.
+    """Draw a split for every subject and give it to all cases of the subject.
 
     Args:
-        cases: The cases; their present split is ignored.
+        cases: The cases; their own split is ignored.
         fractions: Shares of train, val and test, adding up to 1.
-        seed: The draw; the same seed and the same subjects give the same splits.
+        seed: The same seed and the same subjects give the same splits.
 
     Raises:
-        UserError: The fractions are not three shares of 1, or a share above 0 is left without a subject.
+        UserError: The fractions are not three shares of 1, or a share above 0 gets no subject.
     """
     shares = np.asarray(fractions, dtype=float)
     if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1):
@@ -78,18 +78,18 @@ def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: in
 
 
 def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], list[Case]]]:
-    """Divide cases for out-of-fold predictions: every case is left out once, together with all cases of its subject.
+    """Divide cases into folds for out-of-fold predictions; all cases of a subject are in one fold.
 
-    Subjects come in a drawn order, those with most cases first, and each goes to the fold with the fewest cases so far.
-    Folds whose subjects have one case each differ by at most one case.
+    Subjects are drawn in random order and sorted by their number of cases, largest first. Each goes to the fold with
+    the fewest cases so far. If all subjects have one case, the folds differ by at most one case.
 
     Args:
-        cases: The cases; their splits are not looked at.
+        cases: The cases; their splits are ignored.
         k: The number of folds.
-        seed: The draw; the same seed and the same subjects give the same folds, in whatever order the cases come.
+        seed: The same seed and the same subjects give the same folds in any order of the cases.
 
     Returns:
-        For each fold the cases to train on and the cases left out, both in the order given.
+        For each fold the cases for training and the held-out cases, both in the given order.
 
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
@@ -100,7 +100,7 @@ def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], li
     drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
     size = [0] * k
     fold_of: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # stable: as drawn among those with equally many cases
+    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # a stable sort keeps the random order among equal numbers
         fold_of[subject] = size.index(min(size))
         size[fold_of[subject]] += n_cases[subject]
     return [

@@ -76,7 +76,7 @@ def padding(array: Array) -> tuple[float, Mask] | None:
     return values[0], np.isin(pieces, outside[outside != 0])
 
 
-def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | None:
+def tissue_around(array: Array, label: Mask, outside: Mask | None) -> float | None:
     """Median value round a label, in its box and a tenth more to each side, the label and the padding left out.
 
     Round a mandible lie tongue, muscles and fat: about 40 HU.

@@ -21,7 +21,7 @@ from mandseg.data.importers.hounsfield import (
     peaks_in_words,
     peaks_note,
     signed,
-    tissue_round,
+    tissue_around,
 )
 from mandseg.data.importers.labels import read_named
 from mandseg.data.loaded_case import image_problems
@@ -95,7 +95,7 @@ def convert_image(
 
 def judge(array: Array, label: Mask, outside: Mask | None, hu_offset: float | None) -> tuple[bool, bool, float | None]:
     """Tell whether an image is in HU, whether that is sure, and the median value round its label."""
-    tissue = tissue_round(array, label, outside)
+    tissue = tissue_around(array, label, outside)
     offset = USUAL_OFFSET if hu_offset is None else hu_offset
     if offset == 0:
         return True, True, tissue

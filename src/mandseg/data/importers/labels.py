@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.loaded_case import WHOLE_WITHIN, odd_label_values, with_whole_values
+from mandseg.data.loaded_case import INTEGER_TOLERANCE, non_binary_values, with_integer_values
 from mandseg.data.volume import Volume, read_volume
 from mandseg.system.errors import UserError
 
@@ -51,15 +51,15 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
     Raises:
         UserError: The file cannot be read, or holds values that are neither asked for nor whole numbers.
     """
-    label, note = with_whole_values(read_named(case, name, path))
+    label, note = with_integer_values(read_named(case, name, path))
     notes = [f"case {case.case_id}: {name} {note}"] if note else []
-    if not values and (odd := odd_label_values(label)):
+    if not values and (odd := non_binary_values(label)):
         text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
     present = np.unique(label.array) if values else np.ones(1)  # a binary label need not be sorted to be known
     present = present[present != 0]
     if broken := [value for value in present.tolist() if value != round_or_nan(value)]:
-        text = f"which is no whole number (within {WHOLE_WITHIN:g}): was the label resampled?"
+        text = f"which is no whole number (within {INTEGER_TOLERANCE:g}): was the label resampled?"
         raise UserError(f"case {case.case_id}: {name} has the value {broken[0]:.7g}, {text}")
     found = frozenset(present[:MOST_VALUES].tolist()) | (frozenset(values) & frozenset(present.tolist()))
     mask = Volume(np.isin(label.array, values), label.affine) if values else label
