@@ -71,7 +71,10 @@ def test_padding_that_was_stored_as_an_unsigned_number_is_air(
     make_case("a", image=padded(stored(ct), value).view(np.uint16))
     result = convert()
     assert hu_of(result) == {"a": RIGHT}
-    assert "1 images (first: a) hold negative numbers that were stored as unsigned ones, written right" in result.notes
+    assert (
+        "1 images (first: a) hold negative numbers that were stored as unsigned numbers; they are corrected"
+        in result.notes
+    )
 
 
 def test_hu_that_were_stored_as_unsigned_numbers_are_hu_again(
@@ -89,7 +92,7 @@ def test_an_image_in_hu_without_air_is_left_as_it_is_and_named(
     make_case("c", image=stored(ct))
     result = convert()
     assert hu_of(result) == {"a": (-150, 40, 1000), "b": RIGHT, "c": RIGHT}
-    line = "WARNING: case a: is in HU already and left so, of 2 other images 1024 is subtracted"
+    line = "WARNING: case a: is in HU already and is not changed, 1024 is subtracted from 2 other images"
     assert any(note.startswith(line) and "soft tissue at 33 HU" in note for note in result.notes)
     assert not any("case b" in note or "case c" in note for note in result.notes)
 
@@ -114,7 +117,7 @@ def test_an_image_that_does_not_tell_is_what_the_others_are_and_is_named(
         make_case(name, image=stored(ct))
     result = convert()
     assert hu_of(result)["a"] == (-1000, 500 - 1024, 1000)
-    line = "WARNING: case a: the values round its label (500) do not tell whether it is in HU, taken as HU + 1024"
+    line = "WARNING: case a: the values around its label (500) do not show whether it is in HU, taken as HU + 1024"
     assert any(note.startswith(line) for note in result.notes)
 
 
@@ -126,7 +129,7 @@ def test_an_image_with_another_offset_than_its_cohort_is_named_with_its_peaks(
         make_case(name, image=stored(ct))
     (line,) = [note for note in convert().notes if "case" in note]
     assert line == (
-        "WARNING: case a: no fat to be seen, soft tissue at 9 HU after the offset: is --hu-offset right for it?"
+        "WARNING: case a: no peak of fat, soft tissue at 9 HU after the offset: is --hu-offset right for it?"
     )
 
 
@@ -137,7 +140,7 @@ def test_without_an_offset_the_images_that_are_not_in_hu_are_named(
     make_case("b", image=ct)
     (note,) = convert(None).notes
     assert note.startswith(
-        "WARNING: 1 of 2 images have values round the label that are not HU, e.g. 1064, (a): not HU?"
+        "WARNING: 1 of 2 images have values around the label that are not HU, e.g. 1064, (a): not HU?"
     )
 
 

@@ -35,7 +35,7 @@ def test_a_pattern_that_leads_out_of_the_source_is_refused(
     tmp_path: Path, make_case: Callable[..., Case], start: str
 ) -> None:
     make_case("a")
-    with pytest.raises(UserError, match=r"pattern .*: leads out of .*cohort; patterns are relative to it"):
+    with pytest.raises(UserError, match=r"pattern .*: points outside .*cohort; patterns are relative to it"):
         import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": start + PAIR["reference"]})
 
 

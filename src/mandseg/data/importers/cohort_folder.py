@@ -34,12 +34,12 @@ class Imported:
 
 @contextmanager
 def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Path]:
-    """Make a folder that becomes ``dest`` when the block ends well; until then nothing of that name appears.
+    """Make a folder that is renamed to ``dest`` if the block ends without an error.
 
-    It is a sibling of ``dest``, so that relative paths written in it stay right.
+    It is a sibling of ``dest``, so that relative paths written in it stay correct.
 
     Raises:
-        UserError: ``source`` is not there, ``dest`` is there and may not be replaced.
+        UserError: ``source`` is missing, or ``dest`` exists and may not be replaced.
     """
     refuse_destination(source, dest, overwrite)
     with replaced_folder(dest, FOLDER) as part:
@@ -47,7 +47,7 @@ def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Pat
 
 
 def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
-    """Refuse to write where something would be lost: only what an import wrote may be replaced, never the source."""
+    """Refuse a destination that exists, except an earlier import that does not hold the source."""
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if not dest.exists():
@@ -63,10 +63,10 @@ def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
 def finish(
     part: Path, dest: Path, cases: Sequence[Case], skipped: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> None:
-    """Write the manifest and import.txt, the record of what was skipped and noted, into the growing folder.
+    """Write the manifest and import.txt, the list of notes and skipped cases, into the new folder.
 
     Raises:
-        UserError: There is no case, a case breaks the manifest's contract or lies in the folder to be replaced.
+        UserError: There is no case, a case breaks a rule of the manifest, or its file lies in the replaced folder.
     """
     if not cases:
         raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
@@ -79,13 +79,13 @@ def finish(
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Tell whether a file, or a link on the way to it, lies in a folder."""
+    """Whether a file, or a link in its path, lies in a folder."""
     folder = folder.resolve()
-    return any(place.resolve().is_relative_to(folder) for place in (path, *without_dots(path.absolute()).parents))
+    return any(part.resolve().is_relative_to(folder) for part in (path, *without_dots(path.absolute()).parents))
 
 
 def plain_name(name: str) -> str:
-    """Reduce a file's or column's name to what providers agree on: no suffix, case, ``-``, ``_``, blank or dot.
+    """Remove suffix, case, ``-``, ``_``, blanks and dots from the name of a file or column.
 
     >>> plain_name("CT_Image.nrrd"), plain_name("left-Parotid.nii.gz")
     ('ctimage', 'leftparotid')

@@ -1,8 +1,8 @@
-"""DeepMind's TCIA set, every scan contoured by an oncologist and a radiographer, as reference and noisy labels.
+"""Imports DeepMind's TCIA set: contours of an oncologist and a radiographer as reference and noisy labels.
 
-Nikolov et al. 2018 (arXiv 1809.04430), github google-deepmind/tcia-ct-scan-dataset. The files stay where they are:
-they are NRRD, read without loss, and the manifest points at them by relative paths. Copying 28 CTs would double
-several GB and leave two truths; move the source and the cohort together, or import again.
+Nikolov et al. 2018 (arXiv 1809.04430), github google-deepmind/tcia-ct-scan-dataset. The NRRD files stay in their
+folder, and the manifest points at them by relative paths, because 28 CTs have several GB. Move the source and the
+cohort together, or import again.
 """
 
 import re
@@ -22,12 +22,12 @@ ANNOTATORS = ("oncologist", "radiographer")
 FOLDERS = ("test", "validation")
 REPEATED_SCAN = re.compile(r"(0522c\d{4})[a-z]")  # 0522c0727a and 0522c0727b are two scans of one patient
 
-COPIED_BELOW = 0.001  # share of voxels; two people never agree so well: 0522c0457 differs in 3 of 13,103 voxels
+COPIED_BELOW = 0.001  # share of differing voxels, below that of any two people: 3 of 13,103 in 0522c0457
 
 
 @dataclass(frozen=True)
 class Drawings:
-    """One scan: its CT and who drew its mandible where."""
+    """One scan: its CT and the mandible of each annotator."""
 
     case_id: str
     folder: str  # test or validation, the provider's own split
@@ -119,7 +119,7 @@ def find_drawings(source: Path, image_of: str) -> list[Drawings]:
 
     Args:
         source: The repository's folder, or its nrrds.
-        image_of: The annotator whose copy of the CT is taken where both hold one.
+        image_of: The annotator whose copy of the CT is taken if both have one.
     """
     root = source / "nrrds" if (source / "nrrds").is_dir() else source
     found = []
@@ -132,7 +132,7 @@ def find_drawings(source: Path, image_of: str) -> list[Drawings]:
 
 
 def subject_of(case_id: str) -> str:
-    """Give the patient of a scan: 0522c0727a and 0522c0727b are 0522c0727, every other id stands for itself."""
+    """Give the patient of a scan: 0522c0727 for 0522c0727a and 0522c0727b, otherwise the id itself."""
     repeated = REPEATED_SCAN.fullmatch(case_id)
     return repeated[1] if repeated else case_id
 
@@ -156,6 +156,6 @@ def _drawings(folder: Path, case_id: str, image_of: str) -> Drawings:
 
 
 def _named(folder: Path, name: str) -> Path | None:
-    """Find the image file of this name, whatever its case, hyphens, underscores and blanks."""
+    """Find the image file of this name, ignoring case, hyphens, underscores and blanks."""
     files = folder.iterdir() if folder.is_dir() else ()
     return next((path for path in sorted(files) if is_image_file(path) and plain_name(path.name) == name), None)

@@ -1,8 +1,8 @@
-"""Your own files, by a table or by file name patterns, in NIfTI, NRRD or MetaImage: a cohort that points at them.
+"""Imports files that a table or file name patterns describe, in NIfTI, NRRD or MetaImage.
 
-What is already HU and already binary stays where it is, and the manifest points at it by relative paths: a CT archive
-is not doubled. Only what has to change is written into the cohort folder as NIfTI: images with an offset, labels with
-several values.
+Images in HU and binary labels stay in their folder, and the manifest points at them by relative paths: a CT archive is
+not copied. Only changed files are written into the cohort folder, as NIfTI: images with an offset, labels with several
+values.
 """
 
 import math
@@ -27,20 +27,20 @@ TABLES = ("index.csv", "manifest.csv", "cases.csv")
 
 @dataclass(frozen=True)
 class Layout:
-    """How the user describes the source: a table and its columns, or file name patterns."""
+    """The user's description of the source: a table and its columns, or file name patterns."""
 
     table: Path | None = None
     names: Mapping[str, str] = field(default_factory=dict)
-    """Our column -> the table's column, or our column -> pattern where it holds a ``{case}``."""
+    """Our column -> the table's column, or our column -> a pattern with ``{case}``."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What to change in the files."""
+    """The changes to the files."""
 
     hu_offset: float | None = None
     label_values: tuple[int, ...] = ()
-    """Merged into one binary mask, e.g. 21 and 22 for the two halves; none: the label must be binary already."""
+    """Values to merge into one mask, e.g. 21 and 22 for the two halves; if empty, labels must be binary."""
 
     def __post_init__(self) -> None:
         if self.hu_offset is not None and not math.isfinite(self.hu_offset):
@@ -119,7 +119,7 @@ def _drafts(source: Path, layout: Layout) -> list[Case]:
             [str(layout.table)] if layout.table else []
         )
         raise UserError(
-            f"patterns ({', '.join(patterns.values())}) and a table ({', '.join(columns)}): give one of the two"
+            f"patterns ({', '.join(patterns.values())}) and a table ({', '.join(columns)}): give only one of them"
         )
     if patterns:
         return find_drafts(source, patterns)
@@ -127,7 +127,7 @@ def _drafts(source: Path, layout: Layout) -> list[Case]:
 
 
 def _refuse_names(drafts: Sequence[Case]) -> None:
-    """Refuse cases whose names cannot be file names, before a file is written."""
+    """Refuse cases whose names cannot be file names before any file is written."""
     problems = [f"case_id {problem}" for draft in drafts if (problem := name_problem(draft.case_id))]
     problems += ["a case has no name" for draft in drafts if not draft.case_id][:1]
     if problems:

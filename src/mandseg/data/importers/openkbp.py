@@ -1,12 +1,12 @@
-"""OpenKBP in its own layout: folders of sparse voxel lists in, a cohort of NIfTI files in HU out.
+"""Imports OpenKBP: converts its folders of sparse voxel lists to NIfTI files in HU.
 
 Babier et al., Med Phys 48:5549 (2021). Each patient is a folder of CSV files ``index,value``; the index is into a
 flattened 128 x 128 x 128 array whose axes run [posterior, left, inferior].
 
-The offset. The data set stores HU + 1000: over 150 patients the peak of fat is stored as 903 (-97 HU) and that of soft
-tissue as 1037 (+37 HU), and scanners that stop at 3071 HU, the top of 12 bits, stop here at 4071. An offset of 1024
-would put fat at -121 and muscle at +13. 0 is stored where nothing is known: outside the body, or blanked above and
-below the planned region; it becomes air.
+The data set stores HU + 1000. Over 150 patients, the peak of fat is stored as 903 (-97 HU) and the peak of soft tissue
+as 1037 (+37 HU). The highest value of 12-bit scanners, 3071 HU, is stored as 4071. An offset of 1024 would give fat
+-121 HU and muscle +13 HU. Voxels without data store 0: outside the body, or above and below the planned region. They
+become air.
 """
 
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ from mandseg.system.errors import UserError
 SHAPE = (128, 128, 128)
 HU_OFFSET = 1000.0
 FOLDERS = {"train-pats": "train", "valid-pats": "val", "validation-pats": "val", "test-pats": "test"}
-"""The README says valid-pats, the repository's tree validation-pats."""
+"""The README of the data set names valid-pats, its repository has validation-pats."""
 PROTOCOLS_MM = {"fov500": 500.0, "fov600": 600.0}
-PROTOCOL_TOLERANCE = 0.02  # of the field of view: 490-510 and 588-612 mm; the next ones found are 480, 515, 580, 618
+PROTOCOL_TOLERANCE = 0.02  # of the field of view: 490-510 and 588-612 mm; the nearest others are 480, 515, 580, 618
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient's folder and the official split it lies in."""
+    """The folder of a patient and its official split."""
 
     folder: Path
     split: str
@@ -103,10 +103,10 @@ def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overw
 
 
 def find_patients(source: Path) -> list[Patient]:
-    """List the patients' folders in train, validation and test, by number.
+    """List the folders of the patients in train, validation and test, sorted by number.
 
     Raises:
-        UserError: There are none, or a patient is in two of the folders.
+        UserError: There are none, or a patient is in two splits.
     """
     root = source / "provided-data" if (source / "provided-data").is_dir() else source
     found: dict[str, Patient] = {}
@@ -130,13 +130,13 @@ def read_image(folder: Path) -> npt.NDArray[np.float32]:
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """Read a structure's CSV, whose value column is empty: a mask (128, 128, 128) on RAS+ axes."""
+    """Read the CSV of a structure, which lists voxels without values: a mask (128, 128, 128) on RAS+ axes."""
     table = _read_csv(path, columns=(0,))
     return _on_ras_axes(path, table[:, 0], np.ones(len(table))) > 0
 
 
 def read_affine(folder: Path) -> Affine:
-    """Make the affine to RAS+ mm from voxel_dimensions.csv; the data set keeps no origin: the grid's centre is at 0."""
+    """Make the affine to RAS+ mm from voxel_dimensions.csv; without an origin, the grid's centre is at 0."""
     path = folder / "voxel_dimensions.csv"
     spacing_mm = _read_numbers(path, skiprows=0, usecols=(0,))[:, 0]
     if spacing_mm.shape != (3,) or not (spacing_mm > 0).all():
