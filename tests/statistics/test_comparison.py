@@ -182,7 +182,7 @@ def test_runs_that_differ_or_say_nothing_are_told(tmp_path):
     read = read_declaration(configs(tmp_path, HD95, HD95, dice, "seed: 1\n"))
     assert read.primary == "hd95_mm"
     assert read.notes == (
-        "1 of 4 runs declare another primary metric or other margins than is used",
+        "1 of 4 runs declare another primary metric or other margins",
         "1 of 4 runs declare no primary metric and no margins",
     )
 
@@ -205,7 +205,7 @@ def test_another_primary_than_the_declared_one_is_said(tmp_path):
     read = read_declaration(configs(tmp_path, HD95))
     assert read.with_primary(None) == read.with_primary("hd95_mm") == read
     assert read.with_primary("dice").notes == (
-        "Dice was asked for as the primary metric after the runs; HD95 is declared before the runs",
+        "Dice was chosen as the primary metric after the runs; HD95 is declared before the runs",
     )
     with pytest.raises(UserError, match="metric 'iou'"):
         read.with_primary("iou")

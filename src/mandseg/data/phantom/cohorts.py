@@ -22,7 +22,7 @@ from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
-from mandseg.metrics import regions, signed_distance
+from mandseg.metrics import masks, regions, signed_distance
 from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import locked
@@ -230,5 +230,5 @@ def _code_digest(panel: type) -> str:
     """A digest of the code that phantoms depend on: this package, the panel's whole package, geometry and regions."""
     of_panel = Path(inspect.getfile(panel)).parent
     sources = [*Path(__file__).parent.glob("*.py"), *of_panel.rglob("*.py")]
-    sources += [Path(str(module.__file__)) for module in (regions, signed_distance, volume)]
+    sources += [Path(str(module.__file__)) for module in (masks, regions, signed_distance, volume)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(sources))).hexdigest()
