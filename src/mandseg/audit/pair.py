@@ -13,7 +13,7 @@ from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.noise import NoiseSource, Recorded
-from mandseg.noise.modes.scene import Scene, Window, look_at
+from mandseg.noise.modes.scene import Scene, Window, make_scene
 from mandseg.system.errors import UserError
 
 
@@ -41,7 +41,7 @@ class LabelPair:
     @cached_property
     def view(self) -> tuple[Scene, Window]:
         """The reference as a simulated annotator sees it, and where in the window."""
-        return look_at(self.reference, self.spacing_mm)
+        return make_scene(self.reference, self.spacing_mm)
 
     @cached_property
     def displacement_mm(self) -> float:

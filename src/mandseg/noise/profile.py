@@ -10,7 +10,7 @@ from mandseg.noise.calibration import Target, calibrate
 from mandseg.noise.modes.boundary import SmoothError
 from mandseg.noise.modes.gross import GrossError
 from mandseg.noise.modes.mode import Mode, redraw_all
-from mandseg.noise.modes.scene import Hu, Scene, look_at
+from mandseg.noise.modes.scene import Hu, Scene, make_scene
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Profile:
         Raises:
             ValueError: The mask is empty, a mode needs the CT, or the target cannot be reached.
         """
-        scene, window = look_at(mask, spacing_mm, hu)
+        scene, window = make_scene(mask, spacing_mm, hu)
         drawn = np.zeros_like(mask)
         drawn[window] = self.redraw(scene, rng)
         return drawn
