@@ -1,4 +1,4 @@
-"""A series' pixels in, a CT in HU out."""
+"""Reads the pixels of a series as a CT in HU."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from mandseg.data.dicom.series import ENHANCED, Series, frame_group
 from mandseg.data.volume import AIR_HU, Volume
 from mandseg.system.errors import UserError
 
-LOWEST_HU = -1024  # scanners that mark their field's outside go below, which is no HU
+LOWEST_HU = -1024  # lower values mark the outside of the field of view and are not HU
 RLE = "1.2.840.10008.1.2.5"
 
 
 def read_ct(series: Series) -> Volume:
-    """Read the HU of a series, slope and intercept of each slice applied.
+    """Read the HU of a series and apply slope and intercept of each slice.
 
     Returns:
         int16 (columns, rows, slices), rounded to whole HU, none below -1024; padding is air.
@@ -44,7 +44,7 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
             stored = np.asarray(dataset.pixel_array)
         else:
             stored = _decompressed(path, dataset)
-    except Exception as error:  # codecs raise whatever broken bytes provoke
+    except Exception as error:  # codecs raise many types on broken bytes
         raise UserError(f"the pixels of a slice cannot be read: {_reason(dataset)}") from error
     stored = stored.reshape(-1, *stored.shape[-2:])
     if stored.shape[1:] != shape:
@@ -53,7 +53,7 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
 
 
 def _decompressed(path: Path, dataset: Dataset) -> npt.NDArray[np.generic]:
-    """Decode JPEG, JPEG-LS and JPEG 2000 with ITK's codecs, which apply slope and intercept: undo that here."""
+    """Decode JPEG, JPEG-LS and JPEG 2000 with ITK's codecs, and undo slope and intercept, which ITK applies."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()

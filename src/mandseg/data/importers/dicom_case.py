@@ -1,4 +1,4 @@
-"""One CT series with its structure sets and doses in, a case with its files out, or one line why not."""
+"""Converts one CT series with its structure sets and doses to the files of a case, or reports why it cannot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class ConvertedSeries(Converted):
 
 @dataclass(frozen=True)
 class _Label:
-    """A mask and where it comes from."""
+    """A mask and its origin."""
 
     mask: Mask
     structure_set: StructureSet
@@ -43,7 +43,7 @@ class _Label:
 
 @dataclass(frozen=True)
 class _Dose:
-    """The dose on the CT's grid, or why there is none."""
+    """The dose on the grid of the CT, or a note why there is none."""
 
     volume: Volume | None = None
     sop_uid: str = ""
@@ -51,7 +51,7 @@ class _Dose:
 
 
 def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: Names) -> ConvertedSeries:
-    """Read one CT series with its labels and its dose, and write them once all of them are sound.
+    """Read one CT series with its labels and its dose, and write them if all are valid.
 
     Args:
         scan: The series and what belongs to it.
@@ -131,7 +131,7 @@ def _refuse_missing_images(scan: Scan, structure_set: StructureSet, rois: Sequen
 def _noisy(
     scan: Scan, series: Series, reference: StructureSet, selection: Selection, source: Path
 ) -> tuple[_Label | None, str]:
-    """Read the noisy label, or note that there is none where one was asked for.
+    """Read the noisy label; return a note if it is wanted but missing.
 
     Raises:
         UserError: It is broken, or the structure set is the reference's.
@@ -150,7 +150,7 @@ def _noisy(
 
 
 def _dose(scan: Scan, series: Series, pattern: str, source: Path) -> _Dose:
-    """Read the dose of the whole plan on the CT's grid, where there is exactly one."""
+    """Read the dose of the complete plan on the grid of the CT if there is exactly one."""
     wanted = [dose for dose in scan.doses if not pattern or fits(pattern, file_names(dose.path, source))]
     found, problems = [], []
     for record in wanted:
@@ -195,7 +195,7 @@ def _rows(
     noisy: _Label | None = None,
     dose: _Dose = _Dose(),
 ) -> tuple[Row, ...]:
-    """List a CT series, its structure sets, their ROIs and its doses with what became of each."""
+    """List a CT series, its structure sets, their ROIs and its doses with their outcomes."""
     patient = names.patient(scan.patient)
     rows = [Row(patient, "CT series", names.object(scan.uid), "", len(scan.records), outcome)]
     for one in scan.structure_sets:

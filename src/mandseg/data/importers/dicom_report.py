@@ -1,4 +1,4 @@
-"""The records of a DICOM import: what became of every series and ROI, and, where told, who is behind a pseudonym.
+"""The records of a DICOM import: the outcome of every series and ROI, and optionally the identity of pseudonyms.
 
 The report lies in the cohort and holds pseudonyms only. ROI names are shown where the table of names knows them or the
 user said them; any other may hold a person's name. The linking table holds everything in clear and lies where told.
@@ -23,23 +23,23 @@ LINK_COLUMNS = ("kind", "pseudonym", "identity")
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was seen and what became of it."""
+    """One object of the export and its outcome."""
 
     patient: str  # pseudonym
     kind: str  # CT series, structure set, ROI, dose, other series, damaged file
     id: str  # pseudonym
-    name: str  # of an ROI, where it may be shown; the modality of another series
+    name: str  # of an ROI, if it may be printed; the modality of another series
     files: int
     outcome: str
 
 
 @dataclass(frozen=True)
 class Names:
-    """The pseudonyms of all that is named in an archive."""
+    """The pseudonyms of everything with a name in an archive."""
 
     pseudonyms: Pseudonyms
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary({}))
-    said: tuple[str, ...] = ()  # structures that the user named
+    wanted: tuple[str, ...] = ()  # structure names that the user gave
 
     def patient(self, patient: str) -> str:
         """The subject of a case."""
@@ -55,7 +55,7 @@ class Names:
 
     def roi(self, name: str) -> str:
         """The name of an ROI in the report."""
-        return self.vocabulary.shown(name, self.said) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
+        return self.vocabulary.shown(name, self.wanted) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
@@ -64,7 +64,7 @@ def write_report(path: Path, rows: Iterable[Row]) -> None:
 
 
 def left_over_rows(archive: Archive, names: Names) -> list[Row]:
-    """List what belongs to no CT series: structure sets and doses without one, other series, damaged files."""
+    """List the files without a CT series: structure sets, doses, other series, damaged files."""
     rows = []
     for record, why in archive.orphans:
         patient, uid = names.patient(record.patient), names.object(record.sop_uid)
@@ -92,10 +92,10 @@ def left_over_rows(archive: Archive, names: Names) -> list[Row]:
 
 
 def write_linking_table(path: Path, archive: Archive, names: Names, source: Path) -> None:
-    """Write who is behind each pseudonym, readable by its owner alone; what the table says already stays in it.
+    """Write the identity of each pseudonym, readable only by the owner; existing rows are kept.
 
     Raises:
-        UserError: The file is there and is no linking table.
+        UserError: The file exists but is not a linking table.
     """
     links = _read_links(path)
 
@@ -128,7 +128,7 @@ def write_linking_table(path: Path, archive: Archive, names: Names, source: Path
 
 
 def refuse_public_place(path: Path, dest: Path, what: str) -> None:
-    """Refuse to keep a secret in the cohort, which may be passed on.
+    """Refuse to store a secret in the cohort, which may be shared.
 
     Raises:
         UserError: ``path`` lies in ``dest``.
@@ -138,7 +138,7 @@ def refuse_public_place(path: Path, dest: Path, what: str) -> None:
 
 
 def _read_links(path: Path) -> dict[tuple[str, ...], None]:
-    """Read the links of earlier imports; none where there is no file."""
+    """Read the links of earlier imports; none without a file."""
     if not path.exists():
         return {}
     try:
@@ -147,7 +147,7 @@ def _read_links(path: Path) -> dict[tuple[str, ...], None]:
     except (OSError, UnicodeDecodeError, csv.Error):
         header, rows = (), []
     if header != LINK_COLUMNS:
-        raise UserError(f"{path}: is there and is no linking table, expected the columns {', '.join(LINK_COLUMNS)}")
+        raise UserError(f"{path}: exists but is not a linking table, expected the columns {', '.join(LINK_COLUMNS)}")
     return dict.fromkeys(rows)
 
 

@@ -1,4 +1,4 @@
-"""An export of a planning system in, a cohort without patients' identities out: CT series, RTSTRUCTs and RTDOSEs.
+"""Imports an export of a planning system (CT series, RTSTRUCTs, RTDOSEs) without the identities of patients.
 
 A CT series that a structure set refers to is a case. A patient with several such series has several cases that share a
 subject. A CT series without a structure set is left out. What is broken fails with one line, and the others go on.
@@ -28,7 +28,7 @@ from mandseg.data.splits import Splitting, split_cases
 
 @dataclass(frozen=True)
 class Privacy:
-    """Where the secrets are."""
+    """The files with secrets."""
 
     key: Path = field(default_factory=default_key_file)
     linking_table: Path | None = None
@@ -51,7 +51,7 @@ class DicomRt(Importer[Scan | ConvertedSeries, ConvertedSeries]):
         return Names(read_or_make_key(self.privacy.key), self.selection.vocabulary, structures)
 
     def find(self, source: Path) -> list[Scan | ConvertedSeries]:
-        """List the CT series, and as one entry what belongs to none of them."""
+        """List the CT series, and one last entry for all other files."""
         archive, names = read_archive(source), self.names
         if self.privacy.linking_table is not None:
             write_linking_table(self.privacy.linking_table, archive, names, source)
@@ -104,20 +104,25 @@ def import_dicom_rt(
 
 
 def list_names(source: Path) -> list[str]:
-    """List the structure sets of an export and their ROIs as they are named: for the user's eyes, never written."""
+    """List the structure sets of an export and their ROIs by their real names, for the terminal only."""
     archive = read_archive(source)
     orphans = [record.structure_set for record, _ in archive.orphans if record.structure_set]
     lines = []
     for one in [*(one for scan in archive.scans for one in scan.structure_sets), *orphans]:
-        said = {"label": one.label, "name": one.name, "description": one.series_description, "by": one.annotator}
-        words = ", ".join(f"{what} {text!r}" for what, text in said.items() if text)
+        descriptions = {
+            "label": one.label,
+            "name": one.name,
+            "description": one.series_description,
+            "by": one.annotator,
+        }
+        words = ", ".join(f"{what} {text!r}" for what, text in descriptions.items() if text)
         rois = ", ".join(repr(roi.name) for roi in one.rois) or "none"
         lines.append(f"{file_names(one.path, source)[2]} ({words or 'no label'}): {rois}")
     return lines
 
 
 def _failed_without_ct(archive: Archive, names: Names) -> list[str]:
-    """Say which patients have structure sets but no CT at all, and how many files nobody can read."""
+    """List the patients with structure sets but without a CT, and count unreadable files of unknown patients."""
     with_ct = {scan.patient for scan in archive.scans}
     without = {record.patient: why for record, why in archive.orphans if record.patient not in with_ct}
     lines = [f"patient {names.patient(patient)}: {why}" for patient, why in without.items()]
@@ -127,7 +132,7 @@ def _failed_without_ct(archive: Archive, names: Names) -> list[str]:
 
 
 def _shared_ids(archive: Archive, names: Names) -> list[str]:
-    """Warn of one PatientID under which several people are named: they count as one subject."""
+    """Warn if several people share a PatientID, because they count as one subject."""
     people: dict[str, set[str]] = {}
     for scan in archive.scans:
         people.setdefault(scan.patient, set()).update(record.person for record in scan.records)
@@ -136,7 +141,7 @@ def _shared_ids(archive: Archive, names: Names) -> list[str]:
 
 
 def _drafts(archive: Archive, names: Names) -> list[Case]:
-    """Make a case without files of every series that might become one."""
+    """Make a case without files for every series with a structure set."""
     scans = [scan for scan in archive.scans if scan.structure_sets]
     return [
         Case(
