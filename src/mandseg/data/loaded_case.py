@@ -88,15 +88,15 @@ def with_integer_values(label: Volume) -> tuple[Volume, str]:
     array = label.array
     if array.dtype.kind != "f":
         return label, ""
-    whole = np.rint(array)
+    rounded = np.rint(array)
     with np.errstate(invalid="ignore"):  # infinite values stay; non_binary_values reports them
-        near = np.abs(array - whole) <= INTEGER_TOLERANCE
-    off = near & (array != whole)
+        near = np.abs(array - rounded) <= INTEGER_TOLERANCE
+    off = near & (array != rounded)
     if not off.any():
         return label, ""
     examples = ", ".join(f"{value:.9g}" for value in np.unique(array[off])[:3])
     note = f"has values within {INTEGER_TOLERANCE:g} of a whole number ({examples}), taken as that number"
-    return Volume(np.where(near, whole, array), label.affine), note
+    return Volume(np.where(near, rounded, array), label.affine), note
 
 
 def non_binary_values(label: Volume) -> str:

@@ -14,4 +14,4 @@ def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
     if len(n_voxels) <= 1:
         return mask
     is_kept = n_voxels >= max(1.0, smallest_piece * n_voxels.max())
-    return np.concatenate([[False], is_kept])[pieces]
+    return np.asarray(np.concatenate([[False], is_kept])[pieces], dtype=np.bool_)

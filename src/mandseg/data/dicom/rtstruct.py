@@ -47,7 +47,7 @@ def write_rtstruct(
         description: Of the series, at most 64 characters.
 
     Raises:
-        UserError: The mask is empty or lies on another grid, a text is too long.
+        UserError: The mask is empty or on another grid, or a text is too long.
     """
     if difference := mask.geometry.disagreement(series.geometry):
         raise UserError(f"mask {difference} of the CT series")

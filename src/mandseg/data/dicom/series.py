@@ -84,7 +84,7 @@ def read_planes(path: Path) -> list[Plane]:
     """Read the positions of the images of a CT file: one, or the frames of an enhanced file.
 
     Raises:
-        UserError: The file is damaged, or says nowhere where an image lies.
+        UserError: The file is damaged, or an image has no position.
     """
     with reading():
         return planes_of(path, read_header(path))
@@ -98,7 +98,7 @@ def planes_of(path: Path, dataset: Dataset) -> list[Plane]:
         dataset: The file's header.
 
     Raises:
-        UserError: It says nowhere where an image lies.
+        UserError: An image has no position.
     """
     if dataset.SOPClassUID not in ENHANCED:
         return [_plane(path, 0, dataset, dataset, dataset, dataset)]

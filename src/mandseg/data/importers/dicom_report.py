@@ -1,7 +1,7 @@
 """The records of a DICOM import: the outcome of every series and ROI, and optionally the identity of pseudonyms.
 
-The report lies in the cohort and holds pseudonyms only. ROI names are shown where the table of names knows them or the
-user said them; any other may hold a person's name. The linking table holds everything in clear and lies where told.
+The report is part of the cohort and has pseudonyms only. It has the names of ROIs that are in the table of names or that
+the user gave; other names may contain the name of a person. The linking table has the real names, outside the cohort.
 """
 
 import csv

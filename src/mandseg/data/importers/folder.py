@@ -79,7 +79,7 @@ class Folder(Importer[Case, ConvertedFiles]):
         return _convert(found, folder, self.conversion)
 
     def conclude(self, converted: list[ConvertedFiles], folder: Path) -> tuple[list[ConvertedFiles], list[str]]:
-        """Treat images alike that do not show whether they are in HU, and note what was done to the images."""
+        """Treat images that do not show whether they are in HU as the majority, and note the changes."""
         with_labels = [result for result in converted if result.draft]
         values = [values for result in with_labels for values in result.label_values]
         refuse_values_of_no_label(self.conversion.label_values, values)
@@ -195,7 +195,7 @@ def _as_the_majority(converted: list[ConvertedFiles], folder: Path, conversion: 
 
 
 def _all_written_or_none(converted: list[ConvertedFiles], folder: Path, conversion: Conversion) -> list[ConvertedFiles]:
-    """Write all images where some had to be converted: a converted cohort lies in one folder."""
+    """Write all images if some were converted, so that the images of a cohort are in one folder."""
     if not any(result.image and result.image.is_written for result in converted):
         return converted
     return [

@@ -90,8 +90,8 @@ class HandJitter(Mode):
         """Subtract the displacement of each slice."""
         lengths = (self.correlation_mm, self.correlation_mm, 0.0)
         jitter = smooth_field(level_mm.shape, scene.spacing_mm, lengths, rng)
-        whole = np.asarray(rng.standard_normal(level_mm.shape[2]), np.float32)
-        return np.asarray(level_mm - self.amplitude_mm * jitter - self.slice_mm * whole, np.float32)
+        of_slice = np.asarray(rng.standard_normal(level_mm.shape[2]), np.float32)
+        return np.asarray(level_mm - self.amplitude_mm * jitter - self.slice_mm * of_slice, np.float32)
 
 
 @dataclass(frozen=True)
