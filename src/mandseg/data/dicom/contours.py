@@ -1,7 +1,7 @@
 """Traces a slice of a mask as polygons along the edges of the voxels, with holes joined by keyholes.
 
-The polygons give the mask back exactly in any reader that asks where voxel centres are: no voxel's centre is nearer
-than half a voxel to an edge. A keyhole is a channel without width, so that readers that know no holes see them too.
+Readers that test voxel centres reproduce the mask exactly, because every centre is half a voxel or more from an edge. A
+keyhole is a channel without width, for readers without support for holes.
 """
 
 import numpy as np

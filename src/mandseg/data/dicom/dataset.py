@@ -1,6 +1,6 @@
 """Reads DICOM files as pydicom data sets, completely or not at all.
 
-No message quotes a file's path or a value that is free text: either may hold a patient's name.
+No message quotes the path of a file or free text, because both may contain the name of a patient.
 """
 
 import io

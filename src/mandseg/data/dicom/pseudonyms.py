@@ -1,7 +1,7 @@
 """Pseudonyms: keyed hashes of identities, equal for the same patient and key.
 
-Without the key nobody can compute which pseudonym belongs to a hospital number, not even by trying all numbers. One
-key for all imports of a site gives a patient the same pseudonym in each; the key is a secret and stays at the site.
+Without the key nobody can find the pseudonym of a hospital number, not even by trying all numbers. With one key for all
+imports of a site, a patient has the same pseudonym in each. The key is a secret and stays at the site.
 """
 
 import hmac

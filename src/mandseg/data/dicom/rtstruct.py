@@ -1,6 +1,6 @@
 """Writes a mask as an RTSTRUCT file, which a planning system opens on the CT of the mask.
 
-It keeps the CT's study, frame of reference and patient, is a series of its own, and is UNAPPROVED.
+It has the study, frame of reference and patient of the CT and its own series UID, and it is UNAPPROVED.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""The slices of a CT series in, one regular grid and its HU out, refused where they make no regular grid.
+"""Sorts the slices of a CT series into one regular grid, or refuses them.
 
-Slices are sorted by their position along the normal of the image plane; file names, instance numbers and the patient's
-position do not matter. Positions and directions are DICOM's, so that prone and feet-first patients come out right.
+Slices are sorted by their position along the normal of the image plane. File names, instance numbers and the position
+of the patient do not matter. Positions and directions come from DICOM, so prone and feet-first patients are correct.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
 """The records of a DICOM import: the outcome of every series and ROI, and optionally the identity of pseudonyms.
 
-The report is part of the cohort and has pseudonyms only. It has the names of ROIs that are in the table of names or that
-the user gave; other names may contain the name of a person. The linking table has the real names, outside the cohort.
+The report is part of the cohort and has pseudonyms only. It has the names of ROIs that are in the table of names or
+that the user gave, because others may contain the name of a person. The linking table has the real names, outside the
+cohort.
 """
 
 import csv

@@ -1,7 +1,7 @@
 """Imports an export of a planning system (CT series, RTSTRUCTs, RTDOSEs) without the identities of patients.
 
-A CT series that a structure set refers to is a case. A patient with several such series has several cases that share a
-subject. A CT series without a structure set is left out. What is broken fails with one line, and the others go on.
+A CT series to which a structure set refers is a case. Several such series of a patient are cases of one subject. A CT
+series without a structure set is skipped. A broken series fails with one line, and the others are imported.
 """
 
 from dataclasses import dataclass, field
