@@ -16,7 +16,7 @@ import numpy as np
 
 from mandseg.metrics.catalogue import METRICS
 from mandseg.statistics.bootstrap import Resampling
-from mandseg.statistics.comparison import RATIO
+from mandseg.statistics.comparison import RATIO_COMPARISON
 from mandseg.statistics.dataset_contrasts import contrast
 from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing
 from mandseg.statistics.mixed_model import mixed_check
@@ -97,7 +97,7 @@ WORLDS = (
 def compare(study: Sequence[ScoreMatrix], resampling: Resampling, stream: int = 0) -> list[Pairs]:
     """Every ratio against ratio 0."""
     return [
-        pair(ratio, scores, study[0], RATIO, resampling, stream)
+        pair(ratio, scores, study[0], RATIO_COMPARISON, resampling, stream)
         for ratio, scores in zip(RATIOS[1:], study[1:], strict=True)
     ]
 

@@ -1,6 +1,7 @@
 """A tiny world on disk: cohorts of 24-voxel CTs with a block of bone as the mandible."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,16 @@ from mandseg.data.volume import Volume, write_volume
 
 SPACING_MM = 4.0  # a voxel has 0.064 ml
 BONE = (slice(8, 17), slice(8, 17), slice(8, 17))  # 729 voxels, 46.656 ml: within the range of mandibles
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Take away the handlers that a command in this process adds: they write to the streams of that test only."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

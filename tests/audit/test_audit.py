@@ -177,7 +177,7 @@ def test_a_side_that_the_interval_does_not_settle_is_not_claimed():
 
 def test_a_single_contour_has_no_interval_and_no_contour_no_bias():
     assert finding.headline(cases_like(bias_mm=[-0.5])).endswith("contours are 0.5 mm inward on average.")
-    assert "no contour to measure" in finding.headline(cases_like(bias_mm=[np.nan]))
+    assert "there is no contour, so there is no bias" in finding.headline(cases_like(bias_mm=[np.nan]))
 
 
 def test_habits_name_the_annotator_and_the_region():
@@ -292,7 +292,7 @@ def test_an_audit_writes_tables_a_page_and_figures_and_prints_its_finding(cohort
     assert cases.bias_mm["a"] == pytest.approx(4.0, abs=0.2)
     assert cases.volume_bias_ml["a"] == pytest.approx((11**3 - 9**3) * 0.064, abs=1e-3)
     text = (cohort / "audit" / "index.html").read_text()
-    assert "1 of 3 cases have one label only" in text
+    assert "1 of 3 cases have only one label" in text
     assert "Correct first: b (nothing is drawn), a (outward by " in text
     assert not re.search(r"\b(nan|None)\b", re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.S))
     assert not [

@@ -309,9 +309,9 @@ def test_the_command_writes_tables_figures_and_the_fit(
         main(arguments)
     assert not end.value.code
     printed = capsys.readouterr().out
-    assert "3 + 2 pairs, dealt in turn by their displacement" in printed
-    assert "radiographer less margin: " in printed
-    assert "quantities told apart" in printed
+    assert "3 + 2 pairs, divided by displacement" in printed
+    assert "radiographer minus margin: " in printed
+    assert "quantities differ" in printed
     assert "people: misfit" in printed
     _, rows = read_table(out / "comparison.csv")
     assert {(row["drawn_by"], row["preset"]) for row in rows} == {

@@ -13,7 +13,8 @@ from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
-from mandseg.data.importers.hounsfield import padding, signed, tissue_around
+from mandseg.data.importers.hounsfield import fill_value, padding, signed, tissue_around
+from mandseg.data.importers.images import judge
 from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
@@ -187,7 +188,7 @@ def test_numbers_below_half_the_range_are_no_unsigned_ones(ct: np.ndarray) -> No
     assert signed(np.array([0.0, 70_000.0]))[1] is False
 
 
-def test_the_tissue_round_a_label_is_not_the_label_and_not_the_padding(ct: np.ndarray, bone: np.ndarray) -> None:
+def test_the_tissue_around_a_label_is_not_the_label_and_not_the_padding(ct: np.ndarray, bone: np.ndarray) -> None:
     assert tissue_around(ct, bone, None) == 40
     assert tissue_around(ct, np.ones_like(bone), None) is None
     assert tissue_around(ct, bone[:10], None) is None
@@ -198,3 +199,21 @@ def test_the_tissue_round_a_label_is_not_the_label_and_not_the_padding(ct: np.nd
 def test_an_offset_is_a_finite_number(offset: float) -> None:
     with pytest.raises(UserError, match=r"--hu-offset (nan|inf): expected a finite number"):
         Conversion(hu_offset=offset)
+
+
+def test_a_volume_blanked_with_0_is_not_taken_for_hu_because_the_blank_lies_near_soft_tissue() -> None:
+    """Stored values are HU + 1000, 0 where the CT was blanked, also in most of the box round the label."""
+    rng = np.random.default_rng(0)
+    stored = np.zeros((40, 40, 20), np.int16)
+    stored[14:26, 14:26] = rng.normal(1040, 15, (12, 12, 20)).astype(np.int16)
+    label = np.zeros(stored.shape, bool)
+    label[12:28, 18:22, 8:12] = True
+    assert fill_value(stored) == 0
+    assert judge(stored, label, None, 1000.0)[:2] == (False, True)
+    tissue = tissue_around(stored, label, None)
+    assert tissue is not None
+    assert abs(tissue - 1040) < 10
+
+
+def test_no_value_fills_a_volume_of_noisy_tissue() -> None:
+    assert fill_value(np.random.default_rng(0).normal(40, 15, (20, 20, 20)).astype(np.int16)) is None

@@ -8,12 +8,12 @@ import pytest
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
-from mandseg.report.figures.cases import DRAWN_CASES, spread
+from mandseg.report.figures.cases import DRAWN_CASES, evenly_spaced
 from mandseg.report.figures.style import BAND, BLUE, DOSE, INTERVAL, MARGIN, PAIRED, for_page
-from mandseg.statistics.comparison import RATIO, Comparison
+from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison
 
 DICE, HD95 = METRICS[:2]
-AXIS = LevelAxis(RATIO, (0.0, 0.5, 1.0))
+AXIS = LevelAxis(RATIO_COMPARISON, (0.0, 0.5, 1.0))
 
 
 def means(**columns):
@@ -79,7 +79,7 @@ def test_names_stand_side_by_side_with_the_baseline_first():
 
 
 def test_ratios_too_close_for_their_labels_lose_them():
-    axis = LevelAxis(RATIO, (0.0, 0.01, 0.02, 0.5, 1.0))
+    axis = LevelAxis(RATIO_COMPARISON, (0.0, 0.01, 0.02, 0.5, 1.0))
     ax = figures.plot_curve(means(level=[0.0, 0.01, 1.0]), differences(), DICE, axis)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "0.5", "1"]
 
@@ -95,15 +95,15 @@ def test_the_forest_has_a_row_for_each_difference_with_its_numbers_and_verdict()
 
 def test_of_many_cases_the_drawn_ones_reach_from_the_worst_to_the_best():
     values = np.random.default_rng(0).normal(size=1000)
-    shown = spread(values, DRAWN_CASES)
+    shown = evenly_spaced(values, DRAWN_CASES)
     assert len(shown) == len(set(shown)) == DRAWN_CASES
     assert {values[shown].min(), values[shown].max()} == {values.min(), values.max()}
-    assert sorted(spread(values[:5], DRAWN_CASES)) == [0, 1, 2, 3, 4]
+    assert sorted(evenly_spaced(values[:5], DRAWN_CASES)) == [0, 1, 2, 3, 4]
 
 
 def test_learning_curves_skip_steps_without_a_value():
     curves = pd.DataFrame({"level": 0.0, "seed": 0, "step": [0, 1, 2], "val_dice": [0.1, None, 0.3]})
-    ax = figures.plot_learning_curves(curves, "val_dice", "Validation Dice", LevelAxis(RATIO, (0.0,)))
+    ax = figures.plot_learning_curves(curves, "val_dice", "Validation Dice", LevelAxis(RATIO_COMPARISON, (0.0,)))
     np.testing.assert_allclose(ax.lines[0].get_xydata(), [[0, 0.1], [2, 0.3]])
 
 
@@ -115,7 +115,7 @@ def test_memorisation_shows_the_noisy_cases_against_both_of_their_labels():
             for label, values in (("noisy", [0.5, 0.8]), ("reference", [0.7, 0.6]))
         }
     )
-    figure = figures.plot_memorisation(curves, LevelAxis(RATIO, (0.0, 1.0)))
+    figure = figures.plot_memorisation(curves, LevelAxis(RATIO_COMPARISON, (0.0, 1.0)))
     to_noisy, to_reference = ([line.get_ydata().tolist() for line in ax.lines] for ax in figure.axes)
     assert to_noisy == [[0.5], [0.8]]
     assert to_reference == [[0.7], [0.6]]

@@ -24,7 +24,7 @@ def test_settings_that_could_hang_a_reader_are_said_and_the_report_is_written(tm
     assert time.monotonic() - started < 30  # it took minutes and gigabytes
     line = f"config.yaml of run {run_name(0.0, 0)} cannot be read: line 2 holds an alias (*a0)"
     assert line in page.read_text()
-    assert f"Not described: how the networks were made; {line}." in (page.parent / "methods.md").read_text()
+    assert f"The networks are not described: {line}." in (page.parent / "methods.md").read_text()
 
 
 def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_path, monkeypatch):
@@ -33,7 +33,8 @@ def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_
     config = study / run_name(0.0, 0) / "config.yaml"
     config.write_text(config.read_text().replace("jitter_share", "jitter"))
     methods = (write_report(study).parent / "methods.md").read_text()
-    assert f"how the networks of run {run_name(0.0, 0)} were made; the settings lack patches.jitter_share." in methods
+    line = f"The networks of run {run_name(0.0, 0)} are not described: the settings lack patches.jitter_share."
+    assert line in methods
 
 
 def test_each_config_is_read_once(tmp_path, monkeypatch):

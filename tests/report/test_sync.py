@@ -20,7 +20,7 @@ from rich.console import Console
 from mandseg.report import write_report
 from mandseg.report.wandb.sync import sync
 from mandseg.report.wandb.upload import STATE
-from mandseg.runs.ownership import claimed
+from mandseg.runs.ownership import own_run
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
 from mandseg.tracking.settings import TrackingSettings
@@ -226,7 +226,7 @@ def test_a_part_that_a_later_one_overtook_stays_here(study, server):
     time.sleep(1.1)
     folder = record(study, 0.0, 0, mode="online", steps=(30, 40))
     code, rows = synced(study)
-    assert (code, rows[folder.name]) == (0, ("already there", "a part was overtaken by a later one and stays here"))
+    assert (code, rows[folder.name]) == (0, ("already there", "a part is older than a later recording and stays here"))
     assert steps(server, id_of(folder)) == [30, 40]
 
 
@@ -252,7 +252,7 @@ def test_a_damaged_recording_fails_alone_and_says_why(study, server):
 
 def test_a_run_that_is_training_is_left_out(study, server):
     folder = record(study, 0.0, 0)
-    with claimed(folder, study.name, json.loads((folder / "run.json").read_text())["condition"]) as claim:
+    with own_run(folder, study.name, json.loads((folder / "run.json").read_text())["condition"]) as claim:
         claim.update(state="running")
         assert synced(study)[1][folder.name] == ("left out", "it is training")
     assert not server.runs

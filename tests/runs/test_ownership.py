@@ -20,9 +20,8 @@ from tiny_cohort import words, write_tiny_cohort
 from warm_processes import WarmProcesses
 
 CONDITION = {"noise_ratio": 0.0, "seed": 0}
-HOLD = (
-    "import sys, time; from pathlib import Path; from mandseg.system.lock import held\nwith held(Path(sys.argv[1])):\n"
-)
+HOLD = "import sys, time; from pathlib import Path; from mandseg.system.lock import locked\n"
+HOLD += "with locked(Path(sys.argv[1])):\n"
 HOLD += "    print('held', flush=True)\n    time.sleep(60)"
 
 

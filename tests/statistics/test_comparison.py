@@ -13,9 +13,9 @@ from mandseg.report.finding import headline, sentences
 from mandseg.report.methods import state_methods
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
-from mandseg.statistics.comparison import RATIO, Comparison, check_groups, choose_comparison, split_arms
-from mandseg.statistics.per_case import paired_differences
+from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, check_groups, choose_comparison, split_arms
 from mandseg.statistics.results import Difference, as_table
+from mandseg.statistics.score_table import paired_differences
 from mandseg.system.errors import UserError
 from study_fixture import case_row
 
@@ -43,7 +43,7 @@ def cases() -> pd.DataFrame:
 
 
 def test_default_is_the_noise_ratio_against_zero(cases):
-    assert choose_comparison(cases) == RATIO
+    assert choose_comparison(cases) == RATIO_COMPARISON
 
 
 def test_baseline_of_names_is_the_level_with_most_runs(cases):
@@ -83,8 +83,8 @@ def test_methods_are_compared_by_the_code_that_compares_ratios(cases):
     assert analysis.levels == ["supervised", "gce", "forgetful"]
     assert (analysis.tolerances, analysis.crossings) == ((), ())
     assert headline(analysis) == (
-        "Against method supervised, with a margin of 0.02 in mean Dice: method gce is shown to be non-inferior on "
-        "test; method forgetful is shown to be inferior on test."
+        "Against method supervised, with a margin of 0.02 in mean Dice: method gce is non-inferior on test; "
+        "method forgetful is inferior on test."
     )
     assert sentences(analysis)[0].startswith("test: at method supervised, mean Dice is 0.8")
     table = as_table(analysis.differences, Difference, "method")

@@ -7,13 +7,13 @@ from scipy.optimize import isotonic_regression
 from crossed_tables import crossed_table
 from mandseg.metrics.catalogue import metric_named
 from mandseg.statistics.bootstrap import Interval, Resampling
-from mandseg.statistics.comparison import RATIO
+from mandseg.statistics.comparison import RATIO_COMPARISON
 from mandseg.statistics.dose_response import cross, fit_isotonic, margin_crossing
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.statistics.paired_tests import Pairs, pair
 from mandseg.statistics.results import Difference
 from mandseg.statistics.score_table import ScoreMatrix
-from mandseg.statistics.tolerated_ratio import tolerated_ratio, walk
+from mandseg.statistics.tolerated_ratio import cumulative_crossing, tolerated_ratio
 
 DICE, HD95 = metric_named("dice"), metric_named("hd95_mm")
 QUICK = Resampling(n_resamples=400)
@@ -28,7 +28,9 @@ def study(losses: dict[float, float], n_seeds: int = 3, n_cases: int = 20, sprea
     rng = np.random.default_rng(1)
     clean = 0.9 + crossed_table(rng, n_seeds, n_cases, 0.0, 0.03, 0.0)
     return [
-        pair(ratio, scores(clean - loss + rng.normal(0, spread, clean.shape)), scores(clean), RATIO, QUICK, 0)
+        pair(
+            ratio, scores(clean - loss + rng.normal(0, spread, clean.shape)), scores(clean), RATIO_COMPARISON, QUICK, 0
+        )
         for ratio, loss in losses.items()
     ]
 
@@ -85,7 +87,7 @@ def test_without_a_margin_or_an_interval_nothing_is_claimed():
 
 def test_walk_stops_at_the_first_loss_that_is_not_below_the_margin():
     losses = np.array([[0.0, 0.01, 0.03], [0.03, 0.0, 0.0], [0.0, 0.0, 0.0], [0.02, 0.0, 0.0]])
-    assert walk(losses, 0.02).tolist() == [2, 0, 3, 0]
+    assert cumulative_crossing(losses, 0.02).tolist() == [2, 0, 3, 0]
 
 
 def test_tolerated_ratio_has_an_interval_and_shares_of_resamples():

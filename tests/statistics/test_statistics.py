@@ -66,7 +66,7 @@ def test_known_loss_gets_its_verdicts():
     ]
     assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
     (said,) = sentences(analysis)
-    assert "By the mean losses alone, the largest tested ratio within the margin is " in said
+    assert "The largest tested ratio with a mean loss below the margin is " in said
     assert "The fitted loss reaches the margin at noise ratio 0." in said
     assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
     dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
@@ -75,7 +75,7 @@ def test_known_loss_gets_its_verdicts():
         "Mean Dice is shown to stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test "
         "(0.5 is inconclusive)."
     )
-    assert "At 1 it differs by −0.1" in said
+    assert "At 1 the change is −0.1" in said
 
 
 def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
@@ -85,8 +85,8 @@ def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
     tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (tolerance.tolerated, tolerance.stopped_at, tolerance.verdict_there) == (None, 0.2, "inferior")
     assert headline(analysis) == (
-        "As far as one seed can tell: mean Dice is shown to stay within 0.02 of training on clean labels at no tested "
-        "noise ratio on test (0.2 is inferior)."
+        "One seed only. Mean Dice is not shown to stay within 0.02 of training on clean labels at any tested noise "
+        "ratio on test (0.2 is inferior)."
     )
 
 
@@ -98,9 +98,9 @@ def test_headline_names_every_data_set_and_says_that_they_differ_the_worst_first
     fragile = partly | {(0.2, seed): worse for seed in (0, 1)}
     tables = [table(dice, name) for name, dice in (("c", fragile), ("b", partly), ("a", robust))]
     assert headline(analyse(pd.concat(tables), resampling=QUICK)) == (
-        "The data sets differ: mean Dice is shown to stay within 0.02 of training on clean labels at no tested noise "
-        "ratio on c (0.2 is inferior); up to a noise ratio of 0.2 on b (0.5 is inferior); at every tested noise ratio, "
-        "up to 0.5, on a."
+        "The data sets differ. Mean Dice is shown to stay within 0.02 of training on clean labels: on c at no tested "
+        "noise ratio (0.2 is inferior); on b up to a noise ratio of 0.2 (0.5 is inferior); on a at every tested noise "
+        "ratio (up to 0.5)."
     )
 
 
@@ -114,8 +114,8 @@ def test_headline_tells_an_inconclusive_ratio_from_an_inferior_one_and_names_wha
     ]
     tables.append(table({(0.5, seed): steady for seed in (0, 1)}, "c"))
     assert headline(analyse(pd.concat(tables), resampling=QUICK)) == (
-        "The data sets differ: mean Dice is shown to stay within 0.02 of training on clean labels up to a noise ratio "
-        "of 0.2 on a (0.5 is inconclusive); up to a noise ratio of 0.2 on b (0.5 is inferior); c cannot be compared "
+        "The data sets differ. Mean Dice is shown to stay within 0.02 of training on clean labels: on a up to a noise "
+        "ratio of 0.2 (0.5 is inconclusive); on b up to a noise ratio of 0.2 (0.5 is inferior). c cannot be compared "
         "with noise ratio 0."
     )
 
@@ -124,7 +124,7 @@ def test_headline_of_data_sets_that_agree_speaks_of_all_of_them():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     dice = {(ratio, seed): steady for ratio in (0.0, 0.5) for seed in (0, 1)}
     assert headline(analyse(pd.concat([table(dice, name) for name in "ab"]), resampling=QUICK)) == (
-        "Mean Dice is shown to stay within 0.02 of training on clean labels at every tested noise ratio, up to 0.5, "
+        "Mean Dice is shown to stay within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) "
         "on all 2 data sets."
     )
 
@@ -168,7 +168,7 @@ def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis()
     analysis = analyse(missed_at(0.5), resampling=QUICK)
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
     assert difference(analysis, 0.5).notes[-1] == (
-        "1 missed predictions count with worst-case scores: rare ones make the interval too narrow"
+        "1 missed predictions count with worst-case scores: where they are rare, the interval is too narrow"
     )
     without = analysis.without_missed
     assert without is not None
@@ -189,7 +189,7 @@ def test_a_ratio_at_which_all_is_missed_is_worst_in_one_analysis_and_absent_from
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8)
     assert analysis.without_missed is not None
     assert analysis.without_missed.levels == [0.0]
-    assert analysis.without_missed.notes == ("only noise ratio 0 has been run: there is nothing to compare",)
+    assert analysis.without_missed.notes == ("only noise ratio 0 was run: there is nothing to compare",)
 
 
 def test_gap_and_interaction_compare_data_sets_at_every_ratio():
@@ -242,7 +242,7 @@ def test_finding_is_about_the_primary_metric():
     cases = table({(r, s): steady for r in (0.0, 0.5) for s in (0, 1)})
     analysis = analyse(cases, resampling=QUICK, primary="hd95_mm")
     assert headline(analysis) == (
-        "Mean HD95 is shown to stay within 1 mm of training on clean labels at every tested noise ratio, up to 0.5, "
+        "Mean HD95 is shown to stay within 1 mm of training on clean labels at every tested noise ratio (up to 0.5) "
         "on test."
     )
     assert "mean HD95 is 5.50" in sentences(analysis)[0]
@@ -330,7 +330,7 @@ def test_a_data_set_whose_baseline_has_not_learned_is_left_out_of_the_finding():
     runs = [(ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     cases = pd.concat([table(dict.fromkeys(runs, steady), "home"), table(dict.fromkeys(runs, poor), "far")])
     said = headline(analyse(cases, resampling=QUICK))
-    assert "within 0.02 of training on clean labels at every tested noise ratio, up to 0.5, on home. Nothing" in said
+    assert "within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) on home. Nothing" in said
     assert said.endswith("the network has not learned (mean Dice is 0.250 on far).")
 
 

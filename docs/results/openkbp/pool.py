@@ -27,9 +27,9 @@ from mandseg.report.wording import number
 from mandseg.report.write import write_report
 from mandseg.runs.folder import CONDITION
 from mandseg.statistics.analysis import analyse
-from mandseg.statistics.comparison import RATIO, Level
-from mandseg.statistics.per_case import means_by_seed
+from mandseg.statistics.comparison import RATIO_COMPARISON, Level
 from mandseg.statistics.results import Contrast, as_table
+from mandseg.statistics.score_table import means_by_seed
 
 HERE = Path(__file__).parent
 DICE = metric_named("dice")
@@ -129,7 +129,7 @@ def _dice_rows(table: str, datasets: Sequence[str]) -> pd.DataFrame:
 
 
 def _axis(rows: pd.DataFrame) -> LevelAxis:
-    return LevelAxis(RATIO, sorted({0.0, *rows.level}))
+    return LevelAxis(RATIO_COMPARISON, sorted({0.0, *rows.level}))
 
 
 def _save(figure: Figure, stem: Path) -> None:

@@ -1,5 +1,5 @@
-"""The audit: a cohort with two labels in; who contours how, where and how far off, and what to correct first, out.
+"""The audit: a cohort with two labels in; differences by annotator and region, and an order of correction out.
 
-One file a noun: the two labels of a case (``pair``), what is measured of them (``measurement``), the tables, the
-finding in words, the figures, the pictures of single cases, and the page that shows all.
+Modules: the two labels of a case (``pair``), their measurement, tables, the finding in words, figures, pictures of
+single cases, and the page.
 """

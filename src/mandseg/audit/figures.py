@@ -14,18 +14,18 @@ from mandseg.metrics.surfaces import Floats
 from mandseg.report.figures import COLOURS, FAINT, INK
 from mandseg.report.wording import number
 
-DIVERGING = "RdBu_r"  # outward red, inward blue: told apart with any colour vision
-LARGEST_MM = 4.0  # where the colours of displacements end, on every figure and picture
+DIVERGING = "RdBu_r"  # outward red, inward blue; distinguishable with any colour vision
+LARGEST_MM = 4.0  # end of the colour scale of displacements, in every figure and picture
 ROW_INCHES = 0.32
-ON_DARK, ON_LIGHT = "#fdfdfd", "#101114"  # text on a cell, whatever the page
+ON_DARK, ON_LIGHT = "#fdfdfd", "#101114"  # text on a cell, in both themes of the page
 
 
 def plot_annotators(cases: pd.DataFrame, annotators: pd.DataFrame) -> Figure:
     """:func:`plot_spread` of Dice and of signed bias side by side, annotators in the same order.
 
     Args:
-        cases: As ``cases_table`` makes it.
-        annotators: As ``annotators_table`` makes it; gives the order.
+        cases: From ``cases_table``.
+        annotators: From ``annotators_table``; their order is kept.
     """
     names = list(annotators.annotator)
     figure = Figure(figsize=(9.6, 1.3 + ROW_INCHES * len(names)))
@@ -43,9 +43,9 @@ def plot_spread(
 
     Args:
         cases: ``annotator`` and the column; cases without a value are not drawn.
-        column: What is drawn along x.
-        label: Its name.
-        annotators: Who, from the top.
+        column: The column for the x axis.
+        label: Label of the x axis.
+        annotators: The annotators from top to bottom.
         ax: Axes to draw on.
     """
     ax = ax or Figure(figsize=(5, 1.3 + ROW_INCHES * len(annotators))).add_subplot()
@@ -58,6 +58,7 @@ def plot_spread(
         ax.plot([middle, middle], [row - 0.31, row + 0.31], color=COLOURS[0], lw=2, solid_capstyle="butt")
         beside = row + 0.2 * _spread_out(len(values))
         ax.scatter(np.sort(values), beside, s=13, color=COLOURS[0], alpha=0.75, lw=0, zorder=3)
+    ax.use_sticky_edges = False  # leaves room beside the outermost points
     ax.set_yticks(range(len(annotators)), list(annotators))
     ax.set_ylim(len(annotators) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
@@ -70,7 +71,7 @@ def plot_regions(annotators: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Mean signed displacement of each region by each annotator as a heat map with its numbers.
 
     Args:
-        annotators: As ``annotators_table`` makes it.
+        annotators: From ``annotators_table``.
         ax: Axes to draw on.
     """
     columns = ["bias_mm", *(f"bias_{region}_mm" for region in REGIONS)]
@@ -96,5 +97,5 @@ def plot_regions(annotators: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def _spread_out(n: int) -> Floats:
-    """Offsets from -1 to 1 for n points in a row, neighbours far apart, the same on every run."""
+    """Offsets from -1 to 1 for n points in a row, with neighbours far apart; equal in every run."""
     return np.asarray(2 * ((np.arange(n) * 0.618034 + 0.5) % 1) - 1, dtype=np.float64)

@@ -1,6 +1,4 @@
-"""What an audit found, in words: tables in, a headline and a few sentences out."""
-
-from collections.abc import Sequence
+"""The result of an audit in words: tables in, a headline and a few sentences out."""
 
 import numpy as np
 import pandas as pd
@@ -10,8 +8,8 @@ from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
 from mandseg.metrics.regions import REGIONS
 from mandseg.report.wording import count, number
 
-TOLD = 3  # tendencies and cases named in the text; the tables have the rest
-FEWEST_CASES = 2  # from which an annotator is named
+N_NAMED = 3  # largest number of tendencies and cases named in the text
+FEWEST_CASES = 2  # annotators with fewer cases are not named
 LEFT_OUT = {
     "condyle": "leaves the condyles out",
     "coronoid": "leaves the coronoid processes out",
@@ -31,15 +29,15 @@ TOO_MUCH = {
 
 
 def headline(cases: pd.DataFrame) -> str:
-    """Say in one sentence who and how many, how well they agree with the reference, and on which side they err."""
+    """One sentence: number of annotators and cases, agreement with the reference, and mean direction of the errors."""
     low, middle, high = cases.dice.quantile([0.05, 0.5, 0.95])
     agreement = f"median Dice {middle:.2f} (5–95 % {low:.2f} to {high:.2f})"
     return f"{_who(cases)}, {count(len(cases), 'case')}: {agreement}; {_side(cases)}."
 
 
 def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
-    """Tell the most striking tendencies, what is empty or in pieces, and which cases to correct first."""
-    lines = [_range_of_annotators(annotators), _habits(annotators), _flaws(cases), _first(cases)]
+    """Sentences on the largest tendencies, on empty labels and extra pieces, and on the cases to correct first."""
+    lines = [_range_of_annotators(annotators), _tendencies(annotators), _flaws(cases), _first(cases)]
     return [line for line in lines if line]
 
 
@@ -53,7 +51,7 @@ def _who(cases: pd.DataFrame) -> str:
 def _side(cases: pd.DataFrame) -> str:
     mean, low, high = mean_interval(cases.bias_mm)
     if np.isnan(mean):
-        return "there is no contour to measure a bias of"
+        return "there is no contour, so there is no bias"
     interval = "" if np.isnan(low) else f"95 % interval {number(low, 2, True)} to {number(high, 2, True)} mm"
     if low <= 0 <= high:
         return f"contours are neither clearly outward nor inward on average ({number(mean, 2, True)} mm, {interval})"
@@ -62,34 +60,34 @@ def _side(cases: pd.DataFrame) -> str:
 
 
 def _range_of_annotators(annotators: pd.DataFrame) -> str:
-    """Name who errs most inward and who most outward, of those with more than a case or two."""
+    """Name the annotators with the most inward and the most outward mean displacement."""
     known = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)].sort_values("bias_mm")
     if len(known) < 2:
         return ""
     ends = [
         f"{number(row['bias_mm'], 1, True)} mm ({row['annotator']})" for row in known.iloc[[0, -1]].to_dict("records")
     ]
-    return f"By annotator of {FEWEST_CASES} or more cases, the mean displacement goes from {ends[0]} to {ends[1]}."
+    return f"The mean displacement of annotators with {FEWEST_CASES} or more cases ranges from {ends[0]} to {ends[1]}."
 
 
-def _habits(annotators: pd.DataFrame) -> str:
-    """Name the annotators with the largest mean displacement of a region, and that region."""
-    found = []
+def _tendencies(annotators: pd.DataFrame) -> str:
+    """Name the annotators with the largest mean displacement of a region, and the region."""
+    tendencies = []
     for row in annotators[annotators.n_cases - annotators.n_empty >= FEWEST_CASES].to_dict("records"):
         biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
         bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
         if abs(bias) >= WORTH_SAYING_MM:
-            found.append((bias, region, row["annotator"]))
-    found.sort(key=lambda tendency: -abs(tendency[0]))
-    told = [f"{name} {_habit(bias, region)} ({number(bias, 1, True)} mm)" for bias, region, name in found[:TOLD]]
-    if others := len(found) - len(told):
-        be = "is" if others == 1 else "are"
-        told.append(f"{count(others, 'other annotator')} {be} off by {WORTH_SAYING_MM:g} mm or more in some region")
-    return "; ".join(told) + "." if told else ""
-
-
-def _habit(bias_mm: float, region: str) -> str:
-    return (TOO_MUCH if bias_mm > 0 else LEFT_OUT)[region]
+            tendencies.append((bias, region, row["annotator"]))
+    tendencies.sort(key=lambda tendency: -abs(tendency[0]))
+    parts = [
+        f"{name} {(TOO_MUCH if bias > 0 else LEFT_OUT)[region]} ({number(bias, 1, True)} mm)"
+        for bias, region, name in tendencies[:N_NAMED]
+    ]
+    if others := len(tendencies) - len(parts):
+        verb = "has" if others == 1 else "have"
+        limit = f"a mean displacement of {WORTH_SAYING_MM:g} mm or more in a region"
+        parts.append(f"{count(others, 'other annotator')} {verb} {limit}")
+    return "; ".join(parts) + "." if parts else ""
 
 
 def _flaws(cases: pd.DataFrame) -> str:
@@ -97,20 +95,13 @@ def _flaws(cases: pd.DataFrame) -> str:
     pieces = int((cases.noisy_pieces > cases.reference_pieces).sum())
     parts = [f"{count(missed, 'contour')} {'is' if missed == 1 else 'are'} empty"] if missed else []
     parts += [f"{count(spurious, 'reference')} {'is' if spurious == 1 else 'are'} empty"] if spurious else []
-    parts += [f"{count(pieces, 'contour')} {_falls(pieces)} into more pieces than the reference"] if pieces else []
-    return _sentence(parts)
-
-
-def _falls(n: int) -> str:
-    return "falls" if n == 1 else "fall"
+    if pieces:
+        parts.append(f"{count(pieces, 'contour')} {'has' if pieces == 1 else 'have'} more pieces than the reference")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
 
 
 def _first(cases: pd.DataFrame) -> str:
-    top = cases[cases.nsd_2mm < 1].head(TOLD)
+    top = cases[cases.nsd_2mm < 1].head(N_NAMED)
     named = [row["case_id"] + (f" ({row['why']})" if row["why"] else "") for row in top.to_dict("records")]
     return f"Correct first: {', '.join(named)}." if named else ""
-
-
-def _sentence(parts: Sequence[str]) -> str:
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}." if text else ""

@@ -1,4 +1,4 @@
-"""What is measured of a case: its two labels in, agreement, signed displacement by region, volumes and pieces out."""
+"""Measurement of a case: its two labels in; agreement, signed displacement by region, volumes and pieces out."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from mandseg.metrics.regions import REGIONS, Region
 from mandseg.noise import NoiseSource
 from mandseg.system.errors import UserError
 
-UNNAMED = "not recorded"  # the annotator of a label nobody signed
+UNNAMED = "not recorded"  # for a label without an annotator
 
 
 @dataclass(frozen=True)
 class Displacement:
-    """How the reference's surface, or a region of it, is displaced in the noisy label; mm, positive is outward."""
+    """Displacement of the surface of the reference, or of a region, in the noisy label; mm, positive is outward."""
 
     region: Region | None  # None: the whole surface
     bias_mm: float  # mean over the area
@@ -28,7 +28,7 @@ class Displacement:
 
 @dataclass(frozen=True)
 class Measurement:
-    """What an audit knows about a case; ``None`` where a label is empty and there is nothing to measure."""
+    """The measured values of a case; None where a label is empty."""
 
     case_id: str
     subject_id: str
@@ -50,12 +50,12 @@ class Measurement:
     displacements: tuple[Displacement, ...]  # the whole surface first, then the regions that the mandible has
 
     def displacement(self, region: Region | None = None) -> Displacement | None:
-        """Of a region, or of the whole surface."""
+        """The displacement of a region; None for the whole surface."""
         return next((d for d in self.displacements if d.region == region), None)
 
 
 def measure_case(case: Case, noise: NoiseSource) -> Measurement | list[str]:
-    """Measure a case; the lines of what is wrong with its files, where something is."""
+    """Measure a case; or the problems of its files, one line each."""
     try:
         return measure(load_pair(case, noise))
     except UserError as error:

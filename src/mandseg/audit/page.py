@@ -1,4 +1,4 @@
-"""A cohort in, the audit's folder out: index.html that needs nothing else, tables as CSV, figures, pictures."""
+"""A cohort in, the folder of an audit out: index.html, tables as CSV, figures and pictures."""
 
 import base64
 import re
@@ -35,14 +35,14 @@ FOLDER = Kind(
         r"(index\.html|(cases|annotators|regions)\.csv|figures/((annotators|regions)\.(svg|pdf|png)|case-.*\.png))"
     ),
 )
-LARGEST_PAGE = 12_000_000  # bytes of pictures in it, encoded; what is beyond is a file beside it
+LARGEST_PAGE = 12_000_000  # bytes of encoded pictures in the page; further pictures are files beside it
 TOP = 10  # cases listed first
 CSV_DECIMALS = 4
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a cohort; the tables are those of mandseg.audit.tables."""
+    """The results of an audit; the tables are from mandseg.audit.tables."""
 
     cohort: Cohort
     noise_words: str
@@ -57,18 +57,18 @@ class Audit:
 
     @property
     def sentences(self) -> list[str]:
-        """What else a reader should take home."""
+        """The other results in words."""
         return finding.sentences(self.cases, self.annotators)
 
     @property
     def left_out(self) -> int:
-        """Cases of the cohort without two labels."""
+        """Number of cases of the cohort without two labels."""
         return len(self.cohort.cases) - len(self.cases)
 
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture of a case on the page: in it, or in a file beside it."""
+    """A picture of a case, inside the page or in a file beside it."""
 
     case: dict[Any, Any]
     source: str  # data URI, empty for a file beside the page
@@ -80,12 +80,12 @@ def audit_cohort(path: Path, noise: NoiseSource, noise_words: str, workers: int 
 
     Args:
         path: A cohort's folder, or its manifest.csv.
-        noise: Where the noisy labels come from.
+        noise: The source of the noisy labels.
         noise_words: ``recorded``, or the preset with its settings, for the reader.
-        workers: Processes; by default one a core when there are many cases.
+        workers: Number of processes; by default one for each core if there are many cases.
 
     Raises:
-        UserError: The lines of every case that cannot be read, or no case has two labels.
+        UserError: Cases cannot be read (one line for each problem), or no case has two labels.
     """
     cohort = read_cohort(path)
     cases = cases_with_two_labels(cohort, noise)
@@ -100,21 +100,21 @@ def audit_cohort(path: Path, noise: NoiseSource, noise_words: str, workers: int 
 def write_audit(
     path: Path, folder: Path, noise: NoiseSource, noise_words: str, pictures: int = 0, workers: int | None = None
 ) -> tuple[Audit, Path]:
-    """Audit a cohort and write the folder, whole or not at all; an earlier audit is replaced.
+    """Audit a cohort and write the folder completely or not at all. An earlier audit is replaced.
 
     Args:
         path: A cohort's folder, or its manifest.csv.
-        folder: What to write.
-        noise: Where the noisy labels come from.
+        folder: The folder of the audit.
+        noise: The source of the noisy labels.
         noise_words: ``recorded``, or the preset with its settings, for the reader.
-        pictures: Draw so many of the worst cases and the worst one of each annotator; 0 draws none.
-        workers: Processes.
+        pictures: Number of worst cases to draw, in addition to the worst case of each annotator; 0 draws none.
+        workers: Number of processes.
 
     Returns:
         The audit and the path of index.html.
 
     Raises:
-        UserError: As ``audit_cohort``; or the folder holds files that no audit wrote, or cannot be written.
+        UserError: As ``audit_cohort``; or the folder has files that no audit wrote, or cannot be written.
     """
     refuse_foreign_files(folder, FOLDER)
     audit = audit_cohort(path, noise, noise_words, workers)
@@ -136,7 +136,7 @@ def _pictures(audit: Audit, noise: NoiseSource, worst: int, workers: int | None)
 
 
 def _show(drawn: Iterator[DrawnCase], cases: pd.DataFrame, folder: Path) -> Iterator[PagePicture]:
-    """Write each picture, and put it into the page as long as that stays light."""
+    """Write each picture as a file, and put it into the page until ``LARGEST_PAGE`` is reached."""
     rows = {row["case_id"]: row for row in _rows(cases)}
     used = 0
     for drawing in drawn:
@@ -152,13 +152,13 @@ def _draw_figures(audit: Audit, folder: Path) -> dict[str, ReportFigure]:
         "annotators": draw(
             folder / "annotators",
             partial(plot_annotators, audit.cases, audit.annotators),
-            "Every case as a point; the box holds the middle half, the line is the median.",
+            "Each point is a case. Box: the middle half. Line: median.",
             wide=True,
         ),
         "regions": draw(
             folder / "regions",
             partial(plot_regions, audit.annotators),
-            "Mean signed displacement of the contour from the reference, mm; outward is positive and red, inward blue.",
+            "Mean signed displacement of the contour from the reference in mm. Red: outward (positive). Blue: inward.",
             wide=True,
         ),
     }
@@ -182,5 +182,5 @@ def _page(audit: Audit, figures: dict[str, ReportFigure], pictures: Sequence[Pag
 
 
 def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """Rows with None for what is absent."""
+    """The rows, with None for a missing value."""
     return table.astype(object).where(table.notna(), None).to_dict("records")

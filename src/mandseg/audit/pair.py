@@ -1,4 +1,4 @@
-"""The two labels of a case on one grid: a manifest's case in, reference and noisy label on RAS+ axes out."""
+"""The two labels of a case on one grid: a case of a manifest in, reference and noisy label on RAS+ axes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,11 +19,11 @@ from mandseg.system.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class LabelPair:
-    """The reference of a case and another label of it; all arrays on RAS+ axes, (X, Y, Z).
+    """The reference and the noisy label of a case; all arrays on RAS+ axes, (X, Y, Z).
 
     Attributes:
-        annotator: Who drew the other label; empty where nobody signed it.
-        image_hu: The CT, where it was read.
+        annotator: Who drew the noisy label; empty if not recorded.
+        image_hu: The CT; None if it was not read.
     """
 
     case: Case
@@ -35,23 +35,23 @@ class LabelPair:
 
     @cached_property
     def surface(self) -> Surface:
-        """The reference's, which all drawings are measured against."""
+        """The surface of the reference."""
         return find_surface(self.reference, self.spacing_mm)
 
     @cached_property
     def view(self) -> tuple[Scene, Window]:
-        """The reference as a simulated annotator sees it, and where in the window."""
+        """The reference as a simulated annotator sees it, and its window in the volume."""
         return make_scene(self.reference, self.spacing_mm)
 
     @cached_property
     def displacement_mm(self) -> float:
-        """How far the other label lies outside the reference, on average over its surface."""
+        """Mean signed displacement of the noisy label over the surface of the reference; positive is outward."""
         mean_mm = measure_deviation(self.noisy, self.reference, self.spacing_mm, self.surface).mean_mm()
-        assert mean_mm is not None  # a reference that is not empty has a surface
+        assert mean_mm is not None  # a reference with voxels has a surface
         return mean_mm
 
     def around(self, margin_mm: float) -> "LabelPair":
-        """Cut it to the box that holds both labels and a margin; unchanged where both are empty."""
+        """Crop to the bounding box of both labels with a margin; no crop if both are empty."""
         box = bounding_box(self.reference, self.noisy)
         if box is None:
             return self
@@ -66,10 +66,10 @@ class LabelPair:
 
 
 def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
-    """List the cases that have a reference and a noisy label, recorded or to be simulated.
+    """The cases with a reference and a recorded or simulated noisy label.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such case.
     """
     cases = [case for case in cohort.cases if case.reference is not None and noise.available(case)]
     if not cases:
@@ -85,12 +85,12 @@ def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
 def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> LabelPair:
     """Read the labels of a case, and simulate the noisy one if the source says so.
 
-    An empty label is an audit's finding, also in a training case, which training itself refuses.
+    An empty label is a result of the audit, also in a training case. (Training refuses such a case.)
 
     Args:
         case: A case with a reference.
-        noise: Where the noisy label comes from; a simulated one may need the CT.
-        with_image: Read the CT also where only pictures need it.
+        noise: The source of the noisy label. A simulation may need the CT.
+        with_image: Read the CT for pictures, too.
 
     Raises:
         UserError: One line for each problem of the files, or the label cannot be simulated.

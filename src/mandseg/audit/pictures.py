@@ -1,4 +1,4 @@
-"""Pictures of single cases: noise next to the reference in three planes, and the mandible coloured by displacement."""
+"""Pictures of single cases: both labels in three planes, and the mandible coloured by displacement."""
 
 import io
 import sys
@@ -22,18 +22,18 @@ from mandseg.metrics.displacement import Deviation, measure_deviation
 from mandseg.metrics.masks import Mask
 from mandseg.noise import NoiseSource
 
-MARGIN_MM = 15.0  # shown around the two labels
-GREY_HU = -200.0  # shown where there is no CT: a dark grey
-MID = "#7a7f88"  # text that can be read on white and on black
+MARGIN_MM = 15.0  # around the two labels
+GREY_HU = -200.0  # dark grey in place of a missing CT
+MID = "#7a7f88"  # text that is readable on white and on black
 WIDTH_INCHES, DRAWN_INCHES, TEXT_INCHES = 9.6, 9.0, 0.5
 DPI = 110
-WORST_CASES = 6  # drawn unless more are asked for
+WORST_CASES = 6  # default number of drawn cases
 EVERY_CASE = sys.maxsize
 
 
 @dataclass(frozen=True)
 class DrawnCase:
-    """A case as drawn: a PNG file for slides and a lighter WebP for the page, both without a background."""
+    """The picture of a case: PNG for slides, a smaller WebP for the page; both have a transparent background."""
 
     case_id: str
     png: bytes
@@ -41,11 +41,11 @@ class DrawnCase:
 
 
 def chosen(cases: pd.DataFrame, worst: int) -> list[str]:
-    """Choose the cases to draw: the worst, and the worst one of each annotator; none at 0.
+    """Choose the cases to draw: the worst, and the worst of each annotator; none if ``worst`` is 0.
 
     Args:
-        cases: As ``cases_table`` makes it; its order is kept.
-        worst: How many of the worst.
+        cases: From ``cases_table``; the order is kept.
+        worst: Number of worst cases.
     """
     if worst == 0:
         return []
@@ -65,9 +65,9 @@ def picture(case: Case, noise: NoiseSource) -> DrawnCase:
 
 
 def case_figure(pair: LabelPair) -> Figure:
-    """Draw the three planes in which the labels differ most, and below them the surface seen from four sides.
+    """Draw the three planes in which the labels differ most, and below them four views of the surface.
 
-    The surface is missing where a label is empty.
+    The surface is left out if a label is empty.
     """
     near = pair.around(MARGIN_MM)
     surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if _both_drawn(near) else None
@@ -82,7 +82,7 @@ def case_figure(pair: LabelPair) -> Figure:
 
 
 def planes_of_difference(pair: LabelPair) -> list[int]:
-    """For each of ``PLANES``, the index of the one that has most voxels in one label only; the middle if none has."""
+    """For each of ``PLANES``, the index of the plane in which most voxels differ; the middle if none differ."""
     differs: Mask = pair.reference ^ pair.noisy
     counts = [differs.sum(axis=tuple({0, 1, 2} - {plane.axis})) for plane in PLANES]
     return [int(np.argmax(n)) if n.any() else len(n) // 2 for n in counts]
@@ -129,8 +129,8 @@ def _draw_surface(figure: SubFigure, surface: Deviation) -> None:
         top = ax.get_ylim()[1]
         ax.set_ylim(top - max(up for _, up in sizes), top)
         ax.set_title(view.name, fontsize=8, color=MID)
-        for x, letter in zip((0.0, 1.0), view.letters, strict=True):
-            ax.text(x, 1.0, letter, transform=ax.transAxes, color=MID, fontsize=7, ha="center", va="center")
+        for x, side, letter in zip((0.0, 1.0), ("left", "right"), view.letters, strict=True):
+            ax.text(x, 1.0, letter, transform=ax.transAxes, color=MID, fontsize=7, ha=side, va="center")
     scale = ScalarMappable(Normalize(-LARGEST_MM, LARGEST_MM), mpl.colormaps[DIVERGING])
     bar = figure.colorbar(scale, ax=axes, extend="both", pad=0.01, aspect=20)
     bar.set_label("mm, outward > 0", color=MID, fontsize=8)

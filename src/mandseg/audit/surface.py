@@ -1,4 +1,4 @@
-"""The mandible as a surface coloured by displacement: vertices, faces and mm in, views as a reader knows them out."""
+"""The surface of the mandible coloured by displacement: vertices, faces and displacements in, four views out."""
 
 from typing import NamedTuple
 
@@ -13,14 +13,14 @@ from scipy import sparse
 from mandseg.audit.figures import DIVERGING, LARGEST_MM
 from mandseg.metrics.surfaces import Floats
 
-EDGE_MM = 2.0  # left free around the surface
-SMOOTHINGS = 4  # of the normals, for the light alone
+EDGE_MM = 2.0  # margin around the surface
+SMOOTHINGS = 4  # smoothing steps of the normals, only for the light
 AMBIENT = 0.55  # share of the light that reaches every face
 LIGHT = (-0.3, 0.5, 0.8)  # direction of the rest: from the upper left, in front; right, up, toward the viewer
 
 
 class View(NamedTuple):
-    """A direction to look from: toward the viewer and up, in RAS+ axes, and the letters at the left and right."""
+    """A view: the directions toward the viewer and up in RAS+ axes, and the letters at the left and right edge."""
 
     name: str
     toward: tuple[float, float, float]
@@ -39,14 +39,14 @@ VIEWS = (
 def draw_surface(
     ax: Axes, vertices_mm: Floats, faces: npt.NDArray[np.integer], displacement_mm: Floats, view: View
 ) -> None:
-    """Draw the faces that look at the viewer, the far ones first, in parallel projection and true proportions.
+    """Draw the faces that point to the viewer, the far ones first, in parallel projection and to scale.
 
     Args:
         ax: Axes to draw on.
         vertices_mm: (V, 3) on RAS+ axes.
         faces: (F, 3) indices of vertices.
-        displacement_mm: (V,), positive outward; its colours end at ``LARGEST_MM``.
-        view: Where from.
+        displacement_mm: (V,), positive outward; the colour scale ends at ``LARGEST_MM``.
+        view: The view.
     """
     seen = vertices_mm @ _axes_of(view).T  # (V, 3): right, up, toward the viewer
     corners = seen[faces]  # (F, 3, 3)
@@ -64,13 +64,13 @@ def draw_surface(
 
 
 def extent_mm(vertices_mm: Floats, view: View) -> tuple[float, float]:
-    """How large a surface looks in a view, with its margins: across and up."""
+    """Width and height of a surface in a view, with margins."""
     across, up, _ = _axes_of(view) @ vertices_mm.T
     return float(np.ptp(_ends(across))), float(np.ptp(_ends(up)))
 
 
 def _axes_of(view: View) -> Floats:
-    """The viewer's right, up and backward, as rows in RAS+ axes; (3, 3)."""
+    """Directions right, up and toward the viewer as rows in RAS+ axes; (3, 3)."""
     toward, up = np.array(view.toward, float), np.array(view.up, float)
     return np.stack([np.cross(up, toward), up, toward])
 
@@ -80,12 +80,12 @@ def _ends(positions_mm: Floats) -> tuple[float, float]:
 
 
 def _face_normals(corners: Floats) -> Floats:
-    """Normals as long as twice the area of the face, by its winding; (F, 3, 3) -> (F, 3)."""
+    """Normals with a length of twice the area of the face, signed by its winding; (F, 3, 3) -> (F, 3)."""
     return np.asarray(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
 
 
 def _vertex_normals(vertices_mm: Floats, faces: npt.NDArray[np.integer]) -> Floats:
-    """Outward unit normals, averaged over the faces around and the vertices next to them: steps of voxels fade."""
+    """Outward unit normals, averaged over neighbouring faces and vertices, which smooths the steps of the voxels."""
     n = len(vertices_mm)
     normals = _face_normals(vertices_mm[faces]) * _winding(vertices_mm, faces)
     corners = sparse.csr_matrix(
@@ -99,6 +99,6 @@ def _vertex_normals(vertices_mm: Floats, faces: npt.NDArray[np.integer]) -> Floa
 
 
 def _winding(vertices_mm: Floats, faces: npt.NDArray[np.integer]) -> float:
-    """1 if the corners of faces run anticlockwise seen from outside, otherwise -1: the sign of the volume enclosed."""
+    """1 if the corners of faces are anticlockwise seen from outside, otherwise -1: the sign of the enclosed volume."""
     a, b, c = (vertices_mm[faces[:, k]] - vertices_mm.mean(axis=0) for k in range(3))
     return 1.0 if np.einsum("ij,ij->", a, np.cross(b, c)) >= 0 else -1.0

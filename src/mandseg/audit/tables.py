@@ -1,4 +1,4 @@
-"""The tables of an audit: measurements in; cases worst first, annotators, and regions of each case out."""
+"""The tables of an audit: measurements in; tables of cases (worst first), annotators and regions out."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -10,19 +10,19 @@ from scipy import stats
 from mandseg.audit.measurement import Displacement, Measurement
 from mandseg.metrics.regions import REGIONS
 
-WORTH_SAYING_MM = 2.0  # displacement of a region, on average
+WORTH_SAYING_MM = 2.0  # mean displacement of a region
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour
-WORTH_SAYING_ML = 0.5  # a piece apart
+WORTH_SAYING_ML = 0.5  # volume of separate pieces
 CONFIDENCE = 0.95
 BIASES = ["bias_mm", *(f"bias_{region}_mm" for region in REGIONS)]
 
 
 def cases_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
-    """One row a case, the one to correct first on top: columns as in docs/audit.md.
+    """One row for each case, the case to correct first on top. Columns as in docs/audit.md.
 
-    The order: a label that is empty where the other is not, then by the share of both surfaces that lies more than
-    2 mm from the other (1 - ``nsd_2mm``), which is what has to be drawn anew and goes with the time that takes
-    better than Dice does (Vaassen 2020, doi 10.1016/j.phro.2019.12.001); ties by HD95, then by name.
+    Order: first cases in which only one label is empty, then by the share of both surfaces that lies more than 2 mm
+    from the other (1 - ``nsd_2mm``). This share has to be redrawn, and it predicts the time of correction better than
+    Dice does (Vaassen 2020, doi 10.1016/j.phro.2019.12.001). Ties are ordered by HD95, then by name.
     """
     rows = [_row(measurement) for measurement in measurements]
     table = pd.DataFrame(rows).sort_values(
@@ -33,7 +33,7 @@ def cases_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
 
 
 def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
-    """One row an annotator, the one with the lowest median surface Dice at 2 mm on top.
+    """One row for each annotator, the lowest median surface Dice at 2 mm on top.
 
     ``bias_low_mm`` and ``bias_high_mm`` are the 95 % interval (Student's t over cases) of the mean bias.
     """
@@ -56,7 +56,7 @@ def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def regions_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
-    """One row a case and region, and one for the whole surface (``all``), in the order given."""
+    """One row for each case and region, and one for the whole surface (``all``), in the given order."""
     columns = ["case_id", "annotator", *(field.name for field in fields(Displacement))]
     rows = [
         {"case_id": m.case_id, "annotator": m.annotator, **asdict(d), "region": d.region or "all"}
@@ -67,7 +67,7 @@ def regions_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
 
 
 def mean_interval(values: "pd.Series[float]") -> tuple[float, float, float]:
-    """Mean and its 95 % interval by Student's t; NaN for what fewer than one or two values do not give."""
+    """Mean with its 95 % interval by Student's t; the mean is NaN without values, the interval with fewer than two."""
     known = values.dropna().to_numpy(float)
     if len(known) < 2:
         return (float(known.mean()) if len(known) else np.nan), np.nan, np.nan
@@ -92,7 +92,7 @@ def _row(measurement: Measurement) -> dict[str, object]:
 
 
 def _reasons(measurement: Measurement) -> list[str]:
-    """Say what stands out in a case."""
+    """The large deviations of a case, in words."""
     if measurement.outcome != "scored":
         return [
             {
@@ -104,7 +104,7 @@ def _reasons(measurement: Measurement) -> list[str]:
     whole = measurement.displacement()
     reasons = []
     if measurement.noisy_pieces > measurement.reference_pieces and measurement.apart_ml >= WORTH_SAYING_ML:
-        reasons.append(f"{measurement.apart_ml:.1f} ml lie apart")
+        reasons.append(f"{measurement.apart_ml:.1f} ml in separate pieces")
     if whole and abs(whole.bias_mm) >= WORTH_SAYING_BIAS_MM:
         reasons.append(f"{'outward' if whole.bias_mm > 0 else 'inward'} by {abs(whole.bias_mm):.1f} mm")
     regional = [d for d in measurement.displacements if d.region and abs(d.bias_mm) >= WORTH_SAYING_MM]

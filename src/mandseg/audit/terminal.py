@@ -1,4 +1,4 @@
-"""An audit on the terminal: one row an annotator, and the finding in words."""
+"""An audit on the terminal: one row for each annotator, and the result in words."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from mandseg.metrics.regions import REGIONS
 from mandseg.report.wording import number
 
 COLUMNS = (
-    *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "farthest off"),
+    *("annotator", "cases", "Dice", "HD95", "ASSD", "NSD 1 mm", "NSD 2 mm", "bias", "volume", "largest bias"),
     *("empty", "in pieces"),
 )
 
 
 def print_audit(audit: Audit, console: Console) -> None:
-    """Print medians over the cases of each annotator, mean bias and volume, and the finding."""
+    """Print medians over the cases of each annotator, mean bias and volume, and the result in words."""
     title = f"Cohort {escape(audit.cohort.name)}: noisy labels against the reference; mm, medians (bias, volume: means)"
     table = Table(title=title, title_justify="left")
     for name in COLUMNS:
-        table.add_column(name, justify="left" if name in ("annotator", "farthest off") else "right", no_wrap=True)
+        table.add_column(name, justify="left" if name in ("annotator", "largest bias") else "right", no_wrap=True)
     for row in audit.annotators.to_dict("records"):
         table.add_row(*_cells(row))
     console.print(table)
@@ -51,7 +51,7 @@ def _farthest(row: dict[Any, Any]) -> str:
     """The region with the largest mean displacement."""
     biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
     known = [(bias, region) for bias, region in biases if np.isfinite(bias)]
-    bias, region = max(known, key=lambda found: abs(found[0]), default=(np.nan, ""))
+    bias, region = max(known, key=lambda pair: abs(pair[0]), default=(np.nan, ""))
     return f"{region} {_signed(bias, 1)}" if region else ""
 
 

@@ -1,14 +1,14 @@
-"""Who reads a report: the renderer's one switch between what stays in the study folder and what may leave it."""
+"""The readers of a report, which decide what a page contains."""
 
 from enum import Enum
 
 
 class Audience(Enum):
-    """Whom a page, its tables and figures are made for.
+    """The readers of a page with its tables and figures.
 
     Attributes:
-        INSIDE: Whoever may open the study folder.
-        OUTSIDE: Whoever may see the study on W&B: no annotator, subject, host, folder or message of an error.
+        INSIDE: Readers who may open the study folder.
+        OUTSIDE: Readers who may see the study on W&B. They see no annotator, subject, host, folder or error message.
     """
 
     INSIDE = "inside"

@@ -1,4 +1,4 @@
-"""The worst and the median case of each data set at each level, as the runs drew them, small enough for a page."""
+"""Pictures of the worst and the median case of each data set at each level, reduced for a page."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ from mandseg.statistics.comparison import Comparison, Level
 
 WIDTH = 1000  # pixels
 MOST = 64
-"""Pictures of a page: at 30 to 60 kB each they stay below 4 MB."""
+"""Largest number of pictures of a page: at 30 to 60 kB each, less than 4 MB."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,10 @@ class CasePicture:
 def pictures(
     study: Path, cases: pd.DataFrame, comparison: Comparison, levels: list[Level], most: int = MOST
 ) -> Iterator[CasePicture]:
-    """For each data set and level the worst case by Dice of those that a run drew, and the median case of that run.
+    """For each data set and level the drawn case with the lowest Dice, and the median case of the same run.
 
-    With more data sets and levels than there is room for, levels are left out evenly; the first and last stay.
+    If there are more data sets and levels than ``most`` allows, evenly spaced levels are shown, with the first and the
+    last.
     """
     datasets = list(cases.dataset.drop_duplicates())
     room = max(2, most // (2 * max(len(datasets), 1)))
@@ -60,7 +61,7 @@ def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[CasePicture
 
 
 def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows that have a picture, worst first; each run drew two of a data set, so few files are asked for."""
+    """The rows that have a picture, lowest Dice first. A run draws two cases of a data set."""
     chosen = []
     for run, own in rows.groupby("run", sort=False):
         folder = study / str(run) / "overlays"
@@ -87,7 +88,7 @@ def _words(row: Any) -> str:
 
 
 def embedded(file: Path) -> str | None:
-    """A picture as a data URI, small enough for a light page; None where there is none that can be read."""
+    """A picture as a data URI, at most ``WIDTH`` pixels wide; None if the file is missing or unreadable."""
     try:
         with Image.open(file) as image:
             picture = image.convert("RGB")

@@ -1,4 +1,4 @@
-"""The figures of a report and where each stands: a new figure is a file in ``figures/`` and a line here."""
+"""The figures of a report and their parts of the page. A new figure is a file in ``figures/`` and a line here."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,15 +16,15 @@ FIGURES: dict[str, tuple[Callable[[FigureSource], Iterable[ReportFigure]], ...]]
     "memorisation": (learning.memorisation,),
     "learning": (learning.learning,),
 }
-"""Part of the page -> its figures."""
+"""The figures of each part of the page."""
 OF_FEW_ARMS = ("cases", "seeds", "means")
-"""Parts without figures where many arms share the page."""
+"""Parts that have no figures if many arms share the page."""
 OF_PEOPLE = ("noise",)
-"""Parts whose figures name annotators: they stay in the study folder."""
+"""Parts whose figures name annotators. These figures stay in the study folder."""
 
 
 def draw_figures(source: FigureSource, few_arms: bool) -> dict[str, list[ReportFigure]]:
-    """Draw the figures of an arm, by the part of the page that they belong to."""
+    """Draw the figures of an arm, by part of the page."""
     return {
         part: [figure for draw in drawn for figure in draw(source)] if few_arms or part not in OF_FEW_ARMS else []
         for part, drawn in FIGURES.items()

@@ -1,4 +1,4 @@
-"""The result in words: what a reader should take home, each number with its interval; an absent number is said."""
+"""The result in words: each number with its interval, and a reason for each number that is missing."""
 
 from collections.abc import Sequence
 
@@ -6,27 +6,8 @@ from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.wording import amount, count, listed, number, percent, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
-from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance, Verdict
-
-VERDICTS = {
-    "non-inferior": "no worse than the margin allows",
-    "inferior": "worse than the margin allows",
-    "inconclusive": "which is inconclusive",
-    "no margin": "for which no margin is stated",
-    "not comparable": "which cannot be compared",
-}
-SHOWN = {
-    "non-inferior": "shown to be non-inferior",
-    "inferior": "shown to be inferior",
-    "inconclusive": "inconclusive",
-    "no margin": "without a margin",
-    "not comparable": "not comparable",
-}
-STOPS: dict[Verdict, str] = {
-    "inferior": "is inferior",
-    "inconclusive": "is inconclusive",
-    "not comparable": "cannot be compared",
-}
+from mandseg.statistics.non_inferiority import PREDICATES, Verdict
+from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
 
 
 def headline(analysis: Analysis) -> str:
@@ -36,7 +17,7 @@ def headline(analysis: Analysis) -> str:
         return "No run is done yet: there is nothing to report."
     if len(levels) == 1:
         none = "curve" if comparison.is_dose else "comparison"
-        return f"Only {comparison.name(levels[0])} has been run: there is no {none} yet."
+        return f"Only {comparison.name(levels[0])} was run: there is no {none} yet."
     if comparison.baseline not in levels:
         return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
     if analysis.margins.of(metric) is None:
@@ -49,7 +30,7 @@ def headline(analysis: Analysis) -> str:
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
     sentence = " ".join([sentence, *_left_out(analysis, rows)])
     one_seed = bool(rows) and all(row.n_seeds == 1 for row in rows if row.difference is not None)
-    return f"As far as one seed can tell: {sentence[0].lower()}{sentence[1:]}" if one_seed else sentence
+    return f"One seed only. {sentence}" if one_seed else sentence
 
 
 def _subject(comparison: Comparison) -> str:
@@ -57,27 +38,27 @@ def _subject(comparison: Comparison) -> str:
 
 
 def _unlearned(analysis: Analysis) -> str:
-    """The baseline, and what shows on each data set that it has not learned."""
-    told = "; ".join(f"{why} on {dataset}" for dataset, why in analysis.unlearned.items())
-    return f"at {analysis.comparison.name(analysis.comparison.baseline)} the network has not learned ({told})"
+    """The baseline, and for each data set the sign that the network has not learned."""
+    reasons = "; ".join(f"{why} on {dataset}" for dataset, why in analysis.unlearned.items())
+    return f"at {analysis.comparison.name(analysis.comparison.baseline)} the network has not learned ({reasons})"
 
 
 def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
-    """The seeds of each level, or else what the differences say."""
+    """The seeds of each level; without them, the notes of the differences."""
     if analysis.unpaired:
         both = "at both ratios" if analysis.comparison.is_dose else "at both levels"
-        told = analysis.comparison.ordered(list(analysis.unpaired))
-        return f"no seed was run {both} ({'; '.join(analysis.unpaired[level] for level in told)})"
+        levels = analysis.comparison.ordered(list(analysis.unpaired))
+        return f"no seed was run {both} ({'; '.join(analysis.unpaired[level] for level in levels)})"
     return "; ".join(dict.fromkeys(note for row in rows for note in row.notes))
 
 
 def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
-    """A sentence on each thing that the finding does not speak of: data sets that were not learned, levels alone."""
+    """A sentence on the data sets that were not learned, and one on the levels that share no seed."""
     sets = listed(list(analysis.unlearned)) if analysis.unlearned else ""
-    told = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
+    lines = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
     if any(row.difference is None for row in rows) and analysis.unpaired:
-        told.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
-    return told
+        lines.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
+    return lines
 
 
 def _loss_of(comparison: Comparison) -> str:
@@ -97,24 +78,27 @@ def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
     groups: dict[tuple[str, str], list[str]] = {}
     for row in sorted(rows, key=lambda row: row.tolerated or 0.0):
         groups.setdefault(_reach(row), []).append(row.dataset)
-    alike = 1 < len(rows) == len(analysis.datasets) and len(groups) == 1
-    parts = [
-        f"{reach} on {f'all {len(rows)} data sets' if alike else listed(names)}{stop}"
-        for (reach, stop), names in groups.items()
-    ]
-    said = {row.dataset for row in rows} | set(analysis.unlearned)
-    absent = [name for name in analysis.datasets if name not in said]
-    parts += [f"{listed(absent)} cannot be compared with {against}"] if absent else []
-    stays = f"ean {metric.label} is shown to stay within {amount(rows[0].margin, metric)} of training on clean labels"
-    return f"{'The data sets differ: m' if len(groups) > 1 else 'M'}{stays} {'; '.join(parts)}."
+    within = f"shown to stay within {amount(rows[0].margin, metric)} of training on clean labels"
+    if len(groups) == 1:
+        ((reach, stop),) = groups
+        is_all = 1 < len(rows) == len(analysis.datasets)
+        where = f"all {len(rows)} data sets" if is_all else listed([row.dataset for row in rows])
+        shown = f"not {within} at any tested noise ratio" if rows[0].tolerated is None else f"{within} {reach}"
+        sentence = f"Mean {metric.label} is {shown} on {where}{stop}."
+    else:
+        parts = "; ".join(f"on {listed(names)} {reach}{stop}" for (reach, stop), names in groups.items())
+        sentence = f"The data sets differ. Mean {metric.label} is {within}: {parts}."
+    considered = {row.dataset for row in rows} | set(analysis.unlearned)
+    absent = [name for name in analysis.datasets if name not in considered]
+    return f"{sentence} {listed(absent)} cannot be compared with {against}." if absent else sentence
 
 
 def _reach(row: Tolerance) -> tuple[str, str]:
     """Up to which ratio a data set tolerates noise, and the verdict on the next one."""
     if row.stopped_at is None:
-        return f"at every tested noise ratio, up to {row.tolerated:g},", ""
+        return f"at every tested noise ratio (up to {row.tolerated:g})", ""
     reach = "at no tested noise ratio" if row.tolerated is None else f"up to a noise ratio of {row.tolerated:g}"
-    return reach, f" ({row.stopped_at:g} {STOPS[row.verdict_there or 'not comparable']})"
+    return reach, f" ({row.stopped_at:g} {PREDICATES[row.verdict_there or 'not comparable']})"
 
 
 def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
@@ -123,12 +107,12 @@ def _comparison_sentence(analysis: Analysis, metric: Metric) -> str:
     margin, compared = amount(analysis.margins.of(metric) or 0.0, metric), analysis.comparison
     parts = []
     for level in dict.fromkeys(row.level for row in rows):
-        verdicts: dict[str, list[str]] = {}
+        verdicts: dict[Verdict, list[str]] = {}
         for row in rows:
             if row.level == level:
                 verdicts.setdefault(row.verdict, []).append(row.dataset)
-        told = ", ".join(f"{SHOWN[said]} on {listed(names)}" for said, names in verdicts.items())
-        parts.append(f"{compared.name(level)} is {told}")
+        predicates = ", ".join(f"{PREDICATES[verdict]} on {listed(names)}" for verdict, names in verdicts.items())
+        parts.append(f"{compared.name(level)} {predicates}")
     sentence = f"Against {compared.name(compared.baseline)}, with a margin of {margin} in mean {metric.label}: "
     return f"{sentence}{'; '.join(parts)}."
 
@@ -164,22 +148,22 @@ def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[
         return []
     inferior = next((row.noise_ratio for row in rows.values() if row.verdict == "inferior"), None)
     wanted = (tolerance.tolerated, tolerance.stopped_at, inferior)
-    told = list(dict.fromkeys(ratio for ratio in wanted if ratio is not None))
+    ratios = list(dict.fromkeys(ratio for ratio in wanted if ratio is not None))
     crossing = next(iter(analysis.of(analysis.crossings, dataset, metric.column)), None)
-    differences = [_one_difference(rows[ratio], metric, analysis) for ratio in told]
+    differences = [_one_difference(rows[ratio], metric, analysis) for ratio in ratios]
     return differences + _estimate_words(tolerance) + _crossing_words(crossing)
 
 
 def _estimate_words(tolerance: Tolerance) -> list[str]:
-    """The tolerated ratio as it is estimated, with its interval; nothing where that cannot be given."""
+    """The estimate of the tolerated ratio with its interval; nothing without an interval."""
     if tolerance.low is None:
         return []
     here = f"{tolerance.estimate:g} ({tolerance.low:g} to {tolerance.high:g})"
-    return [f"By the mean losses alone, the largest tested ratio within the margin is {here}."]
+    return [f"The largest tested ratio with a mean loss below the margin is {here}."]
 
 
 def _crossing_words(crossing: Crossing | None) -> list[str]:
-    """Where the fitted curve crosses the margin; nothing where even its interval lies beyond what was tested."""
+    """Where the fitted curve crosses the margin; nothing where its whole interval lies beyond the tested ratios."""
     if crossing is None or crossing.low is None:
         return []
     if crossing.crossing is None:
@@ -189,9 +173,9 @@ def _crossing_words(crossing: Crossing | None) -> list[str]:
 
 
 def _one_difference(row: Difference, metric: Metric, analysis: Analysis) -> str:
-    where = f"{row.level:g}" if analysis.comparison.is_dose else analysis.comparison.name(row.level)
+    where = f"At {row.level:g}" if analysis.comparison.is_dose else f"With {analysis.comparison.name(row.level)}"
     if row.difference is None:
-        return f"At {where}: {'; '.join(row.notes)}."
+        return f"{where}: {'; '.join(row.notes)}."
     interval = span(row, metric) if row.low is not None else "no interval"
     size = number(row.difference, metric.decimals, signed=True)
-    return f"At {where} it differs by {size} ({interval}), {VERDICTS[row.verdict]}."
+    return f"{where} the change is {size} ({interval}), which {PREDICATES[row.verdict]}."

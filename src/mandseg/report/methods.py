@@ -1,4 +1,4 @@
-"""What exactly was done, in a paragraph a paper can take over: methods.md, its numbers from the study itself."""
+"""methods.md: a text for the methods section of a paper, with the numbers of the study."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +16,14 @@ from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
 
 SKIPPED = ("_target_", "_convert_", "_partial_", "annotators", "leave_out")
-"""Keys that a description leaves out: Hydra's own, and people."""
+"""Keys that a description leaves out: those of Hydra, and people."""
 WEIGHTS = {"last": "the last weights", "best": "the weights with the highest validation Dice (reference labels)"}
 
 
 def methods(
     study: Study, parts: Sequence[Section], runs: Sequence[Sequence[str]], settings: StudySettings, audience: Audience
 ) -> str:
-    """methods.md: a section per arm, then what all share. Where the settings do not say what was done, it says so.
+    """The text of methods.md: a section for each arm, then statistics and software. It names settings that are missing.
 
     Args:
         study: The study.
@@ -41,15 +41,15 @@ def methods(
         try:
             blocks += describe_run(run_settings(settings.of(own[0], audience)), part.applied)
         except MissingSettingError as error:
-            blocks.append(f"Not described: how the networks of run {own[0]} were made; {error}.")
+            blocks.append(f"The networks of run {own[0]} are not described: {error}.")
         except ValueError as error:
-            blocks.append(f"Not described: how the networks were made; {error}.")
+            blocks.append(f"The networks are not described: {error}.")
     blocks += [statistics(parts[0].analysis, study), software(study)]
     return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def describe_run(settings: RunSettings, applied: pd.DataFrame) -> list[str]:
-    """Two paragraphs: the noisy labels; then network, training and testing."""
+    """Two paragraphs: first the noisy labels, then network, training and testing."""
     sentences = (network(settings), training(settings), augmentation(settings), testing(settings))
     return [noise(settings, applied), " ".join(sentences)]
 
@@ -61,7 +61,7 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     ledger = study.ledger[study.ledger.run.isin(set(runs))]
     seeds = sorted(ledger.seed.dropna().unique())
     what = (
-        f"Networks were trained at noise ratios {levels}, the share of training cases that carried their noisy label"
+        f"Networks were trained at noise ratios {levels} (the share of training cases with a noisy label)"
         if compared.is_dose
         else f"Networks were trained with {compared.column} {levels}"
     )
@@ -71,7 +71,7 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
         for ratio, rows in ledger.groupby("noise_ratio")
         if rows.n_noisy.notna().any()
     ]
-    cases = f" Each was trained on {_range(trained)} cases, of which {listed(noisy)} carried it." if trained else ""
+    cases = f" Each was trained on {_range(trained)} cases, with noisy labels in {listed(noisy)}." if trained else ""
     return (
         f"{what}, with {count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
@@ -81,23 +81,23 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
 
 def _test_sets(analysis: Analysis) -> str:
     metric = analysis.primary
-    told = []
+    tested = []
     for dataset in analysis.datasets:
         rows = analysis.of(analysis.means, dataset, metric)
         if rows:
-            told.append(f"{dataset} ({count(max(row.n_cases for row in rows), 'case')})")
+            tested.append(f"{dataset} ({count(max(row.n_cases for row in rows), 'case')})")
     missed = sum(row.n_missed + row.n_spurious for row in analysis.means if (row.metric, row.group) == (metric, ""))
     faults = f" {count(missed, 'prediction')} {'was' if missed == 1 else 'were'} missed or spurious." if missed else ""
-    return f"All were tested on {listed(told)}, always against the reference label.{faults}" if told else ""
+    return f"All were tested on {listed(tested)}, always against the reference label.{faults}" if tested else ""
 
 
 def noise(settings: RunSettings, applied: pd.DataFrame) -> str:
-    """The noise source, and how far its labels were from the references."""
+    """The noise source, and the distance of its labels from the references."""
     source = (
         f"Noisy labels of data set `{settings.data_name}`: preset `{settings.noise_name}`, {_object(settings.noise)}"
     )
     if applied.empty or applied.dice.isna().all():
-        return f"{source}. How far they are from the references was not measured."
+        return f"{source}. Their distance from the references was not measured."
     once = applied.drop_duplicates("case_id").dropna(subset=["dice"])
     dice = f"median Dice {number(once.dice.median(), 3)} ({_ends(once.dice, 3)})"
     hd95 = f"HD95 {number(once.hd95_mm.median(), 1)} mm ({_ends(once.hd95_mm, 1)})"
@@ -137,7 +137,7 @@ def training(settings: RunSettings) -> str:
 
 
 def augmentation(settings: RunSettings) -> str:
-    """What happens to a patch before the network sees it."""
+    """The augmentation of a patch."""
     if settings.augmentation is None:
         return "Patches were not augmented."
     steps = settings.augmentation.get("transforms", [settings.augmentation])
@@ -145,20 +145,20 @@ def augmentation(settings: RunSettings) -> str:
 
 
 def testing(settings: RunSettings) -> str:
-    """Which weights were tested and how."""
+    """The tested weights and the test procedure."""
     weights = WEIGHTS.get(settings.checkpoint, settings.checkpoint)
     return (
         f"{weights[0].upper()}{weights[1:]} were tested, in windows of {_product(settings.window)} voxels, overlapping "
-        f"by {settings.overlap:.0%}, pieces below {settings.smallest_piece:.0%} of the largest were dropped, masks "
-        "were scored on the CT's own grid."
+        f"by {settings.overlap:.0%}. Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
+        "were scored on the grid of the CT."
     )
 
 
 def _object(made: Object, by_class: bool = False) -> str:
-    """What Hydra makes, in words: `` `package.Class` (key value, ...)``.
+    """An object of the config in words: `` `package.Class` (key value, ...)``.
 
     Raises:
-        MissingSettingError: It has no ``_target_``.
+        MissingSettingError: The object has no ``_target_``.
     """
     if "_target_" not in made:
         raise MissingSettingError(f"a setting with {', '.join(map(str, made)) or 'no key'} lacks _target_")
@@ -169,12 +169,12 @@ def _object(made: Object, by_class: bool = False) -> str:
 
 
 def _arguments(settings: Object) -> str:
-    told = {key: value for key, value in settings.items() if key not in SKIPPED and value is not None}
-    return ", ".join(f"{key} {_value(value)}" for key, value in told.items())
+    kept = {key: value for key, value in settings.items() if key not in SKIPPED and value is not None}
+    return ", ".join(f"{key} {_value(value)}" for key, value in kept.items())
 
 
 def _value(value: Any) -> str:
-    """A value in words; an object of this package within another one goes by its class alone."""
+    """A value in words; an object of this package inside another object is named by its class only."""
     if isinstance(value, Mapping) and "_target_" in value:
         return _object(value, by_class=str(value["_target_"]).startswith("mandseg."))
     if isinstance(value, Mapping):
@@ -189,7 +189,7 @@ def _product(sizes: Sequence[float]) -> str:
 
 
 def statistics(analysis: Analysis, study: Study) -> str:
-    """How the numbers were made, where the primary metric and the margins come from, and what could be detected."""
+    """The statistical methods, the source of the primary metric and the margins, and the detectable difference."""
     metric = metric_named(analysis.primary)
     origin = "declared in the configuration before the runs" if study.declaration.is_declared else "the defaults"
     sources = [
@@ -205,26 +205,26 @@ def statistics(analysis: Analysis, study: Study) -> str:
 
 
 def _detectable(rows: Sequence[Difference], decimals: int) -> str:
-    found = [row.detectable for row in rows if row.detectable is not None]
-    if not found:
+    detectable = [row.detectable for row in rows if row.detectable is not None]
+    if not detectable:
         return ""
-    low, high = number(min(found), decimals), number(max(found), decimals)
+    low, high = number(min(detectable), decimals), number(max(detectable), decimals)
     span = low if low == high else f"{low} to {high}"
     return f" The smallest true difference that this design finds with 80 % power: {span}."
 
 
 def software(study: Study) -> str:
     """Versions and devices."""
-    told = ", ".join(f"{name} {version}" for name, version in versions(study).items())
+    packages = ", ".join(f"{name} {version}" for name, version in versions(study).items())
     done = study.ledger[study.ledger.state == "done"]
     devices = ", ".join(sorted({str(device) for device in done.device.dropna()}))
     precision = ", ".join(sorted({str(name) for name in done.precision.dropna()}))
     ran_on = f" Runs were made on {devices}{f' in {precision}' if precision else ''}." if devices else ""
-    return f"Software: {told}.{ran_on}" if told else ran_on.strip()
+    return f"Software: {packages}.{ran_on}" if packages else ran_on.strip()
 
 
 def state_methods(analysis: Analysis) -> str:
-    """The statistics of one analysis, exactly as they were done, in one paragraph of Markdown."""
+    """The statistical methods of one analysis in one paragraph of Markdown."""
     metric, comparison = metric_named(analysis.primary), analysis.comparison
     percent = f"{100 * analysis.resampling.confidence:g} %"
     one_sided = f"{100 * analysis.resampling.tail:g} %"
@@ -232,7 +232,7 @@ def state_methods(analysis: Analysis) -> str:
     sentences = [
         "The unit of analysis was the test case. All trainings were tested on the same cases; scores were averaged "
         f"over seeds within each case and compared with {baseline} in pairs of equal seed and case.",
-        f"The primary metric was the mean {metric.label}; all others are secondary.",
+        f"The primary metric was the mean {metric.label}. All other metrics are secondary.",
         "Missed and spurious predictions entered with their worst-case scores (Dice and surface Dice 0, distances the "
         "diagonal of the image), and a second analysis left them out."
         if analysis.without_missed
@@ -241,18 +241,18 @@ def state_methods(analysis: Analysis) -> str:
         f"({analysis.resampling.n_resamples} resamples, one seed and one subject fewer than observed), scaled to the "
         "unbiased variance of the two-way analysis of variance and widened by Cochran's weighted t quantile.",
         f"Non-inferiority was claimed where the interval lay within the margin ({analysis.margins.words}; one-sided "
-        f"{one_sided}), equivalence where it did on both sides (two one-sided tests of {one_sided}).",
+        f"{one_sided}), equivalence where it lay within the margin on both sides (two one-sided tests of {one_sided}).",
     ]
     if comparison.is_dose:
         sentences.append(
             "The tolerated noise ratio is the largest tested ratio at which it and all smaller ones were non-inferior, "
-            "tested in ascending order without further adjustment; its interval, and that of the ratio at which an "
-            "isotonic fit of the loss crosses the margin, are percentiles over the same resamples."
+            "tested in ascending order without further adjustment. Its interval and the interval of the ratio at which "
+            "an isotonic fit of the loss crosses the margin are percentiles over the same resamples."
         )
     levels = "ratios" if comparison.is_dose else "levels"
     sentences.append(
         "Wilcoxon's signed-rank test of the per-case differences, which takes the trainings as given, was adjusted by "
-        f"Holm's method over the {levels} of each data set and metric; effect sizes are matched-pairs rank-biserial "
+        f"Holm's method over the {levels} of each data set and metric. Effect sizes are matched-pairs rank-biserial "
         "correlations. A linear mixed model with crossed random effects of case and seed, fitted by the method of "
         "moments, served as a sensitivity analysis."
     )
@@ -260,8 +260,8 @@ def state_methods(analysis: Analysis) -> str:
 
 
 def _range(values: Any) -> str:
-    whole = sorted({int(value) for value in values})
-    return "no" if not whole else str(whole[0]) if len(whole) == 1 else f"{whole[0]} to {whole[-1]}"
+    numbers = sorted({int(value) for value in values})
+    return "no" if not numbers else str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
 
 
 def _ends(values: "pd.Series[float]", decimals: int) -> str:

@@ -1,12 +1,13 @@
-"""The page: one HTML file that needs nothing else."""
+"""The page: one HTML file that loads no other file."""
 
 from collections.abc import Mapping, Sequence
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
-from mandseg.metrics.catalogue import METRICS, metric_named
+from mandseg.metrics.catalogue import METRICS
 from mandseg.report import finding
 from mandseg.report.audience import Audience
+from mandseg.report.figures.style import VERDICT_MARKS
 from mandseg.report.section import Section
 from mandseg.report.settings import versions as versions_of
 from mandseg.report.tables.table import Table
@@ -15,15 +16,22 @@ from mandseg.runs.study import Study
 
 
 def environment(*packages: str) -> Environment:
-    """The one jinja environment: it escapes what it prints and refuses names that it does not know.
+    """The one jinja environment. It escapes what it prints and refuses unknown names.
 
     Args:
-        packages: Where templates are, besides this package, whose ``page.css.j2`` every page includes.
+        packages: Packages with templates, searched before this one. Every page includes its ``page.css.j2`` and
+            ``sort_tables.js.j2``.
     """
     loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "mandseg.report")])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.globals.update(number=number)
+    made.filters["unbroken"] = _unbroken
     return made
+
+
+def _unbroken(text: str) -> str:
+    """A sentence in which no line breaks between a number and its percent sign."""
+    return text.replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def page(
@@ -39,13 +47,14 @@ def page(
     Args:
         study: The study.
         parts: Its arms.
-        shared: The tables of :func:`mandseg.report.tables.runs.study_tables` and the matrix, by name.
-        methods: methods.md.
+        shared: The tables of :func:`mandseg.report.tables.runs.study_tables`, and the matrix of training conditions
+            and test sets.
+        methods: The text of methods.md.
         settings: Each setting with its values.
-        audience: Who reads it; outside, the noise by annotator is left out.
+        audience: Who reads it. The page for readers outside has no noise by annotator.
     """
     made = environment()
-    made.globals.update(headline=finding.headline, sentences=finding.sentences, metric_named=metric_named)
+    made.globals.update(headline=finding.headline, sentences=finding.sentences, marks=VERDICT_MARKS)
     return made.get_template("report.html.j2").render(
         study=study,
         counts=study.counts(),
@@ -61,7 +70,7 @@ def page(
 
 
 def margin_sources(parts: Sequence[Section]) -> list[str]:
-    """Each margin with where it comes from, a line each."""
+    """One line for each margin, with its source."""
     if not parts:
         return []
     margins = parts[0].analysis.margins

@@ -1,4 +1,4 @@
-"""index.html -> report.pdf, by a Chromium that is on this machine."""
+"""Print index.html as report.pdf with an installed Chromium."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ LONGEST_S = 180
 
 
 def browser() -> str | None:
-    """The Chromium of this machine, None where there is none."""
+    """Path of an installed Chromium; None if there is none."""
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
@@ -23,7 +23,7 @@ def print_page(page: Path, file: Path) -> str | None:
     """Print a page as PDF with an empty profile and no network.
 
     Returns:
-        None where it went well, else one line that says why there is no PDF and how to get it.
+        None on success, otherwise one line with the reason and a way to get a PDF.
     """
     program = browser()
     advice = f"open {page.name} in a browser and print it to a file"

@@ -1,25 +1,25 @@
-"""The settings that a methods section names, typed: a run's config in, one object out, or the key that it lacks."""
+"""The settings that a methods section names: the config of a run in, one typed object out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 Object = Mapping[str, Any]
-"""What Hydra makes: ``_target_`` and its arguments."""
+"""An object of the config: ``_target_`` and its arguments."""
 
 
 class MissingSettingError(ValueError):
-    """A sentence cannot be written: the config lacks a key, or holds another kind of value there."""
+    """The config lacks a key, or its value has the wrong type."""
 
 
 def _at(key: str, *kinds: type) -> dict[str, Any]:
-    """Where a field is in a config; ``a or b``: an earlier version had it at b."""
+    """The key of a field in a config. ``a or b``: earlier versions have it at b."""
     return {"key": key, "kinds": kinds}
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """What a methods section says of one training and its test; a config that lacks one of them has no such section."""
+    """The settings of one training and its test that a methods section needs; all are required."""
 
     data_name: str = field(metadata=_at("data.name", str))
     noise_name: str = field(metadata=_at("noise.name", str))
@@ -54,7 +54,7 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     """Read a composed config.
 
     Raises:
-        MissingSettingError: It lacks a key, or a value is of another kind; the line names the key.
+        MissingSettingError: The config lacks a key, or a value has the wrong type; the line names the key.
     """
     return RunSettings(
         **{f.name: _setting(config, f.metadata["key"], f.metadata["kinds"]) for f in fields(RunSettings)}
@@ -65,12 +65,12 @@ ABSENT = object()
 
 
 def _setting(config: Mapping[str, Any], paths: str, kinds: tuple[type, ...]) -> Any:
-    found = {path: value for path in paths.split(" or ") if (value := _value_at(config, path)) is not ABSENT}
-    if not found:
+    values = {path: value for path in paths.split(" or ") if (value := _value_at(config, path)) is not ABSENT}
+    if not values:
         raise MissingSettingError(f"the settings lack {paths}")
-    path, value = next(iter(found.items()))
+    path, value = next(iter(values.items()))
     if not isinstance(value, kinds) or isinstance(value, bool):
-        raise MissingSettingError(f"the setting {path} is {value!r}, a value of another kind is expected")
+        raise MissingSettingError(f"the setting {path} is {value!r}, a value of another type is expected")
     return value
 
 

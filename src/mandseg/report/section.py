@@ -1,4 +1,4 @@
-"""What the page says about one arm: all that was run alike but for what is compared and the seed."""
+"""The part of the page about one arm: runs that differ only in the compared column and the seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FULL_ARMS = 8
 
 @dataclass(frozen=True)
 class Section:
-    """One arm's finding, figures and tables; what is not there is None or empty."""
+    """Finding, figures and tables of one arm; None or empty where there is none."""
 
     title: str
     fixed: Mapping[str, Level]
@@ -50,26 +50,26 @@ class Section:
 
     @property
     def tables(self) -> Iterator[Table]:
-        """Every table that is there."""
-        found = [self.verdicts, self.group_verdicts, self.tolerances, self.other_tolerances]
-        found += [self.gaps, self.interactions]
-        found += [self.missed, self.without_missed, self.noise, *self.means, *self.differences]
-        yield from (table for table in found if table is not None)
+        """Every table of the section."""
+        tables = [self.verdicts, self.group_verdicts, self.tolerances, self.other_tolerances]
+        tables += [self.gaps, self.interactions]
+        tables += [self.missed, self.without_missed, self.noise, *self.means, *self.differences]
+        yield from (table for table in tables if table is not None)
 
 
 def build_section(
     study: Study, arm: Arm, analysis: Analysis, folder: Path, prefix: str, title: str, n_arms: int = 1
 ) -> Section:
-    """Draw the figures of an arm into ``folder`` and lay out its tables.
+    """Draw the figures of an arm into ``folder`` and make its tables.
 
     Args:
         study: The study.
-        arm: The arm's rows.
-        analysis: What was found on them.
-        folder: Where figures go.
-        prefix: Of the names of files; empty where there is one arm.
-        title: What the page calls the arm.
-        n_arms: How many arms share the page; of many, each has fewer pictures, and no figures but the main ones.
+        arm: The rows of the arm.
+        analysis: The analysis of the arm.
+        folder: Folder of the figures.
+        prefix: Prefix of file names; empty for a single arm.
+        title: Title of the arm on the page.
+        n_arms: Number of arms on the page. With many arms each has fewer pictures, and only the main figures.
     """
     runs = frozenset(map(str, arm.cases.run.unique()))
     curves = _curves(study, arm.cases, analysis)
@@ -106,7 +106,7 @@ def build_section(
 
 
 def _curves(study: Study, cases: pd.DataFrame, analysis: Analysis) -> pd.DataFrame:
-    """The learning curves of the arm's runs, with the level of each."""
+    """The learning curves of the runs of the arm, with their levels."""
     column = analysis.comparison.column
     levels = cases.drop_duplicates("run").set_index("run")[column]
     curves = study.learning_curves

@@ -1,4 +1,4 @@
-"""What a study's run folders say besides scores: settings, versions, the cost of the runs, the noise they applied."""
+"""Contents of the run folders besides scores: settings, versions, cost, and the noise that was applied."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -12,13 +12,13 @@ from mandseg.system.plain_yaml import read_yaml
 from mandseg.tracking.redaction import without_folders
 
 PHASES = ["prepare_s", "train_s", "evaluate_s"]
-READ_CONFIGS = 200  # of many runs, so many are read, evenly over the study
+READ_CONFIGS = 200  # of more runs, this number is read, evenly spaced over the study
 CONFIG = "config.yaml"
 NOISE_APPLIED = "noise_applied.csv"
 
 
 class StudySettings:
-    """The config.yaml of a study's runs, each read once.
+    """The config.yaml files of the runs of a study, each read once.
 
     Args:
         study: The study.
@@ -30,10 +30,10 @@ class StudySettings:
         self._read: dict[str, dict[str, Any]] = {}
 
     def of(self, run: str, audience: Audience = Audience.INSIDE) -> dict[str, Any]:
-        """The settings of one run, as an audience may see them.
+        """The settings of one run that an audience may see.
 
         Raises:
-            ValueError: Its config.yaml cannot be read, in one line.
+            ValueError: The config.yaml of the run cannot be read; one line.
         """
         if run not in self._read:
             try:
@@ -46,9 +46,9 @@ class StudySettings:
         return self._read[run] if audience is Audience.INSIDE else without_folders(self._read[run])
 
     def values(self, audience: Audience) -> dict[str, str]:
-        """Each setting with its values over the done runs: one, or those that differ."""
+        """Each setting with its different values over the runs that are done."""
         values: dict[str, dict[str, None]] = {}
-        for run in some(self.runs, READ_CONFIGS):
+        for run in evenly_chosen(self.runs, READ_CONFIGS):
             for key, value in _flat(self._shown(run, audience)):
                 values.setdefault(key, {})[value] = None
         return {key: " | ".join(seen) for key, seen in values.items()}
@@ -60,14 +60,14 @@ class StudySettings:
             return {CONFIG: str(error)}
 
 
-def some(runs: Iterable[str], most: int) -> list[str]:
-    """At most so many, evenly over all."""
+def evenly_chosen(runs: Iterable[str], most: int) -> list[str]:
+    """At most ``most`` of the runs, evenly spaced."""
     names = [str(run) for run in runs]
     return names if len(names) <= most else [names[k * len(names) // most] for k in range(most)]
 
 
 def versions(study: Study) -> dict[str, str]:
-    """Each package with its versions over the done runs."""
+    """Each package with its different versions over the runs that are done."""
     seen: dict[str, dict[str, None]] = {}
     for run in study.ledger.run[study.ledger.state == "done"]:
         for name, version in (study.records[str(run)].get("versions") or {}).items():
@@ -76,7 +76,7 @@ def versions(study: Study) -> dict[str, str]:
 
 
 def cost(study: Study) -> pd.DataFrame:
-    """Mean seconds per phase and run of the done runs, by noise ratio, and the sum of all in hours."""
+    """For the runs that are done, by noise ratio: mean seconds of each phase, and the sum of all runs in hours."""
     done = study.ledger[study.ledger.state == "done"]
     numbers = done.assign(**{phase: pd.to_numeric(done[phase], errors="coerce") for phase in PHASES})
     grouped = numbers.groupby("noise_ratio")
@@ -85,7 +85,7 @@ def cost(study: Study) -> pd.DataFrame:
 
 
 def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
-    """noise_applied.csv of one done run per noise ratio, the first that has one; empty where none has.
+    """noise_applied.csv of one run at each noise ratio: the first run that has the file; empty if none has it.
 
     Returns:
         ``noise_ratio, seed, case_id, annotator, label, dice, hd95_mm, ...``.

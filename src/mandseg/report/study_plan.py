@@ -1,4 +1,4 @@
-"""How large a study must be: the plan printed, drawn and written."""
+"""The size of a planned study: print the plan, draw it and write it."""
 
 from pathlib import Path
 
@@ -27,24 +27,24 @@ def plan_study(
     out: Path | None = None,
     console: Console | None = None,
 ) -> Path:
-    """Print the plan and write it, whole or not at all: needed.csv, power.csv, power.svg, power.png.
+    """Print the plan and write needed.csv, power.csv, power.svg and power.png, all or none.
 
     Args:
         path: A study folder, or a pooled cases.csv.
         margin: The loss that counts as no loss.
-        power: How often the planned study is to show it.
+        power: The share of studies of the planned size that shall show the claim.
         metric: Column of the metric.
-        loss: The true loss that is assumed.
+        loss: The assumed true loss.
         dataset: The data set of the pilot; by default the first.
-        noise_ratio: Its noise ratio; by default the one at which differences vary most.
-        out: Folder to write to; by default ``plan`` in the study or beside the file.
-        console: Where the table goes.
+        noise_ratio: The noise ratio of the pilot; by default the one at which the differences vary most.
+        out: Folder of the files; by default ``plan`` in the study folder or beside cases.csv.
+        console: The table is printed here.
 
     Returns:
         The folder.
 
     Raises:
-        UserError: The pilot cannot be read or does not tell how seeds and cases vary, or a number is out of range.
+        UserError: The pilot cannot be read, has too few seeds or cases, or a number is out of range.
     """
     question = Question(metric_named(metric), margin, power, loss)
     folder = out or (path if path.is_dir() else path.parent) / "plan"
@@ -60,7 +60,7 @@ def plan_study(
 
 
 def print_plan(planned: Plan, console: Console) -> None:
-    """The question, the pilot, and the cases that each number of seeds needs."""
+    """Print the question, the pilot, and the number of cases that each number of seeds needs."""
     question, pilot, parts = planned.question, planned.pilot, planned.pilot.components
     assumed = f"a true loss of {amount(question.loss, question.metric)}" if question.loss else "no true loss"
     lines = (
@@ -79,13 +79,13 @@ def print_plan(planned: Plan, console: Console) -> None:
     console.print(table)
     if pilot.n_seeds < 4:
         console.print(
-            f"The pilot has {pilot.n_seeds} seeds: how much seeds vary is hardly known, plan for more than this.",
+            f"The pilot has only {pilot.n_seeds} seeds, so the variation between seeds is hardly known: plan for more.",
             soft_wrap=True,
         )
 
 
 def draw(planned: Plan, folder: Path) -> None:
-    """Power against the number of test cases, one line for each number of seeds."""
+    """Draw power against the number of test cases, one line for each number of seeds."""
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, NullLocator
 

@@ -13,7 +13,7 @@ ABSENT = "\N{EN DASH}"
 
 
 def number(value: float | None, decimals: int, signed: bool = False) -> str:
-    """A number as it is printed: a true minus sign, no negative zero, a dash where there is none."""
+    """A number as text: with a true minus sign and no negative zero; a dash for None."""
     if value is None:
         return ABSENT
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
@@ -21,7 +21,7 @@ def number(value: float | None, decimals: int, signed: bool = False) -> str:
 
 
 def span(row: Mean | Difference | MixedCheck | Contrast, metric: Metric) -> str:
-    """Both ends of an interval, or a dash."""
+    """Both ends of an interval; a dash for none."""
     if row.low is None or row.high is None:
         return ABSENT
     signed = not isinstance(row, Mean)
@@ -36,17 +36,17 @@ def p_value(p: float | None) -> str:
 
 
 def percent(analysis: Analysis) -> str:
-    """The confidence of an analysis."""
+    """The confidence of an analysis, e.g. ``95 %``."""
     return f"{100 * analysis.resampling.confidence:g} %"
 
 
 def count(n: int, noun: str) -> str:
-    """A number of things."""
+    """A number and its noun, e.g. ``2 seeds``."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: ``a, b and c``; empty where there is none."""
+    """Names in a sentence: ``a, b and c``; empty for no name."""
     return "" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
@@ -56,5 +56,5 @@ def amount(value: float, metric: Metric) -> str:
 
 
 def level_name(level: Level) -> str:
-    """A level as a cell, a title or an axis shows it."""
+    """A level in a cell, in a title or at an axis."""
     return f"{level:g}" if isinstance(level, int | float) else level or "(none)"

@@ -1,4 +1,4 @@
-"""The story of a report: read the run folders, analyse each arm, draw, lay out, write all of it or nothing."""
+"""Write a report: read the run folders, analyse each arm, draw the figures, and write the whole folder or nothing."""
 
 import re
 import shutil
@@ -24,8 +24,8 @@ from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import analyse
 from mandseg.statistics.comparison import (
     COMPARABLE,
-    RATIO,
     RATIO_COLUMN,
+    RATIO_COMPARISON,
     Comparison,
     Level,
     check_groups,
@@ -64,24 +64,24 @@ def write_report(
     primary: str | None = None,
     pdf: bool = False,
 ) -> Path:
-    """Write the report of a study, whole or not at all; an earlier report is replaced.
+    """Write the report of a study completely or not at all. An earlier report is replaced.
 
     Args:
         study: The study folder.
         out: Folder of the report (default: ``report`` inside the study, or ``report-<compare>``).
-        margins: The loss that counts as no loss, per metric (default: as the runs declared).
+        margins: The loss that counts as no loss, by metric (default: the declared ones).
         compare: The column whose levels are compared.
         baseline: The level that the others are compared with.
-        by: Groups of cases to look at as well, by their columns.
-        primary: The metric that the finding is about (default: as the runs declared).
-        pdf: Whether to print report.pdf, too.
+        by: Columns of the cases; each of their values is analysed as a group, too.
+        primary: The metric of the finding (default: the declared one).
+        pdf: Whether report.pdf is printed.
 
     Returns:
         Path of index.html.
 
     Raises:
-        UserError: The study cannot be read or compared so, or ``out`` holds files that no report wrote or cannot
-            be written.
+        UserError: The study cannot be read or compared, ``out`` contains files that no report wrote, or it cannot be
+            written.
     """
     if compare not in COMPARABLE:
         raise UserError(f"compare={compare}: expected one of {', '.join(COMPARABLE)}")
@@ -89,7 +89,7 @@ def write_report(
     refuse_foreign_files(folder, FOLDER)
     opened = open_study(study)
     declaration = opened.declaration.with_primary(primary)
-    comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO
+    comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO_COMPARISON
     settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:
@@ -123,7 +123,7 @@ def _parts(
 
 
 def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
-    """What tells each arm from the others; all of its condition where it is alone."""
+    """For each arm the part of its condition that differs between arms; the whole condition of a single arm."""
     differ = [key for key in (fixed[0] if fixed else ()) if len({arm[key] for arm in fixed}) > 1] if fixed else []
     keys = differ or list(fixed[0] if fixed else ())
     return [
@@ -133,7 +133,7 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
 
 
 def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
-    """Everything but the figures, for one audience."""
+    """Write everything except the figures, for one audience."""
     shared = _shared_tables(study, parts)
     runs = [list(rows.run) for rows in _ledgers(study, parts)]
     words = methods(study, parts, runs, settings, audience)
@@ -147,7 +147,7 @@ def _write(folder: Path, study: Study, parts: Sequence[Section], settings: Study
 
 
 def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Section], settings: StudySettings) -> None:
-    """The report as it may leave the machine: rendered anew for readers outside, its figures beside it."""
+    """Write the report for readers outside, and copy its figures."""
     (folder / "figures").mkdir(parents=True)
     parts = [outside_section(part) for part in parts]
     titles = _titles([part.fixed for part in parts])
@@ -170,7 +170,7 @@ def _ledgers(study: Study, parts: Sequence[Section]) -> list[pd.DataFrame]:
 
 
 def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:
-    """All arms' rows of a kind in one table, and every case."""
+    """Write one table of all arms for each kind of row, and every case."""
     axis = parts[0].analysis.comparison.column if parts else RATIO_COLUMN
     kinds = {
         "summary": (Mean, "means"),

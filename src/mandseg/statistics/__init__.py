@@ -1,1 +1,1 @@
-"""A table of scores in, results with intervals out. No file is read here."""
+"""A table of scores in, results with intervals out. This package reads no file."""

@@ -1,4 +1,4 @@
-"""Cases of one arm -> means, paired differences from the baseline, verdicts, tolerated ratio, checks: the story.
+"""Analysis of one arm: cases in; means, paired differences, verdicts, tolerated ratio and checks out.
 
 The unit of analysis is the case, paired across levels; seeds are a second, crossed level (docs/statistics.md).
 """
@@ -11,9 +11,8 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.metrics.margins import MARGINS, Margins
-from mandseg.metrics.mask_pair import WORST_CASE
 from mandseg.statistics.bootstrap import Resampling
-from mandseg.statistics.comparison import RATIO, Comparison, Level
+from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
 from mandseg.statistics.dose_response import margin_crossing
 from mandseg.statistics.mixed_model import mixed_check
@@ -40,9 +39,9 @@ class Analysis:
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
             :mod:`mandseg.statistics.results`.
         notes: What holds for the arm as a whole, in words.
-        unlearned: Data set to what shows that the networks at its baseline have not learned.
-        unpaired: Level to the seeds of it and of the baseline, in words, where no seed was run at both.
-        without_missed: The same with missed and spurious predictions left out; None where there are none.
+        unlearned: For each data set on which the networks at the baseline have not learned, the reason.
+        unpaired: For the baseline and each level that shares no seed with it, the seeds in words.
+        without_missed: The same analysis without missed and spurious predictions; None where there are none.
     """
 
     means: tuple[Mean, ...]
@@ -55,7 +54,7 @@ class Analysis:
     notes: tuple[str, ...] = ()
     unlearned: dict[str, str] = field(default_factory=dict)
     unpaired: dict[Level, str] = field(default_factory=dict)
-    comparison: Comparison = RATIO
+    comparison: Comparison = RATIO_COMPARISON
     primary: str = "dice"
     margins: Margins = MARGINS
     resampling: Resampling = field(default_factory=Resampling)
@@ -89,7 +88,7 @@ def analyse(
     cases: pd.DataFrame,
     margins: Margins = MARGINS,
     resampling: Resampling | None = None,
-    comparison: Comparison = RATIO,
+    comparison: Comparison = RATIO_COMPARISON,
     by: Sequence[str] = (),
     primary: str = "dice",
 ) -> Analysis:
@@ -100,21 +99,19 @@ def analyse(
         margins: The loss that counts as no loss.
         resampling: How intervals are drawn (default: 4,000 resamples, 95 %, seed 0).
         comparison: The compared column and its baseline.
-        by: Columns ``group_<name>`` by whose values each data set is looked at as well.
+        by: Names of columns ``group_<name>``. Each of their values is analysed as a group of cases, too.
         primary: Column of the metric that the finding is about.
 
     Raises:
-        UserError: One case is there twice at one level and seed, or there is no such metric.
+        UserError: A case has two rows at one level and seed, or there is no such metric.
     """
     metric_named(primary)
     score_tables = build_score_tables(cases, comparison, by) if len(cases) else []
     settings = _Settings(comparison, margins, resampling or Resampling(), primary)
     analysis = _analyse(score_tables, settings)
-    if not any(score_table.n_faults for score_table in score_tables):
+    if not any(table.n_faults for table in score_tables):
         return analysis
-    return replace(
-        analysis, without_missed=_analyse([score_table.without_faults() for score_table in score_tables], settings)
-    )
+    return replace(analysis, without_missed=_analyse([table.without_faults() for table in score_tables], settings))
 
 
 @dataclass(frozen=True)
@@ -127,7 +124,7 @@ class _Settings:
 
 def _analyse(score_tables: Sequence[ScoreTable], settings: _Settings) -> Analysis:
     means: list[Mean] = []
-    found: list[_Found] = []
+    found: list[_Compared] = []
     for score_table in score_tables:
         for metric in METRICS:
             by_level = score_table.scores(metric) if metric.column in score_table.values else {}
@@ -179,8 +176,8 @@ def _mean(score_table: ScoreTable, metric: Metric, level: Level, scores: ScoreMa
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What comparing the levels of one data set (or group) and metric gave."""
+class _Compared:
+    """The comparison of the levels of one data set (or group) and metric with the baseline."""
 
     score_table: ScoreTable
     metric: Metric
@@ -195,19 +192,21 @@ class _Found:
 
 def _compare(
     score_table: ScoreTable, metric: Metric, by_level: dict[Level, ScoreMatrix], settings: _Settings
-) -> _Found:
-    """Every level against the baseline, p-values adjusted over the levels; nothing without the baseline."""
+) -> _Compared:
+    """Compare every level with the baseline and adjust p over the levels; no differences without the baseline."""
     comparison, tail, margin = settings.comparison, settings.resampling.tail, settings.margins.of(metric)
     baseline = by_level.get(comparison.baseline)
     if baseline is None or len(by_level) < 2:
-        return _Found(score_table, metric, by_level)
+        return _Compared(score_table, metric, by_level)
     pairs = [
         pair(level, scores, baseline, comparison, settings.resampling, score_table.stream)
         for level, scores in by_level.items()
         if level != comparison.baseline
     ]
-    rows = _adjusted([_difference(score_table, metric, margin, one, settings) for one in pairs])
-    found = _Found(
+    rows = [_difference(score_table, metric, margin, one, settings) for one in pairs]
+    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
+    rows = [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
+    found = _Compared(
         score_table=score_table,
         metric=metric,
         by_level=by_level,
@@ -249,7 +248,7 @@ def _difference(
         p=p,
         rank_biserial=effect,
         verdict=verdict(metric, margin, interval),
-        notes=pairs.notes + words + _fault_notes(score_table, pairs.level, settings.comparison.baseline),
+        notes=pairs.notes + words + score_table.fault_notes(pairs.level, settings.comparison.baseline),
         p_crossed=distribution.p_different(0.0) if distribution else None,
         p_non_inferior=p_non_inferior(metric, margin, distribution),
         equivalence=equivalence(metric, margin, interval),
@@ -258,36 +257,22 @@ def _difference(
     )
 
 
-def _fault_notes(score_table: ScoreTable, *levels: Level) -> tuple[str, ...]:
-    faults = {name: sum(score_table.count(level, name) for level in levels) for name in WORST_CASE}
-    told = " and ".join(f"{n} {name}" for name, n in faults.items() if n)
-    return (f"{told} predictions count with worst-case scores: rare ones make the interval too narrow",) if told else ()
-
-
-def _adjusted(rows: Sequence[Difference]) -> list[Difference]:
-    """Holm's adjustment over the levels of one data set and metric."""
-    adjusted = iter(holm([row.p for row in rows if row.p is not None]))
-    return [row if row.p is None else replace(row, p_holm=next(adjusted)) for row in rows]
-
-
 def _contrasts(
-    score_tables: Sequence[ScoreTable], found: Sequence[_Found], resampling: Resampling
+    score_tables: Sequence[ScoreTable], found: Sequence[_Compared], resampling: Resampling
 ) -> tuple[tuple[Contrast, ...], tuple[Contrast, ...]]:
-    """Gaps and interactions of every whole data set with the first one; sets that share subjects are left out."""
-    whole = [score_table for score_table in score_tables if not score_table.group]
+    """Gaps and interactions of every data set with the first one, except data sets that share subjects with it."""
+    ungrouped = [table for table in score_tables if not table.group]
     gaps: list[Contrast] = []
     interactions: list[Contrast] = []
-    for away in whole[1:]:
-        if shared_subjects(whole[0], away):
+    for away in ungrouped[1:]:
+        home = ungrouped[0]
+        if shared_subjects(home, away):
             continue
-        here, there = (
-            {part.metric.column: part for part in found if part.score_table is score_table}
-            for score_table in (whole[0], away)
-        )
-        levels = {name: (here[name].by_level, there[name].by_level) for name in here}
-        moved = {name: (_tables(here[name].pairs), _tables(there[name].pairs)) for name in here}
-        gaps += contrasts(whole[0], away, levels, resampling)
-        interactions += contrasts(whole[0], away, moved, resampling)
+        own, other = ({part.metric.column: part for part in found if part.score_table is t} for t in (home, away))
+        scores = {name: (own[name].by_level, other[name].by_level) for name in own}
+        differences = {name: (_tables(own[name].pairs), _tables(other[name].pairs)) for name in own}
+        gaps += contrasts(home, away, scores, resampling)
+        interactions += contrasts(home, away, differences, resampling)
     return tuple(gaps), tuple(interactions)
 
 
@@ -297,17 +282,17 @@ def _tables(pairs: Sequence[Pairs]) -> dict[Level, ScoreMatrix]:
 
 def _notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
     """What holds for the arm as a whole."""
-    whole = [score_table for score_table in score_tables if not score_table.group]
+    ungrouped = [table for table in score_tables if not table.group]
     levels = comparison.ordered(scored)
     if not levels:
         yield "no case was scored: there is nothing to analyse"
     elif comparison.baseline not in levels:
         yield f"no run at {comparison.name(comparison.baseline)} is done: nothing can be compared with it"
     elif len(levels) == 1:
-        yield f"only {comparison.name(levels[0])} has been run: there is nothing to compare"
-    for away in whole[1:]:
-        if n := shared_subjects(whole[0], away):
+        yield f"only {comparison.name(levels[0])} was run: there is nothing to compare"
+    for away in ungrouped[1:]:
+        if n := shared_subjects(ungrouped[0], away):
             yield (
                 f"data set {away.dataset} shares {n} of its {len(set(away.subjects))} subjects with "
-                f"{whole[0].dataset}: the two are not compared with each other"
+                f"{ungrouped[0].dataset}: the two are not compared with each other"
             )

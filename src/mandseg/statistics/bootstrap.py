@@ -1,4 +1,4 @@
-"""Crossed bootstrap: the distribution of a mean over seeds x cases where all seeds are tested on the same cases.
+"""Crossed bootstrap: the distribution of a mean over seeds x cases. All seeds are tested on the same cases.
 
 In: an array of scores (S seeds, C cases), NaN where a cell is missing. Out: the mean with intervals and p-values.
 """
@@ -43,13 +43,13 @@ class Resampling:
 
 @dataclass(frozen=True, eq=False)
 class Distribution:
-    """An estimate, its resamples, and how far these must be stretched because there are few seeds or cases.
+    """An estimate with its resamples and its variance.
 
     Attributes:
-        estimate: The value of the data.
-        resamples: (B,) values of resampled data, scaled to the estimate's unbiased variance.
-        spread: Where that variance comes from.
-        resampling: How they were drawn.
+        estimate: The value of the observed data.
+        resamples: (B,) values of resampled data, scaled to the unbiased variance of the estimate.
+        spread: The parts of this variance; they give the t quantiles that widen the interval.
+        resampling: How the resamples were drawn.
     """
 
     estimate: float
@@ -70,7 +70,7 @@ class Distribution:
 
     @cached_property
     def widened_interval(self) -> Floats:
-        """(B,) resamples stretched so that their percentiles are the ends of :attr:`interval`."""
+        """(B,) resamples, stretched so that their percentiles are the ends of :attr:`interval`."""
         moved = self.resamples - self.estimate
         tail = self.resampling.tail
         return self.estimate + moved * self.spread.quantile(1 - tail) / special.ndtri(1 - tail)
@@ -83,7 +83,7 @@ class Distribution:
         return bounds
 
     def p_below(self, value: float) -> float:
-        """One-sided p of "the truth is ``value`` or more", small where it is shown to be less.
+        """One-sided p of "the truth is ``value`` or more"; a small p is evidence that the truth is less.
 
         The smallest error at which a one-sided interval stays below ``value``; never below 1 / (resamples + 1).
         """
@@ -103,7 +103,7 @@ class Distribution:
 
     @cached_property
     def _curve(self) -> tuple[Floats, Floats]:
-        """Tail probabilities, those of the interval's ends among them, and the ascending bounds that belong to them."""
+        """Tail probabilities (with the two of the interval) and their bounds, both ascending."""
         end = special.ndtri(self.resampling.tail)
         tails = special.ndtr(np.sort(np.append(Z_GRID, [end, -end])))
         return tails, np.maximum.accumulate(self.bounds(tails))
@@ -112,18 +112,18 @@ class Distribution:
 def resampled_mean(
     scores: Floats, subjects: NDArray[np.intp], resampling: Resampling, stream: int = 0
 ) -> Distribution | None:
-    """Distribution of the mean over cases, seeds and subjects resampled independently.
+    """Distribution of the mean over cases; seeds and subjects are resampled independently.
 
-    One seed fewer and one subject fewer than there are is drawn each time, which makes the resampled variance unbiased
+    Each resample draws one seed fewer and one subject fewer than there are. This makes the resampled variance unbiased
     for seeds and for subjects (Rao and Wu 1988, doi 10.1080/01621459.1988.10478591). Single case-seed pairs are drawn
-    with both, so that their variance comes three times; the resamples are scaled to the variance that the two-way
-    analysis of variance gives. With one seed only subjects are drawn.
+    with seeds and with subjects, so their variance counts three times. Therefore the resamples are scaled to the
+    variance of the two-way analysis of variance. With one seed only subjects are drawn.
 
     Args:
         scores: (S, C), NaN for missing cells; every row and column holds at least one score.
         subjects: (C,) number of the subject of each case, 0 to n - 1; cases of one subject are drawn together.
         resampling: Number of resamples, confidence and seed.
-        stream: Number of the data set: subjects of two data sets are drawn independently, seeds together.
+        stream: Number of the data set. Subjects of two data sets are drawn independently, seeds together.
 
     Returns:
         None with fewer than two subjects, or where missing cells leave too many resamples empty.
@@ -137,21 +137,21 @@ def resampled_mean(
 
 
 def calibrated(estimate: float, drawn: Floats, spread: VarianceParts, resampling: Resampling) -> Distribution:
-    """Resamples scaled about the estimate from the variance that resampling gives to the unbiased one."""
+    """Scale the resamples about the estimate, from the resampled variance to the unbiased variance."""
     scale = np.sqrt(spread.variance / spread.resampled) if spread.resampled > 0 else 1.0
     return Distribution(estimate, estimate + scale * (drawn - estimate), spread, resampling)
 
 
 def draw_means(scores: Floats, subjects: NDArray[np.intp], resampling: Resampling, stream: int = 0) -> Floats:
-    """(S, C) -> (B,): a mean is a weighted sum, so all resamples are one product of weights and scores.
+    """(S, C) -> (B,) resampled means: a mean is a weighted sum, so one matrix product gives all resamples.
 
-    A resample that draws no score at all is filled by another one; NaN where that is more than one in twenty.
+    A resample without any score is replaced by another one. All are NaN if this concerns more than one in twenty.
     """
     seed_weights = _seed_weights(len(scores), resampling)
     weights = _case_weights(subjects, resampling, stream)  # (C, B)
     holed = np.flatnonzero(~np.isfinite(scores).all(axis=0))
-    whole = scores if not len(holed) else np.where(np.isin(np.arange(scores.shape[1]), holed), 0.0, scores)
-    total = np.einsum("bs,sb->b", seed_weights, whole @ weights) / seed_weights[0].sum()
+    full = scores if not len(holed) else np.where(np.isin(np.arange(scores.shape[1]), holed), 0.0, scores)
+    total = np.einsum("bs,sb->b", seed_weights, full @ weights) / seed_weights[0].sum()
     drawn = weights.sum(axis=0)
     if len(holed):
         means, count = _holed_means(scores[:, holed], seed_weights)
@@ -164,13 +164,13 @@ def draw_means(scores: Floats, subjects: NDArray[np.intp], resampling: Resamplin
 
 
 def _case_weights(subjects: NDArray[np.intp], resampling: Resampling, stream: int) -> Floats:
-    """(C, B) how often each case is drawn: as often as its subject."""
+    """(C, B) number of times that each case is drawn, which is the number for its subject."""
     weights = _subject_weights(int(subjects.max()) + 1, resampling, stream)
     return weights if np.array_equal(subjects, np.arange(len(weights))) else weights[subjects]
 
 
 def _holed_means(scores: Floats, seed_weights: Floats) -> tuple[Floats, Floats]:
-    """Mean over the drawn seeds of cases that lack some, and how many scores it is from: (B, C) each."""
+    """For cases that lack seeds: mean over the drawn seeds, and the number of scores in it, (B, C) each."""
     present = np.isfinite(scores)
     count = seed_weights @ present
     total = seed_weights @ np.where(present, scores, 0.0)
@@ -179,13 +179,13 @@ def _holed_means(scores: Floats, seed_weights: Floats) -> tuple[Floats, Floats]:
 
 @lru_cache(maxsize=8)
 def _seed_weights(n_seeds: int, resampling: Resampling) -> Floats:
-    """(B, S) how often each seed is drawn: the same for every data set, metric and level."""
+    """(B, S) number of times that each seed is drawn; equal for every data set, metric and level."""
     return _draws(np.random.default_rng([resampling.seed, 0]), n_seeds, resampling.n_resamples)
 
 
 @lru_cache(maxsize=8)
 def _subject_weights(n_subjects: int, resampling: Resampling, stream: int) -> Floats:
-    """(n, B) how often each subject is drawn: the same for every metric and level of a data set."""
+    """(n, B) number of times that each subject is drawn; equal for every metric and level of a data set."""
     draws = _draws(np.random.default_rng([resampling.seed, 1, stream]), n_subjects, resampling.n_resamples)
     return np.ascontiguousarray(draws.T)
 

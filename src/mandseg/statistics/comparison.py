@@ -1,4 +1,4 @@
-"""What is compared with what: a column of the cases, its baseline level, and the arms in which all else is equal."""
+"""A comparison: a column of the cases and its baseline level; and the arms, in which all other columns are equal."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from mandseg.system.errors import UserError
 Level = float | str
 RATIO_COLUMN = "noise_ratio"
 COMPARABLE = (RATIO_COLUMN, "data", "noise", "model", "method", "variant")
-"""Columns of a run's condition that can be compared; the seed pairs the runs and is no level."""
+"""Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
 NOT_STATED = "not stated"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Levels of one column, each against a baseline on the same cases and seeds; ratio against ratio 0 is one instance.
+    """The levels of one column, each compared with a baseline on the same cases and seeds.
 
     Args:
         column: One of :data:`COMPARABLE`.
@@ -28,11 +28,11 @@ class Comparison:
 
     @property
     def is_dose(self) -> bool:
-        """Whether the levels are ordered amounts, so that a tolerated level and a curve make sense."""
+        """Whether the levels are ordered amounts, which can have a tolerated level and a curve."""
         return self.column == RATIO_COLUMN
 
     def level(self, value: object) -> Level:
-        """A cell of the column as a level: a noise ratio is a number, all else a name."""
+        """A cell of the column as a level: a number for the noise ratio, otherwise a name."""
         return float(str(value)) if self.is_dose else str(value)
 
     def ordered(self, levels: Sequence[Level]) -> tuple[Level, ...]:
@@ -42,16 +42,16 @@ class Comparison:
         return (*first, *(sorted(rest, key=float) if self.is_dose else rest))
 
     def name(self, level: Level) -> str:
-        """A level as it is said in a sentence: ``noise ratio 0.2``, ``method gce``."""
+        """A level in a sentence: ``noise ratio 0.2``, ``method gce``."""
         return f"noise ratio {level:g}" if self.is_dose else f"{self.column} {level or 'without changes'}"
 
 
-RATIO = Comparison(RATIO_COLUMN, 0.0)
+RATIO_COMPARISON = Comparison(RATIO_COLUMN, 0.0)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Runs that differ in the compared column and the seed only; ``fixed`` says what they share."""
+    """Runs that differ only in the compared column and the seed; ``fixed`` is the condition that they share."""
 
     fixed: dict[str, Level]
     cases: pd.DataFrame
@@ -68,28 +68,28 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     Args:
         cases: The pooled cases of a study.
         column: One of :data:`COMPARABLE`.
-        baseline: The level to compare with; by default 0 for the noise ratio, else the one with most runs, of those the
-            first.
+        baseline: The level to compare with. By default 0 for the noise ratio, otherwise the level with most runs (the
+            first of several).
 
     Raises:
-        UserError: The column cannot be compared, has one level only, or never takes the baseline.
+        UserError: The column cannot be compared, has only one level, or never has the baseline.
     """
     if column not in COMPARABLE or column not in cases:
         raise UserError(f"compare={column}: expected one of {', '.join(COMPARABLE)}")
     if column == RATIO_COLUMN and baseline is None:
-        return RATIO
+        return RATIO_COMPARISON
     comparison = Comparison(column, "")
     runs = [comparison.level(value) for value in cases.drop_duplicates("run")[column]]
     levels = list(dict.fromkeys(runs))
     if len(levels) < 2:
-        raise UserError(f"compare={column}: all runs have {column} {_shown(levels)}, there is nothing to compare")
+        raise UserError(f"compare={column}: all runs have {column} {_level_list(levels)}, there is nothing to compare")
     wanted = max(levels, key=runs.count) if baseline is None else _parsed(comparison, baseline)
     if wanted not in levels:
-        raise UserError(f"baseline={baseline}: no run has this {column}, they have {_shown(levels)}")
+        raise UserError(f"baseline={baseline}: no run has this {column}, they have {_level_list(levels)}")
     return Comparison(column, wanted)
 
 
-def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO) -> list[Arm]:
+def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -> list[Arm]:
     """Split pooled cases into arms, in the order of the runs."""
     shared = [column for column in COMPARABLE if column != comparison.column]
     return [
@@ -99,26 +99,26 @@ def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO) -> list[Arm]
 
 
 def check_groups(cases: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
-    """The grouping columns asked for, as their names in ``cases``; "dataset" is always one and is dropped.
+    """The requested grouping columns, as they are named in ``cases``. "dataset" always groups and is dropped.
 
     Args:
         cases: The pooled cases of a study.
-        by: Names of columns; one with commas in it may come in its pieces, as a command line splits it.
+        by: Names of columns. A name with commas may come in parts, because a command line splits it at commas.
 
     Raises:
         UserError: The cases have no such column.
     """
-    there = [column.removeprefix("group_") for column in cases.columns if column.startswith("group_")]
-    known = {_plain(spelled): name for name in ["dataset", *there] for spelled in (f"group_{name}", name)}
+    groups = [column.removeprefix("group_") for column in cases.columns if column.startswith("group_")]
+    known = {_plain(spelled): name for name in ["dataset", *groups] for spelled in (f"group_{name}", name)}
     names = _columns_in([_plain(word) for word in by], known)
     if names is None:
         absent = next((word for word in by if _plain(word) not in known), ", ".join(by))
-        raise UserError(f"by={absent}: the cases have no such column; there are {', '.join(['dataset', *there])}")
+        raise UserError(f"by={absent}: the cases have no such column; there are {', '.join(['dataset', *groups])}")
     return tuple(dict.fromkeys(name for name in names if name != "dataset"))
 
 
 def _columns_in(words: Sequence[str], known: Mapping[str, str]) -> list[str] | None:
-    """The columns that words name, some of them several words joined by commas; None if a word is left over."""
+    """The columns that the words name. Several words can form one name with commas. None if a word names no column."""
     if not words:
         return []
     for end in range(1, len(words) + 1):
@@ -129,7 +129,7 @@ def _columns_in(words: Sequence[str], known: Mapping[str, str]) -> list[str] | N
 
 
 def _plain(name: str) -> str:
-    """A column's name without the blanks round its commas."""
+    """A column's name without blanks around its commas."""
     return ",".join(part.strip() for part in name.split(","))
 
 
@@ -140,5 +140,5 @@ def _parsed(comparison: Comparison, baseline: Level) -> Level:
         raise UserError(f"baseline={baseline}: expected a noise ratio, 0 to 1") from None
 
 
-def _shown(levels: Sequence[Level]) -> str:
+def _level_list(levels: Sequence[Level]) -> str:
     return ", ".join(str(level) or "(none)" for level in levels)

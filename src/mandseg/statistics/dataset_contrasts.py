@@ -1,6 +1,6 @@
-"""One data set against the home data set: how much lower is the score there, and does noise cost more there?
+"""One data set against the home data set: is the score lower there, and is the loss from noise larger there?
 
-The networks are the same and the cases are others, so seeds are resampled together and cases independently.
+Both are tested with the same networks on different cases. So seeds are resampled together and cases independently.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,12 +20,12 @@ MeansOrDifferences = dict[Level, ScoreMatrix]
 def contrast(
     row: Contrast, away: ScoreMatrix, home: ScoreMatrix, streams: tuple[int, int], resampling: Resampling
 ) -> Contrast:
-    """Mean of one table minus the mean of another: same seeds, other cases.
+    """Mean of one table minus the mean of another, for the same seeds and different cases.
 
     Args:
         row: The contrast to fill in.
         away: Scores, or differences, of the data set.
-        home: Those of the home data set.
+        home: Scores, or differences, of the home data set.
         streams: Numbers of the two data sets.
         resampling: How the interval is drawn.
     """
@@ -60,7 +60,7 @@ def _distribution(
 
 
 def _spread(tables: Sequence[ScoreMatrix]) -> VarianceParts:
-    """Variance of the contrast from the seeds, whose effect on both tables may cancel, and from each table's cases."""
+    """Variance of the contrast: from the seeds, whose effects on both tables may cancel, and from the cases of each."""
     squares = [mean_squares(table.values, table.numbered_subjects) for table in tables]
     own = [part.spread for part in squares]
     if squares[0].n_seeds == 1:
@@ -76,7 +76,7 @@ def contrasts(
     tables: dict[str, tuple[MeansOrDifferences, MeansOrDifferences]],
     resampling: Resampling,
 ) -> Iterator[Contrast]:
-    """Contrasts of every metric and level that both data sets have.
+    """Contrasts of all metrics and levels that both data sets have.
 
     Args:
         home: The home data set.
@@ -92,5 +92,5 @@ def contrasts(
 
 
 def shared_subjects(home: ScoreTable, away: ScoreTable) -> int:
-    """How many subjects of a data set are in the home data set too: such sets are no independent samples."""
+    """Number of subjects that a data set shares with the home data set. Such data sets are not independent samples."""
     return len(set(home.subjects) & set(away.subjects))

@@ -1,7 +1,7 @@
-"""The loss as a function of the noise ratio that never falls (isotonic), and the ratio at which it crosses the margin.
+"""The loss as a non-decreasing (isotonic) function of the noise ratio, and the ratio at which it crosses the margin.
 
-Isotonic and not a logistic curve: it has no shape to be wrong about, needs no starting values, and three to five ratios
-cannot tell four parameters apart.
+The fit is isotonic and not logistic: it assumes no shape and needs no starting values, and three to five ratios do not
+determine the four parameters of a logistic curve.
 """
 
 from collections.abc import Sequence
@@ -16,10 +16,10 @@ from mandseg.statistics.variance import Floats
 
 
 def fit_isotonic(losses: Floats) -> Floats:
-    """Least-squares fit that starts at 0 and never falls, of many curves at once. (B, R) -> (B, R).
+    """Least-squares fit of non-decreasing curves that start at 0, many curves at once. (B, R) -> (B, R).
 
-    The min-max formula (Barlow 1972): the largest, over starts up to here, of the smallest mean from there on; a curve
-    that is bounded below by 0 is the unbounded one cut at 0.
+    The min-max formula (Barlow 1972): the value at k is the maximum over starts i <= k of the minimum over ends j >= k
+    of the mean of losses i to j. The fit that is bounded below by 0 is the unbounded fit, cut at 0.
     """
     n = losses.shape[1]
     sums = np.concatenate([np.zeros((len(losses), 1)), np.cumsum(losses, axis=1)], axis=1)
@@ -33,11 +33,11 @@ def fit_isotonic(losses: Floats) -> Floats:
 
 
 def cross(ratios: Floats, curves: Floats, margin: float) -> Floats:
-    """Ratio at which each curve reaches the margin, straight between tested ratios; inf where it does not.
+    """Ratio at which each curve reaches the margin, linear between tested ratios; inf where it does not reach it.
 
     Args:
         ratios: (R,) ascending, above 0.
-        curves: (B, R) losses that never fall; at ratio 0 the loss is 0.
+        curves: (B, R) non-decreasing losses; at ratio 0 the loss is 0.
         margin: Above 0.
     """
     x = np.concatenate([[0.0], ratios])
@@ -97,7 +97,7 @@ def margin_crossing(
 
 
 def _point(metric: Metric, ratio: float, place: int, curve: Floats, ends: tuple[Floats, Floats] | None) -> CurvePoint:
-    """A point of the curve as a difference, whose sign is the metric's."""
+    """A point of the curve as a difference with the sign of the metric."""
     turned = float(metric.worsening(curve[place])) + 0.0
     if ends is None:
         return CurvePoint(float(ratio), turned, None, None)

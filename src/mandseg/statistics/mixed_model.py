@@ -1,7 +1,7 @@
-"""The difference from a linear mixed model, case and seed as crossed random effects: a check beside the bootstrap.
+"""The difference from a linear mixed model with crossed random effects of case and seed: a check of the bootstrap.
 
-For a table without holes the method of moments below gives the same variances as REML does where none is at zero
-(Searle, Casella and McCulloch 1992); the tests hold it against statsmodels.
+For a complete table the method of moments gives the same variances as REML where no variance is zero
+(Searle, Casella and McCulloch 1992). The tests compare it with statsmodels.
 """
 
 from dataclasses import replace
@@ -19,19 +19,19 @@ from mandseg.statistics.variance import by_subject, mean_squares
 def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> MixedCheck:
     """Difference = mean + seed + case + residual, fitted to the paired differences of one level.
 
-    The interval is symmetric, with Satterthwaite's degrees of freedom; cases that lack a seed are left out.
+    The interval is symmetric and uses Satterthwaite's degrees of freedom. Cases that lack a seed are left out.
     """
     check = MixedCheck(row.dataset, row.metric, row.level, group=row.group)
-    whole = pairs.scores.complete_cases() if pairs.scores is not None else None
-    if whole is None or len(set(whole.subjects)) < 2 or len(whole.seeds) < 2:
+    complete = pairs.scores.complete_cases() if pairs.scores is not None else None
+    if complete is None or len(set(complete.subjects)) < 2 or len(complete.seeds) < 2:
         return replace(check, notes=("needs two seeds and two subjects that were scored at both levels",))
     assert pairs.scores is not None
-    squares = mean_squares(whole.values, whole.numbered_subjects)
+    squares = mean_squares(complete.values, complete.numbered_subjects)
     spread, parts = squares.spread, squares.components
-    mean, error = float(by_subject(whole.values, whole.numbered_subjects).mean()), spread.variance**0.5
+    mean, error = float(by_subject(complete.values, complete.numbered_subjects).mean()), spread.variance**0.5
     half = float(special.stdtrit(spread.degrees_of_freedom, 1 - tail)) * error
-    said = verdict(metric, row.margin, Interval(mean - half, mean + half))
-    absent = len(pairs.scores.cases) - len(whole.cases)
+    checked = verdict(metric, row.margin, Interval(mean - half, mean + half))
+    absent = len(pairs.scores.cases) - len(complete.cases)
     return replace(
         check,
         difference=mean,
@@ -42,7 +42,7 @@ def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> M
         sd_seed=parts.seed**0.5,
         sd_case=parts.case**0.5,
         sd_residual=parts.rest**0.5,
-        verdict=said,
-        agrees=said == row.verdict,
+        verdict=checked,
+        agrees=checked == row.verdict,
         notes=(f"{absent} cases that lack a seed are left out",) if absent else (),
     )

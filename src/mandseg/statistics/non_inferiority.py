@@ -1,12 +1,24 @@
-"""Verdicts against a margin: non-inferior, inferior or inconclusive; and equivalence on both sides of it."""
+"""Verdicts against a margin: non-inferior, inferior or inconclusive; and equivalence on both sides of zero."""
+
+from typing import Literal
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.statistics.bootstrap import Distribution, Interval
-from mandseg.statistics.results import Equivalence, Verdict
+
+Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
+Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]
+PREDICATES: dict[Verdict, str] = {
+    "non-inferior": "is non-inferior",
+    "inconclusive": "is inconclusive",
+    "inferior": "is inferior",
+    "no margin": "has no stated margin",
+    "not comparable": "cannot be compared",
+}
+"""Each verdict as the predicate of a sentence."""
 
 
 def verdict(metric: Metric, margin: float | None, interval: Interval | None) -> Verdict:
-    """Non-inferior: the worse end of the interval stays inside the margin; inferior: the better end leaves it."""
+    """Non-inferior: the whole interval lies inside the margin; inferior: the whole interval lies beyond it."""
     if margin is None or metric.better is None:
         return "no margin"
     if interval is None:
@@ -27,7 +39,7 @@ def p_non_inferior(metric: Metric, margin: float | None, distribution: Distribut
 def equivalence(metric: Metric, margin: float | None, interval: Interval | None) -> Equivalence:
     """Equivalent: the whole interval lies within the margin on both sides (two one-sided tests, Schuirmann 1987).
 
-    Not equivalent: the whole interval lies beyond the margin on one side. All else is inconclusive.
+    Not equivalent: the whole interval lies beyond the margin on one side. Otherwise inconclusive.
     """
     if margin is None or metric.better is None:
         return "no margin"

@@ -11,7 +11,7 @@ from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.variance import Floats, case_means, mean_over_cases
 
-MOST_SIGNS = 13  # differences up to which every choice of signs is looked at, as scipy does
+MOST_SIGNS = 13  # up to this number of differences p is exact, over all choices of signs, as in scipy
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,9 +20,9 @@ class Pairs:
 
     Attributes:
         level: The level.
-        scores: Level minus baseline by seed and case; None where nothing can be paired.
-        distribution: Of the mean difference; None where it cannot be given.
-        notes: What is left out, and what the numbers cannot say.
+        scores: Level minus baseline, by seed and case; None where nothing can be paired.
+        distribution: Distribution of the mean difference; None where it cannot be given.
+        notes: The unpaired seeds and cases, and the limits of the numbers.
     """
 
     level: Level
@@ -39,7 +39,7 @@ class Pairs:
 def pair(
     level: Level, other: ScoreMatrix, baseline: ScoreMatrix, comparison: Comparison, resampling: Resampling, stream: int
 ) -> Pairs:
-    """Subtract the baseline from a level, seed by seed and case by case; what has no partner is left out and said."""
+    """Subtract the baseline from a level by seed and case; unpaired seeds and cases are left out and named in notes."""
     seeds = sorted(set(baseline.seeds) & set(other.seeds))
     both = "both ratios" if comparison.is_dose else "both levels"
     if not seeds:
@@ -56,27 +56,27 @@ def pair(
 
 
 def unpaired_seeds(by_level: Mapping[Level, ScoreMatrix], comparison: Comparison) -> dict[Level, str]:
-    """The levels that share no seed with the baseline, and the baseline, each with its seeds in words."""
+    """The baseline and the levels that share no seed with it, each with its seeds in words; empty if all share one."""
     own = by_level[comparison.baseline].seeds
     alone = {level: scores.seeds for level, scores in by_level.items() if not set(scores.seeds) & set(own)}
-    told = {comparison.baseline: own, **alone} if alone else {}
+    listed = {comparison.baseline: own, **alone} if alone else {}
     return {
         level: f"seed{'' if len(seeds) == 1 else 's'} {', '.join(map(str, seeds))} at {comparison.name(level)}"
-        for level, seeds in told.items()
+        for level, seeds in listed.items()
     }
 
 
 def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
     """Wilcoxon's signed-rank test of paired differences and the matched-pairs rank-biserial correlation.
 
-    Zero differences are left out of the ranks (Wilcoxon's rule), ties share a rank; differences are rounded to 1e-12 so
-    that ties do not hang on the last bit. All zero: p is 1 and the correlation 0, by definition.
+    Zero differences are left out of the ranks (Wilcoxon's rule). Ties share a rank. Differences are rounded to 1e-12:
+    ties do not depend on the last bit. If all differences are zero, p is 1 and the correlation is 0.
 
     Args:
         differences: (C,) one per case, without NaN.
 
     Returns:
-        Two-sided p, correlation in -1 to 1 (1: every case rose; Kerby 2014, doi 10.2466/11.IT.3.1), words of caution.
+        Two-sided p, correlation in -1 to 1 (1: every case rose; Kerby 2014, doi 10.2466/11.IT.3.1), notes.
     """
     moved = np.round(differences, 12)
     moved = moved[moved != 0]
@@ -91,7 +91,7 @@ def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
 
 
 def _exact_p(moved: Floats, ranks: Floats) -> float:
-    """Two-sided p over every choice of signs, ties or not; scipy's own takes seconds where there are ties."""
+    """Two-sided p over every choice of signs, also with ties, where scipy takes seconds."""
     signs = np.arange(2 ** len(moved))[:, None] >> np.arange(len(moved)) & 1
     sums, seen = signs @ ranks, ranks[moved > 0].sum()
     return float(min(1.0, 2 * min((sums <= seen).mean(), (sums >= seen).mean())))
@@ -105,7 +105,7 @@ def rank_pairs(pairs: Pairs) -> tuple[float, float, tuple[str, ...]]:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (1979): family-wise error over the given p-values, in their order."""
+    """Holm's step-down adjustment (1979) for the family-wise error of the p-values; the order is kept."""
     order = np.argsort(p_values, kind="stable")
     adjusted = np.empty(len(order))
     running = 0.0

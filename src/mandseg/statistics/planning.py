@@ -1,7 +1,6 @@
 """Planning a study from a pilot: how many test cases and seeds show that a loss stays within a margin?
 
-In: the variances of a pilot. Out: the power of every design, and the cases each number of seeds needs: a table, a CSV
-file and a figure.
+In: the variances of a pilot. Out: the power of every design, and the number of cases that each number of seeds needs.
 """
 
 import re
@@ -19,7 +18,7 @@ from mandseg.system.files import Kind
 
 SEEDS = (2, 3, 4, 5, 7, 10)
 CASES = (5, 7, 10, 14, 20, 28, 40, 56, 80, 113, 160, 226, 320, 453, 640)
-FEWEST_CASES, MOST_CASES = 6, 20_000  # fewer lean on a normal distribution
+FEWEST_CASES, MOST_CASES = 6, 20_000  # with fewer cases the interval assumes a normal distribution
 FOLDER = Kind(
     "a plan",
     "choose an empty folder with --out",
@@ -30,13 +29,13 @@ FOLDER = Kind(
 
 @dataclass(frozen=True)
 class Question:
-    """What is to be shown: that a metric loses less than a margin.
+    """The claim that the study shall show: a metric loses less than a margin.
 
     Attributes:
         metric: The metric.
-        margin: The loss that counts as no loss, in its unit.
-        power: How often a study of the planned size is to show it.
-        loss: The true loss; the room is what lies between it and the margin.
+        margin: The loss that counts as no loss, in the unit of the metric.
+        power: The share of studies of the planned size that shall show the claim.
+        loss: The assumed true loss, below the margin.
     """
 
     metric: Metric
@@ -61,7 +60,7 @@ class Plan:
 
     Attributes:
         question: The question.
-        pilot: Where the variances are from.
+        pilot: The source of the variances.
         designs: ``n_seeds, n_cases, power`` of a grid of designs.
         needed: ``n_seeds, n_cases``: the fewest cases that reach the power; missing where no number of cases does.
     """
@@ -73,7 +72,7 @@ class Plan:
 
 
 def plan(question: Question, pilot: Pilot) -> Plan:
-    """The power of a grid of designs, and the fewest cases that reach the wanted one."""
+    """The power of a grid of designs, and the fewest cases that reach the wanted power."""
     designs = [
         {"n_seeds": n_seeds, "n_cases": n_cases, "power": design_power(question, pilot, n_seeds, n_cases)}
         for n_seeds in SEEDS
@@ -90,10 +89,10 @@ def design_power(question: Question, pilot: Pilot, n_seeds: int, n_cases: int) -
 
 
 def cases_needed(question: Question, pilot: Pilot, n_seeds: int) -> int | None:
-    """The fewest cases, six or more, that reach the power; None where even twenty thousand do not."""
+    """The fewest cases, at least 6, that reach the power; None if 20,000 cases do not reach it."""
     steps = np.unique(
         np.geomspace(FEWEST_CASES, MOST_CASES, 120).astype(int)
-    )  # the power is not quite monotone: walk up
+    )  # ascending search, because the power is not exactly monotone
     reached = (int(n) for n in steps if design_power(question, pilot, n_seeds, int(n)) >= question.power)
     high = next(reached, None)
     if high is None:

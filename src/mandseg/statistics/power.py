@@ -1,4 +1,4 @@
-"""What a design can find: the power against a margin, and the smallest difference that it would hardly miss."""
+"""Power of a design against a margin, and the smallest difference that the design detects with a given power."""
 
 from scipy import optimize, stats
 
@@ -8,11 +8,11 @@ POWER = 0.8
 
 
 def power_of(margin: float, spread: VarianceParts, tail: float) -> float:
-    """Probability that the interval stays inside a margin that lies this far from the truth (noncentral t).
+    """Probability that the interval stays inside the margin (noncentral t).
 
     Args:
         margin: Distance of the margin from the true difference, in the unit of the score.
-        spread: Where the variance of the difference comes from.
+        spread: Parts of the variance of the difference.
         tail: One-sided error of the interval.
     """
     if spread.variance <= 0:
@@ -22,9 +22,9 @@ def power_of(margin: float, spread: VarianceParts, tail: float) -> float:
 
 
 def detectable_difference(spread: VarianceParts, tail: float, power: float = POWER) -> float:
-    """The smallest true difference that is found with the given power, two-sided.
+    """The smallest true difference that is detected with the given power, two-sided.
 
-    It is also the smallest margin for which non-inferiority would be shown with that power if there were no difference.
+    It is also the smallest margin for which non-inferiority is shown with this power if the true difference is 0.
     """
     if spread.variance <= 0:
         return 0.0

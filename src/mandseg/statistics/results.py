@@ -1,15 +1,12 @@
-"""The rows of an analysis: what is said about each data set, metric and level; an absent number is None, never NaN."""
+"""The rows of an analysis, one for each data set, metric and level; a missing number is None, never NaN."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
 
 import pandas as pd
 
 from mandseg.statistics.comparison import RATIO_COLUMN, Level
-
-Verdict = Literal["non-inferior", "inconclusive", "inferior", "no margin", "not comparable"]
-Equivalence = Literal["equivalent", "inconclusive", "not equivalent", "no margin", "not comparable"]
+from mandseg.statistics.non_inferiority import Equivalence, Verdict
 
 
 class _AtLevel:
@@ -23,7 +20,7 @@ class _AtLevel:
 
 @dataclass(frozen=True)
 class Mean(_AtLevel):
-    """Mean of one metric on one data set at one level; missed cases are in it with their worst-case scores."""
+    """Mean of one metric on one data set at one level; missed cases count with their worst-case scores."""
 
     dataset: str
     metric: str
@@ -45,11 +42,11 @@ class Difference(_AtLevel):
     """One level minus the baseline on the same cases and seeds; numbers are None where ``notes`` says why.
 
     Attributes:
-        p: Two-sided p of Wilcoxon's signed-rank test over cases, for these very trainings; ``p_holm`` the same adjusted
-            over the levels.
-        p_crossed: Two-sided p of "the mean difference is 0" from the crossed resamples, as if other seeds had been run.
+        p: Two-sided p of Wilcoxon's signed-rank test over cases, for these trainings only; ``p_holm`` is the same,
+            adjusted over the levels.
+        p_crossed: Two-sided p of "the mean difference is 0" from the crossed resamples, which cover other seeds.
         p_non_inferior: One-sided p of "the loss is the margin or more".
-        p_equivalent: The same in both directions, the larger of the two (TOST).
+        p_equivalent: The larger p of the two one-sided tests (TOST).
         detectable: The smallest true difference that a study like this one would find in 80 of 100 tries.
     """
 
@@ -75,7 +72,7 @@ class Difference(_AtLevel):
     group: str = ""
 
     def without_verdict(self, note: str) -> "Difference":
-        """The same numbers, from which nothing is concluded, and why."""
+        """The same numbers without a verdict, and the reason."""
         notes = (*self.notes, note)
         return replace(
             self,
@@ -89,12 +86,13 @@ class Difference(_AtLevel):
 
 @dataclass(frozen=True)
 class Tolerance:
-    """Largest tested ratio at which it and all smaller ones are non-inferior to ratio 0; None: not one was.
+    """The tolerated noise ratio of one data set and metric.
 
     Attributes:
-        estimate: Largest tested ratio at which it and all smaller ones lose less than the margin on average; 0: none.
+        tolerated: Largest tested ratio for which it and all smaller ones are non-inferior to ratio 0; None for none.
+        estimate: Largest tested ratio for which it and all smaller ones have a mean loss below the margin; 0 for none.
         low, high: Interval of ``estimate`` over resamples of seeds and cases; None where it cannot be given.
-        shares: For each tested ratio the share of resamples in which it is tolerated in that sense.
+        shares: For each tested ratio the share of resamples in which ``estimate`` reaches it.
     """
 
     dataset: str
@@ -123,7 +121,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the monotone curve of the loss crosses the margin; None: not up to the ``largest`` tested ratio."""
+    """Where the monotone curve of the loss crosses the margin; None if beyond the ``largest`` tested ratio."""
 
     dataset: str
     metric: str
@@ -138,19 +136,19 @@ class Crossing:
 
     @property
     def words(self) -> str:
-        """The crossing with its interval, open ends said: ``0.43 (0.31 to beyond 1)``."""
-        here, low, high = (self._said(value) for value in (self.crossing, self.low, self.high))
+        """The crossing with its interval: ``0.43 (0.31 to beyond 1)``."""
+        here, low, high = (self._as_text(value) for value in (self.crossing, self.low, self.high))
         if not any(point.low is not None for point in self.curve):
             return f"{here} (no interval)"
         return f"{here} (the whole interval)" if self.low is None else f"{here} ({low} to {high})"
 
-    def _said(self, value: float | None) -> str:
+    def _as_text(self, value: float | None) -> str:
         return f"beyond {self.largest:g}" if value is None else f"{value:.2f}"
 
 
 @dataclass(frozen=True)
 class MixedCheck(_AtLevel):
-    """The difference again from a mixed model, case and seed random: a check that does not resample."""
+    """The difference from a mixed model with random effects of case and seed: a check without resampling."""
 
     dataset: str
     metric: str
@@ -191,12 +189,12 @@ Row = Mean | Difference | Tolerance | Crossing | MixedCheck | Contrast
 
 
 def as_table(rows: Sequence[Row], kind: type[Row], axis: str = RATIO_COLUMN) -> pd.DataFrame:
-    """Rows as a table for figures and CSV: an absent number is an empty cell, notes are one text.
+    """Rows as a table for figures and CSV: a missing number is an empty cell, the notes are joined to one text.
 
     Args:
         rows: Rows of one kind.
-        kind: Which, for the columns of an empty table.
-        axis: Name of the column of levels: the compared column.
+        kind: Their class, for the columns of an empty table.
+        axis: Name of the column of levels, by default the noise ratio.
     """
     table = pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(kind)])
     table["notes"] = table.notes.map("; ".join)

@@ -1,4 +1,4 @@
-"""The tolerated noise ratio: how far up every tested ratio stays within the margin, shown and resampled."""
+"""The tolerated noise ratio: tested in ascending order, and estimated with an interval from resamples."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,21 +15,21 @@ from mandseg.statistics.variance import Floats
 def tolerated_ratio(
     rows: Sequence[Difference], pairs: Sequence[Pairs], metric: Metric, margin: float, tail: float
 ) -> Tolerance:
-    """Walk up the ratios and stop at the first that is not shown to be non-inferior.
+    """Test the ratios in ascending order and stop at the first that is not non-inferior.
 
-    A fixed order of tests needs no adjustment: each is made only when all before it succeeded.
+    Each test is made only when all before it succeeded. A fixed order of tests needs no adjustment.
 
     Args:
         rows: The differences of one data set and metric, ratios ascending.
-        pairs: What they were made from, in the same order.
+        pairs: The paired scores behind them, in the same order.
         metric: The metric.
-        margin: Its margin.
+        margin: The margin of the metric.
         tail: One-sided error of each end of the interval.
     """
     stop = next((row for row in rows if row.verdict != "non-inferior"), None)
     passed = [row.noise_ratio for row in rows if stop is None or row.noise_ratio < stop.noise_ratio]
     usable = usable_pairs(pairs)
-    shown = Tolerance(
+    tested = Tolerance(
         dataset=rows[0].dataset,
         metric=metric.column,
         margin=margin,
@@ -38,26 +38,26 @@ def tolerated_ratio(
         verdict_there=stop.verdict if stop else None,
         group=rows[0].group,
     )
-    return _with_interval(shown, usable, metric, tail, len(usable) < len(pairs))
+    return _with_interval(tested, usable, metric, tail, len(usable) < len(pairs))
 
 
-def _with_interval(shown: Tolerance, pairs: Sequence[Pairs], metric: Metric, tail: float, cut: bool) -> Tolerance:
-    """The tolerance with its estimate and how that varies over resamples of seeds and cases."""
+def _with_interval(tested: Tolerance, pairs: Sequence[Pairs], metric: Metric, tail: float, cut: bool) -> Tolerance:
+    """The tolerance with its estimate, and the interval of the estimate over resamples of seeds and cases."""
     ratios = np.array([0.0, *(float(pair.level) for pair in pairs)])
     losses = np.array([[metric.worsening(pair.difference or 0.0) for pair in pairs]])
-    estimated = replace(shown, estimate=float(ratios[cumulative_crossing(losses, shown.margin)[0]]))
+    estimated = replace(tested, estimate=float(ratios[cumulative_crossing(losses, tested.margin)[0]]))
     notes = (f"ratios above {ratios[-1]:g} cannot be compared and are left out of the interval",) if cut else ()
     resampled = stretched_losses(pairs, metric)
     if resampled is None:
         return replace(estimated, notes=(*notes, "no interval can be given"))
-    reached = cumulative_crossing(resampled, shown.margin)
+    reached = cumulative_crossing(resampled, tested.margin)
     low, high = (float(ratios[place]) for place in np.quantile(reached, [tail, 1 - tail], method="inverted_cdf"))
     shares = tuple((float(ratio), float((reached >= place).mean())) for place, ratio in enumerate(ratios) if place)
     return replace(estimated, low=low, high=high, shares=shares, notes=notes + seeds_differ(pairs))
 
 
 def cumulative_crossing(losses: Floats, margin: float) -> NDArray[np.intp]:
-    """How many ratios lie before the first loss that is not below the margin. (B, R) -> (B,) in 0 to R."""
+    """Number of ratios before the first loss that is not below the margin. (B, R) -> (B,) in 0 to R."""
     before: NDArray[np.intp] = np.logical_and.accumulate(losses < margin, axis=1).sum(axis=1)
     return before
 
@@ -69,7 +69,7 @@ def usable_pairs(pairs: Sequence[Pairs]) -> list[Pairs]:
 
 
 def stretched_losses(pairs: Sequence[Pairs], metric: Metric) -> Floats | None:
-    """Resampled mean losses of every ratio, seeds and cases drawn alike for all. (B, R), None without an interval."""
+    """Resampled mean losses of every ratio, with the same draws for all. (B, R); None if a ratio has no interval."""
     distributions = [pair.distribution for pair in pairs if pair.distribution is not None]
     if len(distributions) < len(pairs) or not pairs:
         return None
@@ -78,8 +78,6 @@ def stretched_losses(pairs: Sequence[Pairs], metric: Metric) -> Floats | None:
 
 
 def seeds_differ(pairs: Sequence[Pairs]) -> tuple[str, ...]:
-    """A word of caution where the ratios do not rest on the same seeds and cases."""
+    """A warning where the ratios do not have the same seeds and cases."""
     tables = {(pair.scores.seeds, pair.scores.cases) for pair in pairs if pair.scores is not None}
-    return (
-        ("the ratios rest on different seeds or cases: how they vary together is not known",) if len(tables) > 1 else ()
-    )
+    return ("the ratios have different seeds or cases: their common variation is unknown",) if len(tables) > 1 else ()

@@ -1,7 +1,7 @@
-"""How much seeds, cases and single case-seed pairs vary: the two-way analysis of variance of a table of scores.
+"""Variation of seeds, cases and single case-seed pairs: the two-way analysis of variance of a table of scores.
 
 In: scores (S seeds, C cases). Out: mean squares, variance components by the method of moments (Searle, Casella and
-McCulloch 1992, chapter 4), and the variance of a mean with the t quantile that belongs to it.
+McCulloch 1992, chapter 4), and the variance of a mean with its t quantile.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class VarianceParts:
-    """Where the variance of an estimate comes from: parts that each rest on few or many draws.
+    """Parts of the variance of an estimate, each with its degrees of freedom.
 
     Attributes:
         parts: Variance of the estimate from the seeds, then from the subjects of each data set, with the degrees of
-            freedom of each; every part still contains ``rest``. With one seed the seeds' part is absent.
-        rest: Variance of the estimate from single case-seed pairs, once for each data set; empty with one seed.
+            freedom of each. Every part still contains ``rest``. With one seed there is no part of the seeds.
+        rest: Variance of the estimate from single case-seed pairs, one for each data set; empty with one seed.
     """
 
     parts: tuple[tuple[float, int], ...]
@@ -28,7 +28,7 @@ class VarianceParts:
 
     @property
     def variance(self) -> float:
-        """Unbiased but for components below zero, which count as zero."""
+        """Unbiased variance, except that components below zero count as zero."""
         if not self.rest:  # one seed
             return sum(variance for variance, _ in self.parts)
         rest = sum(self.rest)
@@ -38,11 +38,11 @@ class VarianceParts:
 
     @property
     def resampled(self) -> float:
-        """The variance that crossed resampling gives: it draws the pairs with the seeds and again with the subjects."""
+        """The variance of crossed resampling, which draws each pair with its seed and again with its subject."""
         return sum(variance for variance, _ in self.parts) + sum(self.rest)
 
     def quantiles(self, tails: Floats) -> Floats:
-        """Quantiles of t for the estimate: the parts' own ones, weighted by their variances (Cochran 1964)."""
+        """Quantiles of t for the estimate: those of the parts, weighted by their variances (Cochran 1964)."""
         total = sum(variance for variance, _ in self.parts)
         if total <= 0:
             return np.asarray(special.ndtri(tails))
@@ -73,7 +73,7 @@ class MeanSquares:
 
     @property
     def spread(self) -> VarianceParts:
-        """Where the variance of the mean of the table comes from."""
+        """Parts of the variance of the mean of the table."""
         cells = self.n_seeds * self.n_subjects
         subjects = (self.subjects / cells, self.n_subjects - 1)
         if self.n_seeds == 1:
@@ -92,14 +92,14 @@ class MeanSquares:
 
 @dataclass(frozen=True)
 class Components:
-    """Variance between seeds, between cases, and of what is left of single case-seed pairs, in squared units."""
+    """Variance between seeds, between cases, and of the residual of single case-seed pairs, in squared units."""
 
     seed: float
     case: float
     rest: float
 
     def spread(self, n_seeds: int, n_cases: int) -> VarianceParts:
-        """What a design of this size is expected to show."""
+        """The expected variance of the mean for a design of this size."""
         rest = self.rest / (n_seeds * n_cases)
         return VarianceParts(
             ((self.seed / n_seeds + rest, n_seeds - 1), (self.case / n_cases + rest, n_cases - 1)),
@@ -116,7 +116,7 @@ def case_means(scores: Floats) -> Floats:
 
 
 def mean_over_cases(scores: Floats) -> float:
-    """Mean over cases of the mean over seeds: every case counts once, however many seeds it has."""
+    """Mean over cases of the mean over seeds; every case counts once, for any number of seeds."""
     return float(np.nanmean(case_means(scores)))
 
 
@@ -134,11 +134,11 @@ def by_subject(scores: Floats, subjects: NDArray[np.intp]) -> Floats:
 
 
 def mean_squares(scores: Floats, subjects: NDArray[np.intp]) -> MeanSquares:
-    """Analysis of variance of a table; missing cells take the value that their row and column predict.
+    """Analysis of variance of a table; a missing cell takes the value that its row and column predict.
 
     Args:
         scores: (S, C), NaN for missing cells; every row and column holds at least one score.
-        subjects: (C,) number of the subject of each case, 0 to n - 1; a subject's cases are averaged first.
+        subjects: (C,) number of the subject of each case, 0 to n - 1. The cases of a subject are averaged first.
     """
     table = by_subject(scores, subjects)
     (n_seeds, n_subjects), present = table.shape, np.isfinite(table)

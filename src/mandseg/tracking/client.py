@@ -1,4 +1,4 @@
-"""W&B's client: imported quietly, whose key it has, and how a run of it is started and ended within seconds."""
+"""The W&B client: quiet import, the key, and the start and end of a run within seconds."""
 
 import logging
 import netrc
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import wandb
 
 PATIENCE_S = 10  # seconds
-STEP_AXIS = "trainer/global_step"  # as Lightning's WandbLogger calls it
+STEP_AXIS = "trainer/global_step"  # the name in Lightning's WandbLogger
 RATIO_AXIS = "noise_ratio"
 
 log = logging.getLogger(__name__)
 
-PUBLIC_HOST = "api.wandb.ai"  # keys are filed under it, whatever address the client calls its default
+PUBLIC_HOST = "api.wandb.ai"  # the host name of keys for the default server
 
 
 def wandb_client() -> ModuleType:
-    """Import wandb, told to send no crash reports to its makers: they name the machine and its folders."""
+    """Import wandb without its crash reports, which name the machine and its folders."""
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
 
@@ -35,7 +35,7 @@ def wandb_client() -> ModuleType:
 
 
 def key_is_configured() -> bool:
-    """Whether the client would find a key for the server it sends to, without asking for one."""
+    """Whether the client has a key for its server. Nobody is asked for a key."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     wandb = wandb_client()
@@ -57,7 +57,7 @@ def _netrc_holds_a_key(path: Path, host: str) -> bool:
 
 
 class UnreachableError(Exception):
-    """The W&B server did not answer in time, or did not take the key; one line."""
+    """The W&B server did not answer in time, or refused the key; one line."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Account:
 
     Attributes:
         server: Its address.
-        entity: The user's or team's name that things go to when nothing else is said.
+        entity: The default user or team of the key.
     """
 
     server: str
@@ -74,7 +74,7 @@ class Account:
 
 
 def open_account() -> Account:
-    """Ask the server whose key this is.
+    """Ask the server for the account of the key.
 
     Raises:
         UserError: No key is configured.
@@ -94,7 +94,7 @@ def open_account() -> Account:
 
 
 def client_settings(init_timeout_s: float, finish_timeout_s: float, **more: Any) -> "wandb.Settings":
-    """Keep the client quiet, hasty and discreet: no code, no git state, no console, no host, user or program paths."""
+    """Client settings: no output, short timeouts, and no code, git state, console, host, user or program path."""
     wandb = wandb_client()
     wanted = {
         "silent": True,
@@ -115,30 +115,30 @@ def client_settings(init_timeout_s: float, finish_timeout_s: float, **more: Any)
 
 
 def init_run(options: "wandb.Settings", **given: Any) -> "wandb.Run":
-    """Start a run; the only place that calls ``wandb.init``.
+    """Start a run. Only this function calls ``wandb.init``.
 
     Args:
-        options: As ``client_settings`` makes them.
-        given: What ``wandb.init`` takes.
+        options: From ``client_settings``.
+        given: Arguments of ``wandb.init``.
     """
     wandb = wandb_client()
-    wandb.setup(settings=options)  # or the client would greet before it reads that it should be silent
+    wandb.setup(settings=options)  # otherwise the client prints before it reads the setting silent
     return wandb.init(settings=options, **given)
 
 
 def finish_in_time(run: "wandb.Run", exit_code: int, timeout_s: float) -> Exception | None:
-    """End a run and wait for its uploads; what went wrong comes back, and so does a client that never returns."""
+    """End a run and wait for its uploads; return the error, also if the client does not return in time."""
     outcome: list[Exception] = []
     thread = threading.Thread(target=_finish, args=(run, exit_code, outcome), daemon=True)
     thread.start()
-    thread.join(timeout_s + 5.0)  # the client should give up by itself first
+    thread.join(timeout_s + 5.0)  # the client has its own, shorter timeout
     if thread.is_alive():
         outcome.append(TimeoutError(f"no end after {timeout_s + 5.0:g} s"))
     return outcome[0] if outcome else None
 
 
 def media_table(run: "wandb.Run", name: str, table: "pd.DataFrame") -> Any:
-    """Make a table to be logged as a media file; as an artifact it would wait for the server and send a local path."""
+    """Make a table that is logged as a media file. An artifact would wait for the server and send a local path."""
     shown = wandb_client().Table(dataframe=table)
     shown.bind_to_run(run, name, "final")
     return shown

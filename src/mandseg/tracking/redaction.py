@@ -1,4 +1,4 @@
-"""Settings as they may leave the machine: a path is a file's name at most, chosen annotators are withheld."""
+"""Settings for readers outside: a path is reduced to the name of its file, and annotators are withheld."""
 
 import re
 from collections.abc import Mapping
@@ -7,23 +7,23 @@ from typing import Any
 
 WITHHELD = "withheld"
 PEOPLE = frozenset({"annotators", "leave_out", "shared_subjects"})
-"""Keys whose values name those who contoured, or patients."""
+"""Keys whose values name annotators or patients."""
 PLACES = frozenset({"manifest", "cache_dir", "output_dir", "eval"})
-"""Keys whose values are files or folders, even where they do not look like a path; of ``eval`` all values."""
+"""Keys whose values are files or folders, even if they do not look like a path; all values below ``eval``."""
 
 BEFORE_A_KEY = re.compile(r"\s+(?=[+~]*[\w./@:-]+=)")
 FILES = (".csv", ".tsv", ".xlsx", ".yaml", ".yml", ".json", ".ckpt", ".pt")
-"""How the names of files end that settings name; whatever ends otherwise may be a folder."""
+"""Endings of file names in settings. A name with another ending may be a folder."""
 
 
 def without_folders(value: Any, is_place: bool = False) -> Any:
-    """Nested settings with each path as its file's name, ``.../manifest.csv``, and a folder as ``...``.
+    """Nested settings in which a file is ``.../manifest.csv`` and a folder is ``...``.
 
-    A folder's name can be a patient's, a user's or a hospital's, whether the path is absolute or not.
+    A folder can be named after a patient, a user or a hospital, in absolute and in relative paths.
 
     Args:
         value: Settings: mappings, lists, texts, numbers.
-        is_place: Whether a text is a path whatever it looks like.
+        is_place: Whether a text is always a path, even if it does not look like one.
     """
     if isinstance(value, Mapping):
         return {str(key): _of_key(str(key), item, is_place) for key, item in value.items()}
@@ -36,7 +36,7 @@ def without_folders(value: Any, is_place: bool = False) -> Any:
 
 
 def without_folders_in_overrides(words: str) -> str:
-    """The same of settings in one line, ``key=value key=value``; what follows a value belongs to it."""
+    """The same for settings in one line, ``key=value key=value``. Words without ``=`` belong to the value before."""
     kept = []
     for word in BEFORE_A_KEY.split(words.strip()):
         key, is_setting, value = word.partition("=")
@@ -50,7 +50,7 @@ def without_folders_in_overrides(words: str) -> str:
 
 
 def file_name(path: str) -> str:
-    """A path as its file's name below ``...``; ``...`` alone where it may be a folder."""
+    """``.../name`` for a file; ``...`` for a path that may be a folder."""
     last = PureWindowsPath(path).name  # takes both separators
     return f".../{last}" if last.lower().endswith(FILES) else "..."
 

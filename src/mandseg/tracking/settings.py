@@ -1,4 +1,4 @@
-"""The settings of tracking, and whether it is online."""
+"""The settings of tracking, and the choice between online, offline and disabled."""
 
 import logging
 import os
@@ -17,17 +17,16 @@ MODES: tuple[Mode, ...] = ("online", "offline", "disabled")
 
 @dataclass(frozen=True)
 class TrackingSettings:
-    """What to send to Weights & Biases, and how long to wait for it (the group conf/tracking).
+    """What is sent to Weights & Biases, and the time limits (the group conf/tracking).
 
     Args:
-        mode: ``auto``, ``online``, ``offline`` or ``disabled``; ``auto`` is WANDB_MODE if set, else online when a key
-            is configured, else offline.
+        mode: ``auto``, ``online``, ``offline`` or ``disabled``; for ``auto`` see :func:`resolve_mode`.
         project: W&B project.
         entity: W&B user or team; None for the key's default.
         case_table: Whether to send the scores per case, which name the cases.
         overlays: Whether to send pictures of validation cases, which show patients.
-        init_timeout_s: How long to wait for the server at the start of a run.
-        finish_timeout_s: How long to wait for uploads at the end of a run.
+        init_timeout_s: Longest wait for the server at the start of a run, in seconds.
+        finish_timeout_s: Longest wait for uploads at the end of a run, in seconds.
     """
 
     mode: str
@@ -44,21 +43,22 @@ class TrackingSettings:
 
 
 def resolve_mode(mode: str) -> Mode:
-    """Decide between online, offline and disabled, without ever asking.
+    """Choose between online, offline and disabled. Nobody is asked.
 
     Args:
-        mode: One of ``MODES``, or ``auto``: WANDB_MODE if set, else online when a key is configured, else offline.
+        mode: One of ``MODES``, or ``auto``: WANDB_MODE if set, otherwise online with a key and offline
+            without one.
     """
-    asked = (os.environ.get("WANDB_MODE") or "auto") if mode == "auto" else mode
-    if asked == "dryrun":  # W&B's old word
-        asked = "offline"
+    requested = (os.environ.get("WANDB_MODE") or "auto") if mode == "auto" else mode
+    if requested == "dryrun":  # the old name
+        requested = "offline"
     for known in MODES:
-        if asked == known != "online":
+        if requested == known != "online":
             return known
-    if asked not in ("auto", "online"):
-        raise UserError(f"WANDB_MODE={asked}: expected one of {', '.join(MODES)}")
+    if requested not in ("auto", "online"):
+        raise UserError(f"WANDB_MODE={requested}: expected one of {', '.join(MODES)}")
     if key_is_configured():
         return "online"
-    if asked == "online":
-        log.warning("W&B: online was asked for but no key is configured (wandb login); recording offline")
+    if requested == "online":
+        log.warning("W&B: mode online, but no key is configured (wandb login); recording offline")
     return "offline"

@@ -1,7 +1,7 @@
-"""What a run shows while it trains: its learning curve on disk, always, and a copy of it on Weights & Biases.
+"""Tracking of a run: its learning curve on disk, always, and a copy on Weights & Biases.
 
-W&B is write-only: no result depends on it, and whatever fails there costs a run seconds and a line in its log.
-docs/tracking.md says what is sent.
+W&B is write-only: no result depends on it. A failure there costs a run seconds and a line in its log.
+docs/tracking.md lists what is sent.
 """
 
 import shlex
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from mandseg.tracking.wandb_run import WandbRun
 
 LONGEST_TAG = 64  # characters, W&B's limit
-ARM = ("data", "noise", "model", "method")  # of a condition: runs that differ in nothing of it share a curve
+ARM = ("data", "noise", "model", "method")  # keys of a condition; runs with equal values share a curve
 
 
 class Tracker:
-    """What training reports to: Lightning's loggers, and the W&B run's pictures and final results."""
+    """Receives the output of a training: through Lightning's loggers, and pictures and final results for W&B."""
 
     def __init__(
         self, loggers: "Sequence[Logger]", wandb_run: "WandbRun | None" = None, noise_ratio: float | None = None
@@ -35,13 +35,13 @@ class Tracker:
         self._noise_ratio = noise_ratio
 
     def log_overlays(self, step: int, paths: Sequence[Path]) -> None:
-        """Show pictures at a step, each under its file's stem, so that one panel follows one case over the training."""
+        """Log pictures at a step, each under the stem of its file, so that one panel shows one case over time."""
         wandb_run = self._wandb_run
         if wandb_run is not None and wandb_run.settings.overlays and paths:
             wandb_run.try_to("log the overlays", lambda: wandb_run.log_pictures(step, paths))
 
     def log_results(self, cases: "pd.DataFrame") -> None:
-        """Show the final scores: per data set the mean of every metric and the counts of outcomes, and the table.
+        """Log the final scores: for each data set the mean of every metric and the counts of outcomes, and the table.
 
         Args:
             cases: One row per data set and case: ``dataset``, ``case_id``, ``outcome``, and numbers.
@@ -64,18 +64,18 @@ def tracking_run(
     config: Mapping[str, Any],
     curve: "Logger",
 ) -> Iterator[Tracker]:
-    """Track the run that the block trains; on W&B it is finished when the block ends, as failed when it raised.
+    """Track the run that is trained in the block. On W&B it ends with the block, as failed if the block raised.
 
-    Only rank 0 writes; the others get a tracker, too.
+    Only rank 0 writes. The other ranks also get a tracker.
 
     Args:
         settings: The group conf/tracking.
         run_folder: Gets ``wandb_id`` and the folder ``wandb/``.
         study: Name of the study: the group on W&B.
         name: Name of the run.
-        condition: What tells this run from the study's others: tags, and keys of the config on W&B.
-        curve: What writes the learning curve; it is logged to whatever becomes of W&B.
-        config: All settings; paths are shortened to the file's name before they are sent.
+        condition: The condition of the run: tags, and keys of the config on W&B.
+        curve: The logger of the learning curve. It is used also if W&B fails.
+        config: All settings. Paths are reduced to file names before they are sent.
     """
     from lightning.pytorch.utilities import rank_zero_only
 
@@ -98,7 +98,7 @@ def tracking_run(
 
 
 def sync_hint(study_folder: Path) -> str | None:
-    """Give the shell command that sends a study's recordings to W&B; None if there is nothing to send."""
+    """The shell command that sends the recordings of a study to W&B; None if there is nothing to send."""
     folders = {folder.parent for folder in study_folder.glob("*/wandb")}
     if any(waiting(recordings(folder)) for folder in folders):
         return f"mandseg sync {shlex.quote(str(study_folder))}"
@@ -106,7 +106,7 @@ def sync_hint(study_folder: Path) -> str | None:
 
 
 def summary(cases: "pd.DataFrame") -> dict[str, float]:
-    """Average every numeric column per data set, over all its cases, and count cases and outcomes.
+    """For each data set: mean of every numeric column over all cases, and counts of cases and outcomes.
 
     Returns:
         ``<dataset>/<column>``, ``<dataset>/cases``, ``<dataset>/missed`` and ``<dataset>/spurious``.
@@ -124,7 +124,7 @@ def summary(cases: "pd.DataFrame") -> dict[str, float]:
 def description(
     study: str, name: str, condition: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, str | list[str] | dict[str, Any]]:
-    """What a run is called on W&B, and its settings as they may leave the machine."""
+    """Group, name and tags of a run on W&B, and its settings for readers outside."""
     sent = without_folders(condition)
     tags = [f"{key}={value}"[:LONGEST_TAG] for key, value in sent.items()]
     arm = ", ".join(str(sent[key]) for key in ARM if key in sent)

@@ -1,6 +1,6 @@
-"""A training on Weights & Biases, online or recorded on disk: started quickly, never able to fail or delay it.
+"""The W&B run of a training, online or recorded on disk. It cannot stop the training or delay it for long.
 
-Imports Lightning, so whoever does not track imports ``mandseg.tracking.client`` at most.
+This module imports Lightning. Code that does not track imports only ``mandseg.tracking.client``.
 """
 
 import logging
@@ -36,7 +36,7 @@ ID_FILE = "wandb_id"
 
 
 class WandbRun:
-    """One W&B run; the first call that fails ends the tracking on W&B with one warning, never the training."""
+    """One W&B run. The first failed call ends the tracking on W&B with one warning, and the training continues."""
 
     def __init__(self, run: "wandb.Run", settings: TrackingSettings) -> None:
         self.run = run
@@ -45,12 +45,12 @@ class WandbRun:
 
     @property
     def recording(self) -> Recording:
-        """What the client keeps of the run on disk."""
+        """The recording of the run on disk."""
         folder = Path(self.run.dir).parent
         return Recording(folder / f"run-{self.run.id}.wandb")
 
     def try_to(self, what: str, call: Callable[[], object]) -> None:
-        """Make a call to the client, unless one has failed before."""
+        """Make a call to the client, unless an earlier call has failed."""
         if self.failed:
             return
         try:
@@ -59,14 +59,14 @@ class WandbRun:
             self._give_up(what, error)
 
     def log_pictures(self, step: int, paths: Sequence[Path]) -> None:
-        """Log picture files at a step, each under its stem, so that one panel follows one case."""
+        """Log picture files at a step, each under its stem, so that one panel shows one case."""
         from wandb import Image
 
         pictures = {f"overlays/{path.stem}": Image(str(path)) for path in paths}
         self.run.log({**pictures, STEP_AXIS: step})
 
     def log_scores(self, scores: Mapping[str, float], noise_ratio: float | None) -> None:
-        """Keep the final scores as the run's summary, and as its one point of every curve over the noise ratio."""
+        """Log the final scores as the summary of the run, and as its one point of every curve over the noise ratio."""
         self.run.summary.update(dict(scores))
         if noise_ratio is not None:
             self.run.log({**scores, RATIO_AXIS: noise_ratio})
@@ -91,12 +91,12 @@ class WandbRun:
         self.failed = True
         if self.recording.folder.is_dir() and not self.recording.is_offline:
             self.recording.mark(UNSENT)
-        kept = f"what was kept can be sent by: mandseg sync {self._study_folder}"
-        log.warning("W&B could not %s (%s); the run goes on without it; %s", what, one_line(error), kept)
+        kept = f"to send the recorded part: mandseg sync {self._study_folder}"
+        log.warning("W&B could not %s (%s); the run continues without it; %s", what, one_line(error), kept)
 
 
 class WandbRunLogger(WandbLogger):
-    """Lightning's logger on a W&B run that is open already; the run is finished by whoever opened it.
+    """Lightning's logger for an open W&B run. It does not finish the run.
 
     Args:
         wandb_run: The open run.
@@ -113,19 +113,19 @@ class WandbRunLogger(WandbLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
-        """Send nothing: the settings were sent, without folders, when the run was started."""
+        """Send nothing. The settings were sent without folders at the start of the run."""
 
 
 def start_wandb_run(
     settings: TrackingSettings, mode: Mode, run_folder: Path, described: Mapping[str, Any]
 ) -> WandbRun | None:
-    """Start a W&B run in a run folder; offline when the server does not answer in time, None when that fails too.
+    """Start a W&B run in a run folder: offline if the server does not answer in time; None if that also fails.
 
     Args:
-        settings: Where to, and how long to wait.
+        settings: Project and entity, and the time limits.
         mode: ``online`` or ``offline``.
-        run_folder: Gets ``wandb_id``, made once, so that a resumed run continues its W&B run, and ``wandb/``. The first
-            recording of a run overwrites what an upload that was cut short has left on the server, later ones append.
+        run_folder: Gets ``wandb/`` and ``wandb_id``, which is made once, so that a resumed run continues its W&B run.
+            The first recording of a run overwrites the rest of an interrupted upload; later recordings append.
         described: ``name``, ``group``, ``tags`` and ``config`` of the run.
     """
     resume = "allow" if (run_folder / ID_FILE).exists() else None
@@ -134,11 +134,11 @@ def start_wandb_run(
             return WandbRun(_start(settings, mode, run_folder, resume, described), settings)
         except Exception as error:
             log.warning("W&B could not be reached (%s); recording offline", one_line(error))
-        wandb_client().teardown(exit_code=1)  # or the client would hold the run's id as in use
+        wandb_client().teardown(exit_code=1)  # otherwise the client keeps the id of the run in use
     try:
         return WandbRun(_start(settings, "offline", run_folder, resume, described), settings)
     except Exception as error:
-        log.warning("W&B could not start (%s); the run goes on without it", one_line(error))
+        log.warning("W&B could not start (%s); the run continues without it", one_line(error))
         return None
 
 
@@ -164,5 +164,5 @@ def _start(
 def _run_id(run_folder: Path) -> str:
     path = run_folder / ID_FILE
     if not path.exists():
-        write_text(path, secrets.token_hex(8) + "\n")  # no seed: two studies with one seed are two runs on W&B
+        write_text(path, secrets.token_hex(8) + "\n")  # not seeded: two studies with one seed are two runs on W&B
     return path.read_text(encoding="utf-8").strip()

@@ -1,5 +1,5 @@
-"""Fidelity to real people: are the drawings of a simulated panel distributed like those of the people it stands for?
+"""Fidelity: do the drawings of a simulated panel have the same distribution as the drawings of real people?
 
-A cohort with two labels a case in; distributions of real and simulated drawings, their distances and figures out. A
-preset that is fitted here is checked on pairs that it was not fitted on.
+A cohort with two labels for each case in; distributions of real and simulated drawings, their distances and figures
+out. A fitted preset is checked on pairs that were not used in the fit.
 """

@@ -1,7 +1,5 @@
-"""The story of one assessment: a cohort of pairs in, a preset beside people and a baseline, a folder out."""
+"""One assessment: a cohort of pairs in; a preset compared with people and with a baseline, as a folder, out."""
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,7 +22,7 @@ from mandseg.noise.preset import load_preset
 from mandseg.report.figures import drawing_style, save
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
-from mandseg.system.files import Kind, replaced_folder, write_text
+from mandseg.system.files import Kind, replaced_folder, write_csv, write_text
 from mandseg.system.progress import default_workers, for_each
 
 DECIMALS = 4
@@ -39,15 +37,15 @@ NOT_PANELS = ("panel", "recorded")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared, and how thoroughly.
+    """What is compared, and with how many drawings.
 
     Args:
         preset: A preset of conf/noise.
-        baseline: The preset to beat.
-        n_drawings: Simulated drawings of each reference.
-        n_rounds: Of the fits of both; 0: they are compared as they are.
-        n_fit_drawings: Drawings of each reference at each try of a fit.
-        workers: Processes.
+        baseline: The preset that it is compared with.
+        n_drawings: Number of simulated drawings of each reference.
+        n_rounds: Rounds of the fits of both; 0 compares the presets without a fit.
+        n_fit_drawings: Number of drawings of each reference at each try of a fit.
+        workers: Number of processes.
     """
 
     preset: str
@@ -60,7 +58,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class CrossValidatedFit:
-    """A preset fitted three times: on all pairs, to be used, and on either half, to be checked on the other."""
+    """Three fits of a preset: on all pairs, for use; and on each half, for a check on the other half."""
 
     whole: Fit
     first: Fit
@@ -69,17 +67,17 @@ class CrossValidatedFit:
 
 @dataclass(frozen=True)
 class Assessment:
-    """How a preset and its baseline compare with people.
+    """A preset and its baseline, compared with people.
 
-    After a fit every pair was drawn by panels that were fitted on the other half; without one, by the presets as they
-    are. Tables and comparisons are of all pairs, those of the first half first.
+    With a fit, every pair is drawn by panels that were fitted on the other half. Without a fit, the presets draw.
+    Tables and comparisons contain all pairs, those of the first half first.
     """
 
     plan: Plan
     halves: Halves
     notes: tuple[str, ...]
     fits: Mapping[str, CrossValidatedFit]
-    """By preset; empty where nothing was fitted."""
+    """By preset; empty without a fit."""
     real: Table
     """(C, 1) of each quantity."""
     simulations: Mapping[str, Table]
@@ -87,18 +85,18 @@ class Assessment:
     comparisons: Mapping[str, Sequence[Comparison]]
     """By preset."""
     in_sample: Mapping[str, Sequence[Comparison]]
-    """By preset, drawn by panels that were fitted on these very pairs; empty where nothing was fitted."""
+    """By preset, drawn by panels that were fitted on the same pairs; empty without a fit."""
     advantage: Advantage
     """Of the preset over the baseline."""
     between_halves: float
-    """The misfit of the people of one half as a stand-in for those of the other: what no simulation need better."""
+    """The misfit between the people of the two halves: a yardstick for simulations."""
 
 
 def assess(cohort: Path, plan: Plan) -> Assessment:
     """Compare a preset and a baseline with the recorded drawings of a cohort.
 
     Raises:
-        UserError: An unknown preset, too few pairs, labels that cannot be used, or a mode that needs the CT.
+        UserError: The preset is unknown, there are too few pairs, a label cannot be used, or a mode needs the CT.
     """
     panels = {name: known_panel(name) for name in (plan.preset, plan.baseline)}
     pairs, notes = read_pairs(cohort, plan.workers)
@@ -125,10 +123,10 @@ def assess(cohort: Path, plan: Plan) -> Assessment:
 
 
 def known_panel(name: str) -> Panel:
-    """Load a preset that simulates.
+    """Load a preset that simulates annotators.
 
     Raises:
-        UserError: There is none of this name.
+        UserError: There is no preset with this name.
     """
     names = sorted(path.stem for path in (config_folder() / "noise").glob("*.yaml") if path.stem not in NOT_PANELS)
     if name not in names:
@@ -137,15 +135,15 @@ def known_panel(name: str) -> Panel:
 
 
 def write_assessment(out: Path, assessment: Assessment) -> None:
-    """Write tables, figures and, after a fit, the fitted sizes; the folder appears whole or not at all.
+    """Write tables, figures and, after a fit, the fitted sizes; the folder is written completely or not at all.
 
     Raises:
-        UserError: The folder holds files that no assessment wrote, or cannot be written.
+        UserError: The folder has files that no assessment wrote, or cannot be written.
     """
     with replaced_folder(out, FOLDER) as part:
-        write_text(part / "comparison.csv", _csv(_comparison_rows(assessment)))
-        write_text(part / "quantiles.csv", _csv(_quantile_rows(assessment)))
-        write_text(part / "halves.csv", _csv(_half_rows(assessment.halves)))
+        _write(part / "comparison.csv", _comparison_rows(assessment))
+        _write(part / "quantiles.csv", _quantile_rows(assessment))
+        _write(part / "halves.csv", _half_rows(assessment.halves))
         if assessment.fits:
             write_text(part / "fitted.yaml", yaml.safe_dump(_fitted_values(assessment.fits), sort_keys=False))
         with drawing_style("fidelity"):
@@ -169,7 +167,7 @@ def _fitted(plan: Plan, job: tuple[Panel, Sequence[LabelPair]]) -> Fit:
 
 
 def _drawn(panels: tuple[Panel, Panel], halves: Halves, plan: Plan) -> dict[str, Floats]:
-    """What is measured of both halves, each drawn by a panel of its own."""
+    """The quantities of both halves, each drawn by its own panel."""
     first, second = (
         simulated_table(panel, half, plan.n_drawings, plan.workers) for panel, half in zip(panels, halves, strict=True)
     )
@@ -224,12 +222,9 @@ def _fitted_values(fits: Mapping[str, CrossValidatedFit]) -> dict[str, Any]:
     }
 
 
-def _csv(rows: Iterator[dict[str, Any]]) -> str:
-    listed, text = list(rows), io.StringIO()
-    writer = csv.DictWriter(text, list(listed[0]) if listed else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
-    return text.getvalue()
+def _write(file: Path, rows: Iterator[dict[str, Any]]) -> None:
+    listed = list(rows)
+    write_csv(file, list(listed[0]) if listed else [], listed)
 
 
 def _rounded(value: Any) -> Any:

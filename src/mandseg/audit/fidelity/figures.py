@@ -1,4 +1,4 @@
-"""Quantile-quantile figures: real drawings against simulated ones, one panel a quantity."""
+"""Quantile-quantile figures: simulated drawings against real ones, one panel for each quantity."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,24 +13,24 @@ from mandseg.report.figures import COLOURS, INK, MARKERS
 
 COLUMNS: dict[Group, int] = {"agreement": 3, "regions": 4, "slices": 5}
 PANEL_INCHES = (2.0, 1.9)
-LEAST_RANGE = 0.02  # of an axis: where all values are one
+LEAST_RANGE = 0.02  # of an axis, if all values are equal
 N_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Order statistics of the real values, and what a simulated sample of the same cases has in their place; (C,)."""
+    """Order statistics of the real values, and the same ranks of simulated samples of the same cases; (C,)."""
 
     real: Floats
     simulated: Floats
     """Median over samples with one drawing of each case."""
     low: Floats
-    """Where 95 % of these samples lie."""
+    """Ends of the central 95 % of these samples."""
     high: Floats
 
 
 def quantiles(real: Floats, simulated: Floats, seed: int = 0) -> Quantiles | None:
-    """Order the values of C cases, (C, 1) and (C, R), NaN where there is none; None if fewer than two have both."""
+    """Quantiles of C cases, (C, 1) and (C, R), NaN for missing; None if fewer than two cases have both values."""
     known = np.isfinite(real[:, 0]) & np.isfinite(simulated).all(axis=1)
     if known.sum() < 2:
         return None
@@ -45,8 +45,8 @@ def plot_quantiles(found: Mapping[str, Quantiles], quantity: Quantity, ax: Axes 
     """Draw one quantity: real order statistics along x, those of each simulation along y with 95 % of its samples.
 
     Args:
-        found: By the simulation's name.
-        quantity: What is drawn.
+        found: The quantiles by name of the simulation.
+        quantity: The quantity.
         ax: Axes to draw on.
     """
     ax = ax or Figure(figsize=(3.2, 3.0)).add_subplot()
@@ -70,9 +70,9 @@ def plot_group(group: Group, real: Table, simulations: Mapping[str, Table]) -> F
     """All quantities of a group; None if no quantity has enough values.
 
     Args:
-        group: What is drawn.
+        group: The group.
         real: (C, 1) of each quantity.
-        simulations: By name, (C, R) of each quantity of the same cases.
+        simulations: By name, (C, R) of each quantity for the same cases.
     """
     panels: list[tuple[Quantity, dict[str, Quantiles]]] = []
     for quantity in QUANTITIES.values():

@@ -1,4 +1,4 @@
-"""Fit of a panel's sizes to real pairs: a preset in, the same one with the sizes that match people best, out."""
+"""Fit of the sizes of a panel to real pairs: a preset in, the same preset with the best-fitting sizes out."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -15,21 +15,21 @@ from mandseg.audit.pair import LabelPair
 from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.panel import Panel, Tendency
 
-START_MM = 0.3  # of every size but bias and its spread, whatever the preset says: a third of a voxel
-SIGNED = ("outward_mm", "inward_mm", "bias_mm")  # start at 0 and are moved by steps; sizes are multiplied
+START_MM = 0.3  # of every size except bias and its spread, for every preset: a third of a voxel
+SIGNED = ("outward_mm", "inward_mm", "bias_mm")  # start at 0 and change by addition; other sizes change by a factor
 STEP_MM = 0.1
 STEP_FACTOR = 0.3  # of ln
 SCAN = {"Margin.outward_mm": (0.0, 1.5, 3.0), "case_bias_mm": (0.0, -3.0, -7.5)}  # steps; factors 1, 0.41 and 0.11
-CLEARLY = 0.9  # of the misfit at the moments: what another bias and spread must come below to be the start instead
-TRUST_RADIUS = 3.0  # how far from where it was measured a slope is trusted, in steps
+CLEARLY = 0.9  # another start is used if its misfit is below this share of the misfit at the moments
+TRUST_RADIUS = 3.0  # largest change for which a slope is used, in steps
 SHRINK = 0.6  # of the steps from round to round
-SHARES = (1.0, 0.5)  # of the way that the slopes promise
-FIRST_SEED, N_SEEDS = 1000, 200  # among which the fit looks for its own; an assessment draws with others
+SHARES = (1.0, 0.5)  # shares of the predicted step that are tried
+FIRST_SEED, N_SEEDS = 1000, 200  # seeds for the fit; an assessment uses other seeds
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A panel after the fit, with what it took."""
+    """A panel after the fit, with the misfits and the number of tries."""
 
     panel: Panel
     misfit_before: float
@@ -45,10 +45,10 @@ class _Try:
 
 
 def parameters(panel: Panel) -> dict[str, float]:
-    """What a fit may turn: the bias's spread between cases and every size of every mode that is a length.
+    """The fitted parameters: the spread of the bias between cases, and every size of a mode that is a length.
 
-    What is 0 stays 0. Names are ``case_bias_mm`` or ``SmoothError.amplitude_mm``. A mode that two tendencies have is
-    numbered by its place.
+    A parameter that is 0 stays 0. Names are ``case_bias_mm`` or ``SmoothError.amplitude_mm``. If two tendencies have
+    the same mode, its name has the number of the tendency.
     """
     found = {"case_bias_mm": panel.case_bias_mm} if panel.case_bias_mm else {}
     for place, tendency in enumerate(panel.tendencies):
@@ -66,9 +66,10 @@ def with_parameters(panel: Panel, values: Mapping[str, float]) -> Panel:
 
 
 def start(panel: Panel, pairs: Sequence[LabelPair]) -> dict[str, float]:
-    """Where a fit starts, whatever values the panel has: the moments of the real displacement, and 0.3 mm.
+    """The start of a fit, which does not depend on the values of the panel.
 
-    Bias and its spread are the mean and the standard deviation of the pairs' displacement, other signed sizes are 0.
+    Bias and its spread start at the mean and the standard deviation of the displacement of the pairs, other signed
+    sizes at 0, all other sizes at 0.3 mm.
     """
     displacement_mm = [pair.displacement_mm for pair in pairs]
     found = {name: 0.0 if _signed(name) else START_MM for name in parameters(panel)}
@@ -77,7 +78,7 @@ def start(panel: Panel, pairs: Sequence[LabelPair]) -> dict[str, float]:
 
 
 def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int) -> Fit:
-    """Turn the parameters of a panel until its drawings of the references are distributed like the recorded ones.
+    """Fit the parameters of a panel: its drawings shall have the same distribution as the recorded drawings.
 
     The misfit itself is minimised, in the quantities that the result is checked with. Every try draws with the same
     random numbers: each quantity of each drawing is a function of the parameters. First, nine pairs of a bias and its
@@ -87,9 +88,9 @@ def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int
     there. The next round starts from the best of all tries, with smaller steps.
 
     Args:
-        panel: Its structure counts, not its values: the fit begins at ``start``.
-        pairs: Those to fit on.
-        n_rounds: Each takes as many tries as there are parameters, and two.
+        panel: Only its structure matters; the values begin at ``start``.
+        pairs: The pairs of the fit.
+        n_rounds: Number of rounds. A round has one try for each parameter, and two more.
         n_drawings: Drawings of each reference at each try.
     """
     begin, real = start(panel, pairs), real_table(pairs)
@@ -106,10 +107,10 @@ def fit(panel: Panel, pairs: Sequence[LabelPair], n_rounds: int, n_drawings: int
     for k in range(n_rounds):
         step = SHRINK**k
         slopes = [
-            _difference(tried(best.position + step * turned).drawn, best.drawn, step) for turned in np.eye(len(begin))
+            _difference(tried(best.position + step * unit).drawn, best.drawn, step) for unit in np.eye(len(begin))
         ]
-        way = predicted_step(real, best.drawn, slopes, TRUST_RADIUS * step)
-        best = min([best, *(tried(best.position + share * way) for share in SHARES)], key=_misfit)
+        predicted = predicted_step(real, best.drawn, slopes, TRUST_RADIUS * step)
+        best = min([best, *(tried(best.position + share * predicted) for share in SHARES)], key=_misfit)
     n_tried = len(scan) + n_rounds * (len(begin) + len(SHARES))
     return Fit(with_parameters(panel, moved(begin, best.position)), scan[0].misfit, best.misfit, n_tried)
 
@@ -120,13 +121,13 @@ def predicted_step(real: Table, drawn: Table, slopes: Sequence[Table], trust_rad
     Args:
         real: (C, 1) of each quantity.
         drawn: (C, R) of each quantity.
-        slopes: How these change with each parameter, (C, R) of each quantity.
+        slopes: Change of each quantity with each parameter, (C, R) of each quantity.
         trust_radius: In steps.
     """
 
-    def misfit_at(way: Floats) -> float:
+    def misfit_at(position: Floats) -> float:
         changed = {
-            name: values + sum(x * slope[name] for x, slope in zip(way, slopes, strict=True))
+            name: values + sum(x * slope[name] for x, slope in zip(position, slopes, strict=True))
             for name, values in drawn.items()
         }
         return misfit_of(real, changed)
@@ -142,9 +143,9 @@ def predicted_step(real: Table, drawn: Table, slopes: Sequence[Table], trust_rad
 
 
 def balanced_seeds(panel: Panel, pairs: Sequence[LabelPair], n: int) -> list[int]:
-    """The seeds, of 200, whose cases' biases come nearest to the mean and the spread that they are drawn from.
+    """The n of 200 seeds whose drawn case biases have a mean nearest 0 and a standard deviation nearest 1.
 
-    With few pairs the fitted bias would answer to the chance mean of these draws otherwise.
+    With other seeds and few pairs, the fitted bias would compensate for the random mean of the draws.
     """
     unit = replace(panel, tendencies=(), bias_mm=0.0, bias_spread_mm=0.0, case_bias_mm=1.0)
 
@@ -158,7 +159,7 @@ def balanced_seeds(panel: Panel, pairs: Sequence[LabelPair], n: int) -> list[int
 
 
 def moved(begin: Mapping[str, float], position: Floats) -> dict[str, float]:
-    """Parameters at a position in steps from the start: signed ones moved by 0.1 mm a step, sizes multiplied."""
+    """Parameters at a position in steps from the start: signed ones change by 0.1 mm a step, sizes by a factor."""
     return {
         name: value + STEP_MM * float(x) if _signed(name) else value * float(np.exp(STEP_FACTOR * x))
         for (name, value), x in zip(begin.items(), position, strict=True)
@@ -169,9 +170,9 @@ def _misfit(tried: _Try) -> float:
     return tried.misfit
 
 
-def _difference(turned: Table, drawn: Table, step: float) -> dict[str, Floats]:
-    """Change of each quantity of each drawing by step; 0 where one of the two has none."""
-    return {name: np.nan_to_num((turned[name] - values) / step) for name, values in drawn.items()}
+def _difference(changed: Table, drawn: Table, step: float) -> dict[str, Floats]:
+    """Change of each quantity of each drawing for one step; 0 where a value is missing."""
+    return {name: np.nan_to_num((changed[name] - values) / step) for name, values in drawn.items()}
 
 
 def _signed(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The pairs of a cohort: cases with a reference and a recorded noisy label, cut out, in two halves."""
+"""The pairs of a cohort: cropped cases with a reference and a recorded noisy label, in two halves."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ from mandseg.noise.modes.scene import WINDOW_MM
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 
-FEWEST_PAIRS = 4  # two to fit and two to check on, both ways
+FEWEST_PAIRS = 4  # two for the fit and two for the check
 Halves = tuple[tuple[LabelPair, ...], tuple[LabelPair, ...]]
 
 
 def read_pairs(cohort: Path, workers: int | None = None) -> tuple[list[LabelPair], list[str]]:
-    """Read the cases of a cohort that have both labels; the CTs are not needed.
+    """Read the cases of a cohort that have both labels. The CTs are not read.
 
     Args:
         cohort: A cohort's folder, or its manifest.csv.
-        workers: Processes that read; default by the number of cases.
+        workers: Number of processes; the default depends on the number of cases.
 
     Returns:
-        The pairs in the manifest's order, and a line for each case left out: one label only, or two that are a copy.
+        The pairs in the order of the manifest, and a line for each case that is left out.
 
     Raises:
         UserError: One line for each label that cannot be used, or too few pairs.
@@ -47,9 +47,10 @@ def read_pairs(cohort: Path, workers: int | None = None) -> tuple[list[LabelPair
 
 
 def deal(pairs: Sequence[LabelPair]) -> Halves:
-    """Deal the subjects out into two halves that are displaced alike: in order of their displacement, in turn.
+    """Divide the subjects into two halves with similar displacement: sort by displacement, then alternate.
 
-    A property of the recorded drawings alone. The cases of one subject stay together; the first half may be larger.
+    The halves depend only on the recorded drawings. The cases of one subject stay together. The first half can be
+    larger.
     """
     by_subject: dict[str, list[LabelPair]] = {}
     for pair in pairs:

@@ -1,7 +1,7 @@
-"""What is measured of one drawing: agreement with the reference, signed displacement by region, and slice by slice.
+"""The quantities of one drawing: agreement with the reference, and signed displacement by region and by slice.
 
-Two masks on one RAS+ grid in, finite numbers by name out. Two annotators are alike if these numbers are distributed
-alike over their cases.
+Two masks on one RAS+ grid in, finite numbers by name out. Two annotators are similar if these numbers have the same
+distribution over their cases.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ N_HEIGHTS = 5  # equal parts of the reference's height, 1 is the lowest
 
 @dataclass(frozen=True)
 class Quantity:
-    """One number of a drawing; its column name, what a figure calls it, its unit ("" for shares)."""
+    """One number of a drawing: its column, its label in figures, its unit ("" for shares) and its group."""
 
     name: str
     label: str
@@ -67,10 +67,10 @@ def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface 
         drawn: bool, (X, Y, Z), on RAS+ axes.
         reference: The same grid, not empty.
         spacing_mm: Voxel edge lengths.
-        surface: The reference's, found here if it is not given.
+        surface: The surface of the reference; computed if it is not given.
 
     Returns:
-        The ``QUANTITIES`` that exist: where a region or a height has no surface, or nothing is drawn, it has none.
+        The ``QUANTITIES`` that exist. A region or height without a surface has none, and so has an empty drawing.
     """
     agreement = _agreement(drawn, reference, spacing_mm)
     if not drawn.any():
@@ -86,7 +86,7 @@ def _agreement(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, f
 
 
 def _by_region(deviation: Deviation) -> dict[str, float]:
-    """Mean and standard deviation of the signed displacement of the reference's surface, weighted by area."""
+    """Mean and standard deviation of the signed displacement of the surface of the reference, weighted by area."""
     found: dict[str, float] = {}
     for region in REGIONS:
         mean_mm, spread_mm = deviation.mean_mm(region), deviation.spread_mm(region)
@@ -96,12 +96,12 @@ def _by_region(deviation: Deviation) -> dict[str, float]:
 
 
 def _by_height(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
-    """Compare slice by slice, gathered in equal parts of the height.
+    """Compare the slices, pooled in equal parts of the height.
 
-    ``slice_share`` counts left and right half apart: slices with something drawn, divided by those of the reference;
-    what is drawn beyond its ends counts in the outermost part. Area ratio and displacement are of the area drawn; a
-    displacement is the difference in area divided by the reference's perimeter. Roughness is how much it changes from
-    one slice to the next, root mean square, of slices that both have.
+    ``slice_share`` is the number of drawn slices divided by the number in the reference; left and right half count
+    separately. Slices beyond the ends of the reference count in the outermost part. The area ratio compares drawn
+    areas. The displacement is the difference in area divided by the perimeter of the reference. Roughness is the root
+    mean square change of the displacement between neighbouring slices that both labels have.
     """
     part = _part_of_height(reference)
     area, own_area = (_areas_mm2(mask, spacing_mm) for mask in (drawn, reference))
@@ -110,7 +110,7 @@ def _by_height(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, f
     shift_mm = np.full(len(area), np.nan)
     both = (area > 0) & (own_area > 0)
     shift_mm[both] = (area - own_area)[both] / perimeter_mm[both]
-    steps_mm = np.diff(shift_mm)  # NaN where one slice of the two has nothing to compare
+    steps_mm = np.diff(shift_mm)  # NaN where one of the two slices has no displacement
     found = {}
     for k in _heights():
         inside = part == k
@@ -126,7 +126,7 @@ def _by_height(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, f
 
 
 def _part_of_height(reference: Mask) -> npt.NDArray[np.intp]:
-    """The part of the reference's height that each slice of the grid lies in, 1 to N_HEIGHTS; (Z,)."""
+    """For each slice the part of the height of the reference, 1 to N_HEIGHTS; (Z,)."""
     z = np.flatnonzero(reference.any(axis=(0, 1)))
     relative = (np.arange(reference.shape[2]) - z[0] + 0.5) / (z[-1] + 1 - z[0])
     return np.asarray(np.clip(np.floor(relative * N_HEIGHTS) + 1, 1, N_HEIGHTS), np.intp)
@@ -145,7 +145,7 @@ def _perimeters_mm(mask: Mask, spacing_mm: Spacing) -> Floats:
 
 
 def _halves_drawn(mask: Mask, reference: Mask) -> npt.NDArray[np.intp]:
-    """In how many of its two halves, cut at the reference's middle, each slice has something drawn; (Z,)."""
+    """For each slice the number of halves (left, right of the middle of the reference) with drawn voxels; (Z,)."""
     x = np.flatnonzero(reference.any(axis=(1, 2)))
     middle = (x[0] + x[-1] + 1) // 2
     return np.asarray(mask[:middle].any(axis=(0, 1)).astype(np.intp) + mask[middle:].any(axis=(0, 1)), np.intp)

@@ -14,12 +14,12 @@ Table = Mapping[str, Floats]
 """By quantity: (C, R) numbers of C cases and R drawings of each; NaN where a drawing has none."""
 
 SMALLEST_SPREAD = {"mm": 0.05, "": 0.01}
-"""What a real spread counts for at least, by unit: nobody would call a smaller difference one."""
+"""Smallest standard deviation of real values by unit: smaller differences do not matter."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One quantity over the cases: its real and its simulated distribution, and how far they are apart."""
+    """One quantity over the cases: its real and simulated distributions, and their distance."""
 
     quantity: str
     group: Group
@@ -41,15 +41,15 @@ class Comparison:
     ks_p: float
     """Its p value for independent samples (scipy, asymptotic)."""
     p: float
-    """The p value of the Wasserstein distance when real and simulated drawings are exchanged within each case."""
+    """The p value of the Wasserstein distance; real and simulated drawings are exchanged within each case."""
 
 
 @dataclass(frozen=True)
 class Advantage:
-    """By how much the misfit of one simulation is below another's, with a 95 % interval over cases."""
+    """Difference of the misfits of two simulations, with a 95 % interval over cases."""
 
     difference: float
-    """Negative where the first fits better."""
+    """Negative if the first fits better."""
     low: float
     high: float
 
@@ -62,16 +62,16 @@ def table(drawings: Sequence[Sequence[Mapping[str, float]]]) -> dict[str, Floats
 
 
 def compare(real: Table, simulated: Table, n_permutations: int = 4000, seed: int = 0) -> list[Comparison]:
-    """Compare every quantity that at least two cases have, in a real and a simulated drawing.
+    """Compare every quantity that at least two cases have in a real and a simulated drawing.
 
-    The p value needs no independence between drawings of one case: if people and simulation drew alike, the real
-    drawing of a case could be any of its R + 1 drawings, case by case.
+    The p value does not need independent drawings of a case. If people and simulation have the same distribution, each
+    of the R + 1 drawings of a case is equally likely to be the real one.
 
     Args:
         real: (C, 1) of each quantity.
         simulated: (C, R) of each quantity, of the same cases.
-        n_permutations: Exchanges drawn.
-        seed: Of these.
+        n_permutations: Number of random exchanges.
+        seed: Seed of the exchanges.
     """
     found = []
     for name, quantity in QUANTITIES.items():
@@ -83,12 +83,12 @@ def compare(real: Table, simulated: Table, n_permutations: int = 4000, seed: int
 
 
 def misfit(comparisons: Sequence[Comparison]) -> float:
-    """One number for how far the simulation is off: mean relative distance of each group, groups counting alike."""
+    """One number for the distance of a simulation: mean relative distance in each group, averaged over groups."""
     return _mean_of_groups([(c.group, c.relative) for c in comparisons])
 
 
 def misfit_of(real: Table, simulated: Table) -> float:
-    """The misfit without the tests, for who needs it often."""
+    """The misfit without the tests, which is fast enough for a fit."""
     found = []
     for name, quantity in QUANTITIES.items():
         own, other = (values[np.isfinite(values)] for values in (real[name], simulated[name]))
@@ -104,8 +104,8 @@ def advantage(real: Table, first: Table, second: Table, n_resamples: int = 500, 
         real: (C, 1) of each quantity.
         first: (C, R) of each quantity.
         second: (C, R) of each quantity.
-        n_resamples: Of the cases.
-        seed: Of these.
+        n_resamples: Number of resamples of the cases.
+        seed: Seed of the resamples.
     """
     rng, n_cases = np.random.default_rng(seed), len(real["dice"])
 
@@ -158,8 +158,8 @@ def exchange_p(both: Floats, n_permutations: int, rng: np.random.Generator) -> f
 
     Args:
         both: (C, 1 + R), the first column finite, NaN where a drawing has no value.
-        n_permutations: Exchanges drawn.
-        rng: Source of the draws.
+        n_permutations: Number of random exchanges.
+        rng: Random generator.
     """
     keys = rng.random((n_permutations, *both.shape))
     chosen = np.argmin(np.where(np.isfinite(both), keys, np.inf), axis=2)  # (P, C): which column plays the real one

@@ -1,4 +1,4 @@
-"""Pairs drawn again by a simulated panel, and what is measured of each drawing."""
+"""Simulated drawings of the pairs by a panel, and the quantities of each drawing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,24 +25,24 @@ def simulated_table(
 ) -> dict[str, Floats]:
     """Let a panel draw each reference several times; (C, R) of each quantity.
 
-    Each time the seed is another one, and with it the annotators' styles and who contours what. The recorded annotator
-    plays no part: one name may stand for many people.
+    Each drawing has another seed, so the styles of the annotators and the assignment of cases also differ. The recorded
+    annotator is not used, because one name can stand for many people.
 
     Args:
-        panel: Who draws.
-        pairs: What is drawn.
-        n_drawings: How often each, R.
-        workers: Processes; None: one a core where there are many pairs.
-        title: Of the progress bar.
+        panel: The panel.
+        pairs: The pairs.
+        n_drawings: Number of drawings of each reference, R.
+        workers: Number of processes; None: one for each core if there are many pairs.
+        title: Title of the progress bar.
     """
     return table(list(for_each(partial(_drawn_and_measured, panel, n_drawings), pairs, title, workers)))
 
 
 def draw(panel: Panel, pair: LabelPair) -> Mask:
-    """Draw the reference of a pair as the panel would in training, without a CT.
+    """Draw the reference of a pair as the panel does in training, but without a CT.
 
     Raises:
-        UserError: One of the panel's modes cannot do without.
+        UserError: A mode of the panel needs the CT.
     """
     case = replace(pair.case, annotator="")
     scene, window = pair.view
@@ -60,7 +60,7 @@ def measured(drawn: Mask, pair: LabelPair) -> dict[str, float]:
 
 
 def with_seeds(panel: Panel, seeds: Sequence[int]) -> list[Panel]:
-    """The panel with each of these seeds: other styles, other dealing of cases, other errors."""
+    """The panel with each of these seeds, which change styles, assignment of cases and errors."""
     return [replace(panel, seed=seed) for seed in seeds]
 
 

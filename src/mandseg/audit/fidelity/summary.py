@@ -14,19 +14,19 @@ SIGNIFICANT = 0.05
 
 
 def print_assessment(assessment: Assessment, console: Console) -> None:
-    """Print every quantity, and what it comes to."""
+    """Print every quantity and the summary."""
     console.print(_table(assessment))
     for line in summary(assessment):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def summary(assessment: Assessment) -> list[str]:
-    """Say in a few lines what was compared and how far preset and baseline are off."""
+    """A few lines: the compared pairs, and the misfits of preset and baseline."""
     plan, halves = assessment.plan, assessment.halves
     means_mm = [np.mean([pair.displacement_mm for pair in half]) for half in halves]
     lines = [
         *assessment.notes,
-        f"{len(halves[0])} + {len(halves[1])} pairs, dealt in turn by their displacement "
+        f"{len(halves[0])} + {len(halves[1])} pairs, divided by displacement "
         f"(mean {means_mm[0]:+.2f} and {means_mm[1]:+.2f} mm); {plan.n_drawings} drawings of each reference",
     ]
     for name, fits in assessment.fits.items():
@@ -38,17 +38,17 @@ def summary(assessment: Assessment) -> list[str]:
         fitted = f"held out ({misfit(assessment.in_sample[name]):.3f} fitted on all)" if assessment.fits else "as it is"
         lines.append(
             f"{name}: misfit {misfit(comparisons):.3f} {fitted}; "
-            f"{_n_told_apart(comparisons)} of {len(comparisons)} quantities told apart (p < {SIGNIFICANT})"
+            f"{_n_different(comparisons)} of {len(comparisons)} quantities differ (p < {SIGNIFICANT})"
         )
     won = assessment.advantage
     lines += [
-        f"{plan.preset} less {plan.baseline}: {won.difference:+.3f} ({won.low:+.3f} to {won.high:+.3f}, over cases)",
+        f"{plan.preset} minus {plan.baseline}: {won.difference:+.3f} ({won.low:+.3f} to {won.high:+.3f}, over cases)",
         f"people: misfit {assessment.between_halves:.3f} between the two halves",
     ]
     return lines
 
 
-def _n_told_apart(comparisons: Sequence[Comparison]) -> int:
+def _n_different(comparisons: Sequence[Comparison]) -> int:
     return sum(comparison.p < SIGNIFICANT for comparison in comparisons)
 
 

@@ -15,10 +15,12 @@ from mandseg.system.errors import UserError
 METAL_CAP_HU = 3071  # the highest value of a 12-bit CT: 4095 - 1024
 FAT_HU = (-115, -75)  # range of the pooled fat peak of a correct import
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
+SOFT_TISSUE_OF_ONE_HU = (10, 90)  # of a single image, whose peaks are less certain than those of a cohort
 HU_IF_BELOW = -200  # every CT of a head has air below this; stored values with an offset have not
 LOWEST_CT_HU = -1024  # the lowest value of a 12-bit CT; lower values are padding
 BRIGHT = 2000  # no corner of a scan is as bright: corners hold air or skin
 SIGNED_TOP = 32768  # 16 bits: larger unsigned numbers are negative numbers with the wrong type
+FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
 FAT_SEEN = 0.05  # least height of a fat peak, relative to the peak of soft tissue
 
 Array = npt.NDArray[Any]
@@ -77,9 +79,9 @@ def padding(array: Array) -> tuple[float, Mask] | None:
 
 
 def tissue_around(array: Array, label: Mask, outside: Mask | None) -> float | None:
-    """Compute the median around a label, in its box widened by a tenth on each side, without label and padding.
+    """Compute the median around a label, in its box widened by a tenth on each side.
 
-    Tongue, muscles and fat surround a mandible: about 40 HU.
+    Label, padding and blank voxels are excluded. Tongue, muscles and fat surround a mandible: about 40 HU.
 
     Args:
         array: (X, Y, Z), HU or stored values.
@@ -96,7 +98,16 @@ def tissue_around(array: Array, label: Mask, outside: Mask | None) -> float | No
         slice(max(0, int(place[0]) - 2 - len(place) // 10), int(place[-1]) + 3 + len(place) // 10) for place in places
     )
     there = ~label[box] if outside is None else ~(label[box] | outside[box])
+    if (blank := fill_value(array)) is not None:
+        there &= array[box] != blank
     return float(np.median(array[box][there])) if there.any() else None
+
+
+def fill_value(array: Array) -> float | None:
+    """Find the one value that fills much of a volume (clipped air, a blanked region); None if there is none."""
+    values, counts = np.unique(array[::2, ::2, ::2], return_counts=True)
+    most = int(np.argmax(counts))
+    return float(values[most]) if counts[most] > FILL_SHARE * counts.sum() else None
 
 
 def looks_like_hu(array: Array) -> bool:
@@ -131,6 +142,11 @@ def is_doubtful(counts: npt.NDArray[np.int64]) -> bool:
     fat, soft = tissue_peaks(counts)
     fat_is_right = not _has_fat(counts) or FAT_HU[0] <= fat <= FAT_HU[1]
     return not (fat_is_right and SOFT_TISSUE_HU[0] <= soft <= SOFT_TISSUE_HU[1])
+
+
+def is_off(counts: npt.NDArray[np.int64]) -> bool:
+    """Whether the peak of soft tissue of a single image lies outside the range of correct CTs."""
+    return not SOFT_TISSUE_OF_ONE_HU[0] <= tissue_peaks(counts)[1] <= SOFT_TISSUE_OF_ONE_HU[1]
 
 
 def peaks_note(counts: npt.NDArray[np.int64], offset: float) -> str:

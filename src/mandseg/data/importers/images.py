@@ -15,7 +15,7 @@ from mandseg.data.importers.hounsfield import (
     Array,
     from_stored,
     histogram,
-    is_doubtful,
+    is_off,
     looks_like_hu,
     padding,
     peaks_in_words,
@@ -172,7 +172,7 @@ def _doubts(images: Mapping[str, Image], hu_offset: float) -> list[str]:
             text = f"the values around its label ({image.tissue:.0f}) do not show whether it is in HU"
             taken = "HU" if image.is_hu else f"HU + {hu_offset:g}"
             notes.append(f"WARNING: case {case_id}: {text}, taken as {taken}; {words}")
-        elif not image.is_hu and len(images) > 1 and is_doubtful(image.histogram):
+        elif not image.is_hu and len(images) > 1 and is_off(image.histogram):
             notes.append(f"WARNING: case {case_id}: {words} after the offset: is --hu-offset right for it?")
     return notes
 

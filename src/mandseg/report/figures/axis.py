@@ -1,4 +1,4 @@
-"""The axis of what is compared: the noise ratio from 0 on, or names side by side; and the axis of a metric."""
+"""The axis of the levels: noise ratios to scale, or names side by side; and the label of a metric."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,16 +13,16 @@ from mandseg.metrics.catalogue import Metric
 from mandseg.report.wording import level_name
 from mandseg.statistics.comparison import Comparison, Level
 
-LEAST_GAP = 0.07  # of the axis, between two labels
-LONG_NAMES = 14  # letters of all names of one axis that fit side by side, per level
+LEAST_GAP = 0.07  # smallest distance between two labels, as a share of the axis
+LONG_NAMES = 14  # longer names, in letters, are tilted
 
 
 @dataclass(frozen=True)
 class LevelAxis:
-    """Where each level stands on the x axis.
+    """The position of each level on the x axis.
 
     Args:
-        comparison: What is compared.
+        comparison: The comparison.
         levels: The levels, the baseline first.
     """
 
@@ -31,34 +31,34 @@ class LevelAxis:
 
     @property
     def label(self) -> str:
-        """What the axis is called."""
+        """Short name of the axis."""
         return "Noise ratio" if self.comparison.is_dose else self.comparison.column.capitalize()
 
     @property
     def title(self) -> str:
-        """What the axis is called below it."""
+        """Name of the axis below a figure."""
         return f"{self.label} (share of noisy training labels)" if self.comparison.is_dose else self.label
 
     @property
     def top(self) -> float:
-        """The largest place."""
+        """The largest position."""
         return max([self.place(level) for level in self.levels], default=0.0) or 1.0
 
     def place(self, level: Level) -> float:
-        """Where a level stands: at its ratio, or at its number."""
+        """Position of a level: its ratio, or its number in the order."""
         return float(level) if self.comparison.is_dose else float(list(self.levels).index(level))
 
     def places(self, levels: Iterable[Any]) -> npt.NDArray[np.float64]:
-        """Where levels stand."""
+        """Positions of levels."""
         return np.array([self.place(level) for level in levels])
 
     def name(self, level: Level) -> str:
-        """What a level is called on the axis."""
+        """Name of a level on the axis."""
         return level_name(level)
 
     @property
     def gap(self) -> float:
-        """The smallest distance of two levels, at most a tenth of the axis."""
+        """The smallest distance between two levels, at most a tenth of the axis."""
         places = np.unique(self.places(self.levels))
         least = float(np.diff(places).min()) if len(places) > 1 else self.top
         return min(least, 0.1 * self.top) if self.comparison.is_dose else least / 3

@@ -1,4 +1,4 @@
-"""Every case: its score at every level as a line, and its difference from the baseline as a point."""
+"""Every case: its scores as a line over the levels, and its differences from the baseline as points."""
 
 from collections.abc import Iterator
 
@@ -12,18 +12,18 @@ from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
 from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
-from mandseg.statistics.per_case import paired_differences
+from mandseg.statistics.score_table import paired_differences
 
-DRAWN_CASES = 60  # of a data set; more lines say no more
+DRAWN_CASES = 60  # of a data set; more lines cannot be distinguished
 DRAWN_POINTS = 300  # of a data set and level
 
 
 def plot_cases(scores: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
-    """A line per case from level to level, mean over seeds; the mean over all cases on top.
+    """A line for each case over the levels, mean over seeds; a thick line for the mean over cases.
 
     Args:
         scores: ``dataset, level, case_id, score`` (mean over seeds).
-        metric: What is drawn.
+        metric: The metric.
         axis: The levels.
     """
     datasets = list(scores.dataset.drop_duplicates())
@@ -40,15 +40,15 @@ def plot_cases(scores: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
 def _spaghetti(ax: Axes, wide: pd.DataFrame, axis: LevelAxis) -> None:
     levels = [level for level in axis.levels if level in wide]
     places = axis.places(levels)
-    shown = wide.iloc[spread(wide[levels[0]].to_numpy(), DRAWN_CASES)]
+    shown = wide.iloc[evenly_spaced(wide[levels[0]].to_numpy(), DRAWN_CASES)]
     falls = shown[levels[-1]] < shown[levels[0]]
     for colour, part in ((BLUE, shown[~falls]), (VERMILION, shown[falls])):
         ax.plot(places, part[levels].to_numpy().T, color=colour, lw=0.8, alpha=0.35)
     ax.plot(places, wide[levels].mean(), color=INK, marker="o", ms=5, lw=2)
 
 
-def spread(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
-    """Positions of at most ``most`` values, evenly over their order: the smallest and the largest are among them."""
+def evenly_spaced(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
+    """Positions of at most ``most`` values, evenly spaced in their order, with the smallest and the largest."""
     order = np.argsort(values, kind="stable")
     return order if len(order) <= most else order[np.linspace(0, len(order) - 1, most).round().astype(int)]
 
@@ -56,11 +56,11 @@ def spread(values: npt.NDArray[np.float64], most: int) -> npt.NDArray[np.intp]:
 def plot_case_differences(
     differences: pd.DataFrame, metric: Metric, axis: LevelAxis, margin: float | None = None
 ) -> Figure:
-    """A point per case and level: the difference from the baseline, averaged over the common seeds.
+    """A point for each case and level: the difference from the baseline, mean over the common seeds.
 
     Args:
         differences: ``dataset, level, case_id, difference``.
-        metric: What is drawn.
+        metric: The metric.
         axis: The levels.
         margin: The loss that counts as no loss, drawn as a line.
     """
@@ -81,8 +81,8 @@ def plot_case_differences(
 
 
 def _strip(ax: Axes, values: npt.NDArray[np.float64], place: float, gap: float) -> None:
-    """Points beside each other, so that none hides the next, and their quartiles."""
-    shown = np.sort(values)[spread(np.sort(values), DRAWN_POINTS)]
+    """Draw points beside each other, so that they do not overlap, and their quartiles."""
+    shown = np.sort(values)[evenly_spaced(np.sort(values), DRAWN_POINTS)]
     sideways = (np.arange(len(shown)) * 0.618034 % 1 - 0.5) * 0.6 * gap
     ax.scatter(place + sideways, shown, s=12, color=FAINT, alpha=0.55, lw=0)
     low, middle, high = np.percentile(values, [25, 50, 75])
@@ -91,24 +91,24 @@ def _strip(ax: Axes, values: npt.NDArray[np.float64], place: float, gap: float) 
 
 
 def single_cases(source: FigureSource) -> Iterator[ReportFigure]:
-    """Every case of the primary metric: its scores."""
+    """The scores of every case for the primary metric."""
     metric, column = source.primary, source.analysis.comparison.column
     if len(source.axis.levels) < 2 or metric.column not in source.cases:
         return
     grouped = source.cases.groupby(["dataset", column, "case_id"], sort=False)[metric.column]
     scores = grouped.mean().dropna().rename("score").reset_index().rename(columns={column: "level"})
     many = scores.groupby("dataset").case_id.nunique().max() > DRAWN_CASES
-    which = f"{DRAWN_CASES} cases of each data set, evenly from worst to best," if many else "every case,"
+    which = f"{DRAWN_CASES} cases of each data set, evenly spaced from worst to best," if many else "every case,"
     caption = (
-        f"{metric.label} of {which} mean over seeds; red: lower at the last level than at the first. "
-        "Thick: mean over all cases."
+        f"{metric.label} of {which} mean over seeds. Red: lower at the last level than at the first. "
+        "Thick line: mean over all cases."
     )
     wide = scores.dataset.nunique() > 1
     yield source.draw("cases", lambda: plot_cases(scores, metric, source.axis), caption + source.more, wide)
 
 
 def case_differences(source: FigureSource) -> Iterator[ReportFigure]:
-    """Every case of the primary metric: its differences from the baseline."""
+    """The differences of every case from the baseline for the primary metric."""
     metric, comparison = source.primary, source.analysis.comparison
     if len(source.axis.levels) < 2 or metric.column not in source.cases:
         return
@@ -116,8 +116,11 @@ def case_differences(source: FigureSource) -> Iterator[ReportFigure]:
     if pairs.empty:
         return
     most = pairs.groupby(["dataset", "level"]).size().max()
-    few = f" Of more than {DRAWN_POINTS} cases, {DRAWN_POINTS} are drawn, evenly over their order."
-    caption = f"{metric.label}: a point per case, its difference from the baseline; bar: their middle half."
+    few = f" At most {DRAWN_POINTS} cases are drawn, evenly spaced in their order."
+    caption = (
+        f"{metric.label}: each small point is the difference of one case from the baseline. "
+        "Bar: the middle half of the cases. Large point: median."
+    )
     yield source.draw(
         "case-differences",
         lambda: plot_case_differences(pairs, metric, source.axis, source.margin(metric)),

@@ -1,4 +1,4 @@
-"""The study's first figure: the mean of a metric at every level, against the margin round the baseline."""
+"""The first figure of a study: the mean of a metric at every level, with the margin at the baseline."""
 
 from collections.abc import Iterator, Sequence
 
@@ -43,14 +43,14 @@ def plot_curve(
 ) -> Axes:
     """Mean of one metric on one data set at every level, with both intervals, single trainings and the margin band.
 
-    The thick bar at a level is the interval of its paired difference from the baseline, laid on the baseline's mean: it
-    is what the margin is compared with. The thin one is the interval of the mean itself, which holds the differences
-    between cases, too.
+    The thick bar at a level is the interval of its paired difference from the baseline, added to the mean at the
+    baseline. The margin is compared with this bar. The thin bar is the interval of the mean itself, which also contains
+    the variation between cases.
 
     Args:
         means: Rows of :class:`mandseg.statistics.results.Mean` of one data set and metric.
         differences: Rows of :class:`mandseg.statistics.results.Difference` of the same.
-        metric: What is drawn.
+        metric: The metric.
         axis: The levels.
         margin: Width of the band on the worse side of the mean at the baseline.
         by_seed: ``level, mean`` of each training, drawn as faint points beside the mean.
@@ -112,7 +112,7 @@ def plot_curves(
     Args:
         means: Rows of :class:`mandseg.statistics.results.Mean`, of one metric, whole data sets.
         differences: Rows of :class:`mandseg.statistics.results.Difference` of the same.
-        metric: What is drawn.
+        metric: The metric.
         axis: The levels.
         margin: Width of the band on the worse side of the mean at the baseline.
         by_seed: ``dataset, level, mean`` of each training.
@@ -137,7 +137,7 @@ def plot_curves(
 
 
 def legend_handles(verdicts: Sequence[str], margin: float | None, metric: Metric) -> list[Line2D | Patch]:
-    """A marker for each verdict that is there, in their order from good to bad, and the margin band."""
+    """A marker for each verdict that occurs, from good to bad, and the margin band."""
     handles: list[Line2D | Patch] = [
         Line2D(
             [], [], color=colour, marker=VERDICT_MARKERS[verdict], lw=4, alpha=1.0, label=verdict, mew=1.6,
@@ -159,7 +159,7 @@ def primary_curve(source: FigureSource) -> Iterator[ReportFigure]:
 
 
 def other_curves(source: FigureSource) -> Iterator[ReportFigure]:
-    """The same of the other metrics."""
+    """The means of the other metrics at every level."""
     for metric in METRICS:
         if metric != source.primary:
             yield from _curve(source, metric)
@@ -170,10 +170,10 @@ def _curve(source: FigureSource, metric: Metric) -> Iterator[ReportFigure]:
     if means.empty:
         return
     margin, by_seed, comparison = source.margin(metric), source.by_seed(metric), source.analysis.comparison
-    caption = f"{metric.label}: mean over cases. Thin bar: 95 % interval of the mean; points beside it: trainings."
+    caption = f"{metric.label}: mean over cases. Thin bar: 95 % interval of the mean. Small points: single trainings."
     if differences.difference.notna().any():
         caption += f" Thick bar: 95 % interval of the paired difference from {comparison.name(comparison.baseline)}"
-        caption += ", which decides the verdict against the green band." if margin is not None else "."
+        caption += ", which decides the verdict. Green band: the margin." if margin is not None else "."
     yield source.draw(
         f"curve-{metric.column}",
         lambda: plot_curves(means, differences, metric, source.axis, margin, by_seed),

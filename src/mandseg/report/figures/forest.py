@@ -1,4 +1,4 @@
-"""Forest plot: the paired difference of every data set and level in a row of its own, beside its numbers."""
+"""Forest plot: one row for the paired difference of each data set and level, with its numbers."""
 
 from collections.abc import Hashable, Iterator
 from typing import Any
@@ -21,14 +21,14 @@ INCHES_A_ROW = 0.27
 def plot_forest(
     differences: pd.DataFrame, metric: Metric, axis: LevelAxis, margin: float | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Differences from the baseline with their intervals, a row each, headed by the data set (and group of cases).
+    """Differences from the baseline with their intervals, one row each, under the data set (and group of cases).
 
     Args:
-        differences: Rows of :class:`mandseg.statistics.results.Difference` of one metric; those without a number are
-            not drawn, and of many only the first :data:`FOREST_ROWS`.
-        metric: What is drawn.
+        differences: Rows of :class:`mandseg.statistics.results.Difference` of one metric. Rows without a number are not
+            drawn, and at most :data:`FOREST_ROWS` rows are drawn.
+        metric: The metric.
         axis: The levels.
-        margin: The loss that counts as no loss; what lies beyond is shaded.
+        margin: The loss that counts as no loss. Larger losses are shaded.
         ax: Axes to draw on.
     """
     rows = differences[differences.difference.notna()].head(FOREST_ROWS)
@@ -43,7 +43,7 @@ def plot_forest(
         _row(ax, line, row, metric, axis)
         line += 1
     ax.axvline(0, color=INK, lw=1, zorder=1)
-    _beyond(ax, rows, margin, metric)
+    _draw_margin(ax, rows, margin, metric)
     ax.set_ylim(n_lines - 0.4, -0.7)
     ax.set_yticks([])
     ax.grid(visible=True, axis="x")
@@ -81,8 +81,8 @@ def _numbers(row: dict[Hashable, Any], metric: Metric) -> str:
     return f"{size} ({' to '.join(ends)})" if pd.notna(row["low"]) else size
 
 
-def _beyond(ax: Axes, rows: pd.DataFrame, margin: float | None, metric: Metric) -> None:
-    """The margin as a line, and what is worse than it as a shade; the scale holds both."""
+def _draw_margin(ax: Axes, rows: pd.DataFrame, margin: float | None, metric: Metric) -> None:
+    """Draw the margin as a line and shade the losses beyond it; the scale contains both."""
     values = rows[["difference", "low", "high"]].astype(float).to_numpy()
     values = values[np.isfinite(values)]
     edge = None if margin is None or metric.better is None else -margin if metric.better == "higher" else margin
@@ -97,14 +97,14 @@ def _beyond(ax: Axes, rows: pd.DataFrame, margin: float | None, metric: Metric) 
 
 
 def forest(source: FigureSource) -> Iterator[ReportFigure]:
-    """The differences of the primary metric, groups of cases among them."""
+    """The differences of the primary metric, with those of groups of cases."""
     metric = source.primary
     table = as_table(source.analysis.differences, Difference, "level")
     rows = table[(table.metric == metric.column) & table.difference.notna()]
     if rows.empty:
         return
     more = f" The first {FOREST_ROWS} of {len(rows)} rows." if len(rows) > FOREST_ROWS else ""
-    caption = f"{metric.label}: paired difference from the baseline with 95 % interval; shaded: beyond the margin."
+    caption = f"{metric.label}: paired difference from the baseline with 95 % interval. Shaded: beyond the margin."
     yield source.draw(
         f"forest-{metric.column}",
         lambda: plot_forest(rows, metric, source.axis, source.margin(metric)),

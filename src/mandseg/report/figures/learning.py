@@ -1,4 +1,4 @@
-"""How the trainings went: learning curves, and whether the network learned its noise by heart."""
+"""Learning curves, and whether the networks memorised the noise."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -30,14 +30,14 @@ def plot_learning_curves(
 
     Args:
         curves: ``level, seed, step`` and the column; rows without a value are skipped.
-        column: What is drawn.
-        label: Its name.
-        axis: The levels; of many, five are drawn.
+        column: The drawn column.
+        label: The label of the y axis.
+        axis: The levels; at most five are drawn.
         ax: Axes to draw on.
     """
     ax = ax or one_axes()
     rows = curves.dropna(subset=[column])
-    for level, shade in alphas(axis).items():
+    for level, shade in level_colours(axis).items():
         by_step = rows[rows.level == level].groupby("step")[column].agg(["mean", "min", "max"])
         if by_step.empty:
             continue
@@ -54,11 +54,11 @@ def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
 
     Args:
         curves: ``level, seed, step`` and the columns that the measurement logs.
-        axis: The levels; of many, five are drawn.
+        axis: The levels; at most five are drawn.
     """
     columns = [column for column in WATCHED if column in curves and curves[column].notna().any()]
     figure, axes = panels(len(columns), height=3.2)
-    colours = alphas(axis)
+    colours = level_colours(axis)
     for column, ax in zip(columns, axes, strict=True):
         for level, colour in colours.items():
             values = curves[curves.level == level].groupby("step")[column].mean().dropna()
@@ -71,8 +71,8 @@ def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
     return figure
 
 
-def alphas(axis: LevelAxis) -> dict[Level, str]:
-    """A colour for each level, from clean to noisy; of many levels, five evenly over their order."""
+def level_colours(axis: LevelAxis) -> dict[Level, str]:
+    """A colour for each level, from clean to noisy; at most five levels, evenly spaced."""
     chosen = np.unique(np.linspace(0, len(axis.levels) - 1, DRAWN_LEVELS).round().astype(int))
     levels = [axis.levels[k] for k in chosen]
     if not axis.comparison.is_dose:
@@ -85,24 +85,24 @@ def _hex(colour: Sequence[float]) -> str:
 
 
 def memorisation(source: FigureSource) -> Iterator[ReportFigure]:
-    """Whether the noise was memorised; nothing where it was not measured."""
+    """Memorisation of the noise; nothing if it was not measured."""
     curves = source.curves
     column = next(iter(WATCHED))
     if column not in curves or curves[column].isna().all():
         return
     caption = (
-        "Training cases while the network learns them, up to four of a kind, mean over cases and seeds. Left: Dice "
-        "to the noisy label that they carry, at ratio 0 the same cases with their clean one: what lies above the "
-        "line of ratio 0 is noise learned by heart. Middle: the same predictions against the reference, which no "
-        "step sees. Right: cases that carry their reference."
+        "Dice on training cases during the training, at most four noisy and four clean cases, mean over cases and "
+        "seeds. Left: noisy cases, Dice to their noisy label. At ratio 0 the same cases were trained with their clean "
+        "label, so a curve above that of ratio 0 means that noise was memorised. Middle: the same predictions, Dice to "
+        "the reference, which was not used in training. Right: clean cases, Dice to their reference."
     )
     yield source.draw("memorisation", lambda: plot_memorisation(curves, source.axis), caption, wide=True)
 
 
 def learning(source: FigureSource) -> Iterator[ReportFigure]:
-    """The learning curves that a training leaves."""
+    """The learning curves: training loss and validation Dice."""
     curves = source.curves
     for column, label in CURVES.items():
         if column in curves and curves.step[curves[column].notna()].nunique() > 1:
             plot = partial(plot_learning_curves, curves, column, label, source.axis)
-            yield source.draw(f"learning-{column}", plot, f"{label}: mean over seeds; the band is their range.")
+            yield source.draw(f"learning-{column}", plot, f"{label}: mean over seeds. Band: range of the seeds.")

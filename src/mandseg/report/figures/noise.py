@@ -1,4 +1,4 @@
-"""The noise that was applied: how far each noisy label is from its reference, by who drew it."""
+"""The noise that was applied: agreement of each noisy label with its reference, by annotator."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -14,12 +14,12 @@ DRAWN_ANNOTATORS = 30
 
 
 def plot_noise(applied: pd.DataFrame, column: str, label: str, ax: Axes | None = None) -> Axes:
-    """A row per annotator: every training case's noisy label against its reference, and the median.
+    """A row for each annotator: agreement of every noisy training label with its reference, and the median.
 
     Args:
-        applied: ``annotator`` and the column, one row per training case.
-        column: What is drawn, ``dice`` or ``hd95_mm``.
-        label: Its name.
+        applied: ``annotator`` and the column, one row for each training case.
+        column: ``dice`` or ``hd95_mm``.
+        label: The label of the x axis.
         ax: Axes to draw on.
     """
     rows = applied.dropna(subset=[column])
@@ -44,5 +44,8 @@ def noise(source: FigureSource) -> Iterator[ReportFigure]:
     once = applied.drop_duplicates("case_id") if len(applied) else applied
     for column, label in (("dice", "Dice to the reference"), ("hd95_mm", "HD95 to the reference, mm")):
         if len(once) and once[column].notna().any():
-            caption = "Each training case's noisy label against its reference; mark: median, dashed: median of all."
+            caption = (
+                "Each point is the noisy label of one training case, compared with its reference. "
+                "Mark: median. Dashed line: median of all."
+            )
             yield source.draw(f"noise-{column}", partial(plot_noise, once, column, label), caption)

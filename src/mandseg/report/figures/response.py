@@ -18,7 +18,7 @@ def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric,
     Args:
         curves: ``dataset, noise_ratio, difference, low, high`` of one metric, whole data sets.
         crossings: Rows of :class:`mandseg.statistics.results.Crossing` of the same.
-        metric: What is drawn.
+        metric: The metric.
         axis: The noise ratios.
     """
     datasets = list(curves.dataset.drop_duplicates())
@@ -47,15 +47,16 @@ def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric,
 
 
 def response(source: FigureSource) -> Iterator[ReportFigure]:
-    """The monotone fit of the primary metric's loss."""
+    """The monotone fit of the loss in the primary metric."""
     metric, shown = source.primary, set(source.means.dataset)
     crossings = [row for row in source.analysis.crossings if row.metric == metric.column and not row.group]
     crossings = [row for row in crossings if row.dataset in shown]
     if not crossings:
         return
     caption = (
-        f"{metric.label}: monotone fit of the difference from ratio 0 with 95 % interval. Diamond and bar: "
-        "where it meets the margin, with the interval of that ratio; a bar that reaches the edge has no upper end."
+        f"{metric.label}: monotone fit of the difference from ratio 0 with 95 % interval. Diamond: the "
+        "ratio at which the fit reaches the margin. Bar: the interval of this ratio; it has no upper end if the bar "
+        "reaches the edge."
     )
     tables = curve_table(crossings), as_table(crossings, Crossing)
     yield source.draw("response", lambda: plot_response(*tables, metric, source.axis), caption, wide=len(crossings) > 1)

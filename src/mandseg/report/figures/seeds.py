@@ -1,4 +1,4 @@
-"""Seed-to-seed variation: the mean of every single training, a line per seed."""
+"""Variation between seeds: the mean of every training, a line for each seed."""
 
 from collections.abc import Iterator
 
@@ -14,11 +14,11 @@ NAMED_SEEDS = 12
 
 
 def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
-    """The mean over cases of each training against the level; trainings of one seed are joined.
+    """The mean over cases of each training at each level; a line joins the trainings of one seed.
 
     Args:
         by_seed: ``dataset, level, seed, mean``.
-        metric: What is drawn.
+        metric: The metric.
         axis: The levels.
     """
     datasets = list(by_seed.dataset.drop_duplicates())
@@ -41,11 +41,11 @@ def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure
 
 
 def seeds(source: FigureSource) -> Iterator[ReportFigure]:
-    """Every single training of the primary metric."""
+    """The mean of every training for the primary metric."""
     metric, by_seed = source.primary, source.by_seed(source.primary)
     if by_seed.seed.nunique() < 2:
         return
-    caption = f"{metric.label}: a line per seed (number at its end), mean over cases; black: mean over seeds."
+    caption = f"{metric.label}: mean over cases, a line for each seed (number at its end). Black: mean over seeds."
     yield source.draw(
         "seeds",
         lambda: plot_seeds(by_seed, metric, source.axis),

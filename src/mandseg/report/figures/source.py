@@ -1,4 +1,4 @@
-"""What the figures of one arm are drawn from, and a figure of the page."""
+"""The data for the figures of one arm, and a figure of the page."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.figures.axis import LevelAxis
 from mandseg.report.figures.style import drawing_style, save
 from mandseg.statistics.analysis import Analysis
-from mandseg.statistics.per_case import means_by_seed
 from mandseg.statistics.results import Difference, Mean, as_table
+from mandseg.statistics.score_table import means_by_seed
 
 DRAWN_DATASETS = 12
-"""Panels of a figure; data sets beyond them are in the tables."""
+"""Largest number of panels of a figure. The tables contain all data sets."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class ReportFigure:
     """A figure of a page.
 
     Attributes:
-        name: Of its files.
-        svg: The drawing, for the page.
-        caption: What it shows.
-        wide: It has several panels.
-        tall: It may be as high as it is.
+        name: Name of its files.
+        svg: The figure for the page.
+        caption: The caption.
+        wide: The figure has several panels.
+        tall: The page does not limit its height.
     """
 
     name: str
@@ -41,15 +41,15 @@ class ReportFigure:
 
 
 class FigureSource:
-    """The numbers of one arm, as its figures need them.
+    """The numbers for the figures of one arm.
 
     Args:
-        analysis: What was found.
-        cases: Its rows.
+        analysis: The analysis of the arm.
+        cases: The rows of the arm.
         applied: The noise of its training cases.
-        curves: Its learning curves: ``level, seed, step`` and what was logged.
-        folder: Where the files go.
-        prefix: Of the files' names.
+        curves: Its learning curves: ``level, seed, step`` and the logged columns.
+        folder: Folder of the files.
+        prefix: Prefix of the file names.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FigureSource:
         self.means = _ungrouped(as_table(analysis.means, Mean, "level"), shown)
         self.differences = _ungrouped(as_table(analysis.differences, Difference, "level"), shown)
         more = len(analysis.datasets) - len(shown)
-        self.more = f" The first {len(shown)} data sets of {len(analysis.datasets)} are drawn." if more > 0 else ""
+        self.more = f" Only the first {len(shown)} of {len(analysis.datasets)} data sets are drawn." if more > 0 else ""
 
     def margin(self, metric: Metric) -> float | None:
         """The loss that counts as no loss."""
@@ -91,7 +91,7 @@ class FigureSource:
 def draw(
     stem: Path, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False, tall: bool = False
 ) -> ReportFigure:
-    """Draw a figure in the style of all, save its files as ``stem`` and their suffixes."""
+    """Draw a figure in the common style and save its files under ``stem``."""
     with drawing_style(stem.name):
         drawn: Any = plot()
         figure = drawn if isinstance(drawn, Figure) else drawn.figure

@@ -1,4 +1,4 @@
-"""The look of every figure: palette, type, panels, and the files that a figure becomes."""
+"""The common style of all figures: colours, fonts, panels, and the files of a figure."""
 
 import io
 import re
@@ -16,13 +16,15 @@ INK = "#24262b"
 FAINT = "#8a8f98"
 PAPER = "#fefefe"
 BLUE, VERMILION, PINK, ORANGE, SKY, GREEN = "#0072b2", "#d55e00", "#cc79a7", "#e69f00", "#56b4e9", "#009e73"
-"""Okabe and Ito's palette, told apart with any colour vision; a colour never stands without a marker or a word."""
+"""The palette of Okabe and Ito, for any colour vision. A colour always has a marker or a word beside it."""
 COLOURS = (BLUE, VERMILION, PINK, ORANGE, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
 MARGIN = GREEN
 OCHRE = "#a87400"
-VERDICT_COLOURS = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
+VERDICT_COLOURS: dict[str, str] = {"non-inferior": GREEN, "inconclusive": OCHRE, "inferior": VERMILION}
 VERDICT_MARKERS = {"non-inferior": "o", "inconclusive": "D", "inferior": "X"}
+VERDICT_MARKS = {"non-inferior": "✓", "inconclusive": "?", "inferior": "✗"}
+"""The verdicts that are drawn: colours and markers of figures, marks of the page's tables."""
 DOSE = LinearSegmentedColormap.from_list("dose", [BLUE, "#8d62a8", VERMILION])
 """From clean to noisy."""
 ON_PAGE = {
@@ -34,17 +36,17 @@ ON_PAGE = {
     GREEN: f"var(--margin, {GREEN})",
     VERMILION: f"var(--vermilion, {VERMILION})",
 }
-"""What a drawing's colours become on a page, which knows whether it is dark."""
+"""The colours of a figure on a page, which has a light and a dark theme."""
 FILES: dict[str, dict[str, Any]] = {
     ".png": {"dpi": 160},
     ".pdf": {"metadata": {"CreationDate": None, "Creator": None}},
 }
-"""What a figure is saved as beside SVG: without the time of day, so that the same figure is the same file."""
+"""File types beside SVG. They contain no time, so equal figures give equal files."""
 ONE_ROW, LONG_LABEL = 4.0, 26  # inches, letters
 PAIRED, INTERVAL, BAND = "mandseg:paired-interval", "mandseg:interval", "mandseg:margin"
-"""What an artist is, for whoever reads a figure's artists (``gid``); files and pages do not hold these."""
+"""Names of artists (``gid``), for tests. Files and pages do not contain them."""
 GID = re.compile(r'<g id="mandseg:[^"]*"')
-LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # inside a tag: a hundredth of a point is enough on a screen
+LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # in tags: a hundredth of a point is enough on a screen
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -79,13 +81,13 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def drawing_style(salt: str = "mandseg") -> Iterator[None]:
-    """The look of every figure; ``salt`` keeps identifiers of SVGs on one page apart and the same on every run."""
+    """The common style. ``salt`` makes the identifiers of an SVG unique on a page and equal in every run."""
     with mpl.rc_context({**STYLE, "svg.hashsalt": salt}):
         yield
 
 
 def panels(n: int, columns: int = 3, height: float = 2.9, sharey: bool = True) -> tuple[Figure, list[Axes]]:
-    """Axes for n data sets in rows of at most ``columns`` (four as two and two), on one y scale by default."""
+    """Axes for n data sets in rows of at most ``columns`` (four as two rows of two); by default with one y scale."""
     across = 2 if n == 4 and columns < 4 else min(n, columns)
     lines = -(-n // across)
     figure = Figure(figsize=((6.4, 8.2, 10.2, 11.0)[across - 1], height * lines))
@@ -101,7 +103,7 @@ def one_axes(width: float = 6.4, height: float = 3.6) -> Axes:
 
 
 def label_panels(figure: Figure, x: str, y: str) -> None:
-    """Name the axes that all panels share; beside one row of panels a long name takes two lines."""
+    """Name the axes that all panels share; with one row of panels a long name has two lines."""
     one_row = figure.get_figheight() < ONE_ROW
     y = re.sub(r" \(|(?<=:) ", lambda gap: "\n" + gap[0].strip(), y, count=1) if one_row and len(y) > LONG_LABEL else y
     figure.supylabel(y, fontsize=10.5, color=INK, ma="center")
@@ -112,9 +114,9 @@ def save(figure: Figure, stem: Path) -> str:
     """Write the figure as SVG, PDF and PNG on white, for a paper or a README.
 
     Returns:
-        The same SVG for an HTML page: no background, the page's colours, as wide as the page lets it be.
+        The SVG for an HTML page: without background, in the colours of the page, as wide as the page allows.
     """
-    figure.draw_without_rendering()  # lays the figure out, once for all files
+    figure.draw_without_rendering()  # one layout for all files
     figure.set_layout_engine("none")
     for suffix, options in FILES.items():
         figure.savefig(stem.with_suffix(suffix), facecolor="white", **options)
@@ -126,7 +128,7 @@ def save(figure: Figure, stem: Path) -> str:
 
 
 def for_page(svg: str) -> str:
-    """An SVG file as a part of a page: coloured by the page, sized by the page, no identifiers but those it uses."""
+    """An SVG as a part of a page: colours and size from the page, only the identifiers that it uses."""
     svg = svg[svg.index("<svg") :]
     for colour, on_page in ON_PAGE.items():
         svg = svg.replace(colour, on_page)

@@ -1,4 +1,4 @@
-"""What several tables share: names of levels and metrics, cells of numbers, words of caution."""
+"""Parts that several tables use: names of levels and metrics, cells with numbers, notes."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -11,11 +11,11 @@ from mandseg.report.wording import ABSENT, level_name, number, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Contrast, Difference, Mean, Tolerance
 
-LONGEST_NAME = 100  # bytes of a data set in a file's name
+LONGEST_NAME = 100  # bytes of a data set in a file name
 
 
 def level_column(analysis: Analysis) -> str:
-    """What the levels are called in a table's head."""
+    """Head of the column of levels."""
     return "Noise ratio" if analysis.comparison.is_dose else analysis.comparison.column.capitalize()
 
 
@@ -30,12 +30,12 @@ def unit_of(metric: Metric) -> str:
 
 
 def mean_cell(row: Mean | None, metric: Metric) -> Cell:
-    """A mean, below it its interval; a dash where there is none."""
+    """A mean with its interval below; a dash for None."""
     return Cell(ABSENT) if row is None else Cell(number(row.mean, metric.decimals), span(row, metric))
 
 
 def median_cell(values: "pd.Series[float]", decimals: int) -> Cell:
-    """A median, below it the range; a dash where there is no value."""
+    """A median with the range below; a dash if there is no value."""
     if values.empty:
         return Cell(ABSENT)
     ends = f"{number(values.min(), decimals)} to {number(values.max(), decimals)}"
@@ -43,12 +43,12 @@ def median_cell(values: "pd.Series[float]", decimals: int) -> Cell:
 
 
 def middle(values: "pd.Series[float]") -> float | None:
-    """The median, None of no value."""
+    """The median; None if there is no value."""
     return float(values.median()) if len(values) else None
 
 
 def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Sequence[Contrast]) -> list[str]:
-    """Each word of caution once, with the levels it belongs to, and the metrics where it is not for all."""
+    """Each note once, with its levels, and with its metrics unless it holds for all metrics."""
     places: dict[tuple[str, str], list[str]] = {}
     for note in dict.fromkeys(note for row in rows for note in row.notes):
         own = [row for row in rows if note in row.notes]
@@ -58,12 +58,13 @@ def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Se
         levels = dict.fromkeys(level_name(row.level) for row in own if not isinstance(row, Tolerance))
         places[note, which] = list(levels)
     return [
-        f"{'At ' + ', '.join(levels) if levels else 'Here'}{which}: {note}." for (note, which), levels in places.items()
+        f"{'At ' + ', '.join(levels) if levels else 'All levels'}{which}: {note}."
+        for (note, which), levels in places.items()
     ]
 
 
 def file_names(texts: Sequence[str]) -> dict[str, str]:
-    """A piece of a file's name for each text; texts that look alike then are numbered, also for letters of any case."""
+    """A part of a file name for each text. Equal names are numbered; upper and lower case count as equal."""
     names: dict[str, str] = {}
     for text in texts:
         plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in text)

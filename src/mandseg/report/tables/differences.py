@@ -1,4 +1,4 @@
-"""Differences from the baseline with every test, and contrasts between data sets."""
+"""Differences from the baseline with all tests, and contrasts between data sets."""
 
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +16,7 @@ from mandseg.statistics.results import Contrast, Difference, MixedCheck, as_tabl
 
 
 def difference_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
-    """Differences from the baseline with every test: a table per data set."""
+    """Differences from the baseline with all tests: a table for each data set."""
     names = file_names(analysis.datasets)
     mixed = {(row.dataset, row.metric, row.level, row.group): row for row in analysis.mixed}
     columns = [
@@ -52,7 +52,7 @@ def _difference(row: Difference, mixed: MixedCheck | None) -> list[Cell]:
 
 
 def contrast_table(rows: Sequence[Contrast], analysis: Analysis, name: str, caption: str) -> Table | None:
-    """Contrasts of the primary metric between data sets: a row per data set and level; None where there are none."""
+    """Contrasts of the primary metric between data sets: a row for each data set and level; None if there are none."""
     metric = metric_named(analysis.primary)
     own = [row for row in rows if row.metric == metric.column]
     if not own:

@@ -1,4 +1,4 @@
-"""Means with their intervals, by data set; and training condition by test set."""
+"""Means with their intervals by data set, and the matrix of training conditions and test sets."""
 
 from collections.abc import Iterator, Sequence
 
@@ -19,7 +19,7 @@ from mandseg.statistics.results import Mean, as_table
 
 
 def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
-    """Means with their intervals: a table per data set, a row per level (and group), a column per metric."""
+    """Means with their intervals: a table for each data set, rows for levels (and groups), columns for metrics."""
     names = file_names(analysis.datasets)
     for dataset in analysis.datasets:
         of_set = [row for row in analysis.means if row.dataset == dataset]
@@ -28,7 +28,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
         columns = [
             Column(level_column(analysis)),
             *(Column(unit_of(metric)) for metric in there),
-            *(Column("Cases"), Column("Seeds"), Column("Missed"), Column("Spurious")),
+            *(Column("Cases", "seeds"), Column("Missed"), Column("Spurious")),
         ]
         rows = []
         for group, level in places:
@@ -38,7 +38,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
                 [
                     Cell(level_name(level), group),
                     *(mean_cell(found.get(metric.column), metric) for metric in there),
-                    *(Cell(str(first.n_cases)), Cell(str(first.n_seeds))),
+                    Cell(str(first.n_cases), str(first.n_seeds)),
                     *(Cell(f"{n} of {first.n_predictions}") for n in (first.n_missed, first.n_spurious)),
                 ]
             )
@@ -47,7 +47,7 @@ def mean_tables(analysis: Analysis, prefix: str) -> Iterator[Table]:
 
 
 def matrix_table(parts: Sequence[tuple[str, Analysis]], name: str) -> Table | None:
-    """Training condition x test set: mean of the primary metric at the baseline and at the last level."""
+    """Training condition x test set: mean of the primary metric at each level; None with one condition and one set."""
     rows, data = [], []
     datasets = list(dict.fromkeys(dataset for _, analysis in parts for dataset in analysis.datasets))
     for title, analysis in parts:

@@ -1,4 +1,4 @@
-"""Missed and spurious predictions, and what the verdicts are without them."""
+"""Missed and spurious predictions, and the verdicts without them."""
 
 import pandas as pd
 
@@ -13,13 +13,13 @@ LISTED = 60  # rows of a list of cases
 
 
 def without_missed_table(analysis: Analysis, name: str) -> Table | None:
-    """The primary metric's differences with and without missed and spurious predictions; None where there are none."""
+    """Differences of the primary metric with and without missed and spurious predictions; None if there are none."""
     other, metric = analysis.without_missed, metric_named(analysis.primary)
     if other is None:
         return None
     columns = [
         *(Column("Data set"), Column(level_column(analysis))),
-        *(Column("Worst case", "all predictions counted"), Column("Verdict", words=True)),
+        *(Column("With", "all predictions counted"), Column("Verdict", words=True)),
         *(Column("Without", "missed and spurious left out"), Column("Verdict", words=True)),
     ]
     rows = []
@@ -41,7 +41,7 @@ def without_missed_table(analysis: Analysis, name: str) -> Table | None:
 
 
 def missed_table(cases: pd.DataFrame, analysis: Analysis, name: str) -> Table | None:
-    """Missed and spurious predictions: a row per data set, case and level with the seeds; None where there are none."""
+    """Missed and spurious predictions: a row for each data set, case and level; None if there are none."""
     column = analysis.comparison.column
     rows = cases[cases.outcome.isin(["missed", "spurious"])]
     if rows.empty:

@@ -11,11 +11,11 @@ from mandseg.report.wording import number
 
 
 def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
-    """The noise that was applied: per annotator how far their labels are from the references, and where they were used.
+    """For each annotator: agreement of the labels with the references, and the number of labels used at each ratio.
 
     Args:
         applied: ``noise_ratio, seed, case_id, annotator, label, dice, hd95_mm, volume_error_ml``.
-        name: Of the files.
+        name: Name of the files.
     """
     if applied.empty or applied.dice.isna().all():
         return None

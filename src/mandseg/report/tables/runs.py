@@ -1,4 +1,4 @@
-"""The runs of a study: those that are not done, what they cost, and all of them."""
+"""The runs of a study: runs that are not done, the cost of the done runs, and all runs."""
 
 import pandas as pd
 
@@ -61,7 +61,7 @@ def _run_table(ledger: pd.DataFrame) -> Table:
 
 
 def _noisy(n_noisy: object, n_training: object) -> str:
-    """How many training cases carry the noisy label, and their share: ``3 of 10 (0.300)``."""
+    """Number and share of training cases with the noisy label: ``3 of 10 (0.300)``."""
     n, of = _known(n_noisy), _known(n_training)
     return ABSENT if n is None or not of else f"{n:g} of {of:g} ({n / of:.3f})"
 

@@ -1,4 +1,4 @@
-"""A table of the page: the cells as they are read, the numbers behind them, and the same as LaTeX."""
+"""A table of the page: cells for the reader, numbers for the CSV file, and a LaTeX version."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,19 +14,19 @@ LATEX = str.maketrans(
         "\N{LEFT DOUBLE QUOTATION MARK}": "``", "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
     }
 )  # fmt: skip
-"""What pandas escapes, and letters that a font of LaTeX lacks."""
+"""Characters that pandas escapes, and characters that LaTeX fonts lack."""
 AS_WIDE_AS_THE_PAGE = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What stands in a cell.
+    """A cell.
 
     Args:
         text: The number or word.
-        small: A second line: an interval, a reason.
+        small: A second line, e.g. an interval or a reason.
         kind: A verdict, which gives the cell its mark and colour.
-        order: What the column is sorted by; by default the number that the text begins with.
+        order: The number for sorting; by default the number at the start of the text.
     """
 
     text: str
@@ -37,7 +37,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column; ``words``: it holds words, set flush left."""
+    """The head of a column; ``words``: the column has words, which are aligned left."""
 
     text: str
     small: str = ""
@@ -49,12 +49,12 @@ class Table:
     """A table of the page.
 
     Args:
-        name: Of its files.
-        caption: What it shows.
-        columns: Their heads; the first column names the row.
-        rows: As many cells as columns.
-        data: The numbers behind it, for the CSV file.
-        notes: Words of caution below it.
+        name: Name of its files.
+        caption: The caption.
+        columns: Heads of the columns; the first column names the row.
+        rows: The cells, one for each column.
+        data: The numbers for the CSV file.
+        notes: Notes below the table.
     """
 
     name: str
@@ -70,13 +70,13 @@ class Table:
         (folder / f"{self.name}.tex").write_text(self.as_latex(), encoding="utf-8")
 
     def as_latex(self) -> str:
-        """The table as it is read, for a paper (packages booktabs and graphicx)."""
+        """The cells as LaTeX, for a paper (packages booktabs and graphicx)."""
         heads = [_latex(" ".join(filter(None, (column.text, column.small)))) for column in self.columns]
         cells = pd.DataFrame([[_plain(cell) for cell in row] for row in self.rows], columns=range(len(heads)))
         text = (
             cells.style.hide(axis="index")
             .format(_latex)
-            .format_index(lambda place: heads[int(str(place))], axis=1)  # heads may be there twice
+            .format_index(lambda place: heads[int(str(place))], axis=1)  # heads can be equal
             .to_latex(
                 column_format="".join("r" if k and not c.words else "l" for k, c in enumerate(self.columns)),
                 caption=_latex(self.caption),

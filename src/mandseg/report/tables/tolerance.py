@@ -12,21 +12,21 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
     """Tolerated ratio, its bootstrap interval and the fitted crossing, of every data set (and group).
 
     Args:
-        analysis: What was found.
-        name: Of the files.
-        primary: Of the primary metric, else of the others.
+        analysis: The analysis.
+        name: Name of the files.
+        primary: True for the primary metric, False for all other metrics.
     """
-    found = [row for row in analysis.tolerances if (row.metric == analysis.primary) == primary]
-    if not found:
+    tolerances = [row for row in analysis.tolerances if (row.metric == analysis.primary) == primary]
+    if not tolerances:
         return None
     crossings = {(row.dataset, row.metric, row.group): row for row in analysis.crossings}
     columns = [
         *(Column("Data set"), Column("Metric", words=True), Column("Margin")),
-        *(Column("Tolerated", "shown non-inferior"), Column("Stopped at", "and why")),
-        *(Column("Estimate", "mean loss below the margin"), Column("Fit meets the margin at")),
+        *(Column("Tolerated", "non-inferior"), Column("Stopped at", "verdict")),
+        *(Column("Estimate", "mean loss below the margin"), Column("Fit reaches the margin at")),
     ]
     rows = []
-    for row in found:
+    for row in tolerances:
         metric = metric_named(row.metric)
         crossing = crossings.get((row.dataset, row.metric, row.group))
         rows.append(
@@ -41,7 +41,9 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
             ]
         )
     label = metric_named(analysis.primary).label if primary else "all other metrics"
-    return Table(name, f"Tolerated noise ratio: {label}", columns, rows, as_table(found, Tolerance), notes(found))
+    return Table(
+        name, f"Tolerated noise ratio: {label}", columns, rows, as_table(tolerances, Tolerance), notes(tolerances)
+    )
 
 
 def _ends(row: Tolerance) -> str:

@@ -1,4 +1,4 @@
-"""The verdict on the primary metric: a row per level, a column per data set."""
+"""The verdict on the primary metric: a row for each level, a column for each data set."""
 
 from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.tables.columns import level_column
@@ -9,9 +9,13 @@ from mandseg.statistics.results import Difference, as_table
 
 
 def verdict_table(analysis: Analysis, name: str, groups: bool = False) -> Table | None:
-    """The verdict on the primary metric: a row per level, a column per data set; with ``groups`` a row per group.
+    """The verdict on the primary metric; None if nothing was compared.
 
-    None where nothing was compared.
+    Args:
+        analysis: The analysis.
+        name: Name of the files.
+        groups: False: a row for each level, a column for each data set. True: a row for each group of cases, a column
+            for each level.
     """
     metric = metric_named(analysis.primary)
     rows = [row for row in analysis.differences if row.metric == metric.column and bool(row.group) == groups]

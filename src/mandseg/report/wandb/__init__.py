@@ -1,1 +1,1 @@
-"""The study's copy on Weights & Biases: upload, workspace, sync."""
+"""The copy of a study on Weights & Biases: upload, workspace and sync."""

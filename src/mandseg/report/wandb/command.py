@@ -1,4 +1,4 @@
-"""W&B's own command, called in a process of its own: it uploads recordings, and says how a recording ends."""
+"""The command of W&B in a separate process: it uploads recordings and inspects how a recording ends."""
 
 import json
 import os
@@ -9,9 +9,9 @@ from tempfile import TemporaryFile
 
 from mandseg.tracking.recordings import Recording
 
-WANDB = (sys.executable, "-P", "-m", "wandb")  # -P: a module in the current folder is not taken for the client's
+WANDB = (sys.executable, "-P", "-m", "wandb")  # -P: Python does not import modules from the current folder
 PATIENCE_S = 60.0  # to read one recording
-CLIENT_ENVIRONMENT = {  # the client's own patience is hours
+CLIENT_ENVIRONMENT = {  # by default the client retries for hours
     "WANDB_ERROR_REPORTING": "false",
     "WANDB__GRAPHQL_TIMEOUT_SECONDS": "10",
     "WANDB__GRAPHQL_RETRY_MAX": "3",
@@ -24,16 +24,16 @@ CLIENT_ENVIRONMENT = {  # the client's own patience is hours
 
 
 def upload_recordings(batch: Sequence[Recording], patience_s: float) -> tuple[list[str], bool]:
-    """Upload recordings; the command marks each that has arrived.
+    """Upload recordings. The command marks each recording that has arrived.
 
     Returns:
-        Its errors as lines, and whether it ended by itself within ``patience_s``.
+        The errors of the command as lines, and whether it ended within ``patience_s``.
     """
     command = [*WANDB, "sync", "--include-online", *(str(r.folder.resolve()) for r in batch)]
     environment = {**CLIENT_ENVIRONMENT, **os.environ}
-    environment.pop("WANDB_MODE", None)  # who syncs means to be online
-    with TemporaryFile() as said:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+    environment.pop("WANDB_MODE", None)  # a sync is online
+    with TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         try:
             process.wait(patience_s)
             in_time = True
@@ -42,19 +42,19 @@ def upload_recordings(batch: Sequence[Recording], patience_s: float) -> tuple[li
         finally:
             process.kill()
             process.wait()
-        said.seek(0)
-        lines = said.read().decode(errors="replace").splitlines()
+        output.seek(0)
+        lines = output.read().decode(errors="replace").splitlines()
     errors = [line.partition("ERROR ")[2] for line in lines if "ERROR " in line]
     return [*errors, *([] if in_time else [f"no end after {patience_s:g} s"])], in_time
 
 
 def ended_early(recording: Recording) -> bool:
-    """Whether a recording can be read and its run wrote no end, as when it was killed."""
+    """Whether a recording can be read but has no end, because its run was killed."""
     command = [*WANDB, "leet", "inspect", "--summary", "--json", str(recording.file.resolve())]
     environment = {**CLIENT_ENVIRONMENT, **os.environ}
     try:
         done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S, check=True)
-        found = json.loads(done.stdout)
-        return bool(found["run_id"]) and found["exit_code"] is None
+        summary = json.loads(done.stdout)
+        return bool(summary["run_id"]) and summary["exit_code"] is None
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):
         return False

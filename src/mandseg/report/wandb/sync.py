@@ -1,4 +1,4 @@
-"""A study's W&B recordings, sent once each, then the study's own run; what became of each is said in a table."""
+"""Send the W&B recordings of a study, each once, then the W&B run of the study itself; print the results as a table."""
 
 import os
 import sys
@@ -27,7 +27,7 @@ PATIENCE_S = 300.0  # for one such call
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one run: ``uploaded``, ``already there``, ``failed``, ``left out``, and why."""
+    """The result for one run (``uploaded``, ``already there``, ``failed`` or ``left out``) and its reason."""
 
     run: str
     result: str
@@ -35,18 +35,18 @@ class Row:
 
 
 def sync(path: Path, console: Console | None = None, patience_s: float = PATIENCE_S) -> int:
-    """Send a study's recordings that have not arrived, then the study's own run if there is a report; print a table.
+    """Send the recordings that have not arrived, then the run of the study if there is a report; print a table.
 
-    A run that is training is left out. Every recording that has arrived is marked at once, so that a call that was
-    killed is gone on with by the next.
+    A run that is training is left out. Every recording that has arrived is marked at once. So a call that was killed
+    can be repeated.
 
     Args:
         path: The study folder.
-        console: Where the table is printed.
-        patience_s: How long one call of the client, for at most ``BATCH`` runs, may take.
+        console: The table is printed here.
+        patience_s: Time limit for one call of the client with at most ``BATCH`` runs, in seconds.
 
     Returns:
-        0 if all that can be sent is there, 1 if something could not be sent.
+        0 if everything was sent, 1 if something could not be sent.
 
     Raises:
         UserError: No study, no key, W&B is disabled, or another process is sending this study.
@@ -79,7 +79,7 @@ def _send_recordings(study: Study, patience_s: float) -> list[Row]:
 
 
 def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s: float) -> Iterator[Row]:
-    """Upload batch by batch; once the server is gone, the rest is not tried."""
+    """Upload batch by batch; after the server has become unreachable, the rest is not tried."""
     runs, console, gone = list(queue), Console(stderr=True), ""
     batches = [runs[place : place + BATCH] for place in range(0, len(runs), BATCH)]
     for batch in track(batches, "Uploading", console=console, disable=not console.is_terminal):
@@ -94,10 +94,10 @@ def _uploaded(study: Study, queue: Mapping[str, Sequence[Recording]], patience_s
 
 
 def _sent(batch: Mapping[str, Sequence[Recording]], patience_s: float) -> tuple[list[Row], str]:
-    """Upload a batch, and what failed of it one by one: a damaged recording ends the client's work on all of them.
+    """Upload a batch, then the failed runs one by one, because a damaged recording stops the client for the batch.
 
     Returns:
-        What became of each run; and why the server is gone, if it is.
+        The result of each run; and why the server is unreachable, empty if it can be reached.
     """
     if not batch:
         return [], ""
@@ -109,12 +109,12 @@ def _sent(batch: Mapping[str, Sequence[Recording]], patience_s: float) -> tuple[
         if not gone and len(batch) > 1:
             (rows[run],), gone = _sent({run: batch[run]}, patience_s)
         elif not gone and in_time:
-            rows[run] = _as_far_as_it_goes(rows[run], batch[run])
+            rows[run] = _accept_readable_part(rows[run], batch[run])
     return list(rows.values()), gone
 
 
 def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row:
-    """Tell by the client's marks whether a run has arrived, and by its errors why not."""
+    """The result of a run, from the marks of the client; a failed run has the errors of the client as reason."""
     if not waiting(batch):
         return Row(run, "uploaded")
     reasons = [line for line in errors if any(recording.folder.name in line for recording in batch)]
@@ -122,12 +122,12 @@ def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row
     return Row(run, "failed", "; ".join(reasons[:2]) or "the client did not say why")
 
 
-def _as_far_as_it_goes(row: Row, batch: Sequence[Recording]) -> Row:
-    """Accept a run that was killed while it wrote: the client has sent what can be read, and marks no such recording.
+def _accept_readable_part(row: Row, batch: Sequence[Recording]) -> Row:
+    """Accept a run that was killed while it wrote. The client has sent the readable part but sets no mark.
 
     Args:
-        row: The run failed alone, while the server could be reached.
-        batch: Its recordings.
+        row: The failed result of the run, uploaded alone while the server could be reached.
+        batch: The recordings of the run.
     """
     left = waiting(batch)
     if not all(ended_early(recording) for recording in left):
@@ -138,12 +138,12 @@ def _as_far_as_it_goes(row: Row, batch: Sequence[Recording]) -> Row:
 
 
 def _known_row(run: str, own: Sequence[Recording]) -> Row | None:
-    """What is known of a run without the server; None if it waits to be sent."""
+    """The result of a run that is known without the server; None if recordings wait to be sent."""
     if not own:
         return Row(run, "left out", "nothing was recorded")
     if waiting(own):
         return None
-    return Row(run, "already there", "a part was overtaken by a later one and stays here" if overtaken(own) else "")
+    return Row(run, "already there", "a part is older than a later recording and stays here" if overtaken(own) else "")
 
 
 def _unreachable() -> str:
@@ -169,7 +169,7 @@ def _send_study_run(study: Study, account: Account) -> Row:
 
 
 def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
-    """One line a run, but one for all that are there already or left out for the same reason."""
+    """Print one line for each run. Runs that were there already, or left out for the same reason, share a line."""
     table = Table("run", "on W&B", "", title=escape(f"Study {study.name}"), title_justify="left")
     groups: dict[tuple[str, str, str], list[str]] = {}
     for row in rows:

@@ -1,4 +1,4 @@
-"""The study's own run on W&B: the pooled cases, the report's curves, figures and files, under one id for good."""
+"""The W&B run of a study: the pooled cases, and the curves, figures and files of the report, always under one id."""
 
 import contextlib
 import hashlib
@@ -17,6 +17,7 @@ from mandseg.report.outside import SHARED, outside_study
 from mandseg.report.settings import StudySettings
 from mandseg.runs.folder import CONDITION
 from mandseg.runs.study import ARM, Study
+from mandseg.statistics.comparison import RATIO_COLUMN
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.tracking.client import (
@@ -34,10 +35,10 @@ if TYPE_CHECKING:
 
 STATE = "wandb_study_run.json"  # in the study folder: the run's id, and a digest of what was sent last
 JOB_TYPE = "study"
-PANEL = "wandb/lineseries/v0"  # W&B's own chart of lines from a table
+PANEL = "wandb/lineseries/v0"  # the line chart of W&B for a table
 CURVES = f"{SHARED}/summary.csv"  # in the report
-CURVE = ["dataset", "metric", RATIO_AXIS, "mean", "low", "high"]
-MOST_ROWS = 200_000  # of a table that W&B shows; the files of the report hold all
+CURVE = ["dataset", "metric", RATIO_COLUMN, "mean", "low", "high"]
+MOST_ROWS = 200_000  # of a table on W&B; the files of the report contain all
 MOST_FIGURES = 40
 INIT_TIMEOUT_S = 20.0
 FINISH_TIMEOUT_S = 180.0
@@ -45,15 +46,15 @@ FINISH_TIMEOUT_S = 180.0
 
 @dataclass(frozen=True)
 class StudyRun:
-    """What is sent of a study.
+    """The content of the W&B run of a study.
 
     Attributes:
-        name: The study's name: the run's, and the group it shares with the study's trainings.
+        name: Name of the study, of its run, and of the group of its trainings.
         settings: Project and entity, and what may be sent.
         counts: Number of runs by state.
-        curves: The report's means with their intervals: ``dataset, metric, noise_ratio, mean, low, high, arm``.
-        cases: The scores of every case and run; None where a run withheld them.
-        report: The folder of the part of the report that may be sent; None where a run withheld cases or pictures.
+        curves: The means of the report with their intervals: ``dataset, metric, noise_ratio, mean, low, high, arm``.
+        cases: The scores of every case and run; None if a run withheld them.
+        report: The folder of the report that may be sent; None if a run withheld cases or pictures.
     """
 
     name: str
@@ -65,24 +66,24 @@ class StudyRun:
 
     @property
     def digest(self) -> str:
-        """A hash of all that is sent: equal if nothing changed."""
-        told = hashlib.sha256(json.dumps([self.name, dict(self.counts), self.settings.project]).encode())
+        """A hash of everything that is sent."""
+        digest = hashlib.sha256(json.dumps([self.name, dict(self.counts), self.settings.project]).encode())
         for table in (self.curves, self.cases):
-            told.update(b"" if table is None else table.to_csv(index=False).encode())
+            digest.update(b"" if table is None else table.to_csv(index=False).encode())
         for file in _files(self.report):
-            told.update(file.name.encode() + file.read_bytes())
-        return told.hexdigest()
+            digest.update(file.name.encode() + file.read_bytes())
+        return digest.hexdigest()
 
     @property
     def figures(self) -> list[Path]:
-        """The report's figures, one file each: the PNG if there is one, else the SVG; curves first."""
+        """The figures of the report, one file each (PNG, otherwise SVG), curves first."""
         files = [file for file in _files(self.report) if file.suffix in (".png", ".svg")]
         by_stem = {file.stem: file for file in sorted(files, key=lambda file: file.suffix, reverse=True)}
         return sorted(by_stem.values(), key=lambda file: ("curve" not in file.stem, file.stem))[:MOST_FIGURES]
 
 
 def study_run(study: Study) -> StudyRun | str:
-    """Gather what is to be sent of a study; or one line that says why nothing is."""
+    """Collect the content of the W&B run of a study; or one line with the reason why nothing is sent."""
     settings, report = tracking_of(study), study.path.resolve() / "report"
     if not isinstance(settings, TrackingSettings):
         return settings
@@ -101,29 +102,29 @@ def study_run(study: Study) -> StudyRun | str:
 
 
 def tracking_of(study: Study) -> TrackingSettings | str:
-    """The settings of a study's trainings, the strictest where they differ; or one line, where no run states any."""
+    """The strictest tracking settings of the trainings of a study; or one line if a run has no such settings."""
     settings = StudySettings(study)
     stated = [_tracking(settings, run) for run in settings.runs]
     if not stated:
         return "no run is done yet"
     if None in stated:
-        return "a run's config.yaml does not say what may be sent (the group tracking)"
-    every: list[dict[str, Any]] = [found for found in stated if found]
-    strict = {key: all(found[key] for found in every) for key in ("case_table", "overlays")}
-    disabled = any(found["mode"] == "disabled" for found in every)
+        return "the config.yaml of a run does not state what may be sent (the group tracking)"
+    every: list[dict[str, Any]] = [one for one in stated if one]
+    strict = {key: all(one[key] for one in every) for key in ("case_table", "overlays")}
+    disabled = any(one["mode"] == "disabled" for one in every)
     return TrackingSettings(**{**every[-1], **strict, **({"mode": "disabled"} if disabled else {})})
 
 
 def send(content: StudyRun, study_folder: Path, entity: str) -> None:
-    """Send a study's run, or bring the one that is there up to date.
+    """Send the run of a study, or update it.
 
     Raises:
-        Exception: Whatever the client raises, within about ``INIT_TIMEOUT_S + FINISH_TIMEOUT_S``.
+        Exception: Any error of the client, within about ``INIT_TIMEOUT_S + FINISH_TIMEOUT_S``.
     """
     state = _state(study_folder)
-    write_text(study_folder / STATE, json.dumps(state) + "\n")  # the id first: a cut upload goes on under it
+    write_text(study_folder / STATE, json.dumps(state) + "\n")  # the id first: a repeated upload uses the same id
     wandb = wandb_client()
-    wandb.teardown()  # the client's service starts anew in the folder of the report: it tells the server no local path
+    wandb.teardown()  # the client restarts in the folder of the report, so it sends no local path
     try:
         with TemporaryDirectory(prefix="mandseg-") as own, contextlib.chdir(content.report or own):
             run = _start(content, state["id"], Path(own), entity)
@@ -140,7 +141,7 @@ def send(content: StudyRun, study_folder: Path, entity: str) -> None:
 
 
 def was_sent(content: StudyRun, study_folder: Path) -> bool:
-    """Whether the server has just this."""
+    """Whether exactly this content was sent."""
     return _state(study_folder).get("sent") == content.digest
 
 
@@ -187,7 +188,7 @@ def _log(run: "wandb.Run", content: StudyRun) -> None:
 def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
     """Mean against noise ratio, one line for each data set (and arm)."""
     line = rows.dataset + ", " + rows.arm if rows.arm.nunique() > 1 else rows.dataset
-    table = pd.DataFrame({RATIO_AXIS: rows[RATIO_AXIS], "mean": rows["mean"], "line": line})
+    table = pd.DataFrame({RATIO_AXIS: rows[RATIO_COLUMN], "mean": rows["mean"], "line": line})
     chart = wandb_client().plot_table(
         PANEL,
         wandb_client().Table(dataframe=table),
@@ -199,7 +200,7 @@ def _chart(run: "wandb.Run", metric: str, rows: pd.DataFrame) -> Any:
 
 
 def _curves(file: Path) -> pd.DataFrame | None:
-    """The report's means of whole data sets; None where it compares something else than noise ratios."""
+    """The means of whole data sets in the report; None if it does not compare noise ratios."""
     table = pd.read_csv(file, dtype=dict.fromkeys([*ARM, "group"], "str"))
     if not set(CURVE) <= set(table):
         return None
@@ -223,10 +224,10 @@ def _tracking(settings: StudySettings, run: str) -> dict[str, Any] | None:
 
 
 def _state(study_folder: Path) -> dict[str, str]:
-    """The run's id, made once, and the digest of what was sent.
+    """The id of the run, made once, and the digest of the content that was sent.
 
     Raises:
-        UserError: The file is there and holds something else, which is not replaced.
+        UserError: The file has other content, which is not replaced.
     """
     file = study_folder / STATE
     if not file.exists():
@@ -235,7 +236,7 @@ def _state(study_folder: Path) -> dict[str, str]:
         state = json.loads(file.read_text(encoding="utf-8"))
         return {"id": str(state["id"]), "sent": str(state.get("sent", ""))}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: is not what mandseg sync wrote there; move it away") from error
+        raise UserError(f"{file}: has content that mandseg sync did not write; move it away") from error
 
 
 def _files(folder: Path | None) -> list[Path]:

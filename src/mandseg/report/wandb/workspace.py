@@ -1,6 +1,7 @@
-"""A study -> a W&B workspace: noise-ratio curves for each data set, learning curves, the report and a run comparer.
+"""The W&B workspace of a study: noise-ratio curves for each data set, learning curves, the report and a run comparer.
 
-What it shows is written to a file in the study and saved online from there, now or later; once saved, it is updated.
+The content is written to a file in the study folder. The file is saved online, now or later. A saved workspace is
+updated.
 """
 
 import json
@@ -35,24 +36,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 FILE = "dashboard.json"
 OFFLINE = ("offline", "dryrun", "disabled")  # values of WANDB_MODE
-NOT_CURVES = frozenset({"run", "noise_ratio", "seed", "step", "epoch"})  # columns of learning curves that are no curve
-FEWEST_SHOWN = 100  # runs that a panel draws; W&B's own limit of ten hides most of a study
+NOT_CURVES = frozenset({"run", "noise_ratio", "seed", "step", "epoch"})  # columns that are not drawn
+FEWEST_SHOWN = 100  # runs that a panel draws; the default limit of W&B is ten
 
 
 @dataclass(frozen=True)
 class Dashboard:
-    """What a workspace shows, as it is written to ``dashboard.json``.
+    """The content of a workspace, as written to ``dashboard.json``.
 
     Attributes:
-        study: The study's name, which is the group of its runs.
+        study: Name of the study and of the group of its runs.
         project: The W&B project.
         entity: W&B user or team; None for the key's default.
-        datasets: The data sets that were tested on.
+        datasets: The test data sets.
         metrics: Columns of the metrics that were measured.
         curves: Columns of the learning curves.
-        figures: The report's figures that W&B has.
-        max_runs: How many runs a panel draws.
-        server: Where it was saved; empty before.
+        figures: The figures of the report on W&B.
+        max_runs: Number of runs that a panel draws.
+        server: The server of the saved workspace; empty before.
         url: Its address there.
     """
 
@@ -68,12 +69,12 @@ class Dashboard:
     url: str = ""
 
     def write(self, file: Path) -> None:
-        """Write it to a file."""
+        """Write the content to a file."""
         write_text(file, json.dumps(asdict(self), indent=1) + "\n")
 
 
 def dashboard(path: Path) -> int:
-    """Write a study's dashboard, or take one that is written, and save it online if there is a key; print which.
+    """Write the dashboard of a study, or read a written one, and save it online if there is a key; print the address.
 
     Args:
         path: A study folder, or a ``dashboard.json``.
@@ -95,7 +96,7 @@ def dashboard(path: Path) -> int:
 
 
 def write_dashboard(study_folder: Path) -> Path:
-    """Write what the workspace of a study shows; an earlier one's address is kept.
+    """Write the content of the workspace of a study; the address of an earlier one is kept.
 
     Raises:
         UserError: No study, no done run that may be seen on W&B, or wandb-workspaces is not installed.
@@ -121,7 +122,7 @@ def write_dashboard(study_folder: Path) -> Path:
     try:
         earlier = read_dashboard(file)
     except UserError:
-        earlier = made  # none yet, or of an older version
+        earlier = made  # there is none, or it is of an older version
     replace(made, server=earlier.server, url=earlier.url).write(file)
     return file
 
@@ -130,24 +131,24 @@ def read_dashboard(file: Path) -> Dashboard:
     """Read a written dashboard.
 
     Raises:
-        UserError: The file cannot be read, or holds something else.
+        UserError: The file cannot be read, or has other content.
     """
     try:
         return Dashboard(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise UserError(f"dashboard {file}: cannot be read ({one_line(error)})") from error
     except TypeError as error:
-        raise UserError(f"dashboard {file}: holds no dashboard; mandseg dashboard STUDY writes one") from error
+        raise UserError(f"dashboard {file}: has no dashboard; mandseg dashboard STUDY writes one") from error
 
 
 def save_dashboard(file: Path, account: Account) -> str:
-    """Save a written dashboard on the server, in the place it was saved to before if it is still there.
+    """Save a written dashboard on the server; an earlier one on the same server is updated.
 
     Returns:
         Its address.
 
     Raises:
-        UserError: The file holds no dashboard.
+        UserError: The file has no dashboard.
         UnreachableError: The server refused it.
     """
     shown = read_dashboard(file)
@@ -162,7 +163,7 @@ def save_dashboard(file: Path, account: Account) -> str:
 
 
 def _workspace(shown: Dashboard, account: Account) -> "workspaces.Workspace":
-    """The workspace to save: the one that this server has already, with what is to be shown now, else a new one."""
+    """The workspace to save: the one on this server with the new content, otherwise a new one."""
     ws, _ = _library()
     new: workspaces.Workspace = ws.Workspace(
         entity=shown.entity or account.entity,
@@ -180,14 +181,14 @@ def _workspace(shown: Dashboard, account: Account) -> "workspaces.Workspace":
     try:
         known: workspaces.Workspace = ws.Workspace.from_url(shown.url)
     except ValueError:
-        log.info("W&B: the dashboard was deleted online, it is made anew")
+        log.info("W&B: the dashboard was deleted online; a new one is made")
         return new
     known.sections, known.settings, known.runset_settings = new.sections, new.settings, new.runset_settings
     return known
 
 
 def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
-    """Names and panels: all data sets in one panel, each by itself, learning, the report's figures, the comparer."""
+    """Names and panels of the sections: all data sets, each data set, learning curves, report, run comparer."""
     _, wr = _library()
     metrics = [metric_named(column) for column in shown.metrics]
     yield "Noise ratio, all data sets", [_pooled_curve(metric) for metric in metrics], True
@@ -207,7 +208,7 @@ def _sections(shown: Dashboard) -> Iterator[tuple[str, list[Any], bool]]:
 
 
 def _lines(shown: Dashboard, y: str, x: str, group_by: str, **titles: str) -> Any:
-    """Mean over the runs of a group, their range as a band; one line for each group."""
+    """A line for each group of runs: the mean, with the range as a band."""
     _, wr = _library()
     return wr.LinePlot(
         x=x,
@@ -221,14 +222,14 @@ def _lines(shown: Dashboard, y: str, x: str, group_by: str, **titles: str) -> An
 
 
 def _curve(shown: Dashboard, dataset: str, metric: Metric) -> Any:
-    """The noise-ratio curve of a data set, a line for each arm."""
+    """The noise-ratio curve of a data set, with a line for each arm."""
     y_title = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
     titles = {"title": f"{metric.label}, {dataset}", "title_x": "noise ratio", "title_y": y_title}
     return _lines(shown, f"{dataset}/{metric.column}", RATIO_AXIS, "arm", **titles)
 
 
 def _trainings(dataset: str, metric: Metric) -> Any:
-    """Every training as a point of its own."""
+    """One point for each training."""
     _, wr = _library()
     return wr.ScatterPlot(
         title=f"{metric.label}, {dataset}: every training",
@@ -238,7 +239,7 @@ def _trainings(dataset: str, metric: Metric) -> Any:
 
 
 def _pooled_curve(metric: Metric) -> Any:
-    """The report's means, one line for each data set, from the study's own run."""
+    """The means of the report from the run of the study, with a line for each data set."""
     return _library()[1].CustomChart(
         query={"summaryTable": {"tableKey": f"curve/{metric.column}_table"}},
         chart_name=PANEL,
@@ -248,7 +249,7 @@ def _pooled_curve(metric: Metric) -> Any:
 
 
 def _library() -> tuple[Any, Any]:
-    """``workspaces`` and ``reports.v2`` of wandb-workspaces, imported when a dashboard is asked for."""
+    """``workspaces`` and ``reports.v2`` of wandb-workspaces, imported only for a dashboard."""
     wandb_client()
     try:
         from wandb_workspaces import workspaces
