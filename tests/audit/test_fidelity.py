@@ -289,7 +289,7 @@ def test_copies_and_single_labels_are_left_out_and_said(cohort: Path):
 def test_wrong_input_is_one_line(cohort: Path):
     with pytest.raises(UserError, match="preset 'recorded': expected one of expert, gross, margin, planning"):
         known_panel("recorded")
-    with pytest.raises(UserError, match="case 0: MetalSmear needs the CT, and only the contour is there"):
+    with pytest.raises(UserError, match="case 0: MetalSmear needs the CT, but only the contour is given"):
         simulated_table(known_panel("planning"), [pair(0)], 8)
     empty = Volume(np.zeros((30, 25, 20), np.uint8), np.diag([*COARSE, 1.0]))
     write_volume(cohort / "1_noisy.nii.gz", empty)

@@ -83,7 +83,7 @@ def test_every_violation_is_listed_at_once(files: Path) -> None:
 def test_one_image_of_two_subjects_is_a_violation(files: Path) -> None:
     (files / MANIFEST).write_text(HEADER + "a,s1,train,a.nii,b.nii,,\nb,s2,train,a.nii,c.nii,,\n")
     assert problems(files) == [
-        "case b: image a.nii is also that of case a, but the subjects differ: s2 and s1",
+        "case b: image a.nii is also the image of case a, but the subjects differ: s2 and s1",
     ]
 
 
@@ -101,7 +101,7 @@ def test_examining_goes_on_where_reading_refuses(files: Path) -> None:
         ("case_id,image,reference\n", "column subject_id, split missing, the file has: case_id, image, reference"),
         (HEADER, "no cases"),
         (HEADER + "a,s,train,a.nii,b.nii,,,extra\n", "row 1 (a) has 8 cells, the header 7"),
-        ("case_id,case_id,split\n", "column 'case_id' is there 2 times"),
+        ("case_id,case_id,split\n", "column 'case_id' is listed 2 times"),
     ],
 )
 def test_a_table_that_is_no_manifest_is_refused(files: Path, text: str, message: str) -> None:
@@ -192,13 +192,13 @@ def test_two_links_to_one_image_are_one_image(files: Path) -> None:
         (files / name).symlink_to(files / "a.nii")
     (files / MANIFEST).write_text(HEADER + "a,s1,test,one.nii,b.nii,,\nb,s2,test,two.nii,c.nii,,\n")
     assert problems(files) == [
-        "case b: image two.nii is also that of case a, but the subjects differ: s2 and s1",
+        "case b: image two.nii is also the image of case a, but the subjects differ: s2 and s1",
     ]
 
 
 def test_a_group_cannot_be_called_as_a_column_of_the_manifest(make_case: Callable[..., Case], tmp_path: Path) -> None:
     case = replace(make_case("a"), groups={"image": "north"})
-    with pytest.raises(UserError, match="column image is a manifest's own and cannot be a group"):
+    with pytest.raises(UserError, match="column image is a column of every manifest and cannot be a group"):
         write_cohort(tmp_path / "cohort", [case])
 
 

@@ -133,7 +133,7 @@ def test_halves_are_merged_and_one_half_alone_fails(export: Path, capsys: Captur
         write_structure_set(export / str(number) / "RS.dcm", slices, rois, ids(number))
     assert prepare(export) == 2
     assert [voxels(case.reference) for case in cohort_of(export).cases] == [2 * 4 * 4 * 4] * 2
-    assert "the left half of Mandible is there and the right half is not, expected both" in capsys.readouterr().err
+    assert "Mandible has a left half but no right half, expected both" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("several", "expected"), [("refuse", None), ("merge", 256 + 36 * 4), ("first", 256)])
@@ -341,7 +341,7 @@ def cut(name: str, share: float) -> Spoil:
 
 
 SPOILT: dict[str, tuple[Spoil, str]] = {
-    "zero slices": (without_slices, "the structure set refers to a CT series that is not there"),
+    "zero slices": (without_slices, "the structure set refers to a CT series that is missing"),
     "missing slice": (without_one_slice, "the structure set refers to 6 images, 1 of them are not among the 5"),
     "NaN position": (spoil_ct("ImagePositionPatient", ["nan", 0, 45]), "ImagePositionPatient is nan, 0, 45, expected"),
     "no position": (spoil_ct("ImagePositionPatient", None), "ImagePositionPatient has 0 values, expected 3"),

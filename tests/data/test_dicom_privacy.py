@@ -194,7 +194,7 @@ def test_a_linking_table_keeps_earlier_links_and_no_other_file_is_overwritten(
     link.write_text("my thesis")
     assert run("prepare", "dicom", planted, tmp_path / "again", *options) == 2
     assert link.read_text() == "my thesis"
-    assert "is no linking table" in capfd.readouterr().err
+    assert "is not a linking table" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("option", "what"), [("--key", "the key"), ("--linking-table", "the linking table")])

@@ -216,16 +216,14 @@ def test_a_contour_across_the_slices_is_refused(series: Series) -> None:
 
 
 def test_a_contour_between_voxel_centres_alone_is_refused(series: Series) -> None:
-    assert refusal(series, square(0.2, 45, (0.5, 0.5))).startswith("has 1 contours, but none goes round the centre")
+    assert refusal(series, square(0.2, 45, (0.5, 0.5))).startswith("has 1 contours, but none encloses the centre")
 
 
 def test_a_reference_to_another_slice_is_noted_and_the_position_believed(series: Series) -> None:
     wrong = Contour("CLOSED_PLANAR", square(5.5, 45), (series.planes[6].sop_uid,))
     found = rasterise(roi(wrong), series)
     assert found.mask[:, :, 2].sum() == 121
-    assert found.notes == (
-        "WARNING: 1 contours refer to another slice than the one they lie on; their position was believed",
-    )
+    assert found.notes == ("WARNING: 1 contours refer to another slice than their position; the position was used",)
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

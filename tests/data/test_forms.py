@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mandseg.data.nifti_forms import doubts_about_place
+from mandseg.data.nifti_forms import position_doubts
 from mandseg.data.volume import Volume, write_volume
 
 AFFINE = np.diag([2.0, 2.0, 3.0, 1.0])
@@ -44,14 +44,14 @@ def written(path: Path, sform: Form, qform: Form, kind: type = nib.Nifti1Image, 
     ],
 )
 def test_two_forms_that_disagree_are_named(tmp_path: Path, kind, sform, qform, apart_mm, says) -> None:
-    (doubt,) = doubts_about_place(written(tmp_path / "a.nii", sform, qform, kind))
+    (doubt,) = position_doubts(written(tmp_path / "a.nii", sform, qform, kind))
     assert f"sform (code {sform[1]}) and qform (code {qform[1]}) disagree, up to {apart_mm:.3g} mm apart: " in doubt
     assert says in doubt
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 def test_a_header_that_places_nothing_is_named(tmp_path: Path, kind: type) -> None:
-    (doubt,) = doubts_about_place(written(tmp_path / "a.nii", (AFFINE, 0), (AFFINE, 0), kind))
+    (doubt,) = position_doubts(written(tmp_path / "a.nii", (AFFINE, 0), (AFFINE, 0), kind))
     assert "sform and qform both have code 0" in doubt
     assert "run to L, A, S" in doubt
 
@@ -60,11 +60,11 @@ def test_a_header_that_places_nothing_is_named(tmp_path: Path, kind: type) -> No
     ("sform", "qform"), [((AFFINE, 1), (AFFINE, 1)), ((TURNED, 2), (None, 0)), ((None, 0), (TURNED, 1))]
 )
 def test_one_place_is_no_doubt(tmp_path: Path, sform: Form, qform: Form) -> None:
-    assert doubts_about_place(written(tmp_path / "a.nii", sform, qform)) == []
+    assert position_doubts(written(tmp_path / "a.nii", sform, qform)) == []
 
 
 def test_a_lone_sform_of_another_size_than_pixdim_is_named(tmp_path: Path) -> None:
-    (doubt,) = doubts_about_place(written(tmp_path / "a.nii", (AFFINE, 1), (None, 0), pixdim=4.0))
+    (doubt,) = position_doubts(written(tmp_path / "a.nii", (AFFINE, 1), (None, 0), pixdim=4.0))
     assert "sform gives voxels of (2, 2, 3) mm and pixdim (2, 2, 4) mm" in doubt
 
 
@@ -76,10 +76,10 @@ def test_files_of_this_project_and_of_itk_are_clear(tmp_path: Path) -> None:
     for name in ("itk.nii.gz", "itk.nrrd", "itk.mha"):
         sitk.WriteImage(image, str(tmp_path / name))
     for file in tmp_path.iterdir():
-        assert doubts_about_place(file) == [], file
+        assert position_doubts(file) == [], file
 
 
 def test_unreadable_files_have_no_doubts_but_errors(tmp_path: Path) -> None:
     (tmp_path / "a.nii").write_text("no image")
-    assert doubts_about_place(tmp_path / "a.nii") == []
-    assert doubts_about_place(tmp_path / "missing.nii") == []
+    assert position_doubts(tmp_path / "a.nii") == []
+    assert position_doubts(tmp_path / "missing.nii") == []

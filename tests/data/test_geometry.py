@@ -25,7 +25,7 @@ def test_sheared_axes_are_refused_with_their_angle(tmp_path: Path, degrees: floa
     image = nib.Nifti1Image(np.zeros((4, 4, 4), np.int16), None)
     image.set_sform(tilted(degrees, axes), code=1)
     nib.save(image, tmp_path / "a.nii.gz")
-    with pytest.raises(UserError, match=rf"the axes are {abs(degrees)} degrees off right angles"):
+    with pytest.raises(UserError, match=rf"the axes deviate by {abs(degrees)} degrees from right angles"):
         read_volume(tmp_path / "a.nii.gz")
 
 
@@ -47,7 +47,7 @@ def test_sheared_axes_are_refused_with_their_angle(tmp_path: Path, degrees: floa
 )
 def test_shear_is_found_in_every_format(tmp_path: Path, name: str, header: str) -> None:
     (tmp_path / name).write_bytes(header.encode() + bytes(16))
-    with pytest.raises(UserError, match="the axes are 30 degrees off right angles"):
+    with pytest.raises(UserError, match="the axes deviate by 30 degrees from right angles"):
         read_geometry(tmp_path / name)
 
 

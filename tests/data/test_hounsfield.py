@@ -12,9 +12,10 @@ import pytest
 from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
-from mandseg.data.importers.hounsfield import fill_value, padding, signed, tissue_round
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
+from mandseg.data.importers.hounsfield import fill_value, padding, signed, tissue_around
 from mandseg.data.importers.images import judge
+from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 
@@ -71,7 +72,10 @@ def test_padding_that_was_stored_as_an_unsigned_number_is_air(
     make_case("a", image=padded(stored(ct), value).view(np.uint16))
     result = convert()
     assert hu_of(result) == {"a": RIGHT}
-    assert "1 images (first: a) hold negative numbers that were stored as unsigned ones, written right" in result.notes
+    assert (
+        "1 images (first: a) hold negative numbers that were stored as unsigned numbers; they are corrected"
+        in result.notes
+    )
 
 
 def test_hu_that_were_stored_as_unsigned_numbers_are_hu_again(
@@ -89,7 +93,7 @@ def test_an_image_in_hu_without_air_is_left_as_it_is_and_named(
     make_case("c", image=stored(ct))
     result = convert()
     assert hu_of(result) == {"a": (-150, 40, 1000), "b": RIGHT, "c": RIGHT}
-    line = "WARNING: case a: is in HU already and left so, of 2 other images 1024 is subtracted"
+    line = "WARNING: case a: is in HU already and is not changed, 1024 is subtracted from 2 other images"
     assert any(note.startswith(line) and "soft tissue at 33 HU" in note for note in result.notes)
     assert not any("case b" in note or "case c" in note for note in result.notes)
 
@@ -114,7 +118,7 @@ def test_an_image_that_does_not_tell_is_what_the_others_are_and_is_named(
         make_case(name, image=stored(ct))
     result = convert()
     assert hu_of(result)["a"] == (-1000, 500 - 1024, 1000)
-    line = "WARNING: case a: the values round its label (500) do not tell whether it is in HU, taken as HU + 1024"
+    line = "WARNING: case a: the values around its label (500) do not show whether it is in HU, taken as HU + 1024"
     assert any(note.startswith(line) for note in result.notes)
 
 
@@ -126,7 +130,7 @@ def test_an_image_with_another_offset_than_its_cohort_is_named_with_its_peaks(
         make_case(name, image=stored(ct))
     (line,) = [note for note in convert().notes if "case" in note]
     assert line == (
-        "WARNING: case a: no fat to be seen, soft tissue at 9 HU after the offset: is --hu-offset right for it?"
+        "WARNING: case a: no peak of fat, soft tissue at 9 HU after the offset: is --hu-offset right for it?"
     )
 
 
@@ -137,7 +141,7 @@ def test_without_an_offset_the_images_that_are_not_in_hu_are_named(
     make_case("b", image=ct)
     (note,) = convert(None).notes
     assert note.startswith(
-        "WARNING: 1 of 2 images have values round the label that are not HU, e.g. 1064, (a): not HU?"
+        "WARNING: 1 of 2 images have values around the label that are not HU, e.g. 1064, (a): not HU?"
     )
 
 
@@ -158,7 +162,7 @@ def test_an_image_with_an_offset_and_padding_is_not_hu_to_the_check(
     make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     lines = [finding.line for finding in check_case(make_case("a", image=padded(stored(ct), -2000)))]
-    assert lines == ["case a: values round the label lie at 1064 (median), soft tissue at about 40 HU: not HU?"]
+    assert lines == ["case a: the median around the label is 1064, soft tissue has about 40 HU: not HU?"]
     assert check_case(make_case("b", image=ct)) == []
 
 
@@ -184,11 +188,11 @@ def test_numbers_below_half_the_range_are_no_unsigned_ones(ct: np.ndarray) -> No
     assert signed(np.array([0.0, 70_000.0]))[1] is False
 
 
-def test_the_tissue_round_a_label_is_not_the_label_and_not_the_padding(ct: np.ndarray, bone: np.ndarray) -> None:
-    assert tissue_round(ct, bone, None) == 40
-    assert tissue_round(ct, np.ones_like(bone), None) is None
-    assert tissue_round(ct, bone[:10], None) is None
-    assert tissue_round(ct, bone, ~bone) is None
+def test_the_tissue_around_a_label_is_not_the_label_and_not_the_padding(ct: np.ndarray, bone: np.ndarray) -> None:
+    assert tissue_around(ct, bone, None) == 40
+    assert tissue_around(ct, np.ones_like(bone), None) is None
+    assert tissue_around(ct, bone[:10], None) is None
+    assert tissue_around(ct, bone, ~bone) is None
 
 
 @pytest.mark.parametrize("offset", [float("nan"), float("inf")])
@@ -206,7 +210,7 @@ def test_a_volume_blanked_with_0_is_not_taken_for_hu_because_the_blank_lies_near
     label[12:28, 18:22, 8:12] = True
     assert fill_value(stored) == 0
     assert judge(stored, label, None, 1000.0)[:2] == (False, True)
-    tissue = tissue_round(stored, label, None)
+    tissue = tissue_around(stored, label, None)
     assert tissue is not None
     assert abs(tissue - 1040) < 10
 

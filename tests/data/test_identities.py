@@ -8,7 +8,7 @@ import pytest
 from command import run
 from mandseg.data.case import Case
 from mandseg.data.check import check_cohort
-from mandseg.data.identities import looks_like
+from mandseg.data.identities import identity_kind
 from mandseg.data.manifest import write_cohort
 
 MakeCase = Callable[..., Case]
@@ -30,7 +30,7 @@ MakeCase = Callable[..., Case]
     ],
 )
 def test_an_identity_is_recognised(text: str, kind: str) -> None:
-    assert looks_like(text) == kind
+    assert identity_kind(text) == kind
 
 
 PUBLIC = ("pt_201", "0522c0457", "0522c0727a", "TCGA-CV-5430", "case_01", "segrap_0001", "HNSCC-01-0617")
@@ -39,7 +39,7 @@ OWN = ("p123456789012-123456", "a12345678", "dosimetrist_03", "oncologist", "a",
 
 @pytest.mark.parametrize("text", [*PUBLIC, *OWN])
 def test_ids_of_public_sets_and_pseudonyms_are_not(text: str) -> None:
-    assert looks_like(text) == ""
+    assert identity_kind(text) == ""
 
 
 def test_check_warns_once_a_column_without_quoting(make_case: MakeCase, tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
+from mandseg.data.splits import Splitting
 from mandseg.system.errors import UserError
 
 PAIR = {"image": "{case}_image.nii.gz", "reference": "{case}_reference.nii.gz"}

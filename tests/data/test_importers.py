@@ -8,10 +8,10 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, plain_name
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.patterns import to_regex
 from mandseg.data.manifest import read_cohort
-from mandseg.data.splits import split_by_subject
+from mandseg.data.splits import Splitting, split_by_subject
 from mandseg.data.volume import Volume, read_volume, write_volume
 from mandseg.system.errors import UserError
 
@@ -64,7 +64,7 @@ def test_values_that_are_not_hu_are_pointed_out(own: Path, tmp_path: Path) -> No
 def test_columns_can_be_said_and_wrong_ones_are_refused(own: Path, tmp_path: Path) -> None:
     said = Layout(Path("index.csv"), {"case_id": "patient", "reference": "mandible"})
     assert len(import_folder(own, tmp_path / "out", said).cohort.cases) == 3
-    with pytest.raises(UserError, match=r"no column 'jaw' \(said to be the reference\), the file has: patient, split,"):
+    with pytest.raises(UserError, match=r"no column 'jaw' \(given as the reference\), the file has: patient, split,"):
         import_folder(own, tmp_path / "out2", Layout(None, {"reference": "jaw"}))
     (own / "index.csv").write_text("number,image\n1,p1_image.nii.gz\n")
     with pytest.raises(UserError, match=r"give --case-id, it cannot be guessed from the columns: number, image$"):
@@ -155,7 +155,7 @@ def test_fields_of_a_pattern_become_columns(tmp_path: Path, make_case: Callable[
         ({"reference": "{patient}/a.nrrd"}, r"has no \{case\}, e\.g\."),
         ({"reference": "{case}/nothing.nrrd"}, r"no file matches \{case\}/nothing\.nrrd"),
         ({"reference": "{case}/*.nii.gz"}, r"case 1: .* finds 1/data.nii.gz and 1/label.nii.gz, expected one"),
-        ({"reference": "{case}/label.nii.gz", "image": "ct"}, "and a table .ct.: give one of the two"),
+        ({"reference": "{case}/label.nii.gz", "image": "ct"}, "and a table .ct.: give only one of them"),
     ],
 )
 def test_bad_patterns_are_refused(

@@ -9,9 +9,10 @@ import pytest
 from mandseg.data.case import Case
 from mandseg.data.check import check_case
 from mandseg.data.importers.cohort_folder import Imported
-from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.labels import label_values
-from mandseg.data.loaded_case import load_scan
+from mandseg.data.loaded_case import load_case
+from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 
@@ -39,7 +40,7 @@ def test_a_label_of_almost_one_is_binary_and_that_is_said(
     merge: Callable[..., Imported], make_case: Callable[..., Case], bone: np.ndarray, value: float
 ) -> None:
     case = make_case("a", reference=(bone * value).astype(np.float32))
-    np.testing.assert_array_equal(load_scan(case).reference.array, bone)
+    np.testing.assert_array_equal(load_case(case).reference.array, bone)
     line = "reference has values within 0.001 of a whole number"
     assert any(line in finding.line and finding.severity == "warning" for finding in check_case(case))
     result = merge()
@@ -49,7 +50,7 @@ def test_a_label_of_almost_one_is_binary_and_that_is_said(
 
 def test_almost_zero_is_not_set(make_case: Callable[..., Case], bone: np.ndarray) -> None:
     case = make_case("a", reference=np.where(bone, 1.0, 1e-7).astype(np.float32))
-    np.testing.assert_array_equal(load_scan(case).reference.array, bone)
+    np.testing.assert_array_equal(load_case(case).reference.array, bone)
 
 
 @pytest.mark.parametrize("value", [0.5, 0.998, 1.002, np.inf, np.nan])
@@ -58,7 +59,7 @@ def test_a_label_between_whole_numbers_is_refused(
 ) -> None:
     case = make_case("a", reference=np.where(bone, value, 0).astype(np.float32))
     with pytest.raises(UserError):
-        load_scan(case)
+        load_case(case)
     with pytest.raises(UserError, match=r"case a: reference has the values 0, .*expected 0 and 1; --label-values"):
         merge()
     with pytest.raises(UserError, match=r"case a: reference has the value .*, which is no whole number"):

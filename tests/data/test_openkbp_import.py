@@ -130,5 +130,5 @@ def test_tissue_peaks_are_found_and_tell_a_wrong_offset() -> None:
     tissue = np.r_[rng.normal(903, 15, 20_000), rng.normal(1037, 15, 20_000), np.zeros(50_000)]
     counts = histogram(from_stored(tissue, 1000))
     assert tissue_peaks(counts) == pytest.approx((-97, 37), abs=4)
-    assert "as they should" in peaks_note(counts, 1000)
+    assert "as expected" in peaks_note(counts, 1000)
     assert peaks_note(histogram(from_stored(tissue, 1024)), 1024).startswith("WARNING: HU = stored value - 1024: ")

@@ -7,7 +7,8 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
-from mandseg.data.importers.folder import Layout, Splitting, import_folder
+from mandseg.data.importers.folder import Layout, import_folder
+from mandseg.data.splits import Splitting
 from mandseg.system.errors import UserError
 
 PAIR = {"image": "{case}_image.nii.gz", "reference": "{case}_reference.nii.gz"}
@@ -34,7 +35,7 @@ def test_a_pattern_that_leads_out_of_the_source_is_refused(
     tmp_path: Path, make_case: Callable[..., Case], start: str
 ) -> None:
     make_case("a")
-    with pytest.raises(UserError, match=r"pattern .*: leads out of .*cohort; patterns are relative to it"):
+    with pytest.raises(UserError, match=r"pattern .*: points outside .*cohort; patterns are relative to it"):
         import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": start + PAIR["reference"]})
 
 

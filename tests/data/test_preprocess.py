@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import Case
-from mandseg.data.loaded_case import load_scan
+from mandseg.data.loaded_case import load_case
 from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
@@ -23,7 +23,7 @@ FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 
 
 def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
-    image = FINE.image(load_scan(make_case()).image)
+    image = FINE.image(load_case(make_case()).image)
     assert image.geometry.spacing_mm == pytest.approx((2, 2, 2))
     low_mm, high_mm = image.affine[:3, 3], (image.affine @ [*image.array.shape, 1])[:3]
     assert (low_mm < -48 + 4 * 4).all()  # the body starts at voxel 4 of 4 mm
@@ -46,7 +46,7 @@ def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, 
         "oblique and mirrored": oblique @ np.eye(4)[[2, 1, 0, 3]],
     }[axes]
     case = make_case(image=Volume(ct, turn @ affine), reference=Volume(bone, turn @ affine))
-    scan = load_scan(case)
+    scan = load_case(case)
     image = FINE.image(scan.image)
     label = FINE.label(to_canonical(scan.reference), image.geometry)
     soft = Volume(label.astype(np.float32), image.affine)
@@ -181,9 +181,11 @@ def test_four_slices_are_enough(make_case, tmp_path, ct, bone):
     assert prepare_case(case, Preprocessing((8.0, 8.0, 8.0)), tmp_path / "cache", None).image.ndim == 3
 
 
-@pytest.mark.parametrize(("size", "says"), [(3, "3 x 3 x 3 voxels round the body"), (24, r"cannot be resampled to \(")])
+@pytest.mark.parametrize(
+    ("size", "says"), [(3, "3 x 3 x 3 voxels around the body"), (24, r"cannot be resampled to \(")]
+)
 def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, monkeypatch, size, says):
-    scan = load_scan(make_case("odd"))
+    scan = load_case(make_case("odd"))
     window = tuple(slice(0, size) for _ in range(3))
     monkeypatch.setattr(preprocessing, "body_window", lambda *_: window)
     monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_itk())

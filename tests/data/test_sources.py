@@ -72,7 +72,9 @@ def test_a_picture_has_the_name_of_one_case_of_one_data_set(tmp_path: Path, make
     for case, group in zip(cases, ("", "a--b", "a"), strict=True):
         case.groups["scanner"] = group
     write_cohort(tmp_path / "cohort", cases)
-    with pytest.raises(UserError, match="its picture would have the name of that of case b--c of data set a"):
+    with pytest.raises(
+        UserError, match="its picture would have the same file name as the picture of case b--c of data set a"
+    ):
         with_external(from_manifest(str(tmp_path / "cohort"), "scanner"), {})
 
 

@@ -210,5 +210,7 @@ def test_a_header_that_places_nothing_is_refused(tmp_path: Path) -> None:
     image = nib.Nifti1Image(np.zeros((2, 2, 2), np.int16), np.eye(4))
     image.set_sform(np.diag([0, 1, 1, 1]), code=1)
     nib.save(image, tmp_path / "a.nii")
-    with pytest.raises(UserError, match=r"a\.nii: the header's affine \(0, 0, 0, 0, 0, 1, .* does not place"):
+    with pytest.raises(
+        UserError, match=r"a\.nii: the header's affine \(0, 0, 0, 0, 0, 1, .* gives the voxels no position"
+    ):
         read_volume(tmp_path / "a.nii")

@@ -65,7 +65,7 @@ def test_training_cases_are_chosen_by_recorded_annotator():
     assert {c.annotator for c in cases_of_annotators(cases, Recorded(), ["ann", "eve"], None)} == {"ann", "eve"}
     assert {c.annotator for c in cases_of_annotators(cases, Recorded(), None, "bob")} == {"ann", "eve"}
     assert len(cases_of_annotators(cases, Recorded(), None, None)) == 6
-    with pytest.raises(UserError, match="nobody is called 'zoe', there are ann, bob, eve"):
+    with pytest.raises(UserError, match="no annotator is called 'zoe', the names are ann, bob, eve"):
         cases_of_annotators(cases, Recorded(), ["zoe"], None)
     with pytest.raises(UserError, match="no training case is left of 6"):
         cases_of_annotators(cases, Recorded(), ["ann"], "ann")

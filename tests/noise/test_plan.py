@@ -79,12 +79,12 @@ def test_the_label_of_a_case_is_what_the_plan_says(tmp_path):
 
 def test_a_label_that_is_not_there_or_lies_on_another_grid_is_refused(tmp_path):
     plan = plan_noise({"a": "x"}, 1.0, 0)
-    with pytest.raises(UserError, match="case a: the noise plan asks for a noisy label, and it has none"):
+    with pytest.raises(UserError, match="case a: the noise plan needs a noisy label, but the case has none"):
         plan.label_of(prepared("a", noisy=False))
     np.save(tmp_path / "a.npy", np.zeros((2, 2, 3), np.uint8))
     with pytest.raises(UserError, match=r"case a: shape \(2, 2, 3\) of the corrected label .* \(2, 2, 2\)"):
         plan.replaced({"a": tmp_path / "a.npy"}).label_of(prepared("a"))
-    with pytest.raises(UserError, match="case z: a corrected label, and the case is not in the label plan"):
+    with pytest.raises(UserError, match="case z: has a corrected label, but is not in the label plan"):
         plan.replaced({"z": tmp_path / "a.npy"})
 
 

@@ -30,7 +30,7 @@ def test_openkbp_equals_the_same_patients_in_nifti_voxel_by_voxel(real_data: Pat
         np.testing.assert_array_equal(image.array, expected)
         np.testing.assert_array_equal(reference.array, mask.array)
         np.testing.assert_allclose(image.affine[:3, :3], stored.affine[:3, :3], atol=1e-4)
-    assert "as they should" in result.notes[0]
+    assert "as expected" in result.notes[0]
     assert check_cohort(tmp_path / "cohort").errors == []
 
 
@@ -62,7 +62,7 @@ def test_every_fifth_row_of_the_index_goes_in_and_passes_the_check(real_data: Pa
     assert len(result.cohort.cases) == 30
     assert {case.split for case in result.cohort.cases} == {"train", "val", "test"}
     assert {case.groups["protocol"] for case in result.cohort.cases} == {"fov500", "fov600", "other"}
-    assert "as they should" in result.notes[0]
+    assert "as expected" in result.notes[0]
     checkup = check_cohort(tmp_path / "cohort")
     assert checkup.errors == []
     assert {i.hu_min for i in checkup.inspections} == {-1000}

@@ -9,7 +9,7 @@ import pytest
 
 from mandseg.data.cache import prepare_cases
 from mandseg.data.importers.openkbp import import_openkbp
-from mandseg.data.loaded_case import load_scan
+from mandseg.data.loaded_case import load_case
 from mandseg.data.preprocessing import Preprocessing, back_to_original
 from mandseg.data.volume import Volume
 from mandseg.noise import load_preset
@@ -27,7 +27,7 @@ def cohort(real_data, tmp_path_factory):
 def test_a_reference_survives_the_way_to_the_networks_grid_and_back(cohort, tmp_path):
     prepared = prepare_cases(cohort.cases, Preprocessing((2.5, 2.5, 2.5)), tmp_path / "cache", workers=1)
     for case in prepared:
-        reference = load_scan(case.case).reference.array
+        reference = load_case(case.case).reference.array
         soft = Volume(case.reference.astype(np.float32), case.grid.affine)
         back = back_to_original(soft, case.original) >= 0.5
         assert 2 * (back & reference).sum() / (back.sum() + reference.sum()) > 0.93

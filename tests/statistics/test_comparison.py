@@ -172,7 +172,7 @@ def test_runs_that_differ_or_declare_nothing_are_counted_in_a_note():
     read = read_declaration([HD95, HD95, {"primary": "dice", "margins": {}}, None])
     assert read.primary == "hd95_mm"
     assert read.notes == (
-        "1 of 4 runs declare another primary metric or other margins than is used",
+        "1 of 4 runs declare another primary metric or other margins",
         "1 of 4 runs declare no primary metric and no margins",
     )
 
@@ -195,7 +195,7 @@ def test_another_primary_than_the_declared_one_is_said():
     read = read_declaration([HD95])
     assert read.with_primary(None) == read.with_primary("hd95_mm") == read
     assert read.with_primary("dice").notes == (
-        "Dice was asked for as the primary metric after the runs; HD95 is declared before the runs",
+        "Dice was chosen as the primary metric after the runs; HD95 is declared before the runs",
     )
     with pytest.raises(UserError, match="metric 'iou'"):
         read.with_primary("iou")

@@ -11,10 +11,9 @@ from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.volume import Array, Volume, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
-from mandseg.metrics.masks import bounding_box
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.noise import NoiseSource, Recorded
-from mandseg.noise.modes.scene import Scene, Window, look_at
+from mandseg.noise.modes.scene import Scene, Window, make_scene
 from mandseg.system.errors import UserError
 
 
@@ -42,7 +41,7 @@ class LabelPair:
     @cached_property
     def view(self) -> tuple[Scene, Window]:
         """The reference as a simulated annotator sees it, and its window in the volume."""
-        return look_at(self.reference, self.spacing_mm)
+        return make_scene(self.reference, self.spacing_mm)
 
     @cached_property
     def displacement_mm(self) -> float:

@@ -123,8 +123,9 @@ def folder(
 
     Example: [bold]mandseg prepare folder data cohort --reference {case}/label.nii.gz --label-values 21,22[/bold]
     """
-    from mandseg.data.importers.folder import Conversion, Layout, Splitting, import_folder
+    from mandseg.data.importers.folder import Conversion, Layout, import_folder
     from mandseg.data.importers.labels import label_values as label_values_of
+    from mandseg.data.splits import Splitting
 
     names = {
         "case_id": case_id,
@@ -190,7 +191,7 @@ def dicom(
     from mandseg.data.dicom.selection import SEVERAL, Selection
     from mandseg.data.dicom.vocabulary import read_vocabulary
     from mandseg.data.importers.dicom_rt import Privacy, import_dicom_rt, list_names
-    from mandseg.data.importers.folder import Splitting
+    from mandseg.data.splits import Splitting
 
     if show_names:
         print("\n".join(list_names(source)))

@@ -1,1 +1,1 @@
-"""Cohorts: cases, manifests, volumes, checks, the cache, importers, phantoms."""
+"""Cohorts: cases, manifests, volumes, checks, the cache, importers and phantoms."""

@@ -1,7 +1,7 @@
-"""The cache of prepared cases, on disk: once for each case and setting, shared by all jobs, memory-mapped.
+"""The cache of prepared cases on disk, shared by all jobs and memory-mapped.
 
-An entry is a folder named by the hash of everything that defines it (file contents, settings), so that a changed
-file or setting makes a new entry. Entries appear whole or not at all; a lock keeps two jobs from making the same one.
+An entry is a folder. Its name is the hash of everything that defines it (file contents, settings), so a changed file or
+setting makes a new entry. Entries appear complete or not at all. A lock prevents two jobs from making the same entry.
 """
 
 import hashlib
@@ -21,22 +21,22 @@ import numpy.typing as npt
 from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
-from mandseg.data.loaded_case import Scan, load_scan
-from mandseg.data.preprocessing import Hu, Label, Preprocessing
-from mandseg.data.volume import Geometry, Volume, to_canonical
+from mandseg.data.loaded_case import LoadedCase, load_case
+from mandseg.data.preprocessing import Label, Preprocessing
+from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
 
-FORMAT = 8  # part of every key: raise it when the meaning of an entry changes
+FORMAT = 8  # part of every key; increase it when the content of an entry changes
 
 
-def most_open_maps() -> int:
-    """Say how many arrays to keep mapped: each holds a file descriptor, and half are left for the rest."""
+def max_open_maps() -> int:
+    """Give the number of arrays to keep mapped: at most half of the file descriptors of the process."""
     try:
         import resource
-    except ImportError:  # Windows, where a process may have thousands
+    except ImportError:  # Windows allows thousands
         return 1024
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4096 if soft == resource.RLIM_INFINITY else min(soft // 2, 4096)
@@ -44,7 +44,7 @@ def most_open_maps() -> int:
 
 @dataclass(frozen=True)
 class PreparedCase:
-    """A case in the cache; its arrays are memory-mapped, and a bounded number of maps is open."""
+    """A case in the cache. Its arrays are memory-mapped, and the number of open maps is limited."""
 
     case: Case
     annotator: str
@@ -63,7 +63,7 @@ class PreparedCase:
 
     @property
     def noisy(self) -> Label | None:
-        """The noisy label, recorded or simulated, on the image's grid; None if there is none."""
+        """The noisy label, recorded or simulated, on the image's grid; None if the case has none."""
         return None if self.noisy_file is None else _mapped(self.noisy_file)
 
     @cached_property
@@ -77,9 +77,9 @@ class PreparedCase:
         return _geometry(json.loads((self.folder / "grid.json").read_text())["original"])
 
 
-@lru_cache(maxsize=most_open_maps())
+@lru_cache(maxsize=max_open_maps())
 def _mapped(file: Path) -> npt.NDArray[Any]:
-    """Map an array of the cache into memory; what is not asked for again soon is closed, so no cohort is too large."""
+    """Map an array into memory; the least recently used maps are closed, so a cohort may be of any size."""
     shape, order, dtype, offset = _layout(file)
     with file.open("rb") as stored:
         content = mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)
@@ -88,7 +88,7 @@ def _mapped(file: Path) -> npt.NDArray[Any]:
 
 @cache
 def _layout(file: Path) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[Any], int]:
-    """Shape, order, type and first byte of a stored array: kept, because it takes longer than opening the file."""
+    """Read shape, order, type and offset of a stored array; cached, because parsing is slower than opening a file."""
     with file.open("rb") as stored:
         np.lib.format.read_magic(stored)
         shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stored)
@@ -102,29 +102,29 @@ def prepare_cases(
     noise: LabelSource | None = None,
     workers: int | None = None,
 ) -> list[PreparedCase]:
-    """Make or find the cache entry of each case, with a progress bar where there is work to do.
+    """Return the cache entry of each case and make missing ones, with a progress bar.
 
     Args:
         cases: Cases with an image.
         preprocessing: The settings.
         cache: The cache folder, made if missing; several jobs may share it.
-        noise: Where noisy labels come from; None where none are wanted (validation, test).
-        workers: Processes to use; by default one for each core when there are many cases.
+        noise: The source of the noisy labels; None if none are wanted (validation, test).
+        workers: Number of processes; by default one for each core if there are many cases.
 
     Raises:
-        UserError: The lines of every case that cannot be used.
+        UserError: Cases are unusable; the lines of all of them.
     """
     writable_folder(cache, "cache_dir")
     ready = all(_is_prepared(case, preprocessing, cache, noise) for case in cases)
-    one = partial(_prepare_or_problems, preprocessing=preprocessing, cache=cache, noise=noise)
-    results = list(for_each(one, cases, "Preparing cases", workers=1 if ready else workers))
+    work = partial(_prepare_or_problems, preprocessing=preprocessing, cache=cache, noise=noise)
+    results = list(for_each(work, cases, "Preparing cases", workers=1 if ready else workers))
     if problems := [line for result in results if isinstance(result, list) for line in result]:
         raise UserError(problems)
     return [result for result in results if isinstance(result, PreparedCase)]
 
 
 def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> PreparedCase:
-    """Make or find the cache entry of one case."""
+    """Return the cache entry of one case and make it if it is missing."""
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
     if not (folder / "grid.json").exists() or (noisy_file is not None and not noisy_file.exists()):
@@ -136,35 +136,35 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: L
 def _make_entry(
     case: Case, folder: Path, noisy_file: Path | None, preprocessing: Preprocessing, noise: LabelSource | None
 ) -> None:
-    """Write what is missing of an entry; the caller holds its lock, so what lies there half-written is nobody's."""
+    """Write the missing files of an entry. The caller holds its lock, so partial files have no living writer."""
     for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".*"):
         leftover.unlink(missing_ok=True)
-    scan = load_scan(case)
+    loaded = load_case(case)
     if not (folder / "grid.json").exists():
-        _write_folder(folder, scan, preprocessing)
+        _write_folder(folder, loaded, preprocessing)
     if noise is not None and noisy_file is not None and not noisy_file.exists():
         grid = _geometry(json.loads((folder / "grid.json").read_text())["grid"])
-        _save_array(noisy_file, preprocessing.label(_draw(scan, noise), grid))
+        _save_array(noisy_file, preprocessing.label(_draw(loaded, noise), grid))
 
 
-def _write_folder(folder: Path, scan: Scan, preprocessing: Preprocessing) -> None:
-    image = preprocessing.image(scan.image, f"case {scan.case.case_id}: image")
-    grids = {"grid": _as_json(image.geometry), "original": _as_json(scan.image.geometry)}
+def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing) -> None:
+    image = preprocessing.image(loaded.image, f"case {loaded.case.case_id}: image")
+    grids = {"grid": _as_json(image.geometry), "original": _as_json(loaded.image.geometry)}
     with atomic_folder(folder) as part:
         _save_array(part / "image.npy", image.array)
-        if scan.reference is not None:
-            _save_array(part / "reference.npy", preprocessing.label(to_canonical(scan.reference), image.geometry))
+        if loaded.reference is not None:
+            _save_array(part / "reference.npy", preprocessing.label(to_canonical(loaded.reference), image.geometry))
         write_text(part / "grid.json", json.dumps(grids))
 
 
-def _draw(scan: Scan, noise: LabelSource) -> Volume:
-    reference = None if scan.reference is None else to_canonical(scan.reference)
-    recorded = None if scan.noisy is None else to_canonical(scan.noisy)
-    image = to_canonical(scan.image)
+def _draw(loaded: LoadedCase, noise: LabelSource) -> Volume:
+    reference = None if loaded.reference is None else to_canonical(loaded.reference)
+    recorded = None if loaded.noisy is None else to_canonical(loaded.noisy)
+    image = to_canonical(loaded.image)
     drawn = noise.draw(
-        scan.case,
+        loaded.case,
         None if reference is None else np.asarray(reference.array, dtype=np.bool_),
         None if recorded is None else np.asarray(recorded.array, dtype=np.bool_),
         image.geometry.spacing_mm,
@@ -179,7 +179,7 @@ def _save_array(path: Path, array: npt.NDArray[Any]) -> None:
 
 
 def _noisy_file(case: Case, folder: Path, noise: LabelSource | None) -> Path | None:
-    """Where a case's noisy label lies; None where it has none or none is wanted."""
+    """Give the file of a case's noisy label; None if it has none or none is wanted."""
     if noise is None or not noise.available(case):
         return None
     return folder / f"noisy-{hashlib.sha256(noise.label_key(case).encode()).hexdigest()[:16]}.npy"
@@ -188,7 +188,7 @@ def _noisy_file(case: Case, folder: Path, noise: LabelSource | None) -> Path | N
 def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> bool:
     try:
         folder = cache / _entry_key(case, preprocessing, cache)
-    except UserError:  # said when its turn comes, with those of the other cases
+    except UserError:  # prepare_case reports it together with the problems of other cases
         return False
     noisy_file = _noisy_file(case, folder, noise)
     return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())

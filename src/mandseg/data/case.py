@@ -1,4 +1,4 @@
-"""A case of a cohort: its identity, its files and its groups, as a row of the manifest says."""
+"""A case of a cohort: its identity, its files and its groups, from one row of the manifest."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Case:
-    """One scan with its labels; paths are absolute and lead over links as given, a label that is not there is None."""
+    """One scan with its labels. Paths are absolute, links in them are kept, a missing file is None."""
 
     case_id: str
     subject_id: str
@@ -16,4 +16,4 @@ class Case:
     noisy: Path | None = None
     annotator: str = ""
     groups: dict[str, str] = field(default_factory=dict, hash=False)
-    """Further columns of the manifest, kept as grouping variables."""
+    """Further columns of the manifest: grouping variables."""

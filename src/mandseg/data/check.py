@@ -1,7 +1,7 @@
-"""What an expert would look at before training on a cohort: files in, findings out.
+"""Checks a cohort before training: files in, findings out.
 
-Errors are what ``load_scan`` and ``read_cohort`` refuse, so nothing passes here and fails in training. Warnings are
-what deserves a look: it may be right, and often is not.
+Errors are the problems that ``load_case`` and ``read_cohort`` refuse, so a cohort without errors can be trained on.
+Warnings are suspicious: they may be right, but often are not.
 """
 
 import hashlib
@@ -11,22 +11,21 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.identities import identity_warnings
-from mandseg.data.importers.hounsfield import BRIGHT, padding, tissue_round
+from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tissue_around
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
-from mandseg.data.nifti_forms import doubts_about_place
+from mandseg.data.nifti_forms import position_doubts
 from mandseg.data.volume import Geometry, Volume
+from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.progress import for_each
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
-SOFT_BELOW_HU = 500.0  # the median round a label, with offset images 1,000 above
+SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
 BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
-AIR_HU = -200.0  # every CT of a head goes below: air in the airway and around it
-COPY_DICE = 0.999  # two drawings by two people never agree so well
+COPY_DICE = 0.999  # drawings of two people never reach this
 FACES = {
     "R": ("left", "right"),
     "L": ("right", "left"),
@@ -35,16 +34,14 @@ FACES = {
     "S": ("inferior", "superior"),
     "I": ("superior", "inferior"),
 }
-"""Where an axis begins and ends, by the direction it runs to."""
+"""The faces where an axis begins and ends, by its direction."""
 
-Box = tuple[slice, slice, slice]
 Severity = Literal["error", "warning"]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong (error) or deserves a look (warning)."""
+    """One error or warning."""
 
     case_id: str
     severity: Severity
@@ -56,27 +53,27 @@ class Finding:
 
 @dataclass(frozen=True)
 class LabelBox:
-    """A label that is not empty, cut out to the box it fills."""
+    """A label that is not empty, cropped to its bounding box."""
 
     mask: Mask  # (X, Y, Z) of the box
-    box: Box
+    box: tuple[slice, slice, slice]
     grid: Geometry
-    """The whole label's grid."""
+    """The grid of the uncropped label."""
 
     @property
     def n_voxels(self) -> int:
-        """How many voxels are set."""
+        """The number of voxels that are set."""
         return int(np.count_nonzero(self.mask))
 
     @property
     def volume_ml(self) -> float:
-        """The volume drawn, in ml."""
+        """The volume of the label, in ml."""
         return self.n_voxels * self.grid.voxel_ml
 
 
 @dataclass(frozen=True)
 class CaseCheck:
-    """What was measured of one case; None where there is nothing to measure."""
+    """The measurements and findings of one case; None for what it lacks."""
 
     case: Case
     shape: tuple[int, ...] | None = None
@@ -92,33 +89,33 @@ class CaseCheck:
 
 @dataclass(frozen=True)
 class CohortCheck:
-    """A whole cohort, looked at."""
+    """The check of a cohort."""
 
     cohort: Cohort
     inspections: tuple[CaseCheck, ...]
     findings: tuple[Finding, ...]
-    """All of them: of the manifest, of each case and between cases."""
+    """All findings: in the manifest, in each case and between cases."""
 
     @property
     def errors(self) -> list[Finding]:
-        """What has to be mended before training."""
+        """Findings that prevent training."""
         return [finding for finding in self.findings if finding.severity == "error"]
 
     @property
     def warnings(self) -> list[Finding]:
-        """What deserves a look."""
+        """Findings that a person should look at."""
         return [finding for finding in self.findings if finding.severity == "warning"]
 
 
 def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
-    """Look at the manifest, at every file and across the cases.
+    """Check the manifest, every file, and the cases against each other.
 
     Args:
         path: manifest.csv, or the folder that holds it.
-        workers: Processes to read the files with; default by the number of cases.
+        workers: Number of processes; by default depends on the number of cases.
 
     Raises:
-        UserError: There is no manifest to look at.
+        UserError: There is no manifest.
     """
     cohort, violations = examine_manifest(path)
     findings = [Finding(violation.case_id, "error", str(violation)) for violation in violations]
@@ -130,12 +127,12 @@ def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
 
 
 def check_case(case: Case) -> list[Finding]:
-    """List what is wrong with a case's files and what deserves a look."""
+    """List the errors and warnings of one case."""
     return list(inspect_case(case).findings)
 
 
 def inspect_case(case: Case) -> CaseCheck:
-    """Read a case's files, measure them and judge them."""
+    """Read, measure and judge the files of one case."""
     notes: list[str] = []
     volumes, problems = examine(case, notes)
     errors = [Finding(case.case_id, "error", line) for line in problems]
@@ -143,15 +140,17 @@ def inspect_case(case: Case) -> CaseCheck:
     drawings = {name: label_box(volumes[name]) for name in ("reference", "noisy") if name in volumes}
     warnings = (
         notes
-        + _place_warnings(case)
+        + _position_warnings(case)
         + (_image_warnings(image, volumes.get("reference", volumes.get("noisy"))) if image else [])
     )
     for name, label in drawings.items():
         warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
     reference, noisy = drawings.get("reference"), drawings.get("noisy")
-    dice = agreement(reference, noisy) if reference and noisy and reference.grid.shape == noisy.grid.shape else None
-    if dice is not None and dice >= COPY_DICE:
-        warnings.append(f"reference and noisy label are the same drawing, Dice {dice:.4f}")
+    noisy_dice = None
+    if reference and noisy and reference.grid.shape == noisy.grid.shape:
+        noisy_dice = dice(volumes["reference"].array != 0, volumes["noisy"].array != 0)
+        if noisy_dice >= COPY_DICE:
+            warnings.append(f"reference and noisy label are the same drawing, Dice {noisy_dice:.4f}")
     return CaseCheck(
         case=case,
         shape=grid.shape if grid else None,
@@ -160,14 +159,14 @@ def inspect_case(case: Case) -> CaseCheck:
         hu_max=float(np.max(image.array)) if image else None,
         reference_ml=reference.volume_ml if reference else None,
         noisy_ml=noisy.volume_ml if noisy else None,
-        noisy_dice=dice,
+        noisy_dice=noisy_dice,
         image_hash=content_hash(image) if image else "",
         findings=(*errors, *(Finding(case.case_id, "warning", f"case {case.case_id}: {text}") for text in warnings)),
     )
 
 
 def duplicates(inspections: Sequence[CaseCheck]) -> list[Finding]:
-    """Find images with the same content: an error across subjects (one patient, two names), else a warning."""
+    """Find images with the same content: an error between subjects (one patient, two names), otherwise a warning."""
     first: dict[str, Case] = {}
     findings = []
     for inspection in inspections:
@@ -175,31 +174,31 @@ def duplicates(inspections: Sequence[CaseCheck]) -> list[Finding]:
         other = first.setdefault(inspection.image_hash, case) if inspection.image_hash else case
         if other is not case:
             same = other.subject_id == case.subject_id
-            text = f"case {case.case_id}: its image has the same content as that of case {other.case_id}"
+            text = f"case {case.case_id}: its image has the same content as the image of case {other.case_id}"
             names = f"subjects {case.subject_id} and {other.subject_id}, splits {case.split} and {other.split}"
             findings.append(Finding(case.case_id, "warning" if same else "error", f"{text}; {names}"))
     return findings
 
 
 def content_hash(image: Volume) -> str:
-    """Hash an image's values and shape, whatever its dtype and file format; 32 hexadecimal digits."""
+    """Hash the values and the shape of an image, independent of dtype and file format; 32 hexadecimal digits."""
     digest = hashlib.blake2b(repr(image.array.shape).encode(), digest_size=16)
-    for z in range(image.array.shape[2]):  # a slice at a time: no float copy of the whole
+    for z in range(image.array.shape[2]):  # slice by slice, without a float copy of the volume
         digest.update(np.ascontiguousarray(image.array[:, :, z], dtype=np.float32).tobytes())
     return digest.hexdigest()
 
 
 def _without_missing_files(case: Case) -> Case:
-    """Drop paths that lead nowhere; the manifest's own check has listed them."""
+    """Drop the paths of missing files; the check of the manifest has reported them."""
     image, reference, noisy = (p if p and p.is_file() else None for p in (case.image, case.reference, case.noisy))
     return replace(case, image=image, reference=reference, noisy=noisy)
 
 
-def _place_warnings(case: Case) -> list[str]:
-    """Say once what is doubtful about the place of a case's files, with the names of the files that share it."""
+def _position_warnings(case: Case) -> list[str]:
+    """List each doubt about the position of a case's files once, with the names of the files that share it."""
     found: dict[str, list[str]] = {}
     for name, path in (("image", case.image), ("reference", case.reference), ("noisy", case.noisy)):
-        for doubt in doubts_about_place(path) if path else []:
+        for doubt in position_doubts(path) if path else []:
             found.setdefault(doubt, []).append(name)
     return [f"{', '.join(names)}: {doubt}" for doubt, names in found.items()]
 
@@ -209,13 +208,13 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     value, outside = padding(image.array) or (None, None)
     texts = [f"image holds {value:g} outside the field of view, as bright as metal"] if (value or 0) >= BRIGHT else []
     mask = None if label is None else label.array != 0
-    tissue = None if mask is None or not mask.any() else tissue_round(image.array, mask, outside)
-    if low > AIR_HU:
-        texts.append(f"image values from {low:g} to {high:g}, none below {AIR_HU:g}: not HU?")
+    tissue = None if mask is None or not mask.any() else tissue_around(image.array, mask, outside)
+    if low > HU_IF_BELOW:
+        texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
     elif high < BONE_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
     elif tissue is not None and tissue > SOFT_BELOW_HU:
-        texts.append(f"values round the label lie at {tissue:.0f} (median), soft tissue at about 40 HU: not HU?")
+        texts.append(f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?")
     return texts
 
 
@@ -227,53 +226,30 @@ def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
     if faces := faces_touched(label):
         texts.append(f"touches the border of the volume ({', '.join(faces)}): cut off?")
     if len(sizes := piece_sizes(label.mask)) > 1:
-        texts.append(f"has {len(sizes)} disconnected pieces of {_some(sizes)} voxels")
+        shown = ", ".join(map(str, sizes[:4])) + (", ..." if len(sizes) > 4 else "")
+        texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
     if image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
         if median < BONE_HU:
-            texts.append(f"lies on {median:.0f} HU (median), bone is above {BONE_HU:g}: off the mandible, or not HU?")
+            texts.append(f"has a median of {median:.0f} HU, bone is above {BONE_HU:g}: off the mandible, or not HU?")
     return texts
 
 
 def label_box(label: Volume) -> LabelBox | None:
-    """Cut a label out to the smallest box that holds it; None if it is empty."""
+    """Crop a label to its bounding box; None if it is empty."""
     mask: Mask = label.array != 0
-    box = [slice(None), slice(None), slice(None)]
-    for axis in (2, 1, 0):  # the last axis first: it is the slow one in memory, and every cut makes the next quicker
-        along = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        if not along.size:
-            return None
-        cut = [slice(None), slice(None), slice(None)]
-        box[axis] = cut[axis] = slice(int(along[0]), int(along[-1]) + 1)
-        mask = mask[cut[0], cut[1], cut[2]]
-    return LabelBox(mask, (box[0], box[1], box[2]), label.geometry)
-
-
-def agreement(first: LabelBox, second: LabelBox) -> float:
-    """Dice of two drawings on the same grid."""
-    pairs = list(zip(first.box, second.box, strict=True))
-    overlap = [slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs]
-    if any(s.start >= s.stop for s in overlap):
-        return 0.0
-
-    def inside(label: LabelBox) -> Mask:
-        return label.mask[
-            tuple(slice(s.start - b.start, s.stop - b.start) for s, b in zip(overlap, label.box, strict=True))
-        ]
-
-    return 2 * int(np.count_nonzero(inside(first) & inside(second))) / (first.n_voxels + second.n_voxels)
+    box = bounding_box(mask)
+    return None if box is None else LabelBox(mask[box], box, label.geometry)
 
 
 def piece_sizes(mask: Mask) -> list[int]:
-    """Count the voxels of each piece of a mask, largest first; voxels that share a corner belong together."""
-    from scipy import ndimage
-
-    pieces, _ = ndimage.label(mask, structure=np.ones((3, 3, 3)))
-    return sorted(np.bincount(pieces.ravel())[1:].tolist(), reverse=True)
+    """Count the voxels of each piece of a mask, largest first; voxels that share a corner are connected."""
+    _, n_voxels = connected_pieces(mask, by_corners=True)
+    return sorted(n_voxels.tolist(), reverse=True)
 
 
 def faces_touched(label: LabelBox) -> list[str]:
-    """Name the faces of the volume that a drawing reaches, as the patient's directions, e.g. ``superior``."""
+    """Name the faces of the volume that a label touches, as directions of the patient, e.g. ``superior``."""
     import nibabel as nib
 
     faces = []
@@ -282,7 +258,3 @@ def faces_touched(label: LabelBox) -> list[str]:
         faces += [low] if label.box[axis].start == 0 else []
         faces += [high] if label.box[axis].stop == label.grid.shape[axis] else []
     return faces
-
-
-def _some(numbers: Sequence[int]) -> str:
-    return ", ".join(map(str, numbers[:4])) + (", ..." if len(numbers) > 4 else "")

@@ -1,7 +1,5 @@
-"""A checkup in: a table for the terminal, or a CSV file with everything that was measured, out."""
+"""The results of a check as a table for the terminal or as a CSV file with all measurements."""
 
-import csv
-import io
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.data.check import CaseCheck, CohortCheck, Finding
-from mandseg.system.files import refuse_foreign_file, write_text
+from mandseg.system.files import refuse_foreign_file, write_csv
 
 CSV_COLUMNS = (
     *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),
@@ -21,7 +19,7 @@ CSV_COLUMNS = (
 
 
 def print_checkup(checkup: CohortCheck, console: Console) -> None:
-    """Print a short line for each case, every finding, and what the cohort is like as a whole."""
+    """Print a short line for each case, every finding and a summary of the cohort."""
     console.print(_table(checkup))
     for finding in [*checkup.errors, *checkup.warnings]:
         style = "red" if finding.severity == "error" else "yellow"
@@ -31,7 +29,7 @@ def print_checkup(checkup: CohortCheck, console: Console) -> None:
 
 
 def summary(checkup: CohortCheck) -> list[str]:
-    """Say in a few lines how many cases there are, on which grids, how large, and how far the noisy labels are off."""
+    """Summarise numbers of cases, voxel sizes, label volumes and the Dice of the noisy labels in a few lines."""
     cases, inspections = checkup.cohort.cases, checkup.inspections
     splits = ", ".join(f"{n} {name or '(no split)'}" for name, n in Counter(case.split for case in cases).items())
     lines = [f"{len(cases)} cases of {len({case.subject_id for case in cases})} subjects: {splits}"]
@@ -51,7 +49,7 @@ def summary(checkup: CohortCheck) -> list[str]:
 
 
 def refuse_other_table(path: Path) -> None:
-    """Refuse to replace a file that is not a table of an earlier check.
+    """Refuse to replace a file that no earlier check wrote.
 
     Raises:
         UserError: It is another file or a folder, or cannot be written.
@@ -60,19 +58,15 @@ def refuse_other_table(path: Path) -> None:
 
 
 def write_checkup(path: Path, checkup: CohortCheck) -> None:
-    """Write one row a case as CSV, whole or not at all.
+    """Write one row for each case as CSV, completely or not at all.
 
     Raises:
-        UserError: The file is there and is not a table of an earlier check, or cannot be written.
+        UserError: The file exists and no earlier check wrote it, or it cannot be written.
     """
     refuse_other_table(path)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
     findings = _by_case(checkup)
-    for inspection in checkup.inspections:
-        writer.writerow(_csv_row(inspection, findings[inspection.case.case_id]))
-    write_text(path, text.getvalue())
+    rows = [_csv_row(inspection, findings[inspection.case.case_id]) for inspection in checkup.inspections]
+    write_csv(path, CSV_COLUMNS, rows)
 
 
 def _table(checkup: CohortCheck) -> Table:

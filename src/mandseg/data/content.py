@@ -1,7 +1,7 @@
-"""The content of images as digests: equal digests mean equal files, wherever they lie and whatever they are called.
+"""Digests of image files: equal digests mean equal content, whatever the paths are.
 
-A digest is remembered in the cache by path, size, times of change and inode, so that a job need not read a CT again.
-Nothing here needs torch or numpy: a launcher may ask too.
+The cache stores each digest under path, size, times of change and inode, so that a CT is read only once. This module
+needs neither torch nor numpy, so that launchers can use it.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
-SETTLED_S = 2.0  # a file that changed later than this may change again within one tick of its disk's clock
+SETTLED_S = 2.0  # a younger file may still change without a new time stamp
 COLUMNS = {"images": "image", "references": "reference", "noisy": "noisy"}
 
 
@@ -25,8 +25,8 @@ def content_digest(path: Path | None, cache: Path) -> str:
     """Hash the content of all files that make up one image.
 
     Args:
-        path: The file that the manifest names; links are read, not resolved.
-        cache: The cache folder; digests are remembered in its ``digests``.
+        path: The file in the manifest; a link is read, not resolved.
+        cache: The cache folder; digests are stored in its folder ``digests``.
 
     Returns:
         64 hexadecimal digits; the empty string for None. An image in one file has that file's SHA-256.
@@ -41,7 +41,7 @@ def content_digest(path: Path | None, cache: Path) -> str:
 
 
 def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
-    """Condense the content of many cases into one digest for each kind of file.
+    """Combine the content of many cases into one digest for each kind of file.
 
     Args:
         cases: The cases, in any order.
@@ -49,7 +49,7 @@ def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
 
     Returns:
         ``images``, ``references`` and ``noisy``: the first 12 hexadecimal digits of the SHA-256 of the sorted lines
-        ``case_id content_digest``; the empty string where no case has such a file.
+        ``case_id content_digest``; the empty string if no case has such a file.
 
     Raises:
         UserError: One line for each file that is missing.
@@ -68,7 +68,7 @@ def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
 
 
 def case_digests(case: Case, cache: Path) -> list[str]:
-    """Give the content digests of a case's image, reference and noisy label, the empty string for what it lacks.
+    """Give the digests of a case's image, reference and noisy label; the empty string for a file that it lacks.
 
     Raises:
         UserError: One line, with the case's name, for each file that is missing.
@@ -92,18 +92,18 @@ def _file_digest(path: Path, cache: Path) -> str:
     stat = path.stat()
     identity = f"{path.absolute()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}|{stat.st_ino}"
     memo = cache / "digests" / hashlib.sha256(identity.encode()).hexdigest()[:24]
-    if (known := _remembered(memo)) is not None:
+    if (known := _stored_digest(memo)) is not None:
         return known
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if time.time() - stat.st_ctime > SETTLED_S:
-        with suppress(OSError, UserError):  # a cache that cannot be written to makes the next job read the file again
+        with suppress(OSError, UserError):  # without a stored digest, the next job reads the file again
             write_text(memo, digest)
     return digest
 
 
-def _remembered(memo: Path) -> str | None:
-    """The digest that was written down; None where there is none, or where the note is damaged."""
+def _stored_digest(memo: Path) -> str | None:
+    """Read a stored digest; None if it is missing or damaged."""
     try:
         text = memo.read_text()
     except (OSError, UnicodeDecodeError):

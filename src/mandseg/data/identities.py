@@ -1,6 +1,6 @@
-"""Which ids look as if they identified a patient: hospital numbers, dates and people's names.
+"""Finds ids that seem to identify a patient: hospital numbers, dates and names of people.
 
-A guess, made to warn: ids of public sets (pt_201, 0522c0457, TCGA-CV-5430) and pseudonyms pass.
+It guesses and only warns. Ids of public sets (pt_201, 0522c0457, TCGA-CV-5430) and pseudonyms are accepted.
 """
 
 import re
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from mandseg.data.case import Case
 
-PSEUDONYM = re.compile(r"[pa][0-9a-f]{8,12}(-[0-9a-f]{6})?")  # what `mandseg prepare dicom` makes
+PSEUDONYM = re.compile(r"[pa][0-9a-f]{8,12}(-[0-9a-f]{6})?")  # made by `mandseg prepare dicom`
 DATE = re.compile(r"(?<!\d)((19|20)\d\d[-_.]?[01]\d[-_.]?[0-3]\d|[0-3]?\d[-_.][01]?\d[-_.](19|20)\d\d)(?!\d)")
 HOSPITAL_NUMBER = re.compile(r"\d{6}")  # in a row; study numbers are shorter
 UID = re.compile(r"\d+(\.\d+){4,}")
@@ -21,10 +21,10 @@ NO_NAMES = re.compile(
 )
 
 
-def looks_like(text: str) -> str:
-    """Say what an id looks like: ``a date``, ``a UID``, ``a hospital number``, ``a name``; the empty string for none.
+def identity_kind(text: str) -> str:
+    """Name the kind of identity that an id seems to be: ``a date``, ``a UID``, ``a hospital number``, ``a name`` or "".
 
-    >>> looks_like("4711815"), looks_like("Muster^Erika"), looks_like("pt_201")
+    >>> identity_kind("4711815"), identity_kind("Muster^Erika"), identity_kind("pt_201")
     ('a hospital number', 'a name', '')
     """
     if PSEUDONYM.fullmatch(text):
@@ -41,15 +41,15 @@ def looks_like(text: str) -> str:
 
 
 def identity_warnings(cases: Iterable[Case]) -> dict[str, str]:
-    """Warn of ids and annotators that look like identities: one line for each column and kind.
+    """Warn of ids and annotators that seem to be identities: one line for each column and kind.
 
     Returns:
-        Warning -> the id of the first case that it is about. No warning quotes what it warns of.
+        Warning -> the id of its first case. No warning quotes an id.
     """
     counts: dict[tuple[str, str], list[str]] = {}
     for case in cases:
         for column, text in (("case_id", case.case_id), ("subject_id", case.subject_id), ("annotator", case.annotator)):
-            if kind := looks_like(text):
+            if kind := identity_kind(text):
                 counts.setdefault((column, kind), []).append(case.case_id)
     advice = "they go into file names, tables and reports: give numbers of your own"
     return {f"column {column}: {len(ids)} look like {kind}; {advice}": ids[0] for (column, kind), ids in counts.items()}

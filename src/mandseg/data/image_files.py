@@ -1,6 +1,6 @@
-"""Which files make up one image: its own file, and the data files that a detached header names.
+"""Lists the files of one image: its own file and the data files that a detached header names.
 
-Everything that hashes, compares or copies an image asks here, so that a header never stands for the voxels.
+Code that hashes, compares or copies an image uses this list, so that it never takes a header for the voxels.
 """
 
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mandseg.system.errors import UserError
 
-HEADER_BYTES = 1 << 20  # more text than the longest list of slices has; no header is read further
+HEADER_BYTES = 1 << 20  # longer than the longest list of slices; no header is read beyond
 PAIRED = {".hdr": ".img", ".img": ".hdr"}  # Analyze and NIfTI pairs: the header's suffix and the data's
 NRRD = (".nrrd", ".nhdr")
 META = (".mha", ".mhd")
@@ -22,10 +22,10 @@ NUMBER = re.compile(r"%(0?)(\d*)[di]")
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
-    """List every file that an image is read from, the given one first, the others in the order of their voxels.
+    """List all files of an image: the given one first, the others in the order of their voxels.
 
     Args:
-        path: The file that a manifest names; links are not followed, so a header's data lies beside the link.
+        path: The file in the manifest. Links are not followed: the data of a header is expected beside the link.
 
     Raises:
         UserError: The file, or a data file that its header names, is missing.
@@ -37,7 +37,7 @@ def files_of(path: Path) -> tuple[Path, ...]:
 
 
 def _data_names(path: Path) -> list[str]:
-    """Names of the data files, relative to the header's folder; none where the voxels are in the file itself."""
+    """Name the data files relative to the header's folder; none if the file holds the voxels."""
     if not path.is_file():
         raise UserError(f"{path}: no such file")
     suffix = path.suffix.lower()
@@ -62,7 +62,7 @@ def header_lines(path: Path) -> list[str]:
 
 
 def _nrrd_names(lines: list[str]) -> list[str]:
-    """NRRD: ``data file:`` names the data."""
+    """Read the names after ``data file:`` in an NRRD header."""
     for number, line in enumerate(lines):
         if match := NRRD_DATA.fullmatch(line):
             return _names(match[1], lines[number + 1 :])
@@ -70,7 +70,7 @@ def _nrrd_names(lines: list[str]) -> list[str]:
 
 
 def _meta_names(lines: list[str]) -> list[str]:
-    """MetaImage: ``ElementDataFile``, the header's last field, names the data."""
+    """Read the names in ``ElementDataFile``, the last field of a MetaImage header."""
     n_slices = 0
     for number, line in enumerate(lines):
         if match := META_SIZE.fullmatch(line):
@@ -81,7 +81,7 @@ def _meta_names(lines: list[str]) -> list[str]:
 
 
 def _names(value: str, following: list[str], n_slices: int = 0) -> list[str]:
-    """Resolve what a header says: one name, LIST with a name a line, or a numbered pattern ``ct%03d.raw 1 24 1``."""
+    """Resolve one name, LIST with one name a line, or a numbered pattern ``ct%03d.raw 1 24 1``."""
     if LISTED.fullmatch(value):
         return [line for line in following if line]
     if match := NUMBERED.fullmatch(value):
@@ -91,7 +91,7 @@ def _names(value: str, following: list[str], n_slices: int = 0) -> list[str]:
 
 
 def _counted(numbers: list[int], n_slices: int) -> range:
-    """Count from the first to the last number by a step; MetaImage may leave out all three, from the right."""
+    """Give the numbers from the first to the last by a step; MetaImage may omit step, last and first."""
     first = numbers[0] if numbers else 1
     last = numbers[1] if len(numbers) > 1 else first + n_slices - 1
     step = (numbers[2] if len(numbers) > 2 else 0) or 1
@@ -101,7 +101,7 @@ def _counted(numbers: list[int], n_slices: int) -> range:
 
 
 def _pair_names(path: Path) -> list[str]:
-    """Analyze and NIfTI pairs: the file beside it, with the other suffix and perhaps .gz."""
+    """Name the other file of an Analyze or NIfTI pair, with or without .gz."""
     name = path.name[: -len(".gz")] if path.name.lower().endswith(".gz") else path.name
     stem, suffix = name[: -len(Path(name).suffix) or None], Path(name).suffix.lower()
     if suffix not in PAIRED:

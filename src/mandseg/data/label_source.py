@@ -1,27 +1,25 @@
-"""What answers, for a case, who drew its noisy label and what they drew: the cache and the phantoms ask it."""
+"""The interface of noisy labels that the cache and the phantoms use: the annotator of a case and the label."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-
-Mask = npt.NDArray[np.bool_]
+from mandseg.metrics.masks import Mask
 
 
 class LabelSource(Protocol):
     """A source of noisy labels, recorded or simulated (:mod:`mandseg.noise`)."""
 
     def available(self, case: Case) -> bool:
-        """Whether there is a noisy label of the case."""
+        """Whether the case has a noisy label."""
 
     def annotator(self, case: Case) -> str:
-        """Who drew it; empty if nobody is named."""
+        """The annotator of the noisy label; empty if unknown."""
 
     def label_key(self, case: Case) -> str:
-        """A text that differs where the drawn label may differ."""
+        """A text that is different whenever the label may be different."""
 
     def draw(
         self,
@@ -35,11 +33,11 @@ class LabelSource(Protocol):
 
 
 class AnnotatorPanel(LabelSource, Protocol):
-    """Annotators to whom the cases of a cohort are dealt."""
+    """Several annotators who share the cases of a cohort."""
 
     @property
     def size(self) -> int:
-        """How many annotators there are."""
+        """The number of annotators."""
 
     @property
     def names(self) -> Sequence[str]:

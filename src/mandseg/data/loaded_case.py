@@ -1,4 +1,4 @@
-"""A case read from disk: its image and labels, refused where they do not fit together."""
+"""A case read from disk: image and labels on one grid, or an error."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ from mandseg.data.case import Case
 from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
 
-LEAST_VOXELS = 4  # along an axis: ITK's smoothing, which comes before resampling, needs as many
-WHOLE_WITHIN = 1e-3
+LEAST_VOXELS = 4  # along an axis: ITK's smoothing before resampling needs four
+INTEGER_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
-class Scan:
-    """One case in memory; every volume lies on the image's own grid, in the file's axis order."""
+class LoadedCase:
+    """One case in memory. All volumes are on the grid of the image file, in its axis order."""
 
     case: Case
     image: Volume  # (X, Y, Z), int16 or float32, HU
@@ -22,34 +22,34 @@ class Scan:
     noisy: Volume | None  # (X, Y, Z), bool
 
 
-def load_scan(case: Case) -> Scan:
-    """Read a case's image and labels and refuse what no training or evaluation may see.
+def load_case(case: Case) -> LoadedCase:
+    """Read the image and the labels of a case and refuse unusable ones.
 
     Raises:
-        UserError: The case has no image, or one line for each problem that ``examine`` finds.
+        UserError: The case has no image, or ``examine`` finds problems: one line each.
     """
     if case.image is None:
-        raise UserError(f"case {case.case_id}: column image is empty, this needs the CT itself")
+        raise UserError(f"case {case.case_id}: column image is empty, but this command needs the CT")
     volumes, problems = examine(case)
     if problems:
         raise UserError(problems)
     image = volumes["image"]
-    return Scan(
+    return LoadedCase(
         case, Volume(_as_hu(image.array), image.affine), _as_mask(volumes, "reference"), _as_mask(volumes, "noisy")
     )
 
 
 def examine(case: Case, notes: list[str] | None = None) -> tuple[dict[str, Volume], list[str]]:
-    """Read the files of a case as they are and list what makes them unusable.
+    """Read the files of a case unchanged and list the problems that make them unusable.
 
     Args:
         case: The case.
-        notes: Gets a line for each label whose values were taken as whole numbers, e.g. ``reference has ...``.
+        notes: A list that gets a line for each label whose values were rounded, e.g. ``reference has ...``.
 
     Returns:
-        The volumes that could be read, by column, and one line for each of: a file missing or damaged, NaN or
-        infinite values, a label whose grid differs from the image's (from the reference's if there is no image),
-        label values other than 0 and 1, an empty label of a training case.
+        The volumes that could be read, by column, and one line for each problem: a missing or damaged file, NaN or
+        infinite values, a label on another grid than the image (without an image: than the reference), label values
+        other than 0 and 1, an empty label of a training case.
     """
     volumes: dict[str, Volume] = {}
     problems: list[str] = []
@@ -60,7 +60,7 @@ def examine(case: Case, notes: list[str] | None = None) -> tuple[dict[str, Volum
         except UserError as error:
             problems += [f"case {case.case_id}: {name} {line}" for line in error.problems]
     for name in [name for name in ("reference", "noisy") if name in volumes]:
-        volumes[name], note = with_whole_values(volumes[name])
+        volumes[name], note = with_integer_values(volumes[name])
         if notes is not None and note:
             notes.append(f"{name} {note}")
     for name, volume in volumes.items():
@@ -69,7 +69,7 @@ def examine(case: Case, notes: list[str] | None = None) -> tuple[dict[str, Volum
 
 
 def image_problems(case: Case, image: Volume) -> list[str]:
-    """List what makes an image unusable: fewer voxels than resampling needs, values that are not finite numbers."""
+    """List the problems of an image: fewer voxels than resampling needs, values that are not finite."""
     if min(image.array.shape) < LEAST_VOXELS:
         text = f"image has {' x '.join(map(str, image.array.shape))} voxels"
         return [f"case {case.case_id}: {text}, expected at least {LEAST_VOXELS} along each axis: a scout?"]
@@ -79,28 +79,28 @@ def image_problems(case: Case, image: Volume) -> list[str]:
     return [f"case {case.case_id}: image has {bad} voxels that are NaN or infinite"] if bad else []
 
 
-def with_whole_values(label: Volume) -> tuple[Volume, str]:
-    """Take label values within 0.001 of a whole number as that number: scaling and resampling leave 0.99999994.
+def with_integer_values(label: Volume) -> tuple[Volume, str]:
+    """Round label values within 0.001 of a whole number: scaling and resampling give values such as 0.99999994.
 
     Returns:
-        The label, as it is if its values are whole, and what was done; the empty string if nothing.
+        The label and a note; the label is unchanged and the note empty if nothing had to be rounded.
     """
     array = label.array
     if array.dtype.kind != "f":
         return label, ""
-    whole = np.rint(array)
-    with np.errstate(invalid="ignore"):  # infinite values stay, and are refused as odd ones
-        near = np.abs(array - whole) <= WHOLE_WITHIN
-    off = near & (array != whole)
+    rounded = np.rint(array)
+    with np.errstate(invalid="ignore"):  # infinite values stay; non_binary_values reports them
+        near = np.abs(array - rounded) <= INTEGER_TOLERANCE
+    off = near & (array != rounded)
     if not off.any():
         return label, ""
-    some = ", ".join(f"{value:.9g}" for value in np.unique(array[off])[:3])
-    note = f"has values within {WHOLE_WITHIN:g} of a whole number ({some}), taken as that number"
-    return Volume(np.where(near, whole, array), label.affine), note
+    examples = ", ".join(f"{value:.9g}" for value in np.unique(array[off])[:3])
+    note = f"has values within {INTEGER_TOLERANCE:g} of a whole number ({examples}), taken as that number"
+    return Volume(np.where(near, rounded, array), label.affine), note
 
 
-def odd_label_values(label: Volume) -> str:
-    """Show the first values of a label that is not binary, e.g. ``0, 1, 7``; the empty string if it is."""
+def non_binary_values(label: Volume) -> str:
+    """List the first values of a label that is not binary, e.g. ``0, 1, 7``; empty for a binary label."""
     array = label.array
     if array.dtype == np.bool_ or (array.dtype.kind in "iu" and int(np.min(array)) >= 0 and int(np.max(array)) <= 1):
         return ""
@@ -117,7 +117,7 @@ def _label_problems(case: Case, name: str, volumes: dict[str, Volume]) -> list[s
     problems = []
     if grid in volumes and (difference := label.geometry.disagreement(volumes[grid].geometry)):
         problems.append(f"{where} {difference} of the {grid}")
-    if values := odd_label_values(label):
+    if values := non_binary_values(label):
         problems.append(f"{where} has the values {values}, expected 0 and 1 only")
     elif case.split == "train" and not label.array.any():
         problems.append(f"{where} is empty: 0 of {label.array.size} voxels are set, and the case is in train")
@@ -125,7 +125,7 @@ def _label_problems(case: Case, name: str, volumes: dict[str, Volume]) -> list[s
 
 
 def _as_hu(array: Array) -> Array:
-    """Keep int16; anything else becomes float32, which holds every HU exactly."""
+    """Keep int16 and convert other types to float32, which represents every HU exactly."""
     return array if array.dtype == np.int16 else array.astype(np.float32)
 
 

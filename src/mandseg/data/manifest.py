@@ -1,7 +1,5 @@
-"""The cohort: a folder with manifest.csv, one row a case, naming its image, reference label and noisy label."""
+"""The cohort: a folder with manifest.csv, which names image, reference label and noisy label of each case."""
 
-import csv
-import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -11,18 +9,18 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_text
+from mandseg.system.files import write_csv
 from mandseg.system.names import LONGEST, name_problem
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
 SPLITS = ("train", "val", "test")
-LONGEST_SHOWN = 300  # letters of a path in a message
+LONGEST_SHOWN = 300  # characters of a path in a message
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """The cases of one manifest, in its order."""
+    """The cases of one manifest, in the order of its rows."""
 
     root: Path
     cases: tuple[Case, ...]
@@ -47,29 +45,29 @@ class Cohort:
 
 @dataclass(frozen=True)
 class Violation:
-    """Something in a manifest that breaks its contract."""
+    """A row of a manifest that breaks a rule."""
 
     case_id: str
     text: str
 
     def __str__(self) -> str:
-        return f"case {_shown(self.case_id)}: {self.text}"
+        return f"case {_printable(self.case_id)}: {self.text}"
 
 
-def _shown(case_id: str) -> str:
-    """A case's name in a message: one line, and no longer than a name may be."""
-    name = "".join(letter if letter.isprintable() else "?" for letter in case_id)
+def _printable(case_id: str) -> str:
+    """Shorten a case's name for a message and replace what cannot be printed."""
+    name = "".join(character if character.isprintable() else "?" for character in case_id)
     return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
 
 
 def read_cohort(path: Path) -> Cohort:
-    """Read and check a manifest, listing every violation at once.
+    """Read a manifest and refuse it if it breaks a rule.
 
     Args:
         path: manifest.csv, or the folder that holds it.
 
     Raises:
-        UserError: One line for each violation found: case, column and value.
+        UserError: One line for each violation: case, column and value.
     """
     cohort, violations = examine_manifest(path)
     if violations:
@@ -78,10 +76,10 @@ def read_cohort(path: Path) -> Cohort:
 
 
 def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
-    """Read a manifest and list what is wrong with it, without refusing it: for reports that want to go on.
+    """Read a manifest and list its violations without refusing it.
 
     Raises:
-        UserError: There is no table to look at: no file, no text, no such columns, no cases.
+        UserError: The file is missing, is not a table, lacks a column or has no rows.
     """
     path = _manifest(path)
     if not path.is_file():
@@ -96,31 +94,29 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
 
 
 def write_cohort(root: Path, cases: Sequence[Case]) -> Cohort:
-    """Write manifest.csv (whole or not at all), with paths relative to ``root``, unless it would break the contract.
+    """Write manifest.csv completely or not at all, with paths relative to ``root``.
 
     Raises:
-        UserError: One line for each violation; no manifest is written.
+        UserError: The cases break a rule, one line for each violation; nothing is written.
     """
     root.mkdir(parents=True, exist_ok=True)
     group_names = list(dict.fromkeys(name for case in cases for name in case.groups))
     rows = [_row(case, root, group_names) for case in cases]
-    problems = [f"column {name} is a manifest's own and cannot be a group" for name in group_names if name in COLUMNS]
+    problems = [
+        f"column {name} is a column of every manifest and cannot be a group" for name in group_names if name in COLUMNS
+    ]
     problems += [str(violation) for violation in _violations(rows, root)]
     if problems:
         raise UserError(problems)
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*COLUMNS, *group_names], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(root / MANIFEST, text.getvalue())
+    write_csv(root / MANIFEST, [*COLUMNS, *group_names], rows)
     return read_cohort(root)
 
 
 def refuse_shared_subjects(training: Iterable[Case], testing: Iterable[Case], allowed: Iterable[str] = ()) -> None:
-    """Refuse a subject that is in training and in a test set, unless its id is in ``allowed``.
+    """Refuse subjects that are both in training and in a test set, except those in ``allowed``.
 
     Raises:
-        UserError: One line for each such subject, with both case ids.
+        UserError: One line for each such case, with both case ids.
     """
     trained = {case.subject_id: case.case_id for case in training}
     problems = [
@@ -138,8 +134,8 @@ def _manifest(path: Path) -> Path:
 
 
 def _violations(rows: list[Row], root: Path) -> list[Violation]:
-    of_rows = [violation for row in rows for violation in _row_violations(row, root)]
-    return _duplicates(rows) + of_rows + _shared_images(rows, root) + _split_leaks(rows)
+    in_rows = [violation for row in rows for violation in _row_violations(row, root)]
+    return _duplicates(rows) + in_rows + _shared_images(rows, root) + _split_leaks(rows)
 
 
 def _duplicates(rows: list[Row]) -> list[Violation]:
@@ -165,33 +161,33 @@ def _row_violations(row: Row, root: Path) -> list[Violation]:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except OSError:  # too long a name, a loop of links
+    except OSError:  # the name is too long, or the links form a loop
         return False
 
 
 def _shared_images(rows: list[Row], root: Path) -> list[Violation]:
-    """Find one image given as two subjects: the same patient under two names, whatever links lead to the file."""
+    """Find images that two subjects share, links resolved: one patient under two names."""
     first: dict[str, Row] = {}
-    found = []
+    violations = []
     for row in rows:
         other = first.setdefault(os.path.realpath(root / row["image"]), row) if row["image"] else row
         if other["subject_id"] != row["subject_id"]:
-            text = f"image {row['image']} is also that of case {other['case_id']}, but the subjects differ: "
-            found.append(Violation(row["case_id"], f"{text}{row['subject_id']} and {other['subject_id']}"))
-    return found
+            text = f"image {row['image']} is also the image of case {other['case_id']}, but the subjects differ: "
+            violations.append(Violation(row["case_id"], f"{text}{row['subject_id']} and {other['subject_id']}"))
+    return violations
 
 
 def _split_leaks(rows: list[Row]) -> list[Violation]:
     first: dict[str, Row] = {}
-    found = []
+    violations = []
     for row in rows:
         other = first.setdefault(row["subject_id"], row)
         if row["subject_id"] and other["split"] != row["split"]:
             text = (
                 f"subject {row['subject_id']} is in {row['split']}, and in {other['split']} as case {other['case_id']}"
             )
-            found.append(Violation(row["case_id"], text))
-    return found
+            violations.append(Violation(row["case_id"], text))
+    return violations
 
 
 def _case(row: Row, root: Path) -> Case:
@@ -219,9 +215,9 @@ def _row(case: Case, root: Path, group_names: list[str]) -> Row:
 
 
 def _relative(path: Path, root: Path) -> str:
-    """Write a path relative to a folder without following the links on its way: a link may lead elsewhere tomorrow.
+    """Write a path relative to a folder and keep the links in it, because a link may change its target.
 
-    Only what lies above both, the deepest folder on the way that holds ``root``, is taken for what it is today.
+    Only the part above the deepest folder that holds both is resolved.
     """
     path = without_dots(path.absolute())
     for folder in path.parents:
@@ -231,9 +227,9 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def without_dots(path: Path) -> Path:
-    """Drop ``..`` from a path; behind a link to a folder it leads elsewhere than it reads, so that link is followed."""
+    """Drop ``..`` from a path; a link before ``..`` is resolved, as the file system does."""
     plain = Path(os.path.normpath(path))
     try:
         return plain if plain.samefile(path) else path.parent.resolve() / path.name
-    except OSError:  # nothing is there: the manifest's check says so
+    except OSError:  # the file is missing: the check of the manifest reports it
         return plain

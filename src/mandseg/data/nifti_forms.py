@@ -1,6 +1,6 @@
-"""The two forms of a NIfTI header, sform and qform, and what is doubtful about the place that they give an image.
+"""The two affines of a NIfTI header, sform and qform, and doubts about the position that they give an image.
 
-The sform is used here, as nibabel does; ITK and what is built on it, such as 3D Slicer, may use the qform.
+mandseg uses the sform, as nibabel does. ITK and programs built on it, such as 3D Slicer, may use the qform.
 """
 
 from itertools import product
@@ -14,11 +14,11 @@ from mandseg.data.volume import SAME_SIZE, Affine, Geometry, is_nifti, read_geom
 from mandseg.system.errors import UserError
 
 
-def doubts_about_place(path: Path) -> list[str]:
-    """Say what makes it doubtful where an image lies, in words with both values; nothing where all is clear.
+def position_doubts(path: Path) -> list[str]:
+    """Describe doubts about the position of an image, with both values; an empty list if there are none.
 
-    A header that does not place the image at all, or two forms that place it differently, is a doubt: other programs
-    may show the image, and predictions for it, elsewhere. Files that cannot be read have none; they are errors.
+    It is doubtful if the header gives no position, or if sform and qform differ: other programs may then show the image
+    and its predictions elsewhere. Unreadable files are errors and give no doubt.
     """
     try:
         if not is_nifti(path):
@@ -36,8 +36,8 @@ def doubts_about_place(path: Path) -> list[str]:
         return []
     axes = ", ".join(nib.orientations.aff2axcodes(used.affine))
     return [
-        "sform and qform both have code 0, so the header does not say where the image lies: "
-        f"its axes are taken to run to {axes}, other programs may exchange left and right"
+        "sform and qform both have code 0, so the header gives no position: "
+        f"its axes are assumed to run to {axes}, other programs may exchange left and right"
     ]
 
 
@@ -45,7 +45,7 @@ def _doubts_about_forms(header: nib.Nifti1Header, used: Geometry) -> list[str]:
     forms = f"sform (code {int(header['sform_code'])}) and qform (code {int(header['qform_code'])}) disagree"
     try:
         qform = np.asarray(header.get_qform(), dtype=np.float64)
-    except (ValueError, HeaderDataError) as error:  # a quaternion that is no rotation
+    except (ValueError, HeaderDataError) as error:  # the quaternion is not a rotation
         return [f"{forms}: the qform cannot be read ({error}); the sform is used"]
     difference = used.disagreement(Geometry(used.shape, qform))
     if difference is None:
@@ -57,7 +57,7 @@ def _doubts_about_forms(header: nib.Nifti1Header, used: Geometry) -> list[str]:
 
 
 def _doubts_about_size(header: nib.Nifti1Header, used: Geometry) -> list[str]:
-    """Compare the size that a lone sform gives a voxel with the header's own field, where other programs look."""
+    """Compare the voxel size of an sform without a qform with pixdim, which other programs use."""
     pixdim = np.abs(np.asarray(header["pixdim"][1:4], dtype=np.float64))
     if np.allclose(pixdim, used.spacing_mm, rtol=SAME_SIZE, atol=0):
         return []
@@ -68,6 +68,6 @@ def _doubts_about_size(header: nib.Nifti1Header, used: Geometry) -> list[str]:
 
 
 def _farthest_apart_mm(used: Geometry, qform: Affine) -> float:
-    """The largest distance between the two places of one corner of the grid."""
+    """Give the largest distance between the two positions of a corner of the grid."""
     corners = np.array([[*corner, 1] for corner in product(*((0, n - 1) for n in used.shape))], dtype=np.float64)
     return float(np.linalg.norm((corners @ (used.affine - qform).T)[:, :3], axis=1).max())

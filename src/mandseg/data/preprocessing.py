@@ -1,4 +1,4 @@
-"""Preprocessing: how a scan is brought to one orientation, spacing and crop, and how a prediction is brought back."""
+"""Preprocessing: images and labels to one orientation, spacing and crop, and predictions back to the original grid."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -9,18 +9,16 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.loaded_case import LEAST_VOXELS
-from mandseg.data.volume import Geometry, Volume, from_canonical, to_canonical
-from mandseg.metrics.masks import bounding_box
+from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, from_canonical, to_canonical
+from mandseg.metrics.masks import bounding_box, connected_pieces
 from mandseg.system.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-AIR_HU = -1000
 BODY_HU = -300  # above air, lung and foam; below fat
-BODY_SMOOTH_MM = 8.0  # what is thinner (couch sheets, mask, tubes) is not body
+BODY_SMOOTH_MM = 8.0  # thinner objects (couch sheets, mask, tubes) are not body
 
-Hu = npt.NDArray[np.int16]
 Label = npt.NDArray[np.uint8]
 
 
@@ -32,20 +30,20 @@ class HuWindow:
     high: float
 
     def __call__(self, hu: Hu) -> "torch.Tensor":
-        """Scale (X, Y, Z) HU to float32 in [-1, 1]; what lies outside the window is clipped."""
-        import torch  # here, so that a cohort is read and prepared without it
+        """Scale (X, Y, Z) HU to float32 in [-1, 1]; values outside the window are clipped."""
+        import torch  # here, because reading and preparing a cohort does not need it
 
         scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
         return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
 
 
 def crop(volume: npt.NDArray[Any], corner: npt.NDArray[np.int64], size: npt.NDArray[Any], fill: int) -> Any:
-    """Cut a box out of a volume; what lies outside the volume is ``fill``.
+    """Cut a box out of a volume; voxels outside the volume get the value ``fill``.
 
     Args:
         volume: (X, Y, Z), possibly memory-mapped: only the box is read.
-        corner: The box's lowest voxel, possibly negative.
-        size: The box's size in voxels.
+        corner: The lowest voxel of the box, possibly negative.
+        size: The size of the box in voxels.
         fill: Value outside the volume.
     """
     low, high = np.maximum(corner, 0), np.minimum(corner + size, volume.shape)
@@ -58,11 +56,11 @@ def crop(volume: npt.NDArray[Any], corner: npt.NDArray[np.int64], size: npt.NDAr
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How scans are brought to one form.
+    """The settings of the preprocessing.
 
     Args:
         spacing_mm: Voxel size of the network's grid, on RAS+ axes.
-        margin_mm: Air kept round the body.
+        margin_mm: Margin of air around the body.
     """
 
     spacing_mm: tuple[float, float, float]
@@ -78,29 +76,29 @@ class Preprocessing:
 
         Args:
             image: The image.
-            name: What messages call it.
+            name: Its name in messages.
 
         Raises:
-            UserError: The body is too thin, or the grid too large, to be resampled.
+            UserError: The body is too thin or the grid too large for resampling.
         """
         image = to_canonical(image)
         window = body_window(image.array, image.geometry.spacing_mm, self.margin_mm)
         body = crop_to(image, window)
-        where = f"{name} has {' x '.join(map(str, body.array.shape))} voxels round the body"
+        where = f"{name} has {' x '.join(map(str, body.array.shape))} voxels around the body"
         if min(body.array.shape) < LEAST_VOXELS:
             raise UserError(f"{where}, expected at least {LEAST_VOXELS} along each axis")
         try:
             image = resample(body, self.spacing_mm)
-        except (RuntimeError, MemoryError) as error:  # whatever ITK raises
+        except (RuntimeError, MemoryError) as error:  # ITK raises both
             reason = str(error).strip().splitlines()[-1:]
             raise UserError(f"{where}, it cannot be resampled to {self.spacing_mm} mm ({''.join(reason)})") from error
         hu = np.clip(np.rint(image.array), AIR_HU, 3071).astype(np.int16)
         return Volume(np.ascontiguousarray(hu), image.affine)
 
     def label(self, label: Volume, grid: Geometry) -> Label:
-        """Bring a mask on RAS+ axes onto the preprocessed grid: linear, then at least half of the voxel.
+        """Resample a mask on RAS+ axes to the preprocessed grid: linear interpolation, then a threshold of 0.5.
 
-        Only the box around the mask is resampled: everywhere else the answer is 0.
+        Only the box around the mask is resampled; the rest is 0.
         """
         out = np.zeros(grid.shape, np.uint8)
         box = bounding_box(label.array != 0)
@@ -116,7 +114,7 @@ class Preprocessing:
 
 
 def resample(volume: Volume, spacing_mm: tuple[float, float, float]) -> Volume:
-    """Resample a volume on RAS+ axes linearly to a spacing, with smoothing where it gets coarser (TorchIO)."""
+    """Resample a volume on RAS+ axes linearly to a spacing; coarser axes are smoothed first (TorchIO)."""
     import torch
     import torchio as tio
 
@@ -131,12 +129,12 @@ def resample_onto(volume: Volume, grid: Geometry, fill: float = 0.0) -> npt.NDAr
     Args:
         volume: Values, (X, Y, Z).
         grid: The grid to sample at.
-        fill: The value beyond the volume.
+        fill: The value outside the volume.
     """
     to_source = np.linalg.inv(volume.affine) @ grid.affine
     matrix = to_source[:3, :3]
     if np.allclose(matrix, np.diag(np.diag(matrix)), atol=1e-6):
-        matrix = np.diag(matrix)  # scipy goes axis by axis then, which is much faster
+        matrix = np.diag(matrix)  # scipy then works axis by axis, which is much faster
     values = volume.array.astype(np.float32, copy=False)
     out = ndimage.affine_transform(
         values, matrix, to_source[:3, 3], grid.shape, order=1, mode="constant", cval=fill, prefilter=False
@@ -145,26 +143,26 @@ def resample_onto(volume: Volume, grid: Geometry, fill: float = 0.0) -> npt.NDAr
 
 
 def back_to_original(soft: Volume, original: Geometry) -> npt.NDArray[np.float32]:
-    """Bring values on a preprocessed grid to the image file's own grid and axis order; 0 outside the body crop."""
+    """Resample values from a preprocessed grid to the image file's grid and axis order; 0 outside the body crop."""
     blank = Volume(np.broadcast_to(np.float32(0), original.shape), original.affine)
     canonical = to_canonical(blank).geometry
     return np.asarray(from_canonical(resample_onto(soft, canonical), original))
 
 
 def crop_to(volume: Volume, window: tuple[slice, ...]) -> Volume:
-    """Cut a box out of a volume; its affine moves with it."""
+    """Cut a box out of a volume and shift the affine accordingly."""
     return Volume(volume.array[window], moved_to(volume.affine, window))
 
 
 def moved_to(affine: npt.NDArray[np.float64], window: tuple[slice, ...]) -> npt.NDArray[np.float64]:
-    """The affine of a box that is cut out of a grid."""
+    """Give the affine of a box that is cut out of a grid."""
     moved = affine.copy()
     moved[:3, 3] = (affine @ [*(s.start for s in window), 1])[:3]
     return moved
 
 
 def box_on(source: Geometry, grid: Geometry) -> tuple[slice, ...]:
-    """The voxels of ``grid`` whose centres lie in a source grid or less than a voxel of it outside."""
+    """Find the box of ``grid`` whose voxel centres lie in the source grid or less than one source voxel outside."""
     ends = [(-1, size) for size in source.shape]
     corners = np.array([[*corner, 1] for corner in product(*ends)])
     places = (np.linalg.inv(grid.affine) @ source.affine @ corners.T)[:3]
@@ -176,14 +174,14 @@ def box_on(source: Geometry, grid: Geometry) -> tuple[slice, ...]:
 def body_window(
     hu: npt.NDArray[np.generic], spacing_mm: tuple[float, float, float], margin_mm: float
 ) -> tuple[slice, ...]:
-    """Find the box round the body, with a margin; the whole volume where nothing is denser than air."""
+    """Find the box around the body with a margin; the complete volume if nothing is denser than air."""
     step = [max(1, round(BODY_SMOOTH_MM / 2 / s)) for s in spacing_mm]
     coarse = ndimage.binary_opening(np.greater(hu[:: step[0], :: step[1], :: step[2]], BODY_HU), iterations=1)
-    labels, n = ndimage.label(coarse)
-    if n == 0:
+    pieces, n_voxels = connected_pieces(coarse)
+    if not n_voxels.size:
         return tuple(slice(0, size) for size in hu.shape)
-    largest = int(np.argmax(np.bincount(labels.ravel())[1:]))
-    box = ndimage.find_objects(labels)[largest]
+    box = bounding_box(pieces == 1 + int(np.argmax(n_voxels)))
+    assert box is not None  # a piece has voxels
     margins = [round(margin_mm / s) for s in spacing_mm]
     return tuple(
         slice(max((b.start - 1) * k - m, 0), min((b.stop + 1) * k + m, size))

@@ -1,8 +1,8 @@
-"""Train, validation and test for cases that come without, and folds: whole subjects are drawn, never single scans."""
+"""Draws train, validation and test splits and folds; all scans of a subject stay together."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,16 +13,55 @@ from mandseg.system.errors import UserError
 FRACTIONS = (0.7, 0.1, 0.2)  # train, val, test
 
 
-def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> list[Case]:
-    """Give every case a split, all cases of a subject the same, in shares of the subjects.
+@dataclass(frozen=True)
+class Splitting:
+    """How cases without a split get one."""
 
-    Args:
-        cases: The cases; their present split is ignored.
-        fractions: Shares of train, val and test, adding up to 1.
-        seed: The draw; the same seed and the same subjects give the same splits.
+    fractions: Sequence[float] = FRACTIONS
+    """Shares of train, val and test among the subjects."""
+    seed: int = 0
+    all_in: str = ""
+    """The split of all cases, whatever the source says; empty: none."""
+    if_too_few: str = ""
+    """The split of all cases if the subjects are too few for the fractions; empty: that is an error."""
+
+
+def split_cases(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case], str]:
+    """Give all cases a split, unless some have one already.
+
+    Returns:
+        The cases, and a note if splits were drawn; otherwise the empty string.
 
     Raises:
-        UserError: The fractions are not three shares of 1, or a share above 0 is left without a subject.
+        UserError: ``all_in`` is not a split, or the fractions do not fit.
+    """
+    if splitting.all_in and splitting.all_in not in SPLITS:
+        raise UserError(f"all in {splitting.all_in!r}: expected one of {', '.join(SPLITS)}")
+    if splitting.all_in:
+        return [replace(case, split=splitting.all_in) for case in cases], ""
+    if not cases or any(case.split for case in cases):
+        return list(cases), ""
+    shares = ", ".join(f"{share:g}" for share in splitting.fractions)
+    note = f"no splits given: subjects drawn with seed {splitting.seed}, fractions {shares}"
+    try:
+        return split_by_subject(cases, splitting.fractions, splitting.seed), note
+    except UserError as error:
+        if not splitting.if_too_few:
+            raise
+        text = f"all are in {splitting.if_too_few}; --fractions or --all-in puts them elsewhere"
+        return [replace(case, split=splitting.if_too_few) for case in cases], f"{error.problems[0]}: {text}"
+
+
+def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: int) -> list[Case]:
+    """Draw a split for every subject and give it to all cases of the subject.
+
+    Args:
+        cases: The cases; their own split is ignored.
+        fractions: Shares of train, val and test, adding up to 1.
+        seed: The same seed and the same subjects give the same splits.
+
+    Raises:
+        UserError: The fractions are not three shares of 1, or a share above 0 gets no subject.
     """
     shares = np.asarray(fractions, dtype=float)
     if shares.shape != (3,) or (shares < 0).any() or not np.isclose(shares.sum(), 1):
@@ -39,18 +78,18 @@ def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: in
 
 
 def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], list[Case]]]:
-    """Divide cases for out-of-fold predictions: every case is left out once, together with all cases of its subject.
+    """Divide cases into folds for out-of-fold predictions; all cases of a subject are in one fold.
 
-    Subjects come in a drawn order, those with most cases first, and each goes to the fold with the fewest cases so far.
-    Folds whose subjects have one case each differ by at most one case.
+    Subjects are drawn in random order and sorted by their number of cases, largest first. Each goes to the fold with
+    the fewest cases so far. If all subjects have one case, the folds differ by at most one case.
 
     Args:
-        cases: The cases; their splits are not looked at.
+        cases: The cases; their splits are ignored.
         k: The number of folds.
-        seed: The draw; the same seed and the same subjects give the same folds, in whatever order the cases come.
+        seed: The same seed and the same subjects give the same folds in any order of the cases.
 
     Returns:
-        For each fold the cases to train on and the cases left out, both in the order given.
+        For each fold the cases for training and the held-out cases, both in the given order.
 
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
@@ -61,7 +100,7 @@ def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], li
     drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
     size = [0] * k
     fold_of: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # stable: as drawn among those with equally many cases
+    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # a stable sort keeps the random order among equal numbers
         fold_of[subject] = size.index(min(size))
         size[fold_of[subject]] += n_cases[subject]
     return [

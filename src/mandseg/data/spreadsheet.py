@@ -1,4 +1,4 @@
-"""CSV as spreadsheets write it: comma, semicolon or tab, with or without a byte order mark, every cell as text."""
+"""Reads CSV files of spreadsheets: comma, semicolon or tab, with or without a byte order mark, cells as text."""
 
 import csv
 import io
@@ -10,20 +10,19 @@ from mandseg.system.errors import UserError
 
 Row = dict[str, str]
 
-DELIMITERS = ("\t", ",", ";")  # the first of two that are there equally often: tabs are in no name of a column
+DELIMITERS = ("\t", ",", ";")  # of two equally frequent ones the first is taken; no column name holds a tab
 SEPARATOR = re.compile(r'"?sep=([,;|\t])"?[,;\t]*', re.IGNORECASE)
 QUOTED = re.compile(r'"[^"]*"')
 
 
 def read_table(path: Path) -> tuple[list[str], list[Row]]:
-    """Read a CSV file with a header line; rows without any text are dropped.
+    """Read a CSV file with a header line; empty rows are dropped.
 
     Returns:
-        The column names and one dictionary a row, every cell stripped of surrounding blanks.
+        The column names and one dictionary for each row; blanks around a cell are removed.
 
     Raises:
-        UserError: The file is not UTF-8, names a column twice, has a row with more cells than the header or is no
-            table.
+        UserError: The file is not UTF-8 or not a table, names a column twice, or has a row longer than the header.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -42,7 +41,7 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     lines = [[cell.strip() for cell in line] for line in table]
     lines = [line for line in lines if any(line)]
     header, body = (lines[0], lines[1:]) if lines else ([], [])
-    problems = [f"column {name!r} is there {n} times" for name, n in Counter(header).items() if n > 1 and name]
+    problems = [f"column {name!r} is listed {n} times" for name, n in Counter(header).items() if n > 1 and name]
     problems += [
         f"row {number} ({line[0]}) has {len(line)} cells, the header {len(header)}"
         for number, line in enumerate(body, start=1)
@@ -54,6 +53,6 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
 
 
 def _delimiter(text: str) -> str:
-    """Comma, the semicolon that spreadsheets write in half of Europe, or the tab of text that was copied from one."""
+    """Choose the delimiter: a comma, the semicolon of European spreadsheets, or the tab of copied cells."""
     header = QUOTED.sub("", text.lstrip().split("\n", 1)[0])
     return max(DELIMITERS, key=header.count) if any(map(header.count, DELIMITERS)) else ","

@@ -1,4 +1,4 @@
-"""Image files in, arrays with a geometry out, and back: every affine maps voxel indices to RAS+ millimetres."""
+"""Reads and writes image files: arrays with an affine from voxel indices to RAS+ millimetres."""
 
 import gzip
 import re
@@ -19,14 +19,17 @@ SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
 
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]  # (4, 4)
+Hu = npt.NDArray[np.int16]
 
-SPACING_TOLERANCE_MM = 1e-3  # what float32 headers and three printed decimals round away
+AIR_HU = -1000
+
+SPACING_TOLERANCE_MM = 1e-3  # the rounding error of float32 headers and of three decimals
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
 ORIGIN_TOLERANCE_VOXELS = 0.01
 SHEAR_TOLERANCE_DEG = 0.1  # direction cosines of three decimals are off by up to 0.06
-SAME_SIZE = 0.01  # share of a voxel's edge: sform and qform are stored in different ways
-VOXEL_EDGE_MM = (0.01, 50.0)  # from micro-CT to the coarsest scout; metres and micrometres taken for mm lie outside
-NIFTI_UNITS = {1: "metres", 3: "micrometres"}  # the codes of lengths other than 2, mm, and 0, which is read as mm
+SAME_SIZE = 0.01  # relative difference of a voxel's edge between sform and qform, which round differently
+VOXEL_EDGE_MM = (0.01, 50.0)  # from micro-CT to the coarsest scout; metres and micrometres read as mm are outside
+NIFTI_UNITS = {1: "metres", 3: "micrometres"}  # refused; code 2 is mm, and code 0 (unknown) is read as mm
 ITK_UNITS = re.compile(
     r"(?:space units|units|DistanceUnits)\s*(?::(?!=)|=).*?(?<![a-z])"
     r"([uµ]m|microns?|micromet(?:er|re)s?|cm|centimet(?:er|re)s?|m|met(?:er|re)s?|in|inch(?:es)?)(?![a-z]).*",
@@ -34,7 +37,7 @@ ITK_UNITS = re.compile(
 )
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NARROWER = {"bool": np.uint8, "int64": np.int32, "uint64": np.uint32, "float64": np.float32, "float16": np.float32}
-"""What NIfTI readers do not know, or would waste half a file on, and what is written in its place."""
+"""Types that NIfTI readers do not support or that double the file size -> the type that is written instead."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +60,17 @@ class Geometry:
 
     @property
     def shear_deg(self) -> float:
-        """How far the two axes that stand most askew are off a right angle, in degrees, in [0, 90]."""
+        """The largest deviation of two axes from a right angle, in degrees, in [0, 90]."""
         i, j, k = (self.affine[:3, :3] / self.spacing_mm).T
         return float(np.degrees(np.arcsin(min(max(abs(i @ j), abs(i @ k), abs(j @ k)), 1.0))))
 
     @property
     def diagonal_mm(self) -> float:
-        """Length of the grid's space diagonal, in mm: no two of its points lie farther apart."""
+        """Length of the grid's space diagonal, in mm: the largest distance of two points in it."""
         return float(np.linalg.norm(np.array(self.shape) * self.spacing_mm))
 
     def disagreement(self, other: "Geometry") -> str | None:
-        """Say in words how ``other`` lies differently, with both values; None if the grids agree."""
+        """Describe the first difference to ``other`` with both values; None if the grids agree."""
         spacing, other_spacing = self.spacing_mm, other.spacing_mm
         if self.shape != other.shape:
             return f"shape {self.shape} differs from {other.shape}"
@@ -91,22 +94,22 @@ class Volume:
 
     @property
     def geometry(self) -> Geometry:
-        """The grid the array lies on."""
+        """The grid of the array."""
         return Geometry(self.array.shape, self.affine)
 
 
 def show_mm(values: npt.ArrayLike) -> str:
-    """Print numbers as a short tuple with the unit, for messages."""
+    """Format numbers as a short tuple in mm, for messages."""
     return _show(values) + " mm"
 
 
 def is_image_file(path: Path) -> bool:
-    """Tell by its name whether this is a format that ``read_volume`` reads."""
+    """Whether the file name has a suffix that ``read_volume`` reads."""
     return path.name.lower().endswith(SUFFIXES)
 
 
 def is_nifti(path: Path) -> bool:
-    """Tell NIfTI from NRRD and MetaImage by the name of a file that is there.
+    """Whether an existing file is NIfTI, by its name; otherwise it is NRRD or MetaImage.
 
     Raises:
         UserError: The file is missing or of an unknown format.
@@ -119,7 +122,7 @@ def is_nifti(path: Path) -> bool:
 
 
 def read_geometry(path: Path) -> Geometry:
-    """Read a file's grid from its header alone.
+    """Read the grid of a file from its header alone.
 
     Raises:
         UserError: The file is missing, unreadable, not 3D or of an unknown format.
@@ -128,10 +131,10 @@ def read_geometry(path: Path) -> Geometry:
 
 
 def read_volume(path: Path) -> Volume:
-    """Read NIfTI (nibabel) or NRRD and MetaImage (SimpleITK), scaled to the stored physical values.
+    """Read NIfTI (nibabel), NRRD or MetaImage (SimpleITK) and apply the scaling of the header.
 
     Returns:
-        The array in file order (X, Y, Z), with the stored dtype where the file does not scale its values.
+        The array in file order (X, Y, Z); it has the stored dtype if the header has no scaling.
 
     Raises:
         UserError: The file is missing, truncated, not 3D or of an unknown format.
@@ -140,13 +143,13 @@ def read_volume(path: Path) -> Volume:
 
 
 def write_volume(path: Path, volume: Volume) -> None:
-    """Write a NIfTI file (.nii or .nii.gz) whole or not at all: the same bytes for the same volume, no free text."""
+    """Write a NIfTI file (.nii or .nii.gz) completely or not at all. Equal volumes give equal bytes."""
     if not path.name.endswith(NIFTI_SUFFIXES):
         raise UserError(f"{path}: volumes are written as {' or '.join(NIFTI_SUFFIXES)}")
     array = volume.array.astype(NARROWER.get(volume.array.dtype.name, volume.array.dtype), copy=False)
     image = nib.Nifti1Image(array, volume.affine)
     image.set_sform(volume.affine, code="scanner")
-    image.set_qform(volume.affine, code="scanner")  # both: ITK and FSL prefer different ones
+    image.set_qform(volume.affine, code="scanner")  # ITK and FSL prefer different forms
     image.header.set_xyzt_units("mm")
     with atomic_write(path) as file:
         if path.name.endswith(".gz"):
@@ -157,7 +160,7 @@ def write_volume(path: Path, volume: Volume) -> None:
 
 
 def to_canonical(volume: Volume) -> Volume:
-    """Reorder and flip axes (no interpolation) so that x runs to the patient's right, y to anterior, z to superior."""
+    """Reorder and flip axes, without interpolation, to RAS+: x to the patient's right, y to anterior, z to superior."""
     orientation = nib.orientations.io_orientation(volume.affine)
     array = nib.orientations.apply_orientation(volume.array, orientation)
     affine = volume.affine @ nib.orientations.inv_ornt_aff(orientation, volume.array.shape)
@@ -178,8 +181,8 @@ def _show(values: npt.ArrayLike) -> str:
 
 def _load_nifti(path: Path) -> nib.Nifti1Image:
     try:
-        image = nib.load(path, mmap=False)  # a map would keep the file open as long as its array lives
-    except Exception as error:  # nibabel passes on whatever zlib, gzip or struct raise on a broken header
+        image = nib.load(path, mmap=False)  # a memory map would keep the file open
+    except Exception as error:  # zlib, gzip and struct raise many types on a broken header
         raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
     if not isinstance(image, nib.Nifti1Image):
         raise UserError(f"{path}: {type(image).__name__}, expected a NIfTI volume")
@@ -207,27 +210,27 @@ def _read_nifti(path: Path) -> Volume:
         raise UserError(f"{path}: colour image ({image.get_data_dtype()}), expected one number a voxel")
     try:
         array = np.asarray(image.dataobj)
-    except Exception as error:  # zlib, gzip, OSError, EOFError, ValueError: whatever a broken file provokes
+    except Exception as error:  # zlib, gzip and numpy raise many types on a broken file
         raise UserError(f"{path}: cannot be read to its end, the file is damaged ({error})") from error
     return Volume(array.reshape(geometry.shape), geometry.affine)
 
 
 def _checked(path: Path, shape: tuple[int, ...], affine: Affine) -> Geometry:
-    """Refuse what is not a 3D grid at right angles in mm; trailing axes of length 1 are dropped."""
+    """Refuse a grid that is not 3D, rectangular and in mm; trailing axes of length 1 are dropped."""
     if len(shape) < 3 or any(n != 1 for n in shape[3:]):
         raise UserError(f"{path}: shape {shape}, expected a 3D volume")
     if min(shape) < 1:
         raise UserError(f"{path}: shape {shape} holds no voxel")
     if not np.isfinite(affine).all() or not affine[:3, :3].any(axis=0).all():
-        raise UserError(f"{path}: the header's affine {_show(affine[:3])} does not place the voxels in space")
+        raise UserError(f"{path}: the header's affine {_show(affine[:3])} gives the voxels no position")
     geometry = Geometry(tuple(int(n) for n in shape[:3]), affine)
     low, high = VOXEL_EDGE_MM
     if not all(low <= edge <= high for edge in geometry.spacing_mm):
         raise UserError(f"{path}: voxels of {show_mm(geometry.spacing_mm)}, expected {low:g} to {high:g} mm an edge")
     if geometry.shear_deg > SHEAR_TOLERANCE_DEG:
         raise UserError(
-            f"{path}: the axes are {geometry.shear_deg:.3g} degrees off right angles (gantry tilt?), distances would "
-            "be wrong; resample image and labels to right angles first, e.g. by nibabel.processing.resample_to_output"
+            f"{path}: the axes deviate by {geometry.shear_deg:.3g} degrees from right angles (gantry tilt?), and "
+            "distances would be wrong; resample image and labels first, e.g. with nibabel.processing.resample_to_output"
         )
     return geometry
 

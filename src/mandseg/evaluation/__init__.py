@@ -1,1 +1,1 @@
-"""A trained network in, predictions, scores and pictures out."""
+"""Evaluates a trained network: predictions, scores and pictures."""

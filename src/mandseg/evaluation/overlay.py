@@ -1,6 +1,6 @@
 """Pictures of one case: three planes of the CT with the contours of reference and prediction, as a small PNG file.
 
-Arrays lie on RAS+ axes. The planes are shown as radiologists look at them: the patient's right on the left of the axial
+Arrays lie on RAS+ axes. The planes follow the radiological convention: the patient's right on the left of the axial
 and coronal plane, anterior on top of the axial and on the left of the sagittal plane, superior on top of the others.
 """
 
@@ -21,17 +21,17 @@ from mandseg.metrics.masks import Mask, bounding_box
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
 
-REFERENCE_COLOUR = "#56B4E9"  # Okabe and Ito's sky blue and vermilion: two hues for every eye,
-PREDICTION_COLOUR = "#D55E00"  # and two strokes, solid and dashed, for grey print
+REFERENCE_COLOUR = "#56B4E9"  # sky blue and vermilion of Okabe and Ito, safe for colour-blind readers;
+PREDICTION_COLOUR = "#D55E00"  # solid and dashed lines differ in grey print
 BONE_WINDOW_HU = (-500.0, 1300.0)  # level 400, width 1800
 MARGIN_MM = 20.0  # shown around the contours
 LEAST_VIEW_MM = 120.0
-LARGEST_FILE = 60_000  # bytes: a sweep makes thousands
+LARGEST_FILE = 60_000  # bytes: a sweep makes thousands of files
 RESOLUTIONS_DPI = (100, 80, 60, 40)
 
 
 class Plane(NamedTuple):
-    """A way to cut the volume: the axis cut, and the letters at the left, right, top and bottom of the picture."""
+    """A plane of the volume: its normal axis, and the letters at the left, right, top and bottom of the picture."""
 
     name: str
     axis: int
@@ -49,7 +49,7 @@ def draw_overlay(
     path: Path,
     title: str,
 ) -> None:
-    """Write the picture of one case as a PNG file of at most ``LARGEST_FILE`` bytes, whole or not at all.
+    """Write the picture of one case as a PNG file of at most ``LARGEST_FILE`` bytes, completely or not at all.
 
     Args:
         image_hu: CT, (X, Y, Z) on RAS+ axes, HU.
@@ -57,7 +57,7 @@ def draw_overlay(
         prediction: Mask on the same grid, bool; drawn dashed and red.
         spacing_mm: Voxel edge lengths along the three axes.
         path: The PNG file.
-        title: One line above the planes; nothing is added to it.
+        title: The line above the planes.
 
     Raises:
         UserError: The three arrays differ in shape.
@@ -101,7 +101,7 @@ def draw_plane(
     index: int,
     view: tuple[slice, slice, slice] = (slice(None), slice(None), slice(None)),
 ) -> None:
-    """Draw one plane of a volume, at ``index`` along the axis it cuts and within ``view``, on given axes."""
+    """Draw one plane of a volume, at ``index`` along its normal axis and within ``view``, on given axes."""
     across, up = (axis for axis in range(3) if axis != plane.axis)
     window = tuple(index if axis == plane.axis else view[axis] for axis in range(3))
     low, high = BONE_WINDOW_HU
@@ -118,7 +118,7 @@ def draw_plane(
 
 
 def centre(reference: Mask, prediction: Mask) -> tuple[int, int, int]:
-    """Find the voxel at the reference's centre of mass; the prediction's, then the grid's, where a mask is empty."""
+    """Find the voxel at the centre of the reference; if empty, of the prediction; if empty too, of the grid."""
     for mask in (reference, prediction):
         if mask.any():
             x, y, z = (round(float(np.mean(where))) for where in np.nonzero(mask))
@@ -128,14 +128,14 @@ def centre(reference: Mask, prediction: Mask) -> tuple[int, int, int]:
 
 
 def _draw_contour(ax: Axes, cut: npt.NDArray[np.generic], colour: str, stroke: Literal["solid", "dashed"]) -> None:
-    closed = np.pad(cut, 1).astype(np.float32)  # a contour that leaves the view is closed along its edge
+    closed = np.pad(cut, 1).astype(np.float32)  # closes a contour that leaves the view
     if closed.any():
         rows, columns = (np.arange(-1, n - 1) for n in closed.shape)
         ax.contour(columns, rows, closed, levels=[0.5], linewidths=1.4, colors=colour, linestyles=stroke)
 
 
 def _view(reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
-    """Choose what to show: all contours and a margin, and no less than makes the anatomy recognisable."""
+    """Choose the view: all contours with a margin, and at least ``LEAST_VIEW_MM``, to recognise the anatomy."""
     box = bounding_box(reference, prediction)
     if box is None:
         return slice(None), slice(None), slice(None)
@@ -150,23 +150,23 @@ def _widened(extent: slice, size: int, spacing_mm: float) -> slice:
 
 
 def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """Turn a plane (across, up) of a RAS+ volume into picture rows and columns: R or A left, A or S on top."""
+    """Convert a plane (across, up) of a RAS+ volume to picture rows and columns: R or A left, A or S on top."""
     return plane.T[::-1, ::-1]
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """Render as a PNG with a palette: half the size of full colour, and the pictures hold little but grey anyway."""
+    """Render as a PNG with a palette, which has half the size of full colour; the pictures are mostly grey."""
     raw, content, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
     figure.savefig(raw, format="rgba", dpi=dpi)
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)
-    palette.putpalette(_palette().ravel().tolist())  # a palette that Pillow chose would lose the thin contours' colours
+    palette.putpalette(_palette().ravel().tolist())  # Pillow's own palette would lose the colours of the thin contours
     picture = Image.fromarray(rgba[..., :3]).quantize(palette=palette, dither=Image.Dither.NONE)
     picture.save(content, format="png", optimize=True)
     return content.getvalue()
 
 
 def _palette() -> npt.NDArray[np.int64]:
-    """Hold 64 greys with white, and both colours blended in eight steps with six greys, as at the edge of a line."""
+    """Make a palette of 64 greys with white, and of both colours blended in eight steps with six greys."""
     greys = np.append(np.arange(0, 252, 4), 255)[:, None] * np.ones(3)  # one for each of Pillow's cells of four levels
     colours = 255 * np.array([to_rgb(REFERENCE_COLOUR), to_rgb(PREDICTION_COLOUR)])[:, None, None]  # (2, 1, 1, 3)
     share = np.linspace(1 / 8, 1, 8)[None, :, None, None]

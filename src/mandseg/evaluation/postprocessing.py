@@ -1,18 +1,17 @@
-"""What is done to a predicted mask."""
+"""Postprocessing of a predicted mask."""
 
 import numpy as np
-import numpy.typing as npt
-from scipy import ndimage
+
+from mandseg.metrics.masks import Mask, connected_pieces
 
 
-def without_small_pieces(mask: npt.NDArray[np.bool_], smallest_piece: float) -> npt.NDArray[np.bool_]:
+def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
     """Keep the connected pieces (26-neighbourhood) of at least ``smallest_piece`` times the volume of the largest.
 
-    A share, not the largest alone: a mandible that was resected, broken or cut in two by a coarse grid has two halves.
+    The largest piece alone would not do: a mandible that is resected, broken or split by a coarse grid has two pieces.
     """
-    labels, n = ndimage.label(mask, np.ones((3, 3, 3)))
-    if n <= 1:
+    pieces, n_voxels = connected_pieces(mask, by_corners=True)
+    if len(n_voxels) <= 1:
         return mask
-    voxels = np.bincount(labels.ravel())
-    voxels[0] = 0
-    return np.asarray((voxels >= max(1.0, smallest_piece * voxels.max()))[labels])
+    is_kept = n_voxels >= max(1.0, smallest_piece * n_voxels.max())
+    return np.asarray(np.concatenate([[False], is_kept])[pieces], dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Volumes in, probabilities and masks out: one network or several, on a prepared grid or on any image's own grid."""
+"""Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
@@ -8,27 +8,27 @@ import numpy.typing as npt
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import Hu, HuWindow, Preprocessing, back_to_original
-from mandseg.data.volume import Geometry, Volume
+from mandseg.data.preprocessing import HuWindow, Preprocessing, back_to_original
+from mandseg.data.volume import Geometry, Hu, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-Mask = npt.NDArray[np.bool_]
 Probability = npt.NDArray[np.float32]
-NEAREST_TO_CERTAIN = 1e-6  # a mean of probabilities is kept so far from 0 and 1: its logit is a finite number
+NEAREST_TO_CERTAIN = 1e-6  # least distance of a mean probability to 0 and 1, so that its logit is finite
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network and all that its training took for granted about an image.
+    """A trained network with the preprocessing of its training.
 
     Args:
         network: Maps (B, 1, X, Y, Z) in [-1, 1] to logits of that shape; in evaluation mode.
-        preprocessing: How an image is brought to the network's grid.
-        window: HU to network input.
-        sliding_window: How a volume is covered.
-        device: Where the network is.
+        preprocessing: Brings an image to the grid of the network.
+        window: Converts HU to network input.
+        sliding_window: Covers a volume with patches.
+        device: The device of the network.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
@@ -38,7 +38,7 @@ class Predictor:
     device: torch.device
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of a whole volume of network input, both (1, 1, X, Y, Z), on the input's device."""
+        """Logits of a complete volume, both (1, 1, X, Y, Z), on the device of the input."""
         return self.sliding_window(self.network, image)
 
     def on_grid(self, image: Hu) -> Probability:
@@ -49,10 +49,10 @@ class Predictor:
         return probability
 
     def probability(self, image: Volume) -> Volume:
-        """Probabilities on an image's own grid and axis order, from the image alone; 0 outside the body.
+        """Probabilities of an image in HU, on its own grid and axis order; 0 outside the body.
 
         Raises:
-            UserError: The image (HU) holds values that are not finite numbers.
+            UserError: The image has values that are not finite.
         """
         if bad := int(image.array.size - np.count_nonzero(np.isfinite(image.array))):
             raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
@@ -64,12 +64,12 @@ class Predictor:
 
         Args:
             image: Any CT, HU.
-            smallest_piece: Connected pieces below this share of the largest one are dropped, in [0, 1].
+            smallest_piece: Connected pieces below this share of the largest one are removed, in [0, 1].
         """
         return _as_mask(self.probability(image), smallest_piece)
 
     def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
-        """The same mask of a case whose image is prepared already."""
+        """The same mask for a prepared case."""
         return _as_mask(_on_original(self.on_grid(case.image), case.grid, case.original), smallest_piece)
 
 
@@ -83,10 +83,10 @@ class _Mean(Predictor):
 
 
 def mean_of(predictors: Sequence[Predictor]) -> Predictor:
-    """A predictor whose probability is the mean of those of several: an ensemble of seeds, of folds, of methods.
+    """Make a predictor of the mean probability of several: an ensemble of seeds, folds or methods.
 
     Raises:
-        UserError: There are none, or two prepare images differently or lie on different devices.
+        UserError: There are none, or they differ in preprocessing, window or device.
     """
     if not predictors:
         raise UserError("a mean of no predictors: expected one or more")

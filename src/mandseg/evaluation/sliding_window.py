@@ -1,4 +1,4 @@
-"""A volume predicted window by window."""
+"""Prediction of a volume by overlapping windows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ class SlidingWindow:
 
     Args:
         patch_size: Window in voxels, (X, Y, Z).
-        overlap: Share of a window that its neighbour covers too.
-        batch_size: Windows predicted at once.
+        overlap: Share of a window that overlaps its neighbour.
+        batch_size: Number of windows in a batch.
     """
 
     patch_size: Sequence[int]

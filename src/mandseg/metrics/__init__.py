@@ -1,4 +1,4 @@
-"""Two masks in, numbers out: Dice, distances, displacement, regions; the catalogue of metrics and their margins."""
+"""Metrics of two masks: Dice, distances, displacement, regions; the catalogue of metrics and their margins."""
 
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import METRICS

@@ -1,4 +1,4 @@
-"""Agreement of two masks on one grid: overlap, surface distances in mm and volumes, with every empty case defined.
+"""Agreement of two masks on one grid: overlap, surface distances in mm and volumes, also for empty masks.
 
 docs/metrics.md states every definition.
 """
@@ -13,8 +13,8 @@ from mandseg.metrics.masks import Mask
 def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> dict[str, float | str]:
     """Score one prediction against its reference on the image's own, uncropped grid.
 
-    An empty mask has no surface; what counts then is this table and never NaN, so that no mean can rise by dropping
-    cases (the grid's diagonal is the largest distance two points of it can have, the convention of BraTS):
+    An empty mask has no surface. Its scores are defined in this table and are never NaN, so that no case is dropped
+    from a mean. The diagonal of the grid is the largest distance of two points in it (the convention of BraTS).
 
     ========== ========= ========== ===== ==== ======================
     outcome    reference prediction Dice  NSD  HD95, ASSD

@@ -1,6 +1,6 @@
-"""The metrics: the one place that names them. A new metric is one more entry of ``METRICS``.
+"""The catalogue of metrics. A new metric is one more entry of ``METRICS``.
 
-Every other list follows from it: the columns of cases.csv, what the statistics compare, the margins, the tables.
+Everything else follows from it: the columns of cases.csv, the comparisons, the margins, the tables.
 """
 
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 
 from mandseg.metrics.mask_pair import MaskPair
+from mandseg.metrics.masks import dice
 from mandseg.metrics.surfaces import assd_mm, hd95_mm, nsd
 from mandseg.system.errors import UserError
 
@@ -19,7 +20,7 @@ VOLUMES = ("reference_ml", "prediction_ml")
 
 @dataclass(frozen=True)
 class Margin:
-    """The loss that counts as no loss, in the metric's unit: what changing the expert who contours would cost."""
+    """The non-inferiority margin, in the unit of the metric: a loss as large as between two experts."""
 
     value: float
     source: str
@@ -27,7 +28,7 @@ class Margin:
 
 @dataclass(frozen=True)
 class Empty:
-    """The values where a mask is empty: where one of them is (missed or spurious), and where both are."""
+    """The values for empty masks: if one is empty (missed or spurious), and if both are."""
 
     one: float | Literal["diagonal"]
     both: float
@@ -40,13 +41,13 @@ class Metric:
     Attributes:
         column: Its column in cases.csv.
         label: Its name on a page.
-        unit: Its unit; empty for shares.
-        better: Which end is better; None: neither.
+        unit: Its unit; empty for ratios.
+        better: Whether higher or lower values are better; None: neither.
         lowest, highest: The possible values.
-        decimals: How many are shown.
-        of: Computes it from two masks; neither is empty unless ``empty`` is None.
-        empty: Its values where a mask is empty; None: ``of`` holds there, too.
-        margin: The loss that counts as no loss; None where none is stated.
+        decimals: The number of decimals in tables.
+        of: The function of two masks; they are not empty unless ``empty`` is None.
+        empty: Its values for empty masks; None: ``of`` is defined there, too.
+        margin: Its non-inferiority margin; None if none is stated.
     """
 
     column: str
@@ -69,14 +70,8 @@ class Metric:
         return pair.diagonal_mm if self.empty.one == "diagonal" else self.empty.one
 
     def worsening(self, difference: float) -> float:
-        """A difference turned so that positive means worse."""
+        """A difference with its sign changed so that positive means worse."""
         return -difference if self.better == "higher" else difference
-
-
-def _dice(pair: MaskPair) -> float:
-    prediction, reference = pair.cropped
-    common = np.count_nonzero(prediction & reference)
-    return float(2.0 * common / (np.count_nonzero(prediction) + np.count_nonzero(reference)))
 
 
 def _nsd(pair: MaskPair, tolerance_mm: float) -> float:
@@ -89,7 +84,7 @@ DISTANCE = Empty(one="diagonal", both=0.0)
 # van der Veen 2021 (doi 10.1186/s13014-020-01677-2): 14 radiation oncologists, median and best.
 METRICS = (
     Metric(
-        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, _dice, SHARE),
+        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, lambda pair: dice(*pair.cropped), SHARE),
         Margin(0.02, "three annotators' mandible Dice lies 0.017 apart (Oktay 2020)"),
     ),
     Metric(
@@ -115,16 +110,16 @@ METRICS = (
 )
 SCORES = tuple(metric.column for metric in METRICS)
 AGREEMENT = tuple(metric.column for metric in METRICS if metric.better is not None)
-"""The metrics of which one end is better."""
+"""The metrics for which higher or lower is better."""
 MEASURED = (*AGREEMENT, *VOLUMES, *(column for column in SCORES if column not in AGREEMENT))
-"""The numbers that are measured of a case, in the order of cases.csv."""
+"""The numbers of a case, in the order of cases.csv."""
 
 
 def metric_named(column: str) -> Metric:
-    """The metric of a column of cases.csv.
+    """Find the metric of a column of cases.csv.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: There is no such metric.
     """
     for metric in METRICS:
         if metric.column == column:

@@ -1,4 +1,4 @@
-"""What a study declared before it ran: the metric its finding is about, and the losses that count as no loss."""
+"""The declaration of a study before its runs: the primary metric and the non-inferiority margins."""
 
 import json
 from collections import Counter
@@ -16,10 +16,10 @@ class Declaration:
     """The primary metric and the margins.
 
     Args:
-        primary: Column of the metric that the finding is about; all other metrics are secondary.
-        margins: The loss that counts as no loss, per metric.
-        is_declared: Whether the runs' configs say so; else these are the defaults.
-        notes: What a reader must know about where they come from.
+        primary: Column of the primary metric; all other metrics are secondary.
+        margins: The non-inferiority margin of each metric.
+        is_declared: Whether the configs of the runs state them; otherwise these are the defaults.
+        notes: Remarks on their origin for the reader of a report.
     """
 
     primary: str = "dice"
@@ -28,7 +28,7 @@ class Declaration:
     notes: tuple[str, ...] = ()
 
     def with_primary(self, primary: str | None) -> "Declaration":
-        """The same with the metric that a report is asked for; another one than the declared one is said.
+        """Replace the primary metric by another one, and note it if it is not the declared one.
 
         Raises:
             UserError: There is no such metric.
@@ -37,18 +37,18 @@ class Declaration:
             return self
         label, declared = metric_named(primary).label, metric_named(self.primary).label
         origin = "declared before the runs" if self.is_declared else "the default"
-        note = f"{label} was asked for as the primary metric after the runs; {declared} is {origin}"
+        note = f"{label} was chosen as the primary metric after the runs; {declared} is {origin}"
         return replace(self, primary=primary, notes=(*self.notes, note))
 
 
 def declare(settings: Mapping[str, Any]) -> Declaration:
-    """The ``analysis`` group of a config, checked.
+    """Check the ``analysis`` group of a config.
 
     Raises:
-        UserError: An unknown key or metric, or a margin that is no positive number.
+        UserError: A key or a metric is unknown, or a margin is not a positive number.
     """
-    if strange := set(settings) - {"primary", "margins"}:
-        raise UserError(f"analysis.{min(strange)}: expected primary or margins")
+    if unknown := set(settings) - {"primary", "margins"}:
+        raise UserError(f"analysis.{min(unknown)}: expected primary or margins")
     primary = metric_named(str(settings.get("primary", Declaration.primary)))
     margins = dict(settings.get("margins") or {})
     for column, margin in margins.items():
@@ -82,7 +82,7 @@ def read_declaration(stated: Iterable[object]) -> Declaration:
     notes = []
     if len(blocks) > 1:
         others = sum(n for _, n in blocks[1:])
-        notes.append(f"{others} of {seen.total()} runs declare another primary metric or other margins than is used")
+        notes.append(f"{others} of {seen.total()} runs declare another primary metric or other margins")
     if seen[""]:
         notes.append(f"{seen['']} of {seen.total()} runs declare no primary metric and no margins")
     return replace(declaration, notes=tuple(notes))

@@ -1,7 +1,7 @@
-"""How far a drawn contour lies from its reference, and where: signed, in mm, at every vertex of the reference surface.
+"""Signed displacement of a drawn contour from its reference, in mm, at every vertex of the reference surface.
 
-Two masks on one grid in, on RAS+ axes; a triangle mesh of the reference out, with the displacement, the region and the
-area of each vertex.
+The input is two masks on one grid, on RAS+ axes. The output is a triangle mesh of the reference with the displacement,
+the region and the area of each vertex.
 """
 
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.metrics.masks import bounding_box
-from mandseg.metrics.regions import REGIONS, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.masks import Mask, Spacing, bounding_box
+from mandseg.metrics.regions import REGIONS, Region, find_landmarks, region_map
 from mandseg.metrics.signed_distance import signed_distance_mm
 
 Floats = npt.NDArray[np.float64]
 
-MARGIN_VOXELS = 2  # of air round both masks, so that every surface is closed
+MARGIN_VOXELS = 2  # background around both masks, so that every surface is closed
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class Surface:
         vertices_mm: (N, 3), from the grid's first voxel centre, on RAS+ axes.
         faces: (M, 3), indices of vertices.
         regions: (N,), index in ``mandseg.metrics.regions.REGIONS``.
-        areas_mm2: (N,), area that belongs to each vertex: a third of every triangle that it is a corner of.
+        areas_mm2: (N,), area of each vertex: a third of the area of its triangles.
     """
 
     vertices_mm: Floats
@@ -38,11 +38,11 @@ class Surface:
 
 @dataclass(frozen=True, eq=False)
 class Deviation(Surface):
-    """The surface of a reference and how far the drawn contour is displaced from it.
+    """The surface of a reference and the displacement of a drawn contour from it.
 
     Args:
-        displacement_mm: (N,), positive where the drawn contour lies outside the reference, negative where inside; what
-            was not drawn at all is displaced inward by the distance to what was.
+        displacement_mm: (N,), positive where the drawn contour lies outside the reference, negative where inside. At a
+            part that was not drawn, it is minus the distance to the drawn contour.
     """
 
     displacement_mm: Floats
@@ -70,7 +70,7 @@ def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface
         drawn: bool, (X, Y, Z), on RAS+ axes.
         reference: bool, on the same grid.
         spacing_mm: Voxel edge lengths.
-        surface: What ``find_surface`` found of the reference, for who measures many contours against one.
+        surface: The result of ``find_surface`` for the reference, to measure many contours against one.
 
     Raises:
         ValueError: A mask is empty, or the shapes differ.
@@ -107,7 +107,7 @@ def find_surface(reference: Mask, spacing_mm: Spacing) -> Surface:
 
 
 def _cut_out(mask: Mask, box: tuple[slice, slice, slice] | None) -> tuple[Mask, npt.NDArray[np.intp]]:
-    """What lies in a box, with air round it, and the index that its first voxel has in the grid."""
+    """Cut a box out and pad it with background; also return the grid index of its first voxel."""
     assert box is not None  # the mask is not empty
     return np.pad(mask[box], MARGIN_VOXELS), np.array([axis.start for axis in box]) - MARGIN_VOXELS
 

@@ -1,4 +1,4 @@
-"""Margins: the loss of each metric that counts as no loss; by default those of the catalogue."""
+"""Non-inferiority margins of the metrics, by default those of the catalogue."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,20 +12,20 @@ def _catalogued() -> dict[str, float | None]:
 
 @dataclass(frozen=True)
 class Margins:
-    """The margin of every metric by its column, in the metric's unit; None where none is stated."""
+    """The margin of every metric by its column, in the unit of the metric; None if none is stated."""
 
     values: Mapping[str, float | None] = field(default_factory=_catalogued)
 
     def of(self, metric: Metric) -> float | None:
-        """The margin of one metric, None where none is stated."""
+        """The margin of one metric; None if none is stated."""
         return self.values[metric.column]
 
     def changed(self, margins: Mapping[str, float | None]) -> "Margins":
-        """The same with some margins replaced."""
+        """Replace some margins."""
         return Margins({**self.values, **margins})
 
     def source(self, metric: Metric) -> str:
-        """Where the margin of a metric comes from."""
+        """The source of the margin of a metric."""
         if metric.margin is not None and metric.margin.value == self.of(metric):
             return metric.margin.source
         return "declared for this study"

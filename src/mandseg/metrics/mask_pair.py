@@ -1,4 +1,4 @@
-"""A prediction and its reference on one grid: what the metrics are computed from, each quantity once."""
+"""A prediction and its reference on one grid, with the quantities that several metrics share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mandseg.system.errors import UserError
 Outcome = Literal["scored", "missed", "spurious", "both_empty"]
 OUTCOMES: tuple[Outcome, ...] = ("scored", "missed", "spurious", "both_empty")
 WORST_CASE: tuple[Outcome, ...] = ("missed", "spurious")
-"""Outcomes whose scores are worst-case values by definition, not measured ones."""
+"""Outcomes whose scores are worst-case values by definition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class MaskPair:
 
     @cached_property
     def outcome(self) -> Outcome:
-        """Which of the masks are empty."""
+        """Whether the prediction, the reference, both or none are empty."""
         if not self.reference_ml:
             return "spurious" if self.prediction_ml else "both_empty"
         return "scored" if self.prediction_ml else "missed"
@@ -65,12 +65,12 @@ class MaskPair:
 
     @cached_property
     def diagonal_mm(self) -> float:
-        """The grid's diagonal: the largest distance that two points of it can have (the convention of BraTS)."""
+        """The diagonal of the grid: the largest distance of two points in it (the convention of BraTS)."""
         return float(np.linalg.norm(np.array(self.reference.shape) * np.asarray(self.spacing_mm)))
 
     @cached_property
     def cropped(self) -> tuple[Mask, Mask]:
-        """Prediction and reference within the box that holds both."""
+        """Prediction and reference cropped to the box of both."""
         box = bounding_box(self.prediction, self.reference)
         if box is None:
             raise ValueError("both masks are empty: there is no box around them")
@@ -78,5 +78,5 @@ class MaskPair:
 
     @cached_property
     def surfaces(self) -> Surfaces:
-        """The surface elements of both masks, neither of them empty."""
+        """The surface elements of both masks, which are not empty."""
         return surfaces(*self.cropped, self.spacing_mm)

@@ -1,4 +1,4 @@
-"""Masks: their bounding box, their volume and the Dice of two; numpy or torch."""
+"""Masks: bounding box, volume, connected pieces, and the Dice of two."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,14 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 Mask = npt.NDArray[np.bool_]  # (X, Y, Z)
+Spacing = tuple[float, float, float]  # voxel edge lengths, mm
 
 MM3_PER_ML = 1000.0
 
 
 def dice(first: Any, second: Any) -> float:
-    """Dice of two boolean arrays or tensors of one shape; 1 where both are empty."""
-    total = int(first.sum()) + int(second.sum())
-    return 2 * int((first & second).sum()) / total if total else 1.0
+    """Dice of two boolean numpy arrays or torch tensors of one shape; 1 where both are empty."""
+    total = _n_voxels(first) + _n_voxels(second)
+    return 2 * _n_voxels(first & second) / total if total else 1.0
 
 
 def bounding_box(*masks: Mask) -> tuple[slice, slice, slice] | None:
@@ -29,6 +30,26 @@ def bounding_box(*masks: Mask) -> tuple[slice, slice, slice] | None:
 def volume_ml(mask: Mask, spacing_mm: Sequence[float]) -> float:
     """The volume of a mask on a grid with these voxel edge lengths."""
     return float(np.count_nonzero(mask) * np.prod(np.asarray(spacing_mm, dtype=np.float64)) / MM3_PER_ML)
+
+
+def connected_pieces(mask: Mask, by_corners: bool = False) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+    """Number the connected pieces of a mask.
+
+    Args:
+        mask: (X, Y, Z).
+        by_corners: Whether voxels that share only an edge or a corner are connected (26 neighbours instead of 6).
+
+    Returns:
+        The number of each voxel's piece, (X, Y, Z), from 1, and 0 outside; the voxels of each piece, (N,).
+    """
+    from scipy import ndimage
+
+    pieces, n = ndimage.label(mask, np.ones((3, 3, 3)) if by_corners else None)
+    return pieces, np.bincount(pieces.ravel(), minlength=n + 1)[1:]
+
+
+def _n_voxels(mask: Any) -> int:
+    return int(np.count_nonzero(mask) if isinstance(mask, np.ndarray) else mask.sum())
 
 
 def _bounding_box(mask: Mask) -> tuple[slice, slice, slice] | None:

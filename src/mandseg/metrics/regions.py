@@ -1,7 +1,7 @@
 """Regions of a mandible by geometry alone: body, angle, ramus, condyle, coronoid process and the alveolar crest.
 
-A mask on RAS+ axes in; landmarks in mm and a region for every voxel of its grid out. The rules are proportions of the
-mandible's own extent, meant for comparing contours of one case region by region, not for anatomy lessons.
+The input is a mask on RAS+ axes; the output is landmarks in mm and a region for every voxel of the grid. The rules are
+proportions of the mandible's extent. They serve to compare contours of one case by region and are not anatomy.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Mask = npt.NDArray[np.bool_]  # (X, Y, Z) on RAS+ axes
-Spacing = tuple[float, float, float]
+from mandseg.metrics.masks import Mask, Spacing
+
 Region = Literal["body", "angle", "ramus", "condyle", "coronoid", "teeth"]
 REGIONS: tuple[Region, ...] = ("body", "angle", "ramus", "condyle", "coronoid", "teeth")
 
@@ -65,7 +65,7 @@ def find_landmarks(mask: Mask, spacing_mm: Spacing) -> Landmarks:
 
 
 def region_map(landmarks: Landmarks, shape: tuple[int, ...], spacing_mm: Spacing) -> npt.NDArray[np.uint8]:
-    """Give every voxel of the grid, in the mandible or near it, the index of its region in ``REGIONS``; (X, Y, Z)."""
+    """Give every voxel of the grid, inside and outside the mandible, its index in ``REGIONS``; (X, Y, Z)."""
     x, y, z = (np.arange(n) * s for n, s in zip(shape, spacing_mm, strict=True))
     regions = np.empty(shape, np.uint8)
     cut = int(np.searchsorted(x, landmarks.middle_x_mm, side="right"))
@@ -78,7 +78,7 @@ def region_map(landmarks: Landmarks, shape: tuple[int, ...], spacing_mm: Spacing
 def _plane_of_regions(
     landmarks: Landmarks, side: Side, crest: npt.NDArray[np.float64], y: npt.ArrayLike, z: npt.ArrayLike
 ) -> npt.NDArray[np.uint8]:
-    """Regions of one half, alike at every x; (Y, Z)."""
+    """Regions of one half, equal at every x; (Y, Z)."""
     y, z = np.broadcast_arrays(y, z)
     behind = y <= landmarks.ramus_until_y_mm
     process = z > side.process_from_mm
@@ -106,7 +106,7 @@ def _side(half: Mask, ramus_until_mm: float, spacing_mm: Spacing) -> Side:
 
 
 def _upper_border(half: Mask) -> npt.NDArray[np.float64]:
-    """Index of the highest voxel at each y, NaN where there is none; (Y,)."""
+    """Index of the highest voxel at each y, NaN if there is none; (Y,)."""
     any_x = np.asarray(half.any(axis=0))  # (Y, Z)
     n = any_x.shape[1]
     return np.where(any_x.any(axis=1), n - 1 - np.argmax(any_x[:, ::-1], axis=1), np.nan)

@@ -1,31 +1,31 @@
-"""Signed distances to a mask's boundary and smooth random fields, in mm."""
+"""Signed distances to the boundary of a mask, in mm."""
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 
 Field = npt.NDArray[np.float32]  # (X, Y, Z)
 
-BLUR_VOXELS = 0.5  # of the mask, which shows by how much of a voxel the boundary passes beside a centre
-BAND_MM = 8.0  # either side of the boundary in which its place within the voxels matters
-NEAREST = 1e-3  # no centre is nearer to the boundary, in mm, nor the blurred mask to one half: no voxel changes sides
+BLUR_VOXELS = 0.5  # blur of the mask, to place the boundary at fractions of a voxel
+BAND_MM = 8.0  # distance to the boundary up to which its place within the voxels is used
+NEAREST = 1e-3  # least distance, in mm, of a centre to the boundary, so that no voxel changes its side
 
 
 def signed_distance_mm(mask: Mask, spacing_mm: Spacing) -> Field:
-    """Distance of each voxel centre to the mask's boundary, in mm, negative inside; its sign gives the mask back.
+    """Distance of each voxel centre to the boundary of a mask, in mm, negative inside; its sign reproduces the mask.
 
-    The boundary is where the slightly blurred mask is one half: smooth, where a mask has steps, so that a displacement
-    of less than a voxel moves it by just that much, in any direction. Distances to it are found by fast marching
-    (Sethian 1996; scikit-fmm). Farther off than 8 mm they are those between voxel centres.
+    The boundary is where the slightly blurred mask is one half. It is smooth, so that a displacement of less than a
+    voxel moves it by exactly this distance in any direction. Distances are computed by fast marching (Sethian 1996;
+    scikit-fmm); beyond 8 mm they are distances between voxel centres.
 
     Args:
         mask: bool, (X, Y, Z).
         spacing_mm: Voxel edge lengths.
 
     Returns:
-        (X, Y, Z); the grid's diagonal where the mask has no boundary.
+        (X, Y, Z); plus or minus the diagonal of the grid if the mask has no boundary.
     """
     import skfmm
 
@@ -41,7 +41,7 @@ def signed_distance_mm(mask: Mask, spacing_mm: Spacing) -> Field:
 
 
 def _distance_to(target: Mask, spacing_mm: Spacing) -> Field:
-    """Distance of each voxel centre to the nearest centre in a mask that is not empty."""
+    """Distance of each voxel centre to the nearest centre in a mask, which is not empty."""
     import SimpleITK as sitk  # a sixth of the time of scipy.ndimage.distance_transform_edt, to within 2e-5 mm
 
     image = sitk.GetImageFromArray(target.astype(np.uint8).T)

@@ -1,8 +1,8 @@
 """Surfaces of two masks and the distances between them, in mm.
 
-Surfaces and their distances are DeepMind's (Nikolov et al. 2018, arXiv 1809.04430; package surface-distance): a surface
-element sits at each voxel corner whose eight voxels differ, with the area of the marching-cubes patch there, and its
-distance is the one to the nearest element of the other mask's surface.
+The definitions are those of DeepMind (Nikolov et al. 2018, arXiv 1809.04430; package surface-distance). A surface
+element lies at each voxel corner whose eight voxels differ. Its area is the area of the marching-cubes patch there. Its
+distance is the distance to the nearest element of the other surface.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from mandseg.metrics.masks import Mask
 
 Floats = npt.NDArray[np.float64]
 
-TIE_MM = 1e-4  # what float32 headers and oblique affines may add to a spacing must not push a tie beyond a tolerance
+TIE_MM = 1e-4  # added to a tolerance: rounding of float32 headers and oblique affines must not decide ties
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Surfaces:
 
 
 def surfaces(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> Surfaces:
-    """Compute the surface elements of two masks, neither of them empty, and their distances to each other.
+    """Compute the surface elements of two masks, which are not empty, and their distances to each other.
 
-    The numbers are bit for bit those of ``surface_distance.compute_surface_distances``, at a third of its time: only
-    elements that the surfaces do not share are looked up, in a k-d tree, where the package transforms the whole grid.
-    Elements at equal distance are sorted by their area, as there.
+    The numbers are bit-identical to ``surface_distance.compute_surface_distances`` and take a third of its time: a k-d
+    tree finds the nearest elements, and only for elements that the surfaces do not share. The package transforms the
+    complete grid. Elements at equal distance are sorted by area, as in the package.
     """
     spacing = tuple(float(s) for s in spacing_mm)
     of_gt, of_pred = _elements(reference, spacing), _elements(prediction, spacing)
@@ -56,7 +56,7 @@ class _Elements:
 
 
 def _elements(mask: Mask, spacing_mm: tuple[float, ...]) -> _Elements:
-    """Code the eight voxels round each corner as one byte; where they differ is a surface element."""
+    """Encode the eight voxels around each corner as one byte; a corner where they differ is a surface element."""
     from surface_distance.lookup_tables import ENCODE_NEIGHBOURHOOD_3D_KERNEL as BITS
 
     padded = np.pad(mask, 1).view(np.uint8)
@@ -88,7 +88,7 @@ def _sorted_distances(own: _Elements, other: _Elements, spacing_mm: tuple[float,
         nearest = tree.query(positions * np.array(spacing_mm))[1]
         steps_mm = (positions - others[nearest]).astype(np.float64) * np.array(spacing_mm)
         distances_mm[apart] = np.sqrt(np.add.reduce(np.square(steps_mm).T, axis=0))
-    # side by side in memory, as the package has them: a scalar product sums in another order where they lie apart
+    # two columns of one array, as in the package: in separate arrays a scalar product sums in another order
     found = np.column_stack((distances_mm, own.areas))[np.lexsort((own.areas, distances_mm))]
     return found[:, 0], found[:, 1]
 

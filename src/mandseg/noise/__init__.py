@@ -1,8 +1,9 @@
-"""Contouring errors that look like people's, in mm: modes, profiles, panels of annotators, and recorded labels.
+"""Realistic contouring errors in mm: modes, profiles, panels of annotators, and recorded labels.
 
-A mode takes ``(mask, spacing_mm, rng)``, and the CT where the error follows the image, and returns a mask on the same
-grid, on RAS+ axes. A profile is a list of modes, a panel deals cases to annotators with profiles of their own. A source
-of noisy labels (``Panel``, ``Recorded``) answers, for a case, who drew it and what they drew. docs/noise.md shows all.
+A mode takes ``(mask, spacing_mm, rng)``, and the CT if the error depends on the image. It returns a mask on the same
+grid, on RAS+ axes. A profile is a list of modes. A panel assigns cases to annotators, each with an own profile. A
+source of noisy labels (``Panel``, ``Recorded``) gives the annotator and the noisy label of a case. docs/noise.md shows
+all.
 """
 
 from mandseg.noise.calibration import Target

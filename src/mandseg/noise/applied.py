@@ -1,7 +1,7 @@
-"""The noise that a run's training cases carry, measured: each noisy label against its reference -> noise_applied.csv.
+"""Measures the noise of a run's training cases, each noisy label against its reference, for noise_applied.csv.
 
-Both labels lie on the grid that the network is trained on. A measurement is kept in the cache beside the label, so that
-the runs of a grid make it once.
+Both labels are on the grid of the training. The cache stores each measurement beside the label, so that the runs of a
+grid measure it once.
 """
 
 import json
@@ -22,12 +22,12 @@ NUMBERS = tuple("noisy_ml" if name == "prediction_ml" else name for name in MEAS
 
 
 def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataFrame:
-    """One row per training case: ``case_id, annotator, label`` (what it carries), and how far its noisy label is off.
+    """Give one row per training case: ``case_id, annotator, label`` (the label used) and the scores of its noisy label.
 
-    The scores are those of :mod:`mandseg.metrics.agreement`, the noisy label in the place of the prediction;
-    ``volume_error_ml`` is noisy minus reference. A case that lacks one of the labels has no scores.
+    :mod:`mandseg.metrics.agreement` defines the scores, with the noisy label as the prediction: ``volume_error_ml`` is
+    noisy minus reference. A case without one of the labels has no scores.
     """
-    measured = for_each(measure, training, "Measuring the noise", workers=None if _is_much_new(training) else 1)
+    measured = for_each(measure, training, "Measuring the noise", workers=None if _many_are_new(training) else 1)
     return pd.DataFrame(
         [
             {
@@ -43,7 +43,7 @@ def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataF
 
 
 def measure(prepared: PreparedCase) -> dict[str, float]:
-    """Score one case's noisy label against its reference, or look up what was found before; empty without both."""
+    """Score the noisy label of a case against its reference, or read stored scores; empty without both labels."""
     if prepared.noisy_file is None or prepared.noisy is None or prepared.reference is None:
         return {}
     file = _file(prepared.noisy_file)
@@ -57,8 +57,8 @@ def measure(prepared: PreparedCase) -> dict[str, float]:
     return found
 
 
-def _is_much_new(training: Sequence[PreparedCase]) -> bool:
-    """Whether so many labels are new that processes are worth their start."""
+def _many_are_new(training: Sequence[PreparedCase]) -> bool:
+    """Whether enough labels are new to make starting processes worthwhile."""
     new = [p for p in training if p.noisy_file is not None and not _file(p.noisy_file).exists()]
     return len(new) >= 40
 

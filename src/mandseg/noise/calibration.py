@@ -1,4 +1,4 @@
-"""Calibration: the severity at which a contour agrees with its reference exactly as much as stated."""
+"""Calibration: finds the severity at which a contour has a given agreement with its reference."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,18 +6,18 @@ from typing import Literal
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing, dice
 from mandseg.metrics.surfaces import hd95_mm, surfaces
 from mandseg.system.errors import UserError
 
 Metric = Literal["dice", "hd95_mm"]
 DICE_TOLERANCE = 0.005
 HD95_TOLERANCE_MM = 0.1
-HD95_TOLERANCE_VOXELS = 0.25  # of the longest edge: HD95 moves in steps on a grid
+HD95_TOLERANCE_VOXELS = 0.25  # of the longest edge: HD95 changes in steps on a grid
 LARGEST_SEVERITY = 16.0
-LARGEST_UNSTEADINESS_VOXELS = 4.0
+LARGEST_JITTER_VOXELS = 4.0
 MAX_CUTS = 14
-NEAREST_CUT = 0.15  # of the interval, to an end: it shrinks for certain
+NEAREST_CUT = 0.15  # of the interval: least distance of a cut to its ends, so that it always shrinks
 
 
 @dataclass(frozen=True)
@@ -39,39 +39,38 @@ class Target:
             raise UserError(f"target_hd95_mm={self.value}: expected mm, 0 or more")
 
     def tolerance(self, spacing_mm: Spacing) -> float:
-        """How near is reached: Dice 0.005; HD95 0.1 mm, or a quarter of a coarse voxel."""
+        """The accepted difference: Dice 0.005; HD95 0.1 mm, or a quarter of a coarse voxel."""
         if self.metric == "dice":
             return DICE_TOLERANCE
         return max(HD95_TOLERANCE_MM, HD95_TOLERANCE_VOXELS * max(spacing_mm))
 
     def measure(self, drawn: Mask, reference: Mask, spacing_mm: Spacing) -> float:
-        """Agreement of two masks, the reference not empty; an empty drawing agrees not at all."""
+        """Agreement of two masks; the reference is not empty, and an empty drawing has the worst value."""
         if self.metric == "dice":
-            both = np.count_nonzero(drawn & reference)
-            return float(2 * both / (np.count_nonzero(drawn) + np.count_nonzero(reference)))
+            return dice(drawn, reference)
         return hd95_mm(surfaces(drawn, reference, spacing_mm)) if drawn.any() else float("inf")
 
 
 def calibrate(
     draw: Callable[[float, float], Mask], target: Target, reference: Mask, spacing_mm: Spacing
 ) -> tuple[float, float]:
-    """Find the severity, and where it alone does not do the unsteadiness, at which a drawing has the target agreement.
+    """Find the severity, and if necessary an amplitude of smooth errors, at which a drawing has the target agreement.
 
-    Where agreement jumps over the target, since an error such as a missing tip comes all at once on a coarse grid, the
-    drawing before the jump is made a little more unsteady, by smooth errors that come voxel by voxel.
+    The agreement can jump over the target, because an error such as a missing tip appears in one step on a coarse grid.
+    Then the drawing before the jump gets additional smooth errors, which change it voxel by voxel.
 
     Args:
-        draw: Draws the contour at a severity, with smooth errors of an amplitude in mm besides; at 0 and 0 it is the
-            reference itself, and agreement falls as either grows.
-        target: What to reach.
+        draw: Draws the contour at a severity with additional smooth errors of an amplitude in mm; at 0 and 0 it is the
+            reference, and the agreement falls as either grows.
+        target: The agreement to reach.
         reference: The contour without errors, (X, Y, Z).
         spacing_mm: Voxel edge lengths.
 
     Returns:
-        Severity, and amplitude in mm of the smooth errors besides.
+        Severity, and amplitude in mm of the additional smooth errors.
 
     Raises:
-        ValueError: It cannot be reached, with both values.
+        ValueError: The target cannot be reached; the message has both values.
     """
     gap = _Gap(target, reference, spacing_mm)
     if abs(gap.at_reference) <= gap.tolerance:
@@ -80,7 +79,7 @@ def calibrate(
     if found:
         return severity, 0.0
     at_low = gap.of(draw(severity, 0.0)) if severity else gap.at_reference
-    most_mm = LARGEST_UNSTEADINESS_VOXELS * max(spacing_mm)
+    most_mm = LARGEST_JITTER_VOXELS * max(spacing_mm)
     jitter_mm, found = gap.close(lambda mm: draw(severity, mm), at_low, max(spacing_mm) / 8, most_mm, "amplitude")
     if not found:
         raise ValueError(_unreached(target, "the drawing jumps over it"))
@@ -89,7 +88,7 @@ def calibrate(
 
 @dataclass(frozen=True)
 class _Gap:
-    """How far drawings are from a target; negative: they still agree too well."""
+    """The difference of drawings to a target; negative if they agree too well."""
 
     target: Target
     reference: Mask
@@ -101,26 +100,26 @@ class _Gap:
 
     @property
     def at_reference(self) -> float:
-        return self._turned(1.0 if self.target.metric == "dice" else 0.0)
+        return self._signed(1.0 if self.target.metric == "dice" else 0.0)
 
     def of(self, drawn: Mask) -> float:
-        return self._turned(self.target.measure(drawn, self.reference, self.spacing_mm))
+        return self._signed(self.target.measure(drawn, self.reference, self.spacing_mm))
 
-    def _turned(self, value: float) -> float:
+    def _signed(self, value: float) -> float:
         return self.target.value - value if self.target.metric == "dice" else value - self.target.value
 
     def close(
         self, draw: Callable[[float], Mask], at_low: float, high: float, highest: float, name: str
     ) -> tuple[float, bool]:
-        """Find the size at which the gap is closed, from 0, where it is ``at_low`` and negative, upwards.
+        """Find the size at which the gap is closed, starting from 0, where it is ``at_low``, which is negative.
 
-        Bisection, the cut placed where the line between the two ends meets the target: half as many drawings.
+        The method is regula falsi with bounded cuts: it needs half as many drawings as bisection.
 
         Returns:
-            That size and True; or where the drawing jumps over the target, the size before the jump and False.
+            The size and True; if the drawing jumps over the target, the size before the jump and False.
 
         Raises:
-            ValueError: The drawings agree too well up to ``highest``.
+            ValueError: The drawings agree too well at all sizes up to ``highest``.
         """
         low, tolerance = 0.0, self.tolerance
         while (at_high := self.of(draw(high))) < -tolerance:

@@ -1,4 +1,4 @@
-"""The label plan: which label each training case is trained on. Nested and stratified at its start, hashed always."""
+"""The label plan: the label of each training case. The first plan of a run is nested and stratified."""
 
 import hashlib
 from collections import defaultdict
@@ -20,12 +20,12 @@ from mandseg.system.files import csv_text, write_text
 
 @dataclass(frozen=True)
 class Label:
-    """The label that a case is trained on.
+    """The label of a training case.
 
     Args:
-        kind: ``reference`` and ``noisy`` are the prepared case's own; ``corrected`` lies in a file.
-        annotator: Who drew the case's noisy label, whichever label it is trained on; empty if nobody is named.
-        trusted: Whether a method may take the label for right.
+        kind: ``reference`` and ``noisy`` are labels of the prepared case; ``corrected`` is in a file.
+        annotator: The annotator of the case's noisy label, whatever the kind; empty if unknown.
+        trusted: Whether a method may assume that the label is correct.
         file: A corrected label: .npy, (X, Y, Z), 0 or 1, on the prepared grid.
     """
 
@@ -41,7 +41,7 @@ class LabelPlan:
 
     Args:
         labels: case_id -> label, in manifest order.
-        order: case_ids in the order in which cases come to carry noise as the ratio grows.
+        order: case_ids in the order in which they become noisy as the ratio grows.
     """
 
     labels: Mapping[str, Label]
@@ -49,19 +49,19 @@ class LabelPlan:
 
     @cached_property
     def noisy(self) -> frozenset[str]:
-        """The cases that are trained on their noisy label."""
+        """The cases with their noisy label."""
         return frozenset(case_id for case_id, label in self.labels.items() if label.kind == "noisy")
 
     @property
     def trusted(self) -> tuple[str, ...]:
-        """The cases whose label is vouched for."""
+        """The cases with a trusted label."""
         return tuple(case_id for case_id, label in self.labels.items() if label.trusted)
 
     def label_of(self, prepared: PreparedCase) -> npt.NDArray[np.uint8]:
-        """The label that a case is trained on, (X, Y, Z), on its prepared grid.
+        """Give the label of a case, (X, Y, Z), on its prepared grid.
 
         Raises:
-            UserError: The case has no such label, or its corrected label lies on another grid.
+            UserError: The case lacks this label, or its corrected label is on another grid.
         """
         case_id = prepared.case.case_id
         label = self.labels[case_id]
@@ -69,11 +69,11 @@ class LabelPlan:
             return _corrected(label.file, case_id, prepared.image.shape)
         array = prepared.noisy if label.kind == "noisy" else prepared.reference
         if array is None:
-            raise UserError(f"case {case_id}: the noise plan asks for a {label.kind} label, and it has none")
+            raise UserError(f"case {case_id}: the noise plan needs a {label.kind} label, but the case has none")
         return array
 
     def replaced(self, corrected: Mapping[str, Path]) -> "LabelPlan":
-        """The plan with corrected labels in the place of some cases' own; what was trusted stays so.
+        """Replace the labels of some cases by corrected ones; ``trusted`` is unchanged.
 
         Args:
             corrected: case_id -> file of the corrected label, on the prepared grid.
@@ -82,26 +82,26 @@ class LabelPlan:
             UserError: A case is not in the plan.
         """
         if unknown := sorted(set(corrected) - set(self.labels)):
-            raise UserError(f"case {unknown[0]}: a corrected label, and the case is not in the label plan")
+            raise UserError(f"case {unknown[0]}: has a corrected label, but is not in the label plan")
         new = {c: replace(self.labels[c], kind="corrected", file=file) for c, file in corrected.items()}
         return replace(self, labels={case_id: new.get(case_id, label) for case_id, label in self.labels.items()})
 
     def only(self, cases: Iterable[str]) -> "LabelPlan":
-        """The plan of some of its cases, in the plan's own order."""
+        """Keep some cases, in the order of the plan."""
         kept = frozenset(cases)
         labels = {case_id: label for case_id, label in self.labels.items() if case_id in kept}
         return LabelPlan(labels, tuple(case_id for case_id in self.order if case_id in kept))
 
     def to_csv(self) -> str:
-        """The plan as text: case_id, annotator, label (reference, noisy or corrected)."""
+        """Format the plan as CSV: case_id, annotator, label (reference, noisy or corrected)."""
         rows = [[case_id, label.annotator, label.kind] for case_id, label in self.labels.items()]
         return csv_text(["case_id", "annotator", "label"], rows)
 
     @cached_property
     def digest(self) -> str:
-        """A short hash of the plan: two trainings with the same one saw the same labels and trusted the same.
+        """A short hash of the plan: equal digests mean equal labels and equal trust.
 
-        It is the hash of the table, and where there are any of the trusted cases and the corrected labels' content.
+        It covers the table, the trusted cases and the content of the corrected labels.
         """
         text = self.to_csv()
         text += "".join(f"trusted,{case_id}\n" for case_id in self.trusted)
@@ -111,15 +111,15 @@ class LabelPlan:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def write(self, path: Path) -> None:
-        """Write noise_plan.csv, whole or not at all."""
+        """Write noise_plan.csv completely or not at all."""
         write_text(path, self.to_csv())
 
 
 def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> LabelPlan:
-    """Choose ``round(ratio * n)`` of the n training cases to carry the noisy label.
+    """Choose ``round(ratio * n)`` of the n training cases for the noisy label.
 
-    For one seed the cases at a ratio are among those at every larger ratio, and each annotator has a share of the
-    noisy cases near their share of all cases.
+    For one seed, the noisy cases at a ratio are also noisy at every larger ratio. The share of each annotator among the
+    noisy cases is close to the share among all cases.
 
     Args:
         annotators: case_id -> annotator, for every training case.
@@ -135,17 +135,18 @@ def plan_noise(annotators: Mapping[str, str], ratio: float, seed: int) -> LabelP
 def cases_of_annotators(
     cases: Sequence[Case], noise: NoiseSource, annotators: Sequence[str] | None, leave_out: str | None
 ) -> tuple[Case, ...]:
-    """Keep the cases whose noisy label is by some annotators: those listed, or all but one.
+    """Keep the cases whose noisy label is by the listed annotators, or by all but one.
 
     Raises:
-        UserError: A name that no case and no panel has, or no case is left.
+        UserError: No annotator has this name, or no case is left.
     """
     drawn_by = {case.case_id: noise.annotator(case) for case in cases}
     known = set(drawn_by.values()) | set(noise.names if isinstance(noise, Panel) else ())
     for parameter, names in (("annotators", annotators or ()), ("leave_out", [leave_out] if leave_out else [])):
         if unknown := sorted(set(names) - known):
             raise UserError(
-                f"noise.{parameter}: nobody is called {unknown[0]!r}, there are {', '.join(sorted(known - {''}))}"
+                f"noise.{parameter}: no annotator is called {unknown[0]!r}, "
+                f"the names are {', '.join(sorted(known - {''}))}"
             )
     kept = [name for name in known if name != leave_out and (annotators is None or name in annotators)]
     chosen = tuple(case for case in cases if drawn_by[case.case_id] in kept)
@@ -157,11 +158,12 @@ def cases_of_annotators(
 
 
 def noisy_order(annotators: Mapping[str, str], seed: int) -> tuple[str, ...]:
-    """Order the cases so that every prefix is spread over the annotators as all cases are.
+    """Order the cases so that every prefix has nearly the same shares of annotators as all cases.
 
-    Each annotator's cases are shuffled and spaced evenly over (0, 1) from a random start; all are sorted by that.
+    The cases of each annotator are shuffled and get evenly spaced positions in (0, 1) from a random start. All cases
+    are sorted by position.
     """
-    rng = np.random.default_rng([seed, 0x6E6F6973])  # a stream of its own, apart from the training seed's
+    rng = np.random.default_rng([seed, 0x6E6F6973])  # independent of the stream of the training seed
     by_annotator: dict[str, list[str]] = defaultdict(list)
     for case_id in sorted(annotators):
         by_annotator[annotators[case_id]].append(case_id)

@@ -1,4 +1,4 @@
-"""A panel of simulated annotators, each with tendencies of their own, and which of them contours which case."""
+"""A panel of simulated annotators with individual tendencies, and the assignment of cases to them."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.calibration import Target
 from mandseg.noise.modes.boundary import Margin
 from mandseg.noise.modes.mode import Mode
@@ -15,15 +15,15 @@ from mandseg.noise.modes.scene import Hu
 from mandseg.noise.profile import Profile
 from mandseg.system.errors import UserError
 
-RELIABILITY_SPREAD = 0.5  # of ln: how much more steadily one annotator works than another
+RELIABILITY_SPREAD = 0.5  # standard deviation of ln of the case variation between annotators
 
 
 @dataclass(frozen=True)
 class Tendency:
-    """A mode as a panel has it.
+    """A mode and its distribution over the annotators of a panel.
 
     Args:
-        mode: The error, at its middle size.
+        mode: The error at its median size.
         share: Share of annotators who make it.
         spread: Standard deviation of ln of its size between annotators.
     """
@@ -35,25 +35,25 @@ class Tendency:
 
 @dataclass(frozen=True)
 class Panel:
-    """Annotators who draw the reference each in their own way.
+    """Annotators who draw the reference with individual errors.
 
-    The noisy label of a case depends on (seed, case_id, annotator) and the settings here alone, not on the order of
-    work, the noise ratio or the other cases.
+    The noisy label of a case depends only on (seed, case_id, annotator) and these settings, not on the order of work,
+    the noise ratio or the other cases.
 
     Args:
         tendencies: The errors, in the order in which they are made.
         size: Number of annotators (twelve in the study of Yu et al. 2020).
-        role: What they are called: ``<role>_01`` and so on.
-        seed: Seed of the styles, of who contours what, and of the errors.
-        severity: Factor on every size; 0 is the reference itself.
-        bias_mm: Displacement of the boundary common to all; positive is outward.
+        role: Their names are ``<role>_01`` and so on.
+        seed: Seed of the styles, of the assignment of cases, and of the errors.
+        severity: Factor on every size; 0 gives the reference.
+        bias_mm: Displacement of the boundary that all annotators share; positive is outward.
         bias_spread_mm: Its standard deviation between annotators.
         case_bias_mm: Its standard deviation between cases of one annotator.
         case_spread: Standard deviation of ln of the severity between cases of one annotator, on average.
         target_dice: Dice to the reference that every contour has, to within 0.005.
-        target_hd95_mm: HD95 instead.
-        annotators: Those who take part; None: all.
-        leave_out: One who does not.
+        target_hd95_mm: The same for HD95.
+        annotators: The annotators who take part; None: all.
+        leave_out: One annotator who does not take part.
     """
 
     tendencies: Sequence[Tendency]
@@ -82,15 +82,15 @@ class Panel:
             raise UserError(
                 f"noise.target_dice={self.target_dice} and noise.target_hd95_mm={self.target_hd95_mm}: give one"
             )
-        _ = self._target  # refuses a wrong one now
+        _ = self._target  # refuses an impossible one now
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All of the panel."""
+        """The names of all annotators."""
         return tuple(f"{self.role}_{k:02d}" for k in range(1, self.size + 1))
 
     def annotator(self, case: Case) -> str:
-        """The recorded annotator, or one of those who take part, drawn from (seed, case_id)."""
+        """The recorded annotator, otherwise one who takes part, drawn from (seed, case_id)."""
         if case.annotator:
             return case.annotator
         order = self._rng("annotator", case.case_id).permutation(self.size)
@@ -99,15 +99,15 @@ class Panel:
         return str((taking_part or names)[0])
 
     def available(self, case: Case) -> bool:
-        """Whether the case has a reference to draw from."""
+        """Whether the case has a reference."""
         return case.reference is not None
 
     def label_key(self, case: Case) -> str:
-        """Text that, with the case's files, determines the label."""
+        """A text that determines the label together with the files of the case."""
         return repr((replace(self, size=1, annotators=None, leave_out=None), self.annotator(case), case.case_id))
 
     def style(self, annotator: str, case_bias_mm: float = 0.0) -> tuple[Mode, ...]:
-        """The errors that an annotator makes, at severity 1, in a case whose bias differs by so much from the usual."""
+        """The errors of an annotator at severity 1; ``case_bias_mm`` is added to the annotator's bias."""
         rng = self._rng("style", annotator)
         bias_mm = self.bias_mm + self.bias_spread_mm * rng.standard_normal() + case_bias_mm
         modes: list[Mode] = [Margin(float(bias_mm))]
@@ -118,7 +118,7 @@ class Panel:
         return tuple(modes)
 
     def profile(self, case: Case) -> Profile:
-        """How a case is drawn: its annotator's style, at the severity of the day or calibrated."""
+        """The profile of a case: the style of its annotator at the severity of this case, or calibrated."""
         annotator = self.annotator(case)
         case_bias_mm = self.case_bias_mm * float(self._rng("bias", case.case_id, annotator).standard_normal())
         variation_factor = np.exp(RELIABILITY_SPREAD * self._rng("reliability", annotator).standard_normal())
@@ -138,17 +138,17 @@ class Panel:
         """Simulate the noisy label of a case from its reference, both on RAS+ axes.
 
         Raises:
-            UserError: The case has no reference, or an empty one, a mode needs its CT, or the target is out of reach.
+            UserError: The reference is missing or empty, a mode needs the CT, or the target cannot be reached.
         """
         if reference is None or not reference.any():
-            raise UserError(f"case {case.case_id}: no reference contour to simulate a noisy one from")
+            raise UserError(f"case {case.case_id}: no reference contour for simulating a noisy one")
         try:
             return self.profile(case)(reference, spacing_mm, self.stream(case), hu)
         except ValueError as error:
             raise UserError(f"case {case.case_id}: {error}") from error
 
     def stream(self, case: Case) -> np.random.Generator:
-        """Source of the errors in a case."""
+        """The random stream of the errors in a case."""
         return self._rng("draw", case.case_id, self.annotator(case))
 
     @property

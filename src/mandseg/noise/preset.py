@@ -1,4 +1,4 @@
-"""Presets: the panels of conf/noise, for code that runs without a composed config."""
+"""Presets: the panels of conf/noise for code without a composed config."""
 
 from typing import Any, cast
 
@@ -6,8 +6,8 @@ from mandseg.noise.panel import Panel
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 
-COMMON = "panel"  # what every preset starts from
-NO_PANEL = "recorded"  # the file of conf/noise that simulates nothing
+COMMON = "panel"  # the defaults of every preset
+NO_PANEL = "recorded"  # the file of conf/noise without simulation
 
 
 def load_preset(name: str, **parameters: Any) -> Panel:

@@ -1,16 +1,16 @@
-"""A profile: the errors that one annotator makes, one after another, at a severity or calibrated to an agreement."""
+"""A profile: the errors of one annotator in their order, at a severity or calibrated to an agreement."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.calibration import Target, calibrate
 from mandseg.noise.modes.boundary import SmoothError
 from mandseg.noise.modes.gross import GrossError
 from mandseg.noise.modes.mode import Mode, redraw_all
-from mandseg.noise.modes.scene import Hu, Scene, look_at
+from mandseg.noise.modes.scene import Hu, Scene, make_scene
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Profile:
 
     Args:
         modes: The errors.
-        severity: Factor on every size; 0 is the reference itself, without gross errors either.
-        target: An agreement to reach instead, before gross errors; the severity found is the same for every mode.
+        severity: Factor on every size; 0 gives the reference, without gross errors.
+        target: An agreement to reach instead, before gross errors; all modes get the same severity.
     """
 
     modes: Sequence[Mode]
@@ -42,13 +42,13 @@ class Profile:
         Raises:
             ValueError: The mask is empty, a mode needs the CT, or the target cannot be reached.
         """
-        scene, window = look_at(mask, spacing_mm, hu)
+        scene, window = make_scene(mask, spacing_mm, hu)
         drawn = np.zeros_like(mask)
         drawn[window] = self.redraw(scene, rng)
         return drawn
 
     def redraw(self, scene: Scene, rng: np.random.Generator) -> Mask:
-        """Draw the mandible of a scene, as above; for who draws one many times."""
+        """Draw the mandible of a scene, which may be reused for many drawings."""
         fine = [mode for mode in self.modes if not isinstance(mode, GrossError)]
         gross = [mode for mode in self.modes if isinstance(mode, GrossError)]
         *seeds, another = (int(seed) for seed in rng.integers(2**62, size=len(self.modes) + 1))

@@ -1,9 +1,9 @@
-"""Recorded noise: the noisy labels that the manifest names."""
+"""Recorded noise: the noisy labels in the manifest."""
 
 from dataclasses import dataclass
 
 from mandseg.data.case import Case
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.modes.scene import Hu
 from mandseg.system.errors import UserError
 
@@ -13,7 +13,7 @@ class Recorded:
     """The noisy label is the one in the manifest's column ``noisy``."""
 
     def annotator(self, case: Case) -> str:
-        """Who drew the noisy label, as the manifest says."""
+        """The annotator in the manifest."""
         return case.annotator
 
     def available(self, case: Case) -> bool:
@@ -21,7 +21,7 @@ class Recorded:
         return case.noisy is not None
 
     def label_key(self, case: Case) -> str:
-        """Text that, with the case's files, determines the label."""
+        """A text that determines the label together with the files of the case."""
         return repr((self, case.annotator))
 
     def draw(
@@ -32,10 +32,10 @@ class Recorded:
         spacing_mm: Spacing,
         hu: Hu | None = None,
     ) -> Mask:
-        """The recorded noisy label, on RAS+ axes.
+        """Return the recorded noisy label, on RAS+ axes.
 
         Raises:
-            UserError: The case has none.
+            UserError: The case has no noisy label.
         """
         if recorded is None:
             raise UserError(f"case {case.case_id}: no noisy label in the manifest, which noise=recorded needs")

@@ -17,7 +17,8 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import AIR_HU, crop
+from mandseg.data.preprocessing import crop
+from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError

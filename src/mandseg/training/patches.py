@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import Dataset
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import AIR_HU, HuWindow, crop
+from mandseg.data.preprocessing import HuWindow, crop
+from mandseg.data.volume import AIR_HU
 from mandseg.noise.label_plan import LabelPlan
 
 Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject

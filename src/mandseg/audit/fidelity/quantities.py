@@ -13,7 +13,8 @@ import numpy.typing as npt
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import AGREEMENT, METRICS
 from mandseg.metrics.displacement import Deviation, Surface, measure_deviation
-from mandseg.metrics.regions import REGIONS, Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
+from mandseg.metrics.regions import REGIONS
 
 Floats = npt.NDArray[np.float64]
 Group = Literal["agreement", "regions", "slices"]

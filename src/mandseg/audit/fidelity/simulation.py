@@ -9,7 +9,7 @@ import numpy as np
 from mandseg.audit.fidelity.quantities import Floats, measure
 from mandseg.audit.fidelity.realism import table
 from mandseg.audit.pair import LabelPair
-from mandseg.metrics.regions import Mask
+from mandseg.metrics.masks import Mask
 from mandseg.noise.panel import Panel
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each

@@ -1,1 +1,1 @@
-"""DICOM-RT: CT series, structure sets and doses in, structure sets out, and pseudonyms for whoever is named in them."""
+"""DICOM-RT: reads CT series, structure sets and doses, writes structure sets, and replaces names by pseudonyms."""

@@ -1,4 +1,4 @@
-"""A folder tree in, what lies in it out: CT series, structure sets, doses, and what is left over."""
+"""Reads a folder tree and sorts its DICOM files into CT series, structure sets, doses and others."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,18 +16,18 @@ from mandseg.system.progress import default_workers, for_each
 DOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
 CT, STRUCTURES, DOSE, OTHER, DAMAGED, FOREIGN = "CT", "RTSTRUCT", "RTDOSE", "other", "damaged", "not DICOM"
 MODALITIES = ("MR", "PT", "RTPLAN", "RTIMAGE", "RTRECORD", "REG", "SR", "PR", "KO", "SEG", "OT", "SC", "CR", "DX", "US")
-"""Those that may be named; a file may call itself anything."""
-POOL_FROM = 3000  # files; below, starting processes takes longer than reading headers
+"""Modalities that may be printed; the tag of a file could hold any text."""
+POOL_FROM = 3000  # number of files from which on several processes are faster
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a file is and whom it belongs to."""
+    """The kind, the owner and the identifiers of a file."""
 
     path: Path
     kind: str
-    patient: str = ""  # as it identifies the patient, never to be shown
-    person: str = ""  # name and birth date, never to be shown
+    patient: str = ""  # identifies the patient; must never be printed
+    person: str = ""  # name and birth date; must never be printed
     modality: str = ""
     sop_class_uid: str = ""
     sop_uid: str = ""
@@ -41,17 +41,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Scan:
-    """The files of one CT series in one frame of reference, and the structure sets and doses that belong to it."""
+    """The files of one CT series in one frame of reference, with its structure sets and doses."""
 
     records: tuple[Record, ...]
     structure_sets: tuple[StructureSet, ...] = ()
     doses: tuple[Record, ...] = ()
     problem: str = ""
-    """What is wrong with the patient's other files, so that this series may lack something."""
+    """A problem in other files of the patient; this series may then be incomplete."""
 
     @property
     def uid(self) -> str:
-        """The series' UID."""
+        """The UID of the series."""
         return self.records[0].series_uid
 
     @property
@@ -61,11 +61,11 @@ class Scan:
 
     @property
     def patient(self) -> str:
-        """Whom it belongs to."""
+        """The patient."""
         return self.records[0].patient
 
     def refuse_problem(self) -> None:
-        """Refuse a series that may lack something.
+        """Refuse a series that may be incomplete.
 
         Raises:
             UserError: One of the patient's files cannot be read, or its structure sets have another CT.
@@ -77,7 +77,7 @@ class Scan:
         """Sort the slices.
 
         Raises:
-            UserError: A slice cannot be read, the slices name several patients or make no regular grid.
+            UserError: A slice cannot be read, or the slices name several patients or form no regular grid.
         """
         first = self.records[0]
         if problems := [record.problem for record in self.records if record.problem]:
@@ -90,21 +90,21 @@ class Scan:
 
 @dataclass(frozen=True)
 class Archive:
-    """What lies in a folder tree."""
+    """The sorted files of a folder tree."""
 
     scans: tuple[Scan, ...]
-    orphans: tuple[tuple[Record, str], ...]  # structure sets without a CT, and why
+    orphans: tuple[tuple[Record, str], ...]  # structure sets without a CT, and the reason
     doses: tuple[Record, ...]
     others: tuple[Record, ...]
-    damaged: tuple[Record, ...]  # of a patient where the other files of its folder are one patient's
+    damaged: tuple[Record, ...]  # with a patient if all other files of the folder belong to one
     n_foreign: int
 
 
 def read_archive(source: Path) -> Archive:
     """Read the headers of all files of a tree and sort them.
 
-    A structure set belongs to the CT series whose UID it names; where it names none, to the only series in its frame
-    of reference. A dose belongs to every series in its frame of reference.
+    A structure set belongs to the CT series whose UID it names; if it names none, to the only series in its frame of
+    reference. A dose belongs to every series in its frame of reference.
 
     Raises:
         UserError: No file of the tree is DICOM.
@@ -121,7 +121,7 @@ def read_archive(source: Path) -> Archive:
     sets: dict[int, list[StructureSet]] = defaultdict(list)
     orphans = []
     for record in by_kind[STRUCTURES]:
-        number, why = _home(record, groups)
+        number, why = _series_of(record, groups)
         if number is None or record.structure_set is None:
             orphans.append((record, why))
         else:
@@ -140,10 +140,10 @@ def read_archive(source: Path) -> Archive:
 
 
 def read_series(source: Path) -> Series:
-    """Read where the slices of the only CT series below a folder lie.
+    """Read the slice positions of the only CT series below a folder.
 
     Raises:
-        UserError: There is no CT series or more than one, or its slices make no regular grid.
+        UserError: There is not exactly one CT series, or its slices form no regular grid.
     """
     scans = read_archive(source).scans
     if len(scans) != 1:
@@ -152,7 +152,7 @@ def read_series(source: Path) -> Series:
 
 
 def read_record(path: Path) -> Record:
-    """Read what a file is; what cannot be read becomes a record that says so."""
+    """Read the header of a file; an unreadable file becomes a record with a problem."""
     try:
         if not looks_like_dicom(path):
             return Record(path, FOREIGN)
@@ -204,8 +204,8 @@ def _grouped(records: Iterable[Record]) -> list[list[Record]]:
     return list(groups.values())
 
 
-def _home(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | None, str]:
-    """Find the CT series of a structure set, as its number, or say why there is none."""
+def _series_of(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | None, str]:
+    """Find the number of the CT series of a structure set, or the reason why there is none."""
     structure_set = record.structure_set
     if structure_set is None:
         return None, f"the structure set {record.problem}"
@@ -214,7 +214,7 @@ def _home(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | Non
     }
     named = [number for number, group in enumerate(groups) if group[0].series_uid in structure_set.image_uids]
     if structure_set.image_uids and not named:
-        return None, "the structure set refers to a CT series that is not there"
+        return None, "the structure set refers to a CT series that is missing"
     candidates = named or list(range(len(groups)))
     if len(candidates) > 1 or not named:
         candidates = [number for number in candidates if groups[number][0].frame_of_reference_uid in frames]
@@ -225,7 +225,7 @@ def _home(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int | Non
 
 
 def _owners(records: Iterable[Record]) -> dict[Path, set[str]]:
-    """Find the patients who have files in each folder."""
+    """Find the patients of each folder."""
     owners: dict[Path, set[str]] = defaultdict(set)
     for record in records:
         if record.kind not in (DAMAGED, FOREIGN):
@@ -238,7 +238,7 @@ def _owned(record: Record, owners: set[str]) -> Record:
 
 
 def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]], damaged: Iterable[Record]) -> str:
-    """Say what a patient's other files are short of: one is damaged, or the only structure sets have another CT."""
+    """Describe why a patient's series may be incomplete: a damaged file, or structure sets of a missing CT."""
     if own := [record for record in damaged if record.patient == patient]:
         return f"{len(own)} files beside the patient's {own[0].problem}"
     for record, why in orphans:

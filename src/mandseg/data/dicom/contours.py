@@ -1,7 +1,7 @@
-"""A mask's slice in, polygons along the voxels' edges out, each with its holes joined by keyholes.
+"""Traces a slice of a mask as polygons along the edges of the voxels, with holes joined by keyholes.
 
-The polygons give the mask back exactly in any reader that asks where voxel centres are: no voxel's centre is nearer
-than half a voxel to an edge. A keyhole is a channel without width, so that readers that know no holes see them too.
+Readers that test voxel centres reproduce the mask exactly, because every centre is half a voxel or more from an edge. A
+keyhole is a channel without width, for readers without support for holes.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def with_keyholes(piece: Polygon) -> Outline:
 
 
 def _runs(mask: npt.NDArray[np.bool_]) -> list[Polygon]:
-    """Cover the mask with boxes one row high and as long as the run of voxels."""
+    """Cover the mask with boxes of one row each, as long as the runs of voxels."""
     padded = np.pad(mask.astype(np.int8), ((1, 1), (0, 0)))
     change = np.diff(padded, axis=0)
     starts, ends = np.argwhere(change.T == 1), np.argwhere(change.T == -1)  # (row, column), row by row
@@ -53,7 +53,7 @@ def _points(ring: LinearRing) -> Outline:
 
 
 def _joined(ring: Outline, hole: Outline) -> Outline:
-    """Insert a hole into a ring: along the ring, through the channel, round the hole and back."""
+    """Insert a hole into a ring: along the ring, through the channel, around the hole and back."""
     corner = int(np.lexsort((hole[:, 1], hole[:, 0]))[0])
     start = hole[corner]
     edge, point = _hit(ring, start)
@@ -62,7 +62,7 @@ def _joined(ring: Outline, hole: Outline) -> Outline:
 
 
 def _hit(ring: Outline, start: npt.NDArray[np.float64]) -> tuple[int, npt.NDArray[np.float64]]:
-    """Find the upright edge that a ray from ``start`` to the left meets first, and where."""
+    """Find the first vertical edge to the left of ``start``, and the intersection."""
     ends = np.roll(ring, -1, axis=0)
     low, high = np.minimum(ring[:, 1], ends[:, 1]), np.maximum(ring[:, 1], ends[:, 1])
     meets = (ring[:, 0] == ends[:, 0]) & (ring[:, 0] <= start[0]) & (low <= start[1]) & (start[1] <= high)

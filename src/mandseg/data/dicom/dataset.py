@@ -1,6 +1,6 @@
-"""DICOM files in, pydicom data sets out: read whole or refused.
+"""Reads DICOM files as pydicom data sets, completely or not at all.
 
-No message quotes a file's path or a value that is free text: either may hold a patient's name.
+No message quotes the path of a file or free text, because both may contain the name of a patient.
 """
 
 import io
@@ -17,7 +17,7 @@ from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRL
 from mandseg.system.errors import UserError
 
 MAGIC = b"DICM"  # after a preamble of 128 bytes
-FIRST_TAGS = (b"\x02\x00", b"\x08\x00")  # how a file without preamble begins
+FIRST_TAGS = (b"\x02\x00", b"\x08\x00")  # the first bytes of a file without preamble
 SUFFIXES = (".dcm", ".dicom", ".ima")
 DAMAGED = "cannot be read, the file is damaged or truncated"
 
@@ -37,7 +37,7 @@ def walk(source: Path) -> list[Path]:
 
 
 def looks_like_dicom(path: Path) -> bool:
-    """Tell by its first bytes, or by its name where these are cut off, whether a file is meant to be DICOM."""
+    """Whether a file is DICOM by its first bytes, or by its name if they are missing."""
     with path.open("rb") as file:
         start = file.read(132)
     return start[128:] == MAGIC or path.suffix.lower() in SUFFIXES or _starts_with_identification(start)
@@ -45,7 +45,7 @@ def looks_like_dicom(path: Path) -> bool:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """Keep pydicom from warning of values that break the standard: its warnings quote them."""
+    """Silence pydicom's warnings about invalid values, because they quote the values."""
     with warnings.catch_warnings(), pydicom.config.disable_value_validation():
         warnings.simplefilter("ignore")
         yield
@@ -53,7 +53,7 @@ def quietly() -> Iterator[None]:
 
 @contextmanager
 def reading() -> Iterator[None]:
-    """Look at what pydicom read: no warning quotes a value, and whatever broken bytes provoke becomes one line.
+    """Context for access to data sets: warnings are silenced, and any error of broken bytes becomes one line.
 
     Raises:
         UserError: The block fails in any way.
@@ -63,12 +63,12 @@ def reading() -> Iterator[None]:
             yield
         except UserError:
             raise
-        except Exception as error:  # values are converted when they are looked at, and fail in as many ways
+        except Exception as error:  # pydicom converts values on access and raises many types
             raise UserError(DAMAGED) from error
 
 
 def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
-    """Read a file without its pixels; call it, and look at what it gives, inside ``reading``.
+    """Read a file without its pixels; call it and use its result inside ``reading``.
 
     Args:
         path: The file.
@@ -81,20 +81,20 @@ def read_header(path: Path, tags: Sequence[str] | None = None) -> Dataset:
 
 
 def read_dataset(path: Path) -> Dataset:
-    """Read a file with all it holds and refuse one that ends too early, as pydicom does not.
+    """Read a complete file and refuse a truncated one, which pydicom accepts.
 
     Raises:
         UserError: The file is damaged, truncated or no DICOM.
     """
     file = _Watched(path.read_bytes())
     dataset = _read(path, file)
-    if file.ended_early and "PixelData" not in dataset:  # the pixels' own reader counts its bytes
+    if file.ended_early and "PixelData" not in dataset:  # read_ct checks the length of the pixels
         raise UserError(DAMAGED)
     return dataset
 
 
 def text(dataset: Dataset, keyword: str) -> str:
-    """Give an element as text, its values joined by backslashes; the empty string where it is absent or empty."""
+    """Give an element as text, its values joined by backslashes; empty if it is absent."""
     value = dataset.get(keyword)
     if value is None:
         return ""
@@ -123,7 +123,7 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
 
 
 class _Watched(io.BytesIO):
-    """A file in memory that remembers being asked for more than it holds."""
+    """A file in memory that records reads beyond its end."""
 
     ended_early = False
 
@@ -154,5 +154,5 @@ def _has_no_preamble(path: Path) -> bool:
 
 
 def _starts_with_identification(start: bytes) -> bool:
-    """Tell whether bytes begin with an element of group 2 or 8 and an element number that exists there."""
+    """Whether bytes begin with an existing element of group 2 or 8."""
     return start[:2] in FIRST_TAGS and start[3:4] == b"\0" and len(start) >= 8

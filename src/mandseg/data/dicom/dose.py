@@ -1,4 +1,4 @@
-"""An RTDOSE file in, the dose in Gy on the CT's grid out."""
+"""Reads an RTDOSE file and resamples the dose, in Gy, to the grid of the CT."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ class Dose:
 
     @property
     def of_whole_plan(self) -> bool:
-        """Tell whether it is the dose of a plan, not of a beam or a fraction."""
+        """Whether it is the dose of a plan, not of a beam or a fraction."""
         return self.sum_of in WHOLE_PLAN
 
 
@@ -53,13 +53,13 @@ def on_ct(dose: Dose, series: Series) -> Volume:
     Returns:
         float32 (columns, rows, slices), Gy.
     """
-    from mandseg.data.preprocessing import resample_onto  # brings torch: only for exports with doses
+    from mandseg.data.preprocessing import resample_onto  # imports scipy, only for exports with doses
 
     return Volume(resample_onto(dose.volume, series.geometry, fill=0), series.geometry.affine)
 
 
 def _affine(dataset: Dataset, n_frames: int) -> Affine:
-    """Make the affine to RAS+ mm; frame offsets count from the first frame, or are positions along z."""
+    """Make the affine to RAS+ mm; frame offsets are relative to the first frame, or are positions along z."""
     position = np.array(numbers(dataset, "ImagePositionPatient", 3))
     orientation = np.array(numbers(dataset, "ImageOrientationPatient", 6))
     along_row, along_column = orientation[:3], orientation[3:]

@@ -1,4 +1,4 @@
-"""A series' pixels in, a CT in HU out."""
+"""Reads the pixels of a series as a CT in HU."""
 
 from pathlib import Path
 
@@ -8,16 +8,15 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import ENHANCED, Series, frame_group
-from mandseg.data.volume import Volume
+from mandseg.data.volume import AIR_HU, Volume
 from mandseg.system.errors import UserError
 
-PADDING_HU = -1000  # where the scanner says that it saw nothing
-LOWEST_HU = -1024  # scanners that mark their field's outside go below, which is no HU
+LOWEST_HU = -1024  # lower values mark the outside of the field of view and are not HU
 RLE = "1.2.840.10008.1.2.5"
 
 
 def read_ct(series: Series) -> Volume:
-    """Read the HU of a series, slope and intercept of each slice applied.
+    """Read the HU of a series and apply slope and intercept of each slice.
 
     Returns:
         int16 (columns, rows, slices), rounded to whole HU, none below -1024; padding is air.
@@ -45,7 +44,7 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
             stored = np.asarray(dataset.pixel_array)
         else:
             stored = _decompressed(path, dataset)
-    except Exception as error:  # codecs raise whatever broken bytes provoke
+    except Exception as error:  # codecs raise many types on broken bytes
         raise UserError(f"the pixels of a slice cannot be read: {_reason(dataset)}") from error
     stored = stored.reshape(-1, *stored.shape[-2:])
     if stored.shape[1:] != shape:
@@ -54,7 +53,7 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
 
 
 def _decompressed(path: Path, dataset: Dataset) -> npt.NDArray[np.generic]:
-    """Decode JPEG, JPEG-LS and JPEG 2000 with ITK's codecs, which apply slope and intercept: undo that here."""
+    """Decode JPEG, JPEG-LS and JPEG 2000 with ITK's codecs, and undo slope and intercept, which ITK applies."""
     import SimpleITK as sitk
 
     reader = sitk.ImageFileReader()
@@ -73,7 +72,7 @@ def _to_hu(stored: npt.NDArray[np.generic], dataset: Dataset, frame: int) -> npt
     hu = np.rint(stored.astype(np.float64) * slope + intercept)
     if text(dataset, "PixelPaddingValue"):
         (padding,) = numbers(dataset, "PixelPaddingValue", 1)
-        hu[stored == padding] = PADDING_HU
+        hu[stored == padding] = AIR_HU
     return np.clip(hu, LOWEST_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 

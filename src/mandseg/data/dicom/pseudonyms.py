@@ -1,7 +1,7 @@
-"""Names that tell nothing about whom they stand for: a keyed hash, the same for the same patient and key.
+"""Pseudonyms: keyed hashes of identities, equal for the same patient and key.
 
-Without the key nobody can compute which pseudonym belongs to a hospital number, not even by trying all numbers. One
-key for all imports of a site gives a patient the same pseudonym in each; the key is a secret and stays at the site.
+Without the key nobody can find the pseudonym of a hospital number, not even by trying all numbers. With one key for all
+imports of a site, a patient has the same pseudonym in each. The key is a secret and stays at the site.
 """
 
 import hmac
@@ -14,13 +14,13 @@ from mandseg.system.errors import UserError
 
 KEY_BYTES = 32
 SHORTEST_KEY = 16  # bytes
-DIGITS = 12  # hexadecimal: among 10,000 patients two share a pseudonym with a chance of 1 in 5 million
+DIGITS = 12  # hexadecimal: the probability that two of 10,000 patients share one is 1 in 5 million
 OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """What turns identities into pseudonyms."""
+    """Converts identities to pseudonyms."""
 
     key: bytes = field(repr=False)
 
@@ -35,19 +35,19 @@ class Pseudonyms:
         return hmac.new(self.key, f"{kind}\0{identity}".encode(), "sha256").hexdigest()[:digits]
 
     def person(self, name: str) -> str:
-        """Give the pseudonym of somebody's name, however it is capitalised; the empty string for no name."""
+        """Give the pseudonym of a person's name, ignoring case; empty for an empty name."""
         plain = " ".join(name.replace("^", " ").casefold().split())
         return f"a{self.of('person', plain, 8)}" if plain else ""
 
 
 def default_key_file() -> Path:
-    """The file in the user's own settings that holds the key where no other is named."""
+    """Give the default file of the key, in the user's settings."""
     settings = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
     return Path(settings) / "mandseg" / "pseudonyms.key"
 
 
 def read_or_make_key(path: Path) -> Pseudonyms:
-    """Read the key, or make a random one where the file does not exist, readable by its owner alone.
+    """Read the key; if the file is missing, make a random key that only its owner can read.
 
     Raises:
         UserError: Others may read the file, or it is too short.
@@ -55,7 +55,7 @@ def read_or_make_key(path: Path) -> Pseudonyms:
     if not path.exists():
         _make_key(path)
     if not path.is_file():
-        raise UserError(f"{path}: is no file, expected one with a key")
+        raise UserError(f"{path}: is not a file, expected a file with a key")
     mode = path.stat().st_mode & 0o777
     if mode & 0o077:
         raise UserError(f"{path}: mode {mode:o}, expected {OWNER_ONLY:o}: others may read the key (chmod 600)")
@@ -71,4 +71,6 @@ def _make_key(path: Path) -> None:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "w") as file:
             file.write(secrets.token_hex(KEY_BYTES) + "\n")
     except OSError as error:
-        raise UserError(f"{path}: the key cannot be written ({error.strerror}); --key says where it can") from error
+        raise UserError(
+            f"{path}: the key cannot be written ({error.strerror}); choose another file with --key"
+        ) from error

@@ -1,29 +1,27 @@
-"""Contours in, a mask on the CT's grid out: a voxel is in where its centre is, by the even-odd rule.
+"""Converts contours to a mask on the grid of the CT: a voxel is inside if its centre is, by the even-odd rule.
 
-Nothing is rounded to whole pixels: readers that do so thicken a mandible's arch of 3 mm by 39 %. Contours of one plane
-are combined by exclusive or, so that a hole may be a contour of its own or be joined to its outline by a keyhole.
+Points are not rounded to pixels: readers that round them thicken an arch of 3 mm by 39 %. Contours of one plane are
+combined by exclusive or, so that a hole may be a separate contour or be joined to the outline by a keyhole.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from mandseg.data.dicom.series import Points, Series
 from mandseg.data.dicom.structures import CLOSED, Contour, Roi
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-Mask = npt.NDArray[np.bool_]
-
-FLAT = 0.1  # of the slice spacing: how far a contour's points may lie from its plane
-SAME_PLANE = 0.1  # of the slice spacing: contours no farther apart share a plane, and lie on a slice
-OUTSIDE_VOXELS = 1.0  # how far a contour may lie beyond the image's edge
+FLAT = 0.1  # of the slice spacing: largest height difference of the points of a contour
+SAME_PLANE = 0.1  # of the slice spacing: largest distance of contours in one plane, and of a plane to its slice
+OUTSIDE_VOXELS = 1.0  # largest distance of a contour beyond the edge of the image
 
 
 @dataclass(frozen=True)
 class Rasterised:
-    """A mask and what was odd about its contours."""
+    """A mask and notes on its contours."""
 
     mask: Mask  # (columns, rows, slices)
     notes: tuple[str, ...] = ()
@@ -40,14 +38,14 @@ class _Plane:
 def rasterise(roi: Roi, series: Series) -> Rasterised:
     """Fill an ROI's contours on the grid of a series.
 
-    Each contour lies on the slice at its height. Where contours were drawn on another stack of slices, each slice
-    takes the plane of contours nearest to it, no farther away than half the distance of those planes.
+    Each contour lies on the slice at its height. If contours were drawn on another stack of slices, each slice takes
+    the nearest plane of contours, up to half the distance of the planes.
 
     Returns:
         The mask, and notes on points and open contours, contours between slices, gaps and contradicting references.
 
     Raises:
-        UserError: There is no closed contour, one is not parallel to the slices or lies outside the image.
+        UserError: There is no closed contour, or one is not parallel to the slices or lies outside the image.
     """
     closed = [contour for contour in roi.contours if contour.kind in CLOSED and len(contour.points) > 2]
     notes = _left_out(roi.contours, len(closed))
@@ -61,15 +59,15 @@ def rasterise(roi: Roi, series: Series) -> Rasterised:
         mask[:, :, number] = fill(plane.outlines, mask.shape[:2])
     notes += _notes(planes, chosen, series) + _crossings(chosen, mask.shape[:2]) + _contradictions(closed, series)
     if not mask.any():
-        raise UserError(f"has {len(closed)} contours, but none goes round the centre of a voxel")
+        raise UserError(f"has {len(closed)} contours, but none encloses the centre of a voxel")
     return Rasterised(mask, tuple(notes))
 
 
 def fill(outlines: Sequence[Points], shape: Sequence[int]) -> Mask:
     """Set the pixels whose centres lie inside an odd number of polygons.
 
-    Every edge toggles, in each row that it crosses, all pixels to the right of the crossing; edges are half open, so
-    that a vertex counts once, and are walked upwards, so that the two sides of a keyhole cancel exactly.
+    Every edge toggles all pixels to the right of it in each row that it crosses. Edges are half open, so that a vertex
+    counts once. All edges are oriented upwards, so that the two sides of a keyhole cancel exactly.
 
     Args:
         outlines: Polygons (N, 2) of columns and rows; pixel centres are whole numbers.
@@ -91,7 +89,7 @@ def fill(outlines: Sequence[Points], shape: Sequence[int]) -> Mask:
 
 
 def _planes(contours: Sequence[Contour], series: Series) -> tuple[list[_Plane], int]:
-    """Sort contours by height into planes, and count those that are there twice and were left out."""
+    """Sort contours by height into planes; duplicates are left out and counted."""
     placed = sorted((_placed(contour, series) for contour in contours), key=lambda points: float(points[:, 2].mean()))
     planes: list[_Plane] = []
     seen: set[bytes] = set()
@@ -108,7 +106,7 @@ def _planes(contours: Sequence[Contour], series: Series) -> tuple[list[_Plane], 
 
 
 def _placed(contour: Contour, series: Series) -> Points:
-    """Turn a contour into voxel indices and refuse one that is not flat or lies outside."""
+    """Convert a contour to voxel indices and refuse one that is not flat or lies outside."""
     points = series.to_index(contour.points)
     thickness = float(np.ptp(points[:, 2]))
     if thickness > FLAT:
@@ -134,7 +132,7 @@ def _nearest_planes(planes: Sequence[_Plane], n_slices: int) -> dict[int, _Plane
     chosen = {}
     for number in range(n_slices):
         distance = heights - number
-        nearest = int(np.abs(distance - 1e-6).argmin())  # halfway between two slices: the lower one takes it
+        nearest = int(np.abs(distance - 1e-6).argmin())  # halfway between two slices, the lower slice takes it
         if -reach <= distance[nearest] - 1e-6 < reach:
             chosen[number] = planes[nearest]
     return chosen
@@ -160,7 +158,7 @@ def _notes(planes: Sequence[_Plane], chosen: dict[int, _Plane], series: Series) 
             f"the nearest of {len(planes)} planes"
         )
     if unused := len(planes) - len({id(plane) for plane in chosen.values()}):
-        notes.append(f"{unused} of {len(planes)} planes of contours are nearest to no slice and were left out")
+        notes.append(f"{unused} of {len(planes)} planes of contours are not the nearest of any slice and were left out")
     numbers = sorted(chosen)
     if gaps := (numbers[-1] - numbers[0] + 1 - len(numbers)) if numbers else 0:
         notes.append(f"WARNING: {gaps} slices between contoured ones have no contour")
@@ -168,7 +166,7 @@ def _notes(planes: Sequence[_Plane], chosen: dict[int, _Plane], series: Series) 
 
 
 def _crossings(chosen: dict[int, _Plane], shape: Sequence[int]) -> list[str]:
-    """Find contours that overlap in part: where they do, the even-odd rule leaves a hole."""
+    """Warn of contours that overlap in part: the even-odd rule makes the overlap a hole."""
     n_slices = 0
     for plane in chosen.values():
         if len(plane.outlines) < 2:
@@ -181,7 +179,7 @@ def _crossings(chosen: dict[int, _Plane], shape: Sequence[int]) -> list[str]:
 
 
 def _contradictions(contours: Sequence[Contour], series: Series) -> list[str]:
-    """Compare the images that contours say they lie on with where they lie."""
+    """Warn of contours that refer to another image than the image at their position."""
     number = {plane.sop_uid: index for index, plane in enumerate(series.planes)}
     if len(number) < len(series.planes):  # an enhanced file: one UID for all frames
         return []
@@ -189,4 +187,4 @@ def _contradictions(contours: Sequence[Contour], series: Series) -> list[str]:
     wrong = sum(abs(number[uid] - height) > 0.6 for height, uids in heights for uid in uids if uid in number)
     if not wrong:
         return []
-    return [f"WARNING: {wrong} contours refer to another slice than the one they lie on; their position was believed"]
+    return [f"WARNING: {wrong} contours refer to another slice than their position; the position was used"]

@@ -1,6 +1,6 @@
-"""A mask and its CT series in, an RTSTRUCT file out that a planning system opens on that CT.
+"""Writes a mask as an RTSTRUCT file, which a planning system opens on the CT of the mask.
 
-It keeps the CT's study, frame of reference and patient, is a series of its own, and is UNAPPROVED.
+It has the study, frame of reference and patient of the CT and its own series UID, and it is UNAPPROVED.
 """
 
 from collections.abc import Sequence
@@ -21,13 +21,13 @@ from mandseg.data.volume import Volume
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
 
-STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, which the standard names here
+STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # Detached Study Management, required here by the standard
 COPIED = (
     *("SpecificCharacterSet", "PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyInstanceUID", "StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
     *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
-"""Type 1 and 2 attributes of patient, study and frame of reference; empty where the CT has none."""
+"""Type 1 and 2 attributes of patient, study and frame of reference; empty if the CT has none."""
 LONGEST_NAME = 64  # characters of an LO value
 LONGEST_LABEL = 16  # of an SH value
 COLOUR = (255, 128, 0)
@@ -36,7 +36,7 @@ COLOUR = (255, 128, 0)
 def write_rtstruct(
     path: Path, mask: Volume, series: Series, name: str, label: str = "mandseg", description: str = ""
 ) -> None:
-    """Write a structure set with one ROI, whole or not at all.
+    """Write a structure set with one ROI, completely or not at all.
 
     Args:
         path: The file.
@@ -47,7 +47,7 @@ def write_rtstruct(
         description: Of the series, at most 64 characters.
 
     Raises:
-        UserError: The mask is empty or lies on another grid, a text is too long.
+        UserError: The mask is empty or on another grid, or a text is too long.
     """
     if difference := mask.geometry.disagreement(series.geometry):
         raise UserError(f"mask {difference} of the CT series")
@@ -55,7 +55,7 @@ def write_rtstruct(
         if not 0 < len(text) <= longest or "\\" in text:
             raise UserError(f"{what} {text!r}: expected 1 to {longest} characters without a backslash")
     if not mask.array.any():
-        raise UserError(f"mask of {name} is empty, expected voxels to draw round")
+        raise UserError(f"mask of {name} is empty, expected at least one voxel")
     with quietly():
         dataset = structure_set_of(mask.array != 0, series, name, label, description[:LONGEST_NAME])
         with atomic_write(path) as file:
@@ -63,7 +63,7 @@ def write_rtstruct(
 
 
 def structure_set_of(mask: npt.NDArray[np.bool_], series: Series, name: str, label: str, description: str) -> Dataset:
-    """Make the data set of a structure set; call it inside ``quietly``."""
+    """Make the data set of a structure set; must be called inside ``quietly``."""
     now = datetime.now()
     with reading():
         dataset = _head(read_header(series.planes[0].path), now)
@@ -87,10 +87,12 @@ def structure_set_of(mask: npt.NDArray[np.bool_], series: Series, name: str, lab
 
 
 def _head(ct: Dataset, now: datetime) -> Dataset:
-    """Make what says whose and which object this is."""
+    """Make the attributes of patient, study and object."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian  # explicit lengths end at 64 KiB, contours do not
+    dataset.file_meta.TransferSyntaxUID = (
+        ImplicitVRLittleEndian  # explicit lengths are limited to 64 KiB, contours are longer
+    )
     dataset.SOPClassUID, dataset.SOPInstanceUID = STRUCTURE_SET_CLASS, generate_uid(None)
     for keyword in COPIED:
         if keyword in ct or keyword not in ("SpecificCharacterSet", "StudyDescription"):
@@ -131,7 +133,7 @@ def _contours(mask: npt.NDArray[np.bool_], series: Series) -> list[Dataset]:
 
 
 def decimal_strings(values: Sequence[float]) -> list[str]:
-    """Write millimetres with four decimals, in at most 16 characters: 0.1 micrometres, far from any voxel's centre."""
+    """Format millimetres with four decimals in at most 16 characters; the rounding changes no voxel."""
     return [f"{value + 0.0:.4f}" for value in np.round(values, 4)]
 
 

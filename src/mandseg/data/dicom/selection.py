@@ -1,4 +1,4 @@
-"""Which structure set is the reference, which the noisy label, and which of their ROIs are the structure."""
+"""Chooses the structure sets of the reference and of the noisy label, and their ROIs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,17 +14,17 @@ SEVERAL = (REFUSE, MERGE, FIRST)
 
 
 class Absent(UserError):
-    """What was asked for is not there, and nothing is broken."""
+    """A wanted structure set or ROI does not exist, but no file is broken."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What the user asks for."""
+    """The user's choice of structure sets, ROIs and dose."""
 
     structures: tuple[str, ...] = ("Mandible",)
-    reference: str = ""  # pattern of a structure set; none: the only one
-    noisy: str = ""  # pattern of a structure set; none: no noisy label, unless its ROI has another name
-    noisy_structures: tuple[str, ...] = ()  # none: as the reference
+    reference: str = ""  # pattern of a structure set; empty: the only one
+    noisy: str = ""  # pattern of a structure set; empty: no noisy label, unless noisy_structures are given
+    noisy_structures: tuple[str, ...] = ()  # empty: as in the reference
     several: str = REFUSE
     dose: str = ""  # pattern of an RTDOSE file
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary({}))
@@ -33,8 +33,8 @@ class Selection:
         """Choose the structure set of the reference.
 
         Raises:
-            Absent: None holds the structure.
-            UserError: Several do.
+            Absent: No structure set holds the structure.
+            UserError: Several hold it.
         """
         if self.reference:
             named = [one for one in sets if matches(self.reference, one, source)]
@@ -43,11 +43,11 @@ class Selection:
         return self._only(named, self.structures, "--reference")
 
     def noisy_set(self, sets: Sequence[StructureSet], source: Path) -> StructureSet | None:
-        """Choose the structure set of the noisy label; None where no noisy label is asked for.
+        """Choose the structure set of the noisy label; None if no noisy label is wanted.
 
         Raises:
-            Absent: None holds the structure.
-            UserError: Several do.
+            Absent: No structure set holds the structure.
+            UserError: Several hold it.
         """
         if not self.noisy and not self.noisy_structures:
             return None
@@ -61,15 +61,15 @@ class Selection:
         return {roi.number for roi, _ in self._named(structure_set, wanted)}
 
     def rois(self, structure_set: StructureSet, wanted: Sequence[str]) -> tuple[Roi, ...]:
-        """Choose the ROIs that are a structure: one, two halves, or what ``several`` says.
+        """Choose the ROIs of a structure: one, two halves, or several as in ``several``.
 
         Args:
-            structure_set: With its contours.
-            wanted: The structure's names, the first one preferred.
+            structure_set: A structure set with its contours.
+            wanted: The names of the structure, the first one preferred.
 
         Raises:
             Absent: No ROI has such a name.
-            UserError: Several have, one half is missing, or all of them are empty.
+            UserError: Several ROIs have one, or one half is missing.
         """
         found = [(roi, part) for roi, part in self._named(structure_set, wanted)]
         if not found:
@@ -77,12 +77,12 @@ class Selection:
         drawn = [(roi, part) for roi, part in found if any(contour.kind in CLOSED for contour in roi.contours)]
         parts = {part: [roi for roi, own in drawn if own == part] for part in (WHOLE, LEFT, RIGHT)}
         if not drawn:
-            return tuple(roi for roi, _ in found[:1])  # rasterising says why it is empty
+            return tuple(roi for roi, _ in found[:1])  # rasterising reports why it is empty
         if parts[WHOLE]:
             return self._among(parts[WHOLE], wanted)
         if not parts[LEFT] or not parts[RIGHT]:
-            there, missing = (LEFT, RIGHT) if parts[LEFT] else (RIGHT, LEFT)
-            raise UserError(f"the {there} half of {wanted[0]} is there and the {missing} half is not, expected both")
+            present, missing = (LEFT, RIGHT) if parts[LEFT] else (RIGHT, LEFT)
+            raise UserError(f"{wanted[0]} has a {present} half but no {missing} half, expected both")
         return (*self._among(parts[LEFT], wanted), *self._among(parts[RIGHT], wanted))
 
     def _only(self, named: Sequence[StructureSet], wanted: Sequence[str], option: str) -> StructureSet:
@@ -97,17 +97,17 @@ class Selection:
         return holding[0]
 
     def _named(self, structure_set: StructureSet, wanted: Sequence[str]) -> list[tuple[Roi, str]]:
-        """List the ROIs whose names mean a structure, each with the part that it is: those called as said first."""
+        """List the ROIs of a structure with their parts; exact names come first."""
         found: dict[int, tuple[Roi, str]] = {}
         for name in wanted:
-            called_so = [roi for roi in structure_set.rois if plain(roi.name) == plain(name)]
-            for roi in [*called_so, *structure_set.rois]:
+            exact = [roi for roi in structure_set.rois if plain(roi.name) == plain(name)]
+            for roi in [*exact, *structure_set.rois]:
                 if part := self.vocabulary.part(name, roi.name):
                     found.setdefault(roi.number, (roi, part))
         return list(found.values())
 
     def _resembling(self, sets: Sequence[StructureSet], wanted: Sequence[str]) -> str:
-        """Say how many ROIs have the structure's name in theirs, such as an expanded or a cropped one."""
+        """Count the ROIs whose names contain a name of the structure, e.g. an expanded one, for a message."""
         names = [roi.name for one in sets for roi in one.rois]
         count = sum(any(self.vocabulary.resembles(word, name) for word in wanted) for name in names)
         return f" ({count} ROIs have it in their names: --show-names lists them)" if count else ""
@@ -122,17 +122,17 @@ class Selection:
 
 
 def matches(pattern: str, structure_set: StructureSet, source: Path) -> bool:
-    """Tell whether a pattern, with ``*`` and ``?``, is a structure set's file, label, name, description or operator."""
+    """Whether a pattern matches the file, label, name, series description or operator of a structure set."""
     texts = (structure_set.label, structure_set.name, structure_set.series_description, structure_set.operators)
     return fits(pattern, (*file_names(structure_set.path, source), *texts))
 
 
 def fits(pattern: str, texts: Sequence[str]) -> bool:
-    """Tell whether a pattern is one of the texts, upper and lower case being the same."""
+    """Whether a pattern with ``*`` and ``?`` matches one of the texts, ignoring case."""
     return any(fnmatchcase(text.casefold(), pattern.casefold()) for text in texts if text)
 
 
 def file_names(path: Path, source: Path) -> tuple[str, str, str]:
-    """Give what a file may be called: its name, that without a suffix, and its path below the source."""
+    """Give the name of a file, the name without suffix, and the path below the source."""
     below = path.relative_to(source).as_posix() if path.is_relative_to(source) else path.name
     return path.name, path.stem, below

@@ -1,7 +1,7 @@
-"""The slices of a CT series in, one regular grid and its HU out, refused where they make no regular grid.
+"""Sorts the slices of a CT series into one regular grid, or refuses them.
 
-Slices are sorted by their position along the normal of the image plane; file names, instance numbers and the patient's
-position do not matter. Positions and directions are DICOM's, so that prone and feet-first patients come out right.
+Slices are sorted by their position along the normal of the image plane. File names, instance numbers and the position
+of the patient do not matter. Positions and directions come from DICOM, so prone and feet-first patients are correct.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ Points = npt.NDArray[np.float64]  # (N, 3)
 ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 CT_CLASSES = ("1.2.840.10008.5.1.4.1.1.2", *ENHANCED)
 TILT_TOLERANCE_DEG = 0.1  # shifts the top of a head of 250 mm by 0.4 mm
-OFF_GRID = 0.05  # of the slice spacing: how far a slice may lie from the regular grid; headers round positions
+OFF_GRID = 0.05  # of the slice spacing: largest distance of a slice to the regular grid; headers round positions
 SAME_PLACE = 0.01  # of the slice spacing
 UNIT_TOLERANCE = 1e-3  # of a direction's length, and of the cosine between the two
 ORIENTATIONS = {
@@ -34,7 +34,7 @@ ORIENTATIONS = {
 
 @dataclass(frozen=True)
 class Plane:
-    """Where one image lies: a file of a classic series, a frame of an enhanced one."""
+    """The position of one image: a file of a classic series or a frame of an enhanced file."""
 
     path: Path
     frame: int  # from 0; always 0 in a classic file
@@ -43,7 +43,7 @@ class Plane:
     orientation: tuple[float, ...]  # (6,), along a row, then along a column
     spacing_mm: tuple[float, ...]  # (2,), between rows, then between columns
     shape: tuple[int, int]  # rows, columns
-    tilt_deg: float  # of the gantry, as the header says
+    tilt_deg: float  # of the gantry, from the header
     patient_position: str
     localizer: bool
 
@@ -67,12 +67,12 @@ class Series:
         return self.geometry.spacing_mm[2]
 
     def to_index(self, points_lps_mm: Points) -> Points:
-        """Turn DICOM's patient coordinates, (N, 3) in mm, into voxel indices (column, row, slice)."""
+        """Convert DICOM patient coordinates, (N, 3) in mm, to voxel indices (column, row, slice)."""
         inverse = np.linalg.inv(self._lps)
         return np.asarray(points_lps_mm @ inverse[:3, :3].T + inverse[:3, 3])
 
     def to_patient(self, indices: Points) -> Points:
-        """Turn voxel indices, (N, 3), into DICOM's patient coordinates in mm."""
+        """Convert voxel indices, (N, 3), to DICOM patient coordinates in mm."""
         return np.asarray(indices @ self._lps[:3, :3].T + self._lps[:3, 3])
 
     @property
@@ -81,24 +81,24 @@ class Series:
 
 
 def read_planes(path: Path) -> list[Plane]:
-    """Read where the images of a CT file lie: one, or the frames of an enhanced file.
+    """Read the positions of the images of a CT file: one, or the frames of an enhanced file.
 
     Raises:
-        UserError: The file is damaged, or says nowhere where an image lies.
+        UserError: The file is damaged, or an image has no position.
     """
     with reading():
         return planes_of(path, read_header(path))
 
 
 def planes_of(path: Path, dataset: Dataset) -> list[Plane]:
-    """Find where the images of a CT lie; call it inside ``reading``.
+    """Find the positions of the images of a CT; must be called inside ``reading``.
 
     Args:
         path: Where the pixels can be read later.
         dataset: The file's header.
 
     Raises:
-        UserError: It says nowhere where an image lies.
+        UserError: An image has no position.
     """
     if dataset.SOPClassUID not in ENHANCED:
         return [_plane(path, 0, dataset, dataset, dataset, dataset)]
@@ -119,7 +119,7 @@ def planes_of(path: Path, dataset: Dataset) -> list[Plane]:
 
 
 def frame_group(dataset: Dataset, frame: int, name: str) -> Dataset:
-    """Give a functional group of an enhanced image: the frame's own, or the one of all frames; empty if none."""
+    """Give a functional group of a frame of an enhanced image, or the group of all frames; empty if none."""
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     for groups in (dataset.PerFrameFunctionalGroupsSequence[frame], shared[0]):
         if group := groups.get(name):
@@ -130,7 +130,7 @@ def frame_group(dataset: Dataset, frame: int, name: str) -> Dataset:
 def arrange(
     planes: Sequence[Plane], uid: str, study_uid: str, frame_of_reference_uid: str, sop_class_uid: str
 ) -> Series:
-    """Sort planes along their normal and find the regular grid that they lie on.
+    """Sort planes along their normal and find their regular grid.
 
     Raises:
         UserError: Planes differ in shape, spacing or direction; slices are missing, there twice or unevenly spaced;
@@ -202,7 +202,7 @@ def _refuse_different(planes: Sequence[Plane]) -> None:
 
 
 def _refuse_irregular(heights_mm: npt.NDArray[np.float64]) -> None:
-    """Refuse slices that are there twice, missing or unevenly spaced; ``heights_mm`` are sorted, along the normal."""
+    """Refuse duplicate, missing or unevenly spaced slices; ``heights_mm`` are sorted along the normal."""
     gaps = np.diff(heights_mm)
     typical = float(np.median(gaps))
     if (double := gaps <= SAME_PLACE * typical).any():
@@ -221,13 +221,13 @@ def _refuse_irregular(heights_mm: npt.NDArray[np.float64]) -> None:
     raise UserError(f"slice spacing varies from {gaps.min():.4g} to {gaps.max():.4g} mm, expected one spacing")
 
 
-def _refuse_tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], said_deg: float) -> None:
+def _refuse_tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], header_deg: float) -> None:
     cosine = float(step @ normal / np.linalg.norm(step))
     angle = float(np.degrees(np.arccos(min(1.0, cosine))))
     if angle > TILT_TOLERANCE_DEG:
         raise UserError(f"gantry tilt: slices are stacked at {angle:.2f} degrees to their normal, expected 0")
-    if abs(said_deg) > TILT_TOLERANCE_DEG:
-        raise UserError(f"gantry tilt: GantryDetectorTilt is {said_deg:g} degrees, the slices' positions say 0")
+    if abs(header_deg) > TILT_TOLERANCE_DEG:
+        raise UserError(f"gantry tilt: GantryDetectorTilt is {header_deg:g} degrees, the slices' positions say 0")
 
 
 def _refuse_shifted(positions_mm: Points, step: npt.NDArray[np.float64]) -> None:
@@ -242,7 +242,7 @@ def _notes(planes: Sequence[Plane], n_localizers: int) -> tuple[str, ...]:
     notes = [f"{n_localizers} localizer images of the series left out"] if n_localizers else []
     position = planes[0].patient_position
     expected = ORIENTATIONS.get(position)
-    if expected and np.dot(expected, planes[0].orientation) < 1:  # 2 where both directions agree
+    if expected and np.dot(expected, planes[0].orientation) < 1:  # the product is 2 if both directions agree
         notes.append(
             f"WARNING: PatientPosition {position} does not fit the orientation {_show(planes[0].orientation)}, "
             "which was believed"

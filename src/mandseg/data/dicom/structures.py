@@ -1,4 +1,4 @@
-"""RTSTRUCT files in, ROIs with their contours out, in DICOM's patient coordinates."""
+"""Reads RTSTRUCT files: ROIs with contours in DICOM patient coordinates."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 @dataclass(frozen=True)
 class Contour:
-    """One contour as it is stored."""
+    """One stored contour."""
 
     kind: str  # CLOSED_PLANAR, CLOSEDPLANAR_XOR, OPEN_PLANAR, OPEN_NONPLANAR or POINT
     points: Points  # (N, 3), LPS mm
-    image_uids: tuple[str, ...]  # the images it was drawn on, where that is said
+    image_uids: tuple[str, ...]  # the images on which it was drawn; empty if not stated
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Roi:
 
 @dataclass(frozen=True)
 class StructureSet:
-    """What a structure set says of itself, what it refers to, and its ROIs."""
+    """A structure set: its descriptions, its references and its ROIs."""
 
     path: Path
     sop_uid: str
@@ -49,12 +49,12 @@ class StructureSet:
     patient: str
     frame_of_reference_uids: tuple[str, ...]
     image_uids: Mapping[str, tuple[str, ...]]
-    """The series that it refers to -> the images of it that it names."""
+    """UID of each referenced series -> UIDs of the referenced images."""
     rois: tuple[Roi, ...]
 
     @property
     def annotator(self) -> str:
-        """Who drew it: the operators, otherwise the ROIs' interpreters; the empty string where nobody is named."""
+        """The operators, otherwise the interpreters of the ROIs; empty if there are none."""
         interpreters = sorted({roi.interpreter for roi in self.rois if roi.interpreter})
         return self.operators or "\\".join(interpreters)
 
@@ -64,10 +64,10 @@ def read_structure_set(path: Path, only: Collection[int] | None = None) -> Struc
 
     Args:
         path: The file.
-        only: Numbers of the ROIs whose contours are wanted, the others come without; by default all.
+        only: Numbers of the ROIs whose contours are read; by default all.
 
     Raises:
-        UserError: The file is damaged or truncated, a contour's points are no finite numbers.
+        UserError: The file is damaged or truncated, or a contour has points that are not finite.
     """
     with reading():
         return _structure_set(path, read_dataset(path), only)
@@ -113,16 +113,16 @@ def _contours(drawn: Dataset) -> tuple[Contour, ...]:
 
 def _points(item: Dataset) -> npt.NDArray[np.float64]:
     stored = item.get("ContourData") or []
-    if isinstance(stored, bytes):  # more than 64 KiB, written by way of the VR UN
+    if isinstance(stored, bytes):  # more than 64 KiB, stored with the VR UN
         stored = stored.decode("ascii").strip(" \0").split("\\")
     values = np.array(stored, float).ravel()
     if values.size % 3:
         raise UserError(f"a contour has {values.size} coordinates, expected three a point")
     if not np.isfinite(values).all():
         raise UserError(f"{np.count_nonzero(~np.isfinite(values))} coordinates of a contour are NaN or infinite")
-    said = text(item, "NumberOfContourPoints")
-    if said and int(said) != values.size // 3:
-        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints says {int(said)}")
+    stated = text(item, "NumberOfContourPoints")
+    if stated and int(stated) != values.size // 3:
+        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints says {int(stated)}")
     return values.reshape(-1, 3)
 
 

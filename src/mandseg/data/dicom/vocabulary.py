@@ -1,4 +1,4 @@
-"""Which ROI names mean which structure, and which names may be shown: a name outside the table may name a person."""
+"""The table of structures and their ROI names. Other names are never printed, because they may name a person."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -26,17 +26,17 @@ class Vocabulary:
 
     names: Mapping[str, tuple[str, ...]]
     halves: tuple[str, ...] = ()
-    """Structures that may come as a left and a right ROI."""
+    """Structures that may be split into a left and a right ROI."""
 
     def part(self, wanted: str, name: str) -> str:
-        """Tell which part of a structure an ROI's name means.
+        """Find the part of a structure that an ROI name means.
 
         Args:
             wanted: A structure of the table by any of its names, another name, or a pattern with ``*`` or ``?``.
-            name: As the ROI is called.
+            name: The name of the ROI.
 
         Returns:
-            ``whole``, ``left``, ``right``, or the empty string where it means something else.
+            ``whole``, ``left``, ``right``, or the empty string if it means something else.
         """
         if "*" in wanted or "?" in wanted:
             return WHOLE if fnmatchcase(name.casefold().strip(), wanted.casefold()) else ""
@@ -46,13 +46,13 @@ class Vocabulary:
         return self._halves.get((structure or "", plain(name)), "")
 
     def resembles(self, wanted: str, name: str) -> bool:
-        """Tell whether a name of a structure is part of an ROI's name."""
+        """Whether an ROI name contains a name of a structure."""
         structure = self._structures.get(plain(wanted))
         known = [plain(wanted), *(own for own, other in self._structures.items() if structure and other == structure)]
         return any(len(own) > 4 and own in plain(name) for own in known)
 
     def shown(self, name: str, wanted: Sequence[str] = ()) -> str:
-        """Give a name that may be shown: one of the table or one that the user said; the empty string for others."""
+        """Give a name if it is in the table or was given by the user; otherwise the empty string."""
         half = any(known == plain(name) for _, known in self._halves)
         return name.strip() if half or plain(name) in {*self._structures, *map(plain, wanted)} else ""
 
@@ -75,7 +75,7 @@ class Vocabulary:
 
 
 def plain(name: str) -> str:
-    """Reduce a name to what planning systems agree on: letters and digits, no case, no accents.
+    """Keep only letters and digits of a name, without case and accents.
 
     >>> plain("Bone_Mandible"), plain(" mandíbula "), plain("Rückenmark")
     ('bonemandible', 'mandibula', 'ruckenmark')
@@ -85,10 +85,10 @@ def plain(name: str) -> str:
 
 
 def read_vocabulary(more: Path | None = None) -> Vocabulary:
-    """Read the table of the package and the user's own, which adds to it.
+    """Read the table of the package and add the user's table.
 
     Raises:
-        UserError: The user's file is no such table, or gives one name to two structures.
+        UserError: The user's file is not such a table, or one name belongs to two structures.
     """
     names, halves = _parse(
         files(__package__).joinpath("structures.yaml").read_text(encoding="utf-8"), "structures.yaml"

@@ -1,1 +1,1 @@
-"""One module a source: each turns what a provider hands out into a cohort folder with its manifest."""
+"""One module for each source; it turns the provider's files into a cohort folder with a manifest."""

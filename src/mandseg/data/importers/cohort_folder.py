@@ -1,4 +1,4 @@
-"""One module a source: each turns what a provider hands out into a cohort folder with its manifest."""
+"""The cohort folder that an import writes: it appears complete or not at all, and loses nothing that was there."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mandseg.data.case import Case
-from mandseg.data.manifest import MANIFEST, Cohort, read_cohort, without_dots, write_cohort
+from mandseg.data.manifest import MANIFEST, Cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, replaced_folder
 
@@ -21,23 +21,25 @@ FOLDER = Kind(
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import."""
+    """The result of an import."""
 
     cohort: Cohort
     skipped: tuple[str, ...] = ()
     """Cases left out, one line each with the reason."""
     notes: tuple[str, ...] = ()
     """What was assumed, measured or looked odd, one line each."""
+    failed: tuple[str, ...] = ()
+    """Broken cases that did not stop the import, one line each."""
 
 
 @contextmanager
 def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Path]:
-    """Make a folder that becomes ``dest`` when the block ends well; until then nothing of that name appears.
+    """Make a folder that is renamed to ``dest`` if the block ends without an error.
 
-    It is a sibling of ``dest``, so that relative paths written in it stay right.
+    It is a sibling of ``dest``, so that relative paths written in it stay correct.
 
     Raises:
-        UserError: ``source`` is not there, ``dest`` is there and may not be replaced.
+        UserError: ``source`` is missing, or ``dest`` exists and may not be replaced.
     """
     refuse_destination(source, dest, overwrite)
     with replaced_folder(dest, FOLDER) as part:
@@ -45,7 +47,7 @@ def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Pat
 
 
 def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
-    """Refuse to write where something would be lost: only what an import wrote may be replaced, never the source."""
+    """Refuse a destination that exists, except an earlier import that does not hold the source."""
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if not dest.exists():
@@ -61,10 +63,10 @@ def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
 def finish(
     part: Path, dest: Path, cases: Sequence[Case], skipped: Sequence[str] = (), notes: Sequence[str] = ()
 ) -> None:
-    """Write the manifest and import.txt, the record of what was skipped and noted, into the growing folder.
+    """Write the manifest and import.txt, the list of notes and skipped cases, into the new folder.
 
     Raises:
-        UserError: There is no case, a case breaks the manifest's contract or lies in the folder to be replaced.
+        UserError: There is no case, a case breaks a rule of the manifest, or its file lies in the replaced folder.
     """
     if not cases:
         raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
@@ -77,18 +79,13 @@ def finish(
 
 
 def lies_in(path: Path, folder: Path) -> bool:
-    """Tell whether a file, or a link on the way to it, lies in a folder."""
+    """Whether a file, or a link in its path, lies in a folder."""
     folder = folder.resolve()
-    return any(place.resolve().is_relative_to(folder) for place in (path, *without_dots(path.absolute()).parents))
-
-
-def imported(dest: Path, skipped: Sequence[str] = (), notes: Sequence[str] = ()) -> Imported:
-    """Read the finished cohort back from its final place."""
-    return Imported(read_cohort(dest), tuple(skipped), tuple(notes))
+    return any(part.resolve().is_relative_to(folder) for part in (path, *without_dots(path.absolute()).parents))
 
 
 def plain_name(name: str) -> str:
-    """Reduce a file's or column's name to what providers agree on: no suffix, case, ``-``, ``_``, blank or dot.
+    """Remove suffix, case, ``-``, ``_``, blanks and dots from the name of a file or column.
 
     >>> plain_name("CT_Image.nrrd"), plain_name("left-Parotid.nii.gz")
     ('ctimage', 'leftparotid')

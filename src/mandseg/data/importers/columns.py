@@ -1,4 +1,4 @@
-"""A table of cases in, drafts of cases out: which of its columns mean what, said by the user or guessed."""
+"""Reads cases from a table; the user names its columns, or they are guessed."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "noisy": ("noisy", "noisylabel", "rough", "roughlabel"),
     "annotator": ("annotator", "reader", "rater", "observer", "dosimetrist"),
 }
-"""Names to look for, best first, as ``plain_name`` writes them."""
+"""Names to look for, best first, in the form of ``plain_name``."""
 
 SPLIT_NAMES = {
     **dict.fromkeys(("train", "training", "tr"), "train"),
@@ -27,21 +27,21 @@ SPLIT_NAMES = {
 }
 
 
-def read_drafts(path: Path, said: Mapping[str, str]) -> list[Case]:
-    """Read a CSV file with one row a case; paths in it are relative to it, further columns become groups.
+def read_drafts(path: Path, given: Mapping[str, str]) -> list[Case]:
+    """Read a CSV file with one row for each case; paths are relative to the file, further columns become groups.
 
     Args:
         path: The CSV file.
-        said: The user's names for some of our columns, e.g. ``{"reference": "mandible"}``.
+        given: The user's names for some of our columns, e.g. ``{"reference": "mandible"}``.
 
     Returns:
-        Cases as the table states them; ``split`` is empty where there is no such column.
+        Cases as the table states them; ``split`` is empty if there is no such column.
 
     Raises:
-        UserError: A column that was said is not there, a needed one cannot be guessed, an unknown split.
+        UserError: A given column is missing, a needed one cannot be guessed, or a split is unknown.
     """
     header, rows = read_table(path)
-    columns = choose_columns(path, header, said)
+    columns = choose_columns(path, header, given)
     further = [name for name in header if name and name not in columns.values() and name not in COLUMNS]
     drafts = [_draft(row, columns, further, path.parent) for row in rows]
     known = set(SPLIT_NAMES.values())
@@ -55,17 +55,17 @@ def read_drafts(path: Path, said: Mapping[str, str]) -> list[Case]:
     return drafts
 
 
-def choose_columns(path: Path, header: list[str], said: Mapping[str, str]) -> dict[str, str]:
-    """Match our columns to the table's: what the user said, else the first guess that is there."""
+def choose_columns(path: Path, header: list[str], given: Mapping[str, str]) -> dict[str, str]:
+    """Match our columns to the table's: as the user gave them, otherwise the first guess that exists."""
     problems = [
-        f"{path}: no column {name!r} (said to be the {ours}), the file has: {', '.join(header)}"
-        for ours, name in said.items()
+        f"{path}: no column {name!r} (given as the {ours}), the file has: {', '.join(header)}"
+        for ours, name in given.items()
         if name not in header
     ]
     if problems:
         raise UserError(problems)
     plain = {plain_name(name): name for name in reversed(header)}
-    columns = dict(said)
+    columns = dict(given)
     for ours, guesses in GUESSES.items():
         found = next((plain[guess] for guess in guesses if guess in plain), None)
         if found and ours not in columns and not _is_taken(found, ours, columns):
@@ -77,12 +77,12 @@ def choose_columns(path: Path, header: list[str], said: Mapping[str, str]) -> di
 
 
 def normal_split(name: str) -> str:
-    """Give train, val or test for the names other people use; anything else unchanged."""
+    """Translate common names of splits to train, val and test; other names are unchanged."""
     return SPLIT_NAMES.get(plain_name(name), name)
 
 
 def _is_taken(found: str, ours: str, columns: Mapping[str, str]) -> bool:
-    """One column may be both case and subject, but no other two things at once."""
+    """Whether a column has another meaning already; case and subject may share one."""
     return any(found == name and {ours, other} != {"case_id", "subject_id"} for other, name in columns.items())
 
 

@@ -1,4 +1,4 @@
-"""One CT series with its structure sets and doses in, a case with its files out, or one line why not."""
+"""Converts one CT series with its structure sets and doses to the files of a case, or reports why it cannot."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,33 +10,30 @@ from mandseg.data.case import Case
 from mandseg.data.dicom.archive import Scan
 from mandseg.data.dicom.dose import on_ct, read_dose
 from mandseg.data.dicom.pixels import read_ct
-from mandseg.data.dicom.rasterisation import Mask, rasterise
+from mandseg.data.dicom.rasterisation import rasterise
 from mandseg.data.dicom.selection import Absent, Selection, file_names, fits
 from mandseg.data.dicom.series import Series
 from mandseg.data.dicom.structures import Roi, StructureSet, read_structure_set
 from mandseg.data.importers.dicom_report import Names, Row
 from mandseg.data.importers.hounsfield import HU_IF_BELOW, looks_like_hu
+from mandseg.data.importers.import_cases import Converted
 from mandseg.data.volume import Volume, write_volume
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-PENDING = "test"  # a case gets its own split when all are there
 IMPORTED = "imported"
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one CT series."""
+class ConvertedSeries(Converted):
+    """A converted CT series with its rows of the report."""
 
-    case: Case | None = None
-    failed: str = ""
-    skipped: str = ""
-    notes: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Label:
-    """A mask and where it comes from."""
+    """A mask and its origin."""
 
     mask: Mask
     structure_set: StructureSet
@@ -46,15 +43,15 @@ class _Label:
 
 @dataclass(frozen=True)
 class _Dose:
-    """The dose on the CT's grid, or why there is none."""
+    """The dose on the grid of the CT, or a note why there is none."""
 
     volume: Volume | None = None
     sop_uid: str = ""
     note: str = ""
 
 
-def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: Names) -> Outcome:
-    """Read one CT series with its labels and its dose, and write them once all of them are sound.
+def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: Names) -> ConvertedSeries:
+    """Read one CT series with its labels and its dose, and write them if all are valid.
 
     Args:
         scan: The series and what belongs to it.
@@ -76,10 +73,10 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
         image = read_ct(series)
     except Absent as absent:
         why = absent.problems[0]
-        return Outcome(skipped=f"case {name} skipped: {why}", rows=_rows(scan, names, f"left out: {why}"))
+        return ConvertedSeries(skipped=f"case {name} skipped: {why}", rows=_rows(scan, names, f"left out: {why}"))
     except UserError as error:
         why = error.problems[0]
-        return Outcome(failed=f"case {name}: {why}", rows=_rows(scan, names, f"failed: {why}"))
+        return ConvertedSeries(failed=(f"case {name}: {why}",), rows=_rows(scan, names, f"failed: {why}"))
     dose = _dose(scan, series, selection.dose, source)
     volumes = {
         "image": image,
@@ -92,7 +89,7 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
     notes = [*series.notes, *_prefixed("reference", reference), *_prefixed("noisy", noisy), noisy_note, dose.note]
     notes += [_strangers(scan), "" if looks_like_hu(image.array) else f"WARNING: no value below {HU_IF_BELOW}: not HU?"]
     rows = _rows(scan, names, IMPORTED, reference, noisy, dose)
-    return Outcome(case, notes=tuple(f"case {name}: {note}" for note in notes if note), rows=rows)
+    return ConvertedSeries(case, notes=tuple(f"case {name}: {note}" for note in notes if note), rows=rows)
 
 
 def _label(scan: Scan, series: Series, chosen: StructureSet, wanted: Sequence[str], selection: Selection) -> _Label:
@@ -134,7 +131,7 @@ def _refuse_missing_images(scan: Scan, structure_set: StructureSet, rois: Sequen
 def _noisy(
     scan: Scan, series: Series, reference: StructureSet, selection: Selection, source: Path
 ) -> tuple[_Label | None, str]:
-    """Read the noisy label, or note that there is none where one was asked for.
+    """Read the noisy label; return a note if it is wanted but missing.
 
     Raises:
         UserError: It is broken, or the structure set is the reference's.
@@ -153,7 +150,7 @@ def _noisy(
 
 
 def _dose(scan: Scan, series: Series, pattern: str, source: Path) -> _Dose:
-    """Read the dose of the whole plan on the CT's grid, where there is exactly one."""
+    """Read the dose of the complete plan on the grid of the CT if there is exactly one."""
     wanted = [dose for dose in scan.doses if not pattern or fits(pattern, file_names(dose.path, source))]
     found, problems = [], []
     for record in wanted:
@@ -181,7 +178,7 @@ def _write(name: str, subject: str, annotator: str, dest: Path, volumes: Mapping
     return Case(
         case_id=name,
         subject_id=subject,
-        split=PENDING,
+        split="",
         image=paths["image"],
         reference=paths["reference"],
         noisy=paths.get("noisy"),
@@ -198,7 +195,7 @@ def _rows(
     noisy: _Label | None = None,
     dose: _Dose = _Dose(),
 ) -> tuple[Row, ...]:
-    """List a CT series, its structure sets, their ROIs and its doses with what became of each."""
+    """List a CT series, its structure sets, their ROIs and its doses with their outcomes."""
     patient = names.patient(scan.patient)
     rows = [Row(patient, "CT series", names.object(scan.uid), "", len(scan.records), outcome)]
     for one in scan.structure_sets:

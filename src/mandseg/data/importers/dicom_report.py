@@ -1,13 +1,13 @@
-"""The records of a DICOM import: what became of every series and ROI, and, where told, who is behind a pseudonym.
+"""The records of a DICOM import: the outcome of every series and ROI, and optionally the identity of pseudonyms.
 
-The report lies in the cohort and holds pseudonyms only. ROI names are shown where the table of names knows them or the
-user said them; any other may hold a person's name. The linking table holds everything in clear and lies where told.
+The report is part of the cohort and has pseudonyms only. It has the names of ROIs that are in the table of names or
+that the user gave, because others may contain the name of a person. The linking table has the real names, outside the
+cohort.
 """
 
 import csv
-import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 
 from mandseg.data.dicom.archive import Archive
@@ -15,7 +15,7 @@ from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
 from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.dicom.vocabulary import Vocabulary
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_write
+from mandseg.system.files import atomic_write, csv_text, write_csv
 
 REPORT = "dicom_import.csv"
 COLUMNS = ("patient", "kind", "id", "name", "files", "outcome")
@@ -24,23 +24,23 @@ LINK_COLUMNS = ("kind", "pseudonym", "identity")
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that was seen and what became of it."""
+    """One object of the export and its outcome."""
 
     patient: str  # pseudonym
     kind: str  # CT series, structure set, ROI, dose, other series, damaged file
     id: str  # pseudonym
-    name: str  # of an ROI, where it may be shown; the modality of another series
+    name: str  # of an ROI, if it may be printed; the modality of another series
     files: int
     outcome: str
 
 
 @dataclass(frozen=True)
 class Names:
-    """The pseudonyms of all that is named in an archive."""
+    """The pseudonyms of everything with a name in an archive."""
 
     pseudonyms: Pseudonyms
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary({}))
-    said: tuple[str, ...] = ()  # structures that the user named
+    wanted: tuple[str, ...] = ()  # structure names that the user gave
 
     def patient(self, patient: str) -> str:
         """The subject of a case."""
@@ -56,20 +56,16 @@ class Names:
 
     def roi(self, name: str) -> str:
         """The name of an ROI in the report."""
-        return self.vocabulary.shown(name, self.said) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
+        return self.vocabulary.shown(name, self.wanted) or f"roi-{self.pseudonyms.of('roi', name.strip(), 8)}"
 
 
-def report_text(rows: Sequence[Row]) -> str:
+def write_report(path: Path, rows: Iterable[Row]) -> None:
     """Write the report as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows([row.patient, row.kind, row.id, row.name, row.files, row.outcome] for row in rows)
-    return text.getvalue()
+    write_csv(path, COLUMNS, [astuple(row) for row in rows])
 
 
 def left_over_rows(archive: Archive, names: Names) -> list[Row]:
-    """List what belongs to no CT series: structure sets and doses without one, other series, damaged files."""
+    """List the files without a CT series: structure sets, doses, other series, damaged files."""
     rows = []
     for record, why in archive.orphans:
         patient, uid = names.patient(record.patient), names.object(record.sop_uid)
@@ -97,10 +93,10 @@ def left_over_rows(archive: Archive, names: Names) -> list[Row]:
 
 
 def write_linking_table(path: Path, archive: Archive, names: Names, source: Path) -> None:
-    """Write who is behind each pseudonym, readable by its owner alone; what the table says already stays in it.
+    """Write the identity of each pseudonym, readable only by the owner; existing rows are kept.
 
     Raises:
-        UserError: The file is there and is no linking table.
+        UserError: The file exists but is not a linking table.
     """
     links = _read_links(path)
 
@@ -133,7 +129,7 @@ def write_linking_table(path: Path, archive: Archive, names: Names, source: Path
 
 
 def refuse_public_place(path: Path, dest: Path, what: str) -> None:
-    """Refuse to keep a secret in the cohort, which may be passed on.
+    """Refuse to store a secret in the cohort, which may be shared.
 
     Raises:
         UserError: ``path`` lies in ``dest``.
@@ -143,7 +139,7 @@ def refuse_public_place(path: Path, dest: Path, what: str) -> None:
 
 
 def _read_links(path: Path) -> dict[tuple[str, ...], None]:
-    """Read the links of earlier imports; none where there is no file."""
+    """Read the links of earlier imports; none without a file."""
     if not path.exists():
         return {}
     try:
@@ -152,21 +148,18 @@ def _read_links(path: Path) -> dict[tuple[str, ...], None]:
     except (OSError, UnicodeDecodeError, csv.Error):
         header, rows = (), []
     if header != LINK_COLUMNS:
-        raise UserError(f"{path}: is there and is no linking table, expected the columns {', '.join(LINK_COLUMNS)}")
+        raise UserError(f"{path}: exists but is not a linking table, expected the columns {', '.join(LINK_COLUMNS)}")
     return dict.fromkeys(rows)
 
 
 def _write_private(path: Path, links: Iterable[tuple[str, ...]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(LINK_COLUMNS)
-    writer.writerows(sorted(links))
     try:
         with atomic_write(path) as file:
             Path(file.name).chmod(OWNER_ONLY)
-            file.write(text.getvalue().encode())
-    except OSError as error:
-        raise UserError(f"{path}: the linking table cannot be written ({error.strerror})") from error
+            file.write(csv_text(LINK_COLUMNS, sorted(links)).encode())
+    except UserError as error:
+        reason = error.problems[0].removeprefix(f"{path}: ")
+        raise UserError(f"{path}: the linking table {reason}") from error
 
 
 def _below(path: Path, source: Path) -> str:

@@ -1,4 +1,4 @@
-"""From stored values to Hounsfield units, and whether the result looks like a CT of a person."""
+"""Converts stored values to Hounsfield units and checks that the result is plausible."""
 
 import math
 from collections import Counter
@@ -8,34 +8,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.volume import AIR_HU, Hu
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-AIR_HU = -1000
-METAL_CAP_HU = 3071  # the top of a 12-bit CT: 4095 - 1024
-FAT_HU = (-115, -75)  # where the pooled fat peak of a correct import lies
+METAL_CAP_HU = 3071  # the highest value of a 12-bit CT: 4095 - 1024
+FAT_HU = (-115, -75)  # range of the pooled fat peak of a correct import
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
 SOFT_TISSUE_OF_ONE_HU = (10, 90)  # of a single image, whose peaks are less certain than those of a cohort
-HU_IF_BELOW = -200  # an image with air in it goes below this; stored values with an offset do not
-LOWEST_CT_HU = -1024  # the bottom of a 12-bit CT; what lies lower was put there
-BRIGHT = 2000  # neither air nor skin: no corner of a scan is as bright
-SIGNED_TOP = 32768  # 16 bits: from here on an unsigned number is a negative one that was read wrongly
+HU_IF_BELOW = -200  # every CT of a head has air below this; stored values with an offset have not
+LOWEST_CT_HU = -1024  # the lowest value of a 12-bit CT; lower values are padding
+BRIGHT = 2000  # no corner of a scan is as bright: corners hold air or skin
+SIGNED_TOP = 32768  # 16 bits: larger unsigned numbers are negative numbers with the wrong type
 FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
-FAT_SEEN = 0.05  # height of a peak of fat over that of soft tissue, from which on it is one
+FAT_SEEN = 0.05  # least height of a fat peak, relative to the peak of soft tissue
 
-Hu = npt.NDArray[np.int16]
 Array = npt.NDArray[Any]
-Mask = npt.NDArray[np.bool_]
 
 
 def from_stored(stored: Array, offset: float) -> Hu:
-    """Turn stored values into HU: stored = HU + offset, and 0 = nothing there.
+    """Convert stored values to HU: stored = HU + offset; 0 marks voxels without a measurement.
 
     Args:
-        stored: Any shape; 0 marks voxels outside the body or blanked, metal goes up to 32767.
+        stored: Any shape; 0 is outside the body or blanked, metal has up to 32767.
         offset: In HU.
 
     Returns:
-        HU from -1000 (also where nothing was stored) to 3071.
+        HU from -1000 (also where 0 is stored) to 3071.
 
     Raises:
         UserError: The offset is not a finite number.
@@ -47,7 +46,7 @@ def from_stored(stored: Array, offset: float) -> Hu:
 
 
 def signed(array: Array) -> tuple[Array, bool]:
-    """Give negative numbers back that were read as unsigned ones of 16 bits, and whether there were any."""
+    """Restore negative numbers that were read as unsigned 16 bits; also return whether there were any."""
     top = float(np.max(array))
     if not SIGNED_TOP <= top < 2 * SIGNED_TOP:
         return array, False
@@ -56,16 +55,16 @@ def signed(array: Array) -> tuple[Array, bool]:
 
 
 def padding(array: Array) -> tuple[float, Mask] | None:
-    """Find the value that fills what lies outside the field of view, and where.
+    """Find the fill value outside the field of view and its voxels.
 
-    It is the value of half the volume's corners or more, and cannot be that of air: lower than any CT number, or as
-    bright as bone. Metal inside the body that has the same value is no padding: it reaches no face of the volume.
+    At least four corners of the volume have this value, and it is lower than any CT number or as bright as metal. Metal
+    of the same value inside the body is not padding, because it touches no face of the volume.
 
     Args:
         array: (X, Y, Z), HU or stored values.
 
     Returns:
-        The value and the voxels that are connected with a face of the volume; None where nothing is padded.
+        The value and its voxels that are connected to a face of the volume; None without padding.
     """
     from scipy import ndimage
 
@@ -79,10 +78,10 @@ def padding(array: Array) -> tuple[float, Mask] | None:
     return values[0], np.isin(pieces, outside[outside != 0])
 
 
-def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | None:
-    """Median value round a label, in its box and a tenth more to each side; label, padding and blank voxels left out.
+def tissue_around(array: Array, label: Mask, outside: Mask | None) -> float | None:
+    """Compute the median around a label, in its box widened by a tenth on each side.
 
-    Round a mandible lie tongue, muscles and fat: about 40 HU.
+    Label, padding and blank voxels are excluded. Tongue, muscles and fat surround a mandible: about 40 HU.
 
     Args:
         array: (X, Y, Z), HU or stored values.
@@ -90,7 +89,7 @@ def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | Non
         outside: (X, Y, Z), the padding.
 
     Returns:
-        None where there is no such voxel.
+        None if there is no such voxel.
     """
     if label.shape != array.shape:
         return None
@@ -105,25 +104,25 @@ def tissue_round(array: Array, label: Mask, outside: Mask | None) -> float | Non
 
 
 def fill_value(array: Array) -> float | None:
-    """The one value that fills much of a volume (air that was clipped, a blanked region); None where none does."""
+    """Find the one value that fills much of a volume (clipped air, a blanked region); None if there is none."""
     values, counts = np.unique(array[::2, ::2, ::2], return_counts=True)
     most = int(np.argmax(counts))
     return float(values[most]) if counts[most] > FILL_SHARE * counts.sum() else None
 
 
 def looks_like_hu(array: Array) -> bool:
-    """Tell whether values go below -200, as HU do wherever there is air; stored values with an offset start at 0."""
+    """Whether some values are below -200, as in any CT with air; stored values with an offset start at 0."""
     return float(np.min(array)) <= HU_IF_BELOW
 
 
 def histogram(hu: Array) -> npt.NDArray[np.int64]:
-    """Count the voxels at each HU from -1000 to 3071; what lies beyond counts at the ends."""
-    whole = np.clip(np.rint(hu.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
-    return np.bincount(whole - AIR_HU, minlength=METAL_CAP_HU - AIR_HU + 1)
+    """Count the voxels at each HU from -1000 to 3071; values outside count at the ends."""
+    clipped = np.clip(np.rint(hu.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
+    return np.bincount(clipped - AIR_HU, minlength=METAL_CAP_HU - AIR_HU + 1)
 
 
 def tissue_peaks(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
-    """Find the peaks of fat and of soft tissue in a histogram, smoothed over 15 HU; in HU."""
+    """Find the peaks of fat and of soft tissue, in HU, in a histogram smoothed over 15 HU."""
     smooth = _smooth(counts)
 
     def peak(low: int, high: int) -> int:
@@ -133,32 +132,32 @@ def tissue_peaks(counts: npt.NDArray[np.int64]) -> tuple[int, int]:
 
 
 def peaks_in_words(counts: npt.NDArray[np.int64]) -> str:
-    """Say where fat and soft tissue lie, or that there is no fat to be seen."""
+    """Describe the peaks of fat and soft tissue in words."""
     fat, soft = tissue_peaks(counts)
-    return f"{f'fat at {fat} HU' if _has_fat(counts) else 'no fat to be seen'}, soft tissue at {soft} HU"
+    return f"{f'fat at {fat} HU' if _has_fat(counts) else 'no peak of fat'}, soft tissue at {soft} HU"
 
 
 def is_doubtful(counts: npt.NDArray[np.int64]) -> bool:
-    """Tell whether the peak of soft tissue, or that of fat where there is one, lies where it does in no correct CT."""
+    """Whether the peak of soft tissue, or an existing peak of fat, lies outside the range of correct CTs."""
     fat, soft = tissue_peaks(counts)
     fat_is_right = not _has_fat(counts) or FAT_HU[0] <= fat <= FAT_HU[1]
     return not (fat_is_right and SOFT_TISSUE_HU[0] <= soft <= SOFT_TISSUE_HU[1])
 
 
 def is_off(counts: npt.NDArray[np.int64]) -> bool:
-    """Tell whether the peak of soft tissue of a single image lies where it does in no correct CT."""
+    """Whether the peak of soft tissue of a single image lies outside the range of correct CTs."""
     return not SOFT_TISSUE_OF_ONE_HU[0] <= tissue_peaks(counts)[1] <= SOFT_TISSUE_OF_ONE_HU[1]
 
 
 def peaks_note(counts: npt.NDArray[np.int64], offset: float) -> str:
-    """Say where fat and soft tissue lie under an offset, and whether that can be right."""
+    """Describe the peaks of fat and soft tissue under an offset, and warn if they are implausible."""
     fat, soft = tissue_peaks(counts)
-    where = f"the peak of fat lies at {fat} HU, that of soft tissue at {soft} HU"
+    where = f"the peak of fat lies at {fat} HU, the peak of soft tissue at {soft} HU"
     if not _has_fat(counts):
-        where = f"the peak of soft tissue lies at {soft} HU, no fat is to be seen"
+        where = f"the peak of soft tissue lies at {soft} HU, there is no peak of fat"
     note = f"HU = stored value - {offset:g}: {where}"
     if not is_doubtful(counts):
-        return f"{note}, as {'they' if _has_fat(counts) else 'it'} should"
+        return f"{note}, as expected"
     return (
         f"WARNING: {note}; expected {FAT_HU[0]} to {FAT_HU[1]} and {SOFT_TISSUE_HU[0]} to {SOFT_TISSUE_HU[1]}: "
         "is --hu-offset right?"

@@ -1,4 +1,4 @@
-"""CTs as they are in, HU out: every image by what its values say, and each that contradicts its cohort by name."""
+"""Converts the CTs of a cohort to HU. Each image is judged by its values; images unlike their cohort are named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,10 @@ import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.importers.hounsfield import (
-    AIR_HU,
     BRIGHT,
     HU_IF_BELOW,
     METAL_CAP_HU,
     Array,
-    Hu,
-    Mask,
     from_stored,
     histogram,
     is_off,
@@ -24,30 +21,31 @@ from mandseg.data.importers.hounsfield import (
     peaks_in_words,
     peaks_note,
     signed,
-    tissue_round,
+    tissue_around,
 )
 from mandseg.data.importers.labels import read_named
 from mandseg.data.loaded_case import image_problems
-from mandseg.data.volume import Volume, write_volume
+from mandseg.data.volume import AIR_HU, Hu, Volume, write_volume
+from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-ROUND_MANDIBLE_HU = 40
-SURE_WITHIN = 200  # of that, or of that and the offset: the tissue round the label tells which of the two
+AROUND_MANDIBLE_HU = 40
+SURE_WITHIN = 200  # tissue around the label this near to 40 HU, or to 40 HU plus the offset, decides
 USUAL_OFFSET = 1000.0
 
 
 @dataclass(frozen=True)
 class Image:
-    """What was found in one image, and where it is in HU."""
+    """One image: its file in HU and what was found in it."""
 
     path: Path
     is_hu: bool
     is_sure: bool
-    """The tissue round the label says so; otherwise the lowest value does."""
+    """Whether the tissue around the label decided; otherwise the lowest value did."""
     tissue: float | None
-    """Median of the stored values round the label."""
+    """Median of the stored values around the label."""
     histogram: npt.NDArray[np.int64]
-    """Of the image in HU, as far as that is known."""
+    """Histogram of the image in HU, if it is in HU or was converted."""
     padding: float | None = None
     was_unsigned: bool = False
     has_low_values: bool = False
@@ -63,19 +61,19 @@ def convert_image(
     is_hu: bool | None = None,
     is_wanted: bool = False,
 ) -> Image:
-    """Read an image, judge whether it is in HU, and write it where that has to change.
+    """Read an image, judge whether it is in HU, and write it if it has to change.
 
     Args:
-        case: Whose image it is.
+        case: The case of the image.
         path: Its file.
         label: (X, Y, Z), the mandible.
         dest: The file to write, NIfTI.
-        hu_offset: The stored value of 0 HU; None: nothing is written.
-        is_hu: What the rest of the cohort is; None: to be judged.
-        is_wanted: Whether to write it even if nothing changes, as the images of the cohort are written.
+        hu_offset: The stored value of 0 HU; None writes nothing.
+        is_hu: Whether the other images of the cohort are in HU; None judges by the image itself.
+        is_wanted: Whether to write it even if nothing changes, because the other images are written.
 
     Raises:
-        UserError: The file cannot be read, or holds values that are no numbers.
+        UserError: The file cannot be read, or holds values that are not finite.
     """
     volume = read_named(case, "image", path)
     if problems := image_problems(case, volume):
@@ -96,13 +94,13 @@ def convert_image(
 
 
 def judge(array: Array, label: Mask, outside: Mask | None, hu_offset: float | None) -> tuple[bool, bool, float | None]:
-    """Tell whether an image is in HU, whether that is sure, and the median value round its label."""
-    tissue = tissue_round(array, label, outside)
+    """Judge whether an image is in HU and whether this is sure; also return the median around its label."""
+    tissue = tissue_around(array, label, outside)
     offset = USUAL_OFFSET if hu_offset is None else hu_offset
     if offset == 0:
         return True, True, tissue
     if tissue is not None and offset > 2 * SURE_WITHIN:
-        for is_hu, expected in ((True, ROUND_MANDIBLE_HU), (False, ROUND_MANDIBLE_HU + offset)):
+        for is_hu, expected in ((True, AROUND_MANDIBLE_HU), (False, AROUND_MANDIBLE_HU + offset)):
             if abs(tissue - expected) <= SURE_WITHIN:
                 return is_hu, True, tissue
     core = array if outside is None or outside.all() else array[~outside]
@@ -110,7 +108,7 @@ def judge(array: Array, label: Mask, outside: Mask | None, hu_offset: float | No
 
 
 def to_hu(array: Array, outside: Mask | None, offset: float) -> Hu:
-    """Subtract an offset, and put air where there is padding and, under an offset, where 0 was stored."""
+    """Subtract an offset and replace padding by air; with an offset, also voxels that store 0."""
     hu = from_stored(array, offset) if offset else np.clip(np.rint(array), AIR_HU, METAL_CAP_HU).astype(np.int16)
     if outside is not None:
         hu[outside] = AIR_HU
@@ -118,13 +116,13 @@ def to_hu(array: Array, outside: Mask | None, offset: float) -> Hu:
 
 
 def majority_is_hu(images: Sequence[Image]) -> bool | None:
-    """What most of those images are that are sure; None where none is."""
+    """Whether most of the sure images are in HU; None if no image is sure."""
     sure = [image.is_hu for image in images if image.is_sure]
     return sum(sure) * 2 >= len(sure) if sure else None
 
 
 def image_notes(images: Mapping[str, Image], hu_offset: float | None) -> list[str]:
-    """Say what was done to a cohort's images and which deserve a look, by the names of the cases."""
+    """List what was done to the images of a cohort, and warn of suspicious ones by the names of the cases."""
     if hu_offset is None:
         notes = _not_hu(images)
     else:
@@ -143,20 +141,20 @@ def _not_hu(images: Mapping[str, Image]) -> list[str]:
     names = f"first: {next(iter(odd))}" if len(odd) == len(images) else ", ".join(odd)
     what = f"have no value below {HU_IF_BELOW}"
     if any(image.has_low_values for image in odd.values()):
-        what = f"have values round the label that are not HU, e.g. {next(iter(odd.values())).tissue or 0:.0f},"
+        what = f"have values around the label that are not HU, e.g. {next(iter(odd.values())).tissue or 0:.0f},"
     text = f"({names}): not HU? --hu-offset 1000 would turn stored values into HU"
     return [f"WARNING: {len(odd)} of {len(images)} images {what} {text}"]
 
 
 def _contradictions(images: Mapping[str, Image], hu_offset: float) -> list[str]:
-    """The images that were treated otherwise than most of their cohort."""
+    """Warn of images that were treated differently from most of their cohort."""
     groups = {
         is_hu: {case_id: image for case_id, image in images.items() if image.is_hu is is_hu} for is_hu in (True, False)
     }
     fewer = len(groups[True]) <= len(groups[False])
     others = len(groups[not fewer])
-    done = "is in HU already and left so" if fewer else f"is not in HU, and {hu_offset:g} is subtracted from it"
-    rest = f"of {others} other images {hu_offset:g} is subtracted" if fewer else f"{others} other images are in HU"
+    done = "is in HU already and is not changed" if fewer else f"is not in HU, and {hu_offset:g} is subtracted from it"
+    rest = f"{hu_offset:g} is subtracted from {others} other images" if fewer else f"{others} other images are in HU"
     if not others:
         return []
     return [
@@ -166,12 +164,12 @@ def _contradictions(images: Mapping[str, Image], hu_offset: float) -> list[str]:
 
 
 def _doubts(images: Mapping[str, Image], hu_offset: float) -> list[str]:
-    """The images that tell too little, and those whose tissues lie elsewhere after the offset than they should."""
+    """Warn of images that do not show whether they are in HU, and of implausible peaks after the offset."""
     notes = []
     for case_id, image in images.items():
         words = peaks_in_words(image.histogram)
         if not image.is_sure and image.tissue is not None:
-            text = f"the values round its label ({image.tissue:.0f}) do not tell whether it is in HU"
+            text = f"the values around its label ({image.tissue:.0f}) do not show whether it is in HU"
             taken = "HU" if image.is_hu else f"HU + {hu_offset:g}"
             notes.append(f"WARNING: case {case_id}: {text}, taken as {taken}; {words}")
         elif not image.is_hu and len(images) > 1 and is_off(image.histogram):
@@ -189,6 +187,6 @@ def _padded(images: Mapping[str, Image], may_write: bool) -> list[str]:
         elif value >= BRIGHT and not may_write:
             notes.append(f"WARNING: {what}, as bright as metal; --hu-offset writes it as air, with 0 if the rest is HU")
     if wrapped := [case_id for case_id, image in images.items() if image.was_unsigned]:
-        text = f"{len(wrapped)} images (first: {wrapped[0]}) hold negative numbers that were stored as unsigned ones"
-        notes.append(f"{text}, written right" if may_write else f"WARNING: {text}; --hu-offset 0 writes them right")
+        text = f"{len(wrapped)} images (first: {wrapped[0]}) hold negative numbers that were stored as unsigned numbers"
+        notes.append(f"{text}; they are corrected" if may_write else f"WARNING: {text}; --hu-offset 0 corrects them")
     return notes

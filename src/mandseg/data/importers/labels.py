@@ -1,4 +1,4 @@
-"""Label files as they are in, binary masks out: which of their values are the mandible."""
+"""Reads label files as binary masks; selected label values are merged."""
 
 import math
 from collections import Counter
@@ -9,29 +9,29 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.loaded_case import WHOLE_WITHIN, odd_label_values, with_whole_values
+from mandseg.data.loaded_case import INTEGER_TOLERANCE, non_binary_values, with_integer_values
 from mandseg.data.volume import Volume, read_volume
 from mandseg.system.errors import UserError
 
-MOST_VALUES = 20  # of a label, that are remembered for a message
+MOST_VALUES = 20  # values of a label that a message may list
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label of a case, binary."""
+    """A binary label of a case."""
 
-    mask: Volume | None  # None: no voxel is set
+    mask: Volume | None  # None: the label is empty
     values: frozenset[float]
     """Its first values, other than 0."""
     notes: tuple[str, ...] = ()
-    """What was assumed or looked odd, or why there is no mask."""
+    """Assumptions and oddities, or the reason why there is no mask."""
 
 
 def label_values(numbers: Sequence[float]) -> tuple[int, ...]:
-    """Take numbers as values of a label.
+    """Convert numbers to label values.
 
     Raises:
-        UserError: One is not a whole number above 0; 0 is what is not the mandible.
+        UserError: One is not a whole number above 0; 0 is the background.
     """
     odd = [number for number in numbers if not (math.isfinite(number) and number == round(number) and number > 0)]
     if odd:
@@ -40,26 +40,26 @@ def label_values(numbers: Sequence[float]) -> tuple[int, ...]:
 
 
 def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Label:
-    """Read a label and merge the values that are the mandible.
+    """Read a label and merge the values of the mandible.
 
     Args:
-        case: Whose label it is.
+        case: The case of the label.
         name: ``reference`` or ``noisy``.
         path: Its file.
-        values: The values to merge; none: the label must be binary.
+        values: The values to merge; if empty, the label must be binary.
 
     Raises:
-        UserError: The file cannot be read, or holds values that are neither asked for nor whole numbers.
+        UserError: The file cannot be read, or it holds values that are not whole numbers or not binary.
     """
-    label, note = with_whole_values(read_named(case, name, path))
+    label, note = with_integer_values(read_named(case, name, path))
     notes = [f"case {case.case_id}: {name} {note}"] if note else []
-    if not values and (odd := odd_label_values(label)):
+    if not values and (odd := non_binary_values(label)):
         text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
-    present = np.unique(label.array) if values else np.ones(1)  # a binary label need not be sorted to be known
+    present = np.unique(label.array) if values else np.ones(1)  # sorting a binary label is not necessary
     present = present[present != 0]
     if broken := [value for value in present.tolist() if value != round_or_nan(value)]:
-        text = f"which is no whole number (within {WHOLE_WITHIN:g}): was the label resampled?"
+        text = f"which is no whole number (within {INTEGER_TOLERANCE:g}): was the label resampled?"
         raise UserError(f"case {case.case_id}: {name} has the value {broken[0]:.7g}, {text}")
     found = frozenset(present[:MOST_VALUES].tolist()) | (frozenset(values) & frozenset(present.tolist()))
     mask = Volume(np.isin(label.array, values), label.affine) if values else label
@@ -74,10 +74,10 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
 
 
 def refuse_values_of_no_label(values: Sequence[int], labels: Sequence[frozenset[float]]) -> None:
-    """Refuse values that were asked for and that no label of the cohort has.
+    """Refuse values that no label of the cohort has.
 
     Raises:
-        UserError: One line with the values that there are.
+        UserError: One line with the values that the labels have.
     """
     counts = Counter(value for found in labels for value in found)
     absent = [value for value in values if not counts[value]]
@@ -87,7 +87,7 @@ def refuse_values_of_no_label(values: Sequence[int], labels: Sequence[frozenset[
 
 
 def read_named(case: Case, name: str, path: Path) -> Volume:
-    """Read a file of a case; problems name the case and the file's column."""
+    """Read a file of a case; error messages name the case and the column."""
     try:
         return read_volume(path)
     except UserError as error:
@@ -95,7 +95,7 @@ def read_named(case: Case, name: str, path: Path) -> Volume:
 
 
 def round_or_nan(value: float) -> float:
-    """The next whole number; what is none stays NaN, which equals nothing."""
+    """Round a finite number; NaN for others, which equals no value."""
     return round(value) if math.isfinite(value) else math.nan
 
 

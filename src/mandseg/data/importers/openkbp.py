@@ -1,52 +1,90 @@
-"""OpenKBP in its own layout: folders of sparse voxel lists in, a cohort of NIfTI files in HU out.
+"""Imports OpenKBP: converts its folders of sparse voxel lists to NIfTI files in HU.
 
 Babier et al., Med Phys 48:5549 (2021). Each patient is a folder of CSV files ``index,value``; the index is into a
 flattened 128 x 128 x 128 array whose axes run [posterior, left, inferior].
 
-The offset. The data set stores HU + 1000: over 150 patients the peak of fat is stored as 903 (-97 HU) and that of soft
-tissue as 1037 (+37 HU), and scanners that stop at 3071 HU, the top of 12 bits, stop here at 4071. An offset of 1024
-would put fat at -121 and muscle at +13. 0 is stored where nothing is known: outside the body, or blanked above and
-below the planned region; it becomes air.
+The data set stores HU + 1000. Over 150 patients, the peak of fat is stored as 903 (-97 HU) and the peak of soft tissue
+as 1037 (+37 HU). The highest value of 12-bit scanners, 3071 HU, is stored as 4071. An offset of 1024 would give fat
+-121 HU and muscle +13 HU. Voxels without data store 0: outside the body, or above and below the planned region. They
+become air.
 """
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, finish, imported, new_cohort_folder, plain_name
+from mandseg.data.importers.cohort_folder import Imported, plain_name
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
+from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
-from mandseg.system.progress import for_each
 
 SHAPE = (128, 128, 128)
 HU_OFFSET = 1000.0
 FOLDERS = {"train-pats": "train", "valid-pats": "val", "validation-pats": "val", "test-pats": "test"}
-"""The README says valid-pats, the repository's tree validation-pats."""
+"""The README of the data set names valid-pats, its repository has validation-pats."""
 PROTOCOLS_MM = {"fov500": 500.0, "fov600": 600.0}
-PROTOCOL_TOLERANCE = 0.02  # of the field of view: 490-510 and 588-612 mm; the next ones found are 480, 515, 580, 618
+PROTOCOL_TOLERANCE = 0.02  # of the field of view: 490-510 and 588-612 mm; the nearest others are 480, 515, 580, 618
 
 
 @dataclass(frozen=True)
 class Patient:
-    """One patient's folder and the official split it lies in."""
+    """The folder of a patient and its official split."""
 
     folder: Path
     split: str
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What came of one patient: a case, or why there is none."""
+class ConvertedPatient(Converted):
+    """A converted patient with the HU of its image."""
 
-    case: Case | None
     histogram: npt.NDArray[np.int64] | None = None
-    skipped: str = ""
-    problem: str = ""
+
+
+@dataclass(frozen=True)
+class OpenKbp(Importer[Patient, ConvertedPatient]):
+    """Converts patients who have a mandible and keeps their official split.
+
+    Args:
+        hu_offset: Stored value of 0 HU.
+    """
+
+    hu_offset: float
+    title = "OpenKBP"
+
+    def find(self, source: Path) -> list[Patient]:
+        """List the patients' folders, see ``find_patients``."""
+        return find_patients(source)
+
+    def convert(self, found: Patient, folder: Path) -> ConvertedPatient:
+        """Write a patient's image in HU and its mandible; a patient without a mandible is skipped."""
+        name = found.folder.name
+        mandibles = [path for path in found.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
+        if not mandibles:
+            return ConvertedPatient(skipped=f"case {name} skipped: no Mandible.csv in {found.folder.parent.name}")
+        try:
+            mask = read_mask(mandibles[0])
+            if not mask.any():
+                return ConvertedPatient(skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
+            affine = read_affine(found.folder)
+            hu = from_stored(read_image(found.folder), self.hu_offset)
+        except UserError as error:
+            raise UserError(f"case {name}: {error}") from error
+        image, reference = folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz"
+        write_volume(image, Volume(hu, affine))
+        write_volume(reference, Volume(mask, affine))
+        groups = {"protocol": protocol(affine[0, 0])}
+        case = Case(name, name, found.split, image, reference, groups=groups)
+        return ConvertedPatient(case, histogram=histogram(hu))
+
+    def conclude(self, converted: list[ConvertedPatient], folder: Path) -> tuple[list[ConvertedPatient], list[str]]:
+        """Note where the peaks of fat and of soft tissue lie in all images together."""
+        counts = [result.histogram for result in converted if result.histogram is not None]
+        return converted, [peaks_note(np.sum(counts, axis=0), self.hu_offset)] if counts else []
 
 
 def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overwrite: bool = False) -> Imported:
@@ -56,28 +94,19 @@ def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overw
         source: The repository's folder, or its provided-data.
         dest: The cohort folder to write; grouping column ``protocol`` (fov500, fov600 or other).
         hu_offset: Stored value of 0 HU.
-        overwrite: Replace a cohort that is there already.
+        overwrite: Replace an existing cohort.
 
     Raises:
-        UserError: Nothing that looks like OpenKBP, damaged files, ``dest`` exists.
+        UserError: The source does not look like OpenKBP, files are damaged, or ``dest`` exists.
     """
-    with new_cohort_folder(source, dest, overwrite) as part:
-        convert = partial(_convert, dest=part, hu_offset=hu_offset)
-        outcomes = list(for_each(convert, find_patients(source), "OpenKBP"))
-        if problems := [outcome.problem for outcome in outcomes if outcome.problem]:
-            raise UserError(problems)
-        skipped = [outcome.skipped for outcome in outcomes if outcome.skipped]
-        counts = [outcome.histogram for outcome in outcomes if outcome.histogram is not None]
-        notes = [peaks_note(np.sum(counts, axis=0), hu_offset)] if counts else []
-        finish(part, dest, [outcome.case for outcome in outcomes if outcome.case], skipped, notes)
-    return imported(dest, skipped, notes)
+    return import_cases(OpenKbp(hu_offset), source, dest, overwrite=overwrite)
 
 
 def find_patients(source: Path) -> list[Patient]:
-    """List the patients' folders in train, validation and test, by number.
+    """List the folders of the patients in train, validation and test, sorted by number.
 
     Raises:
-        UserError: There are none, or a patient is in two of the folders.
+        UserError: There are none, or a patient is in two splits.
     """
     root = source / "provided-data" if (source / "provided-data").is_dir() else source
     found: dict[str, Patient] = {}
@@ -101,13 +130,13 @@ def read_image(folder: Path) -> npt.NDArray[np.float32]:
 
 
 def read_mask(path: Path) -> npt.NDArray[np.bool_]:
-    """Read a structure's CSV, whose value column is empty: a mask (128, 128, 128) on RAS+ axes."""
+    """Read the CSV of a structure, which lists voxels without values: a mask (128, 128, 128) on RAS+ axes."""
     table = _read_csv(path, columns=(0,))
     return _on_ras_axes(path, table[:, 0], np.ones(len(table))) > 0
 
 
 def read_affine(folder: Path) -> Affine:
-    """Make the affine to RAS+ mm from voxel_dimensions.csv; the data set keeps no origin: the grid's centre is at 0."""
+    """Make the affine to RAS+ mm from voxel_dimensions.csv; without an origin, the grid's centre is at 0."""
     path = folder / "voxel_dimensions.csv"
     spacing_mm = _read_numbers(path, skiprows=0, usecols=(0,))[:, 0]
     if spacing_mm.shape != (3,) or not (spacing_mm > 0).all():
@@ -124,26 +153,6 @@ def protocol(spacing_x_mm: float) -> str:
         if abs(field_mm - nominal_mm) <= PROTOCOL_TOLERANCE * nominal_mm:
             return name
     return "other"
-
-
-def _convert(patient: Patient, dest: Path, hu_offset: float) -> Outcome:
-    name = patient.folder.name
-    mandibles = [path for path in patient.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
-    if not mandibles:
-        return Outcome(None, skipped=f"case {name} skipped: no Mandible.csv in {patient.folder.parent.name}")
-    try:
-        mask = read_mask(mandibles[0])
-        if not mask.any():
-            return Outcome(None, skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
-        affine = read_affine(patient.folder)
-        hu = from_stored(read_image(patient.folder), hu_offset)
-    except UserError as error:
-        return Outcome(None, problem=f"case {name}: {error}")
-    image, reference = dest / f"images/{name}.nii.gz", dest / f"labels/{name}.nii.gz"
-    write_volume(image, Volume(hu, affine))
-    write_volume(reference, Volume(mask, affine))
-    groups = {"protocol": protocol(affine[0, 0])}
-    return Outcome(Case(name, name, patient.split, image, reference, groups=groups), histogram(hu))
 
 
 def _on_ras_axes(

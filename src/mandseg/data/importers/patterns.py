@@ -1,4 +1,4 @@
-"""File name patterns in, drafts of cases out: ``{case}/img.nrrd`` finds every case's image."""
+"""Finds cases by file name patterns: ``{case}/img.nrrd`` finds the image of every case."""
 
 import os
 import posixpath
@@ -12,27 +12,27 @@ from mandseg.data.manifest import COLUMNS
 from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
 
-Found = dict[str, tuple[Path, dict[str, str]]]  # case -> its file and the other fields of the pattern
+Found = dict[str, tuple[Path, dict[str, str]]]  # case -> file and other fields of the pattern
 
-MEANT = "{case}, {subject}, {split} and {annotator} fill it, any other name makes a group"
+FIELDS = "{case}, {subject}, {split} and {annotator} fill it, any other name makes a group"
 FIELD = re.compile(r"\{(\w+)\}|(\*)")
 
 
 def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
     """Find the cases whose files match the patterns, joined by their ``{case}``.
 
-    Fields: ``{case}`` (needed), ``{subject}``, ``{split}``, ``{annotator}``; any other becomes a group. ``*`` stands
-    for any part of a name. Upper and lower case are the same.
+    Fields: ``{case}`` (required), ``{subject}``, ``{split}``, ``{annotator}``; any other becomes a group. ``*`` matches
+    any part of a name. Matching ignores case.
 
     Args:
-        source: The folder the patterns are relative to.
+        source: The folder; patterns are relative to it.
         patterns: For some of ``image``, ``reference``, ``noisy``.
 
     Returns:
-        One draft for each case that any pattern finds; ``split`` is empty where no pattern has ``{split}``.
+        One case for each name that any pattern finds; ``split`` is empty if no pattern has ``{split}``.
 
     Raises:
-        UserError: A pattern without ``{case}``, one that finds nothing, two files for one case.
+        UserError: A pattern has no ``{case}``, finds nothing, or finds two files for one case.
     """
     patterns = {name: relative_pattern(source, pattern) for name, pattern in patterns.items()}
     files = _image_files(source)
@@ -42,10 +42,10 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
 
 
 def relative_pattern(source: Path, pattern: str) -> str:
-    """Write a pattern as a path below the source: ``./{case}``, an absolute path, backslashes between folders.
+    """Normalise a pattern to a path below the source; it may be absolute or have backslashes.
 
     Raises:
-        UserError: It leads out of the source.
+        UserError: It points outside the source.
     """
     below = posixpath.normpath(pattern.replace("\\", "/"))
     if below.startswith("~/"):
@@ -54,7 +54,7 @@ def relative_pattern(source: Path, pattern: str) -> str:
     if homes:
         below = Path(below).relative_to(homes[0]).as_posix()
     if below.startswith(("/", "../")):
-        raise UserError(f"pattern {pattern!r}: leads out of {source}; patterns are relative to it")
+        raise UserError(f"pattern {pattern!r}: points outside {source}; patterns are relative to it")
     return below
 
 
@@ -81,7 +81,7 @@ def match_files(source: Path, files: Iterable[str], pattern: str) -> Found:
 
 
 def to_regex(pattern: str) -> str:
-    r"""Translate a pattern; a field that comes twice must have the same text both times.
+    r"""Translate a pattern to a regular expression; a repeated field must match the same text.
 
     >>> to_regex("{case}/{case}_*.nrrd")
     '(?P<case>[^/]+)/(?P=case)_[^/]*\\.nrrd'
@@ -98,7 +98,7 @@ def to_regex(pattern: str) -> str:
         elif not name.isidentifier():
             raise UserError(f"pattern {pattern!r}: {{{name}}} is not a name")
         elif name in set(COLUMNS) - {"split", "annotator"}:
-            raise UserError(f"pattern {pattern!r}: {{{name}}} is a column of the manifest itself; {MEANT}")
+            raise UserError(f"pattern {pattern!r}: {{{name}}} is a column of the manifest itself; {FIELDS}")
         else:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
             seen.add(name)

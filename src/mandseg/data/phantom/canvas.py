@@ -1,15 +1,14 @@
-"""The canvas: a CT grid seen in head coordinates, on which solids are painted with partial volume."""
+"""The canvas: a CT grid in head coordinates, on which solids are painted with partial volume."""
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.phantom.solids import Field, Solid
-from mandseg.data.volume import Affine
+from mandseg.data.volume import AIR_HU, Affine
 
 Box = tuple[slice, slice, slice]
 
-AIR_HU = -1000.0
 SLAB = 6  # planes
 MARGIN_MM = 4.0  # more than the warp's largest displacement
 
@@ -36,7 +35,7 @@ class Canvas:
         self.marbling = _smooth_noise(shape, np.array([5.0, 5.0, 9.0]) / self.spacing_mm, rng)
         """Unit-variance texture of the size of fat planes."""
         self.limit: Field | None = None
-        """Where set, ``paint`` reaches no farther than this share of each voxel."""
+        """If set, ``paint`` covers at most this share of each voxel."""
 
     def paint(self, solid: Solid, hu: float, grain_hu: float = 0.0, opacity: float = 1.0) -> None:
         """Blend a solid in; ``grain_hu`` is the standard deviation of its texture."""
@@ -57,7 +56,7 @@ class Canvas:
         self.blend_bone(box, self.distance(solid, box), cortex_hu, core_hu, cortex_mm)
 
     def blend_bone(self, box: Box, distance: Field, cortex_hu: float, core_hu: float, cortex_mm: float) -> None:
-        """``paint_bone`` for a distance that is known already, on a box of the grid."""
+        """``paint_bone`` for a known distance on a box of the grid."""
         grain = self.texture[box]
         core = self.coverage(distance + cortex_mm)
         bone = cortex_hu + 70.0 * grain + core * (core_hu - cortex_hu + 50.0 * grain)
@@ -74,7 +73,7 @@ class Canvas:
         return np.concatenate([solid.distance(x[slab], y[slab], z[slab]) for slab in slabs])
 
     def box(self, solid: Solid) -> Box | None:
-        """The part of the grid that a solid can touch; None if that is outside."""
+        """The part of the grid that a solid can touch; None if it is outside the grid."""
         bounds = np.array([solid.low, solid.high])
         bounds += np.array([[-MARGIN_MM], [MARGIN_MM]])
         corners = np.array(np.meshgrid(*bounds.T)).reshape(3, -1)
@@ -86,7 +85,7 @@ class Canvas:
         return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])
 
     def voxel_of(self, point: tuple[float, float, float]) -> npt.NDArray[np.float64]:
-        """Where a point of the head lies on the grid, in voxels, (3,); the warp is neglected."""
+        """The grid position of a point of the head, in voxels, (3,), without the warp."""
         return np.asarray(self._to_voxels[:3, :3] @ np.array(point) + self._to_voxels[:3, 3])
 
 
@@ -99,7 +98,7 @@ def _head_coordinates(shape: tuple[int, int, int], to_head: Affine) -> list[Fiel
 
 
 def _warped(head: list[Field], rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Bend space by smooth waves of one to two millimetres: no head is symmetrical."""
+    """Bend space by smooth waves of one to two millimetres, because no head is symmetrical."""
     x, y, z = head
     size = rng.uniform(-1.6, 1.6, 3)
     phase = rng.uniform(0, 2 * np.pi, 3)

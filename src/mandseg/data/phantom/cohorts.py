@@ -1,4 +1,4 @@
-"""Phantom cohorts on disk: folders with a manifest, written whole or not at all, made once for any number of jobs."""
+"""Phantom cohorts on disk: folders with a manifest, written completely or not at all, once for all jobs."""
 
 import hashlib
 import inspect
@@ -22,7 +22,7 @@ from mandseg.data.manifest import SPLITS, Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
-from mandseg.metrics import regions, signed_distance
+from mandseg.metrics import masks, regions, signed_distance
 from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import locked
@@ -54,7 +54,7 @@ def phantom_cohorts(
     seed: int = 0,
     processes: int | None = None,
 ) -> dict[str, Path]:
-    """Make the phantom cohorts on first use, once, however many jobs ask at the same time.
+    """Make the phantom cohorts on first use, once for any number of simultaneous jobs.
 
     Args:
         cache_dir: Where they are kept, in a folder named by a hash of everything that defines them, this code included.
@@ -97,7 +97,7 @@ def write_phantom_cohort(
     noise: AnnotatorPanel | None = None,
     processes: int | None = None,
 ) -> Cohort:
-    """Write images, labels and manifest.csv of one cohort; the folder appears whole or not at all.
+    """Write images, labels and manifest.csv of one cohort; the folder appears complete or not at all.
 
     Args:
         dest: The cohort's folder; must not exist.
@@ -124,7 +124,7 @@ def write_phantom_cohort(
 
 @dataclass(frozen=True)
 class _Draft:
-    """All that a process needs to make one case."""
+    """The data that a process needs to make one case."""
 
     case_id: str
     split: str
@@ -137,7 +137,7 @@ class _Draft:
 def _drafts(
     population: Population, counts: tuple[int, int, int], seed: int, noise: AnnotatorPanel | None
 ) -> list[_Draft]:
-    """List the cases; annotators are dealt in shuffled rounds over the cohort, so that each has a like share."""
+    """List the cases; annotators are assigned in shuffled rounds, so that all have nearly equal shares."""
     if min(counts) < 0 or sum(counts) == 0:
         raise UserError(
             f"phantom cohort {population.name}: {counts} cases in {', '.join(SPLITS)}, expected at least one"
@@ -162,7 +162,7 @@ def _drafts(
 
 
 def _case_seed(population: Population, number: int) -> int:
-    """Another subject for each number and for each population's name."""
+    """Give a different subject seed for each number and population name."""
     digest = hashlib.sha256(f"{population.name}/{number}".encode()).digest()
     return int.from_bytes(digest[:6], "big")
 
@@ -227,8 +227,8 @@ def _fingerprint(sizes: Mapping[Population, Sizes], seed: int, panel: AnnotatorP
 
 @lru_cache
 def _code_digest(panel: type) -> str:
-    """A digest of the code that phantoms depend on: this package, the panel's whole package, geometry and regions."""
+    """A digest of the code of phantoms: this package, the package of the panel, masks, regions and geometry."""
     of_panel = Path(inspect.getfile(panel)).parent
     sources = [*Path(__file__).parent.glob("*.py"), *of_panel.rglob("*.py")]
-    sources += [Path(str(module.__file__)) for module in (regions, signed_distance, volume)]
+    sources += [Path(str(module.__file__)) for module in (masks, regions, signed_distance, volume)]
     return hashlib.sha256(b"\0".join(path.read_bytes() for path in sorted(sources))).hexdigest()

@@ -12,10 +12,10 @@ from mandseg.data.phantom.subject import Subject, draw_subject
 from mandseg.data.phantom.teeth import Tooth, place_teeth
 from mandseg.data.volume import Affine, Geometry, Volume, from_canonical
 
-METAL_HU = 6000.0  # before the scanner clips it
+METAL_HU = 6000.0  # clipped later by the scanner
 ENAMEL_HU, DENTINE_HU, PERIODONTAL_HU = 2500.0, 1700.0, 350.0
 FIELD_CENTRE_Y_MM = -8.0
-SEED_DOMAIN = 0x6D616E64  # keeps phantom draws apart from other uses of the same seed
+SEED_DOMAIN = 0x6D616E64  # separates phantom draws from other uses of the same seed
 
 
 def phantom_case(population: Population, seed: int) -> tuple[Volume, Volume]:
@@ -41,12 +41,12 @@ def phantom_case(population: Population, seed: int) -> tuple[Volume, Volume]:
 
 
 def subject_of(population: Population, seed: int) -> Subject:
-    """The subject that ``phantom_case`` scans for the same arguments."""
+    """The subject of ``phantom_case`` with the same arguments."""
     return draw_subject(population, _streams(seed)[0])
 
 
 def _streams(seed: int) -> list[np.random.Generator]:
-    """Independent draws for subject, tissue, metal and noise: to change one leaves the others as they were."""
+    """Independent streams for subject, tissue, metal and noise, so that changing one does not change the others."""
     return np.random.default_rng([SEED_DOMAIN, seed]).spawn(4)
 
 
@@ -121,7 +121,7 @@ def _paint_mandible(canvas: Canvas, subject: Subject, mandible: Mandible) -> npt
 
 
 def _paint_teeth(canvas: Canvas, teeth: list[Tooth]) -> list[Point]:
-    """Paint roots in their sockets, dentine under enamel, metal; returns where metal is."""
+    """Paint roots in their sockets, dentine under enamel, metal; returns the positions of metal."""
     for tooth in teeth:
         canvas.paint(tooth.socket, PERIODONTAL_HU)
         canvas.paint(tooth.root, DENTINE_HU)

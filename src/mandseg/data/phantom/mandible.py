@@ -1,4 +1,4 @@
-"""The mandible: a plate whose side outline is a polygon, bent along the arch, with condyles and a chin joined on."""
+"""The mandible: a plate with a polygonal side outline, bent along the arch, united with condyles and chin."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -18,7 +18,7 @@ DENTAL_LENGTH_MM = 58.0  # of half an arch without its wisdom tooth
 
 @dataclass(frozen=True)
 class Mandible:
-    """A mandible's solid with the curves that teeth, canal and joint need."""
+    """The solid of a mandible with the curves for teeth, canal and joint."""
 
     solid: Solid
     arch: Arch

@@ -1,4 +1,4 @@
-"""Populations: the scanner protocol and the patients that a phantom cohort is drawn from."""
+"""Populations: the scanner protocol and the patients of a phantom cohort."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,9 +6,9 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Population:
-    """What the cases of one cohort share; everything else varies per subject.
+    """The common properties of the cases of one cohort; everything else varies between subjects.
 
-    Shares are probabilities in [0, 1] per subject; ranges are drawn from uniformly.
+    Shares are probabilities in [0, 1] for each subject. Ranges are sampled uniformly.
     """
 
     name: str
@@ -16,9 +16,9 @@ class Population:
     """Voxels along right, anterior, superior."""
     spacing_mm: tuple[float, float, float]
     orientation: Literal["RAS", "LPS"] = "RAS"
-    """Axis directions in which the array is stored; the content stays where it is in the patient."""
+    """Axis directions of the stored array; the position in the patient does not depend on them."""
     above_condyles_mm: float = 62.0
-    """Height of the field of view above the condyles; the rest of it lies below."""
+    """Height of the field of view above the condyles; the rest lies below."""
     noise_hu: tuple[float, float] = (12.0, 26.0)
     """Standard deviation of the scanner noise."""
     noise_grain_mm: float = 0.9
@@ -26,7 +26,7 @@ class Population:
     kernel_sigma_mm: float = 0.9
     """In-plane point spread of the reconstruction kernel."""
     edge_gain: float = 0.0
-    """Edge enhancement of a sharp kernel: the share of the blurred-away detail that is added on top."""
+    """Edge enhancement of a sharp kernel: the added share of the detail lost by blurring."""
     bone_hu_scale: float = 1.0
     """Mineral density and tube voltage in one factor on every bone's HU."""
     edentulous_share: float = 0.1
@@ -87,6 +87,6 @@ GERIATRIC = Population(
     chin_up_deg=(0.0, 14.0),
 )
 """External, geriatric: edentulous or much dental metal, osteopenic bone, thick slices, smooth kernel, wide field of
-view; stored with LPS axes, so that a reader that ignores the affine is found out."""
+view; stored with LPS axes, to detect a reader that ignores the affine."""
 
 POPULATIONS = (CLINIC, MAXILLOFACIAL, GERIATRIC)

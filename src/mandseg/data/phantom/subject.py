@@ -1,4 +1,4 @@
-"""The subject: every measure of one phantom's anatomy, drawn from a population.
+"""The subject: all measures of the anatomy of one phantom, drawn from a population.
 
 Head coordinates: x to the right, y forwards, z upwards, in mm; the origin midway between the condyles' centres.
 """
@@ -37,7 +37,7 @@ class Subject:
     ramus_length: float
     """Front to back."""
     ramus_lean: float
-    """How far the angle lies in front of the condyle."""
+    """Distance of the angle in front of the condyle."""
     condyle: Point
     """Semi-axes of a condyle's head."""
     condyle_yaw_deg: float
@@ -46,7 +46,7 @@ class Subject:
     edentulous: bool
     mouth_opening: float
     lower_teeth: tuple[bool, ...]
-    """Sixteen flags, right wisdom tooth to left wisdom tooth: is it there."""
+    """Sixteen flags, from the right to the left wisdom tooth: whether the tooth exists."""
     upper_teeth: tuple[bool, ...]
     metal_crowns: tuple[tuple[str, int], ...]
     """Jaw ("lower", "upper") and index of each metal crown."""
@@ -70,12 +70,12 @@ class Subject:
 
     @property
     def neck_front_y(self) -> float:
-        """Where the skin over the larynx is."""
+        """Position of the skin over the larynx."""
         return self.neck_radius + NECK_Y
 
 
 def draw_subject(population: Population, rng: np.random.Generator) -> Subject:
-    """Draw one subject; ranges keep volume and extents within those of real mandibles (docs/phantom.md)."""
+    """Draw one subject; volume and extents stay in the ranges of real mandibles (docs/phantom.md)."""
 
     def uniform(low: float, high: float) -> float:
         return float(rng.uniform(low, high))
@@ -133,7 +133,7 @@ def _draw_teeth(population: Population, edentulous: bool, rng: np.random.Generat
 def _draw_metal(
     population: Population, lower: tuple[bool, ...], upper: tuple[bool, ...], rng: np.random.Generator
 ) -> tuple[tuple[str, int], ...]:
-    """Metal crowns sit on teeth that are there, molars and premolars mostly."""
+    """Draw the metal crowns on existing teeth, mostly molars and premolars."""
     teeth = [("lower", i) for i, there in enumerate(lower) if there]
     teeth += [("upper", i) for i, there in enumerate(upper) if there]
     wanted = int(rng.integers(population.metal_teeth[0], population.metal_teeth[1] + 1))

@@ -1,4 +1,4 @@
-"""Teeth: enamel crowns on dentine roots along a dental arch, and the metal that some of them carry."""
+"""Teeth: enamel crowns on dentine roots along a dental arch, and metal crowns on some of them."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ ROOTS = (12.5, 13.5, 15.5, 14.0, 14.0, 13.0, 12.5, 11.0)
 
 @dataclass(frozen=True)
 class Tooth:
-    """One tooth: its parts and where its crown is."""
+    """One tooth: its parts and the position of its crown."""
 
     crown: Solid
     dentine: Solid
@@ -35,7 +35,7 @@ def place_teeth(
     up: bool,
     outwards_mm: float,
 ) -> list[Tooth]:
-    """Stand teeth on an arch.
+    """Place teeth on an arch.
 
     Args:
         arch: The curve they stand on.

@@ -1,1 +1,1 @@
-"""One contouring error a class, in mm."""
+"""Modes: one class for each contouring error, in mm."""

@@ -1,32 +1,32 @@
-"""Errors that follow the anatomy: teeth in, processes out, ramus thin, chin thick, other bone in, metal smeared."""
+"""Errors at parts of the anatomy: teeth, processes, ramus, chin, neighbouring bone and metal."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import ndimage
 
-from mandseg.metrics.regions import Mask
+from mandseg.metrics.masks import Mask
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, severity_scaled
 from mandseg.noise.modes.random_field import smooth_field
 from mandseg.noise.modes.scene import Scene
 
-MAX_TIP_SHARE = 0.35  # of the mandible's height: no annotator forgets more of the ramus than this
+MAX_TIP_SHARE = 0.35  # of the height of the mandible: the largest missing part
 CHIN_WIDTH_MM = 12.0
-EDGE_MM = 4.0  # over which a regional error fades
-THINNED = 0.5  # of its thickness goes at most, and of the depth of its middle: a thin ramus is not cut through
-STREAK_MM = (8.0, 8.0, 5.0)  # over which a guess beside metal stays alike: a slice or two
-DENTAL_ARCH_MM = 8.0  # teeth stand within this distance beside the bone
+EDGE_MM = 4.0  # length over which a regional error fades
+THINNED = 0.5  # largest share of the thickness that is removed, so that a thin ramus stays connected
+STREAK_MM = (8.0, 8.0, 5.0)  # correlation length of the error beside metal: one or two slices along z
+DENTAL_ARCH_MM = 8.0  # largest distance of a tooth to the bone
 
 
 @dataclass(frozen=True)
 class TeethIncluded(Mode):
     """Lower teeth are drawn as bone (van der Veen et al. 2021, doi 10.1186/s13014-020-01677-2).
 
-    With the CT, what is dense above the alveolar crest; without, the crest is raised along the body.
+    With a CT, dense voxels above the alveolar crest are added; without, the crest is raised along the body.
 
     Args:
-        height_mm: How far above the crest.
+        height_mm: Largest height above the crest.
         hu_above: HU of dentine, enamel and metal.
     """
 
@@ -54,7 +54,7 @@ class TeethIncluded(Mode):
 
 @dataclass(frozen=True)
 class TipsCut(Mode):
-    """The tops of condyle and coronoid process are not drawn (van der Veen et al. 2021); each side by its own height.
+    """The tops of condyle and coronoid process are not drawn (van der Veen et al. 2021); each side separately.
 
     Args:
         condyle_mm: Mean height missing from the condyle.
@@ -85,10 +85,10 @@ class TipsCut(Mode):
 
 @dataclass(frozen=True)
 class RamusShaved(Mode):
-    """The ramus with its processes is drawn too thin, as in a soft-tissue window (our own: no published size).
+    """The ramus and its processes are drawn too thin, as in a soft-tissue window (our own: no published size).
 
     Args:
-        inward_mm: Displacement of its boundary, which never cuts it through.
+        inward_mm: Displacement of its boundary; the ramus stays connected.
     """
 
     inward_mm: float = severity_scaled(1.0)
@@ -127,18 +127,18 @@ class SymphysisOverdrawn(Mode):
 
 @dataclass(frozen=True)
 class NeighbouringBone(Mode):
-    """A threshold tool takes neighbouring bone in: maxilla, temporal bone, hyoid (our own). Needs the CT.
+    """A threshold tool includes neighbouring bone: maxilla, temporal bone, hyoid (our own). Needs the CT.
 
     Args:
-        reach_mm: How far from the mandible.
-        hu_above: The tool's threshold.
+        reach_mm: Largest distance from the mandible.
+        hu_above: The threshold of the tool.
     """
 
     reach_mm: float = severity_scaled(3.0)
     hu_above: float = 250.0
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Join what is dense and near."""
+        """Join dense voxels nearby."""
         dense = scene.ct("NeighbouringBone") >= self.hu_above
         if self.reach_mm == 0:
             return level_mm
@@ -147,14 +147,14 @@ class NeighbouringBone(Mode):
 
 @dataclass(frozen=True)
 class MetalSmear(Mode):
-    """Where dental metal streaks, the boundary is guessed, slice after slice. Needs the CT; no metal, no error.
+    """The boundary near streaks of dental metal is guessed in each slice. Needs the CT; without metal, no error.
 
-    Contours spread by 8 mm cranio-caudally next to metal, by 3 mm elsewhere (O'Daniel et al. 2007).
+    Contours vary by 8 mm cranio-caudally next to metal and by 3 mm elsewhere (O'Daniel et al. 2007).
 
     Args:
         amplitude_mm: Standard deviation of the displacement at the metal.
         outward_mm: Mean displacement there.
-        reach_mm: Distance over which it fades.
+        reach_mm: Distance over which the error fades.
         hu_above: HU of metal.
     """
 

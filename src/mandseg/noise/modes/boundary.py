@@ -1,4 +1,4 @@
-"""Errors of the whole boundary: smooth, uniform, and a walk."""
+"""Errors of the complete boundary: smooth, uniform, and a random walk."""
 
 from dataclasses import dataclass
 
@@ -15,12 +15,12 @@ from mandseg.noise.modes.scene import Scene
 class SmoothError(Mode):
     """The boundary is displaced along its normal by a smooth Gaussian random field.
 
-    Boundary errors are the ones that matter to networks, those elsewhere hardly (Heller et al. 2018, arXiv 1806.04618);
+    Boundary errors affect networks, errors elsewhere hardly do (Heller et al. 2018, arXiv 1806.04618);
     biased ones more than unbiased (Vorontsov and Kadoury 2021, arXiv 2107.02189).
 
     Args:
         amplitude_mm: Standard deviation of the displacement.
-        correlation_mm: Length over which it stays alike.
+        correlation_mm: Its correlation length.
         bias_mm: Mean displacement; positive is outward.
     """
 
@@ -36,9 +36,9 @@ class SmoothError(Mode):
 
 @dataclass(frozen=True)
 class Margin(Mode):
-    """Uniform dilation (positive) or erosion (negative) in mm, the same in every direction whatever the voxels.
+    """Uniform dilation (positive) or erosion (negative) in mm, equal in all directions for any voxel size.
 
-    The usual stand-in for label noise, and the baseline to beat.
+    This is the usual model of label noise and the baseline.
 
     Args:
         outward_mm: Displacement of the boundary.
@@ -53,7 +53,7 @@ class Margin(Mode):
 
 @dataclass(frozen=True)
 class BoundaryWalk(Mode):
-    """Patches of the boundary walk outwards or inwards in steps.
+    """Patches of the boundary move outwards or inwards in steps.
 
     The Markov process of Yao et al. (ICLR 2023, "Learning to segment from noisy annotations: a spatial correction
     approach"), there in voxels: in each of T steps the label expands or shrinks, and each boundary voxel goes along
@@ -64,7 +64,7 @@ class BoundaryWalk(Mode):
         steps: Number of steps, T.
         step_mm: Length of a step.
         outward: Probability that a step expands.
-        flip: Probability that a patch goes along.
+        flip: Probability that a patch moves.
         patch_mm: Size of the patches.
     """
 
@@ -75,10 +75,10 @@ class BoundaryWalk(Mode):
     patch_mm: float = 6.0
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Walk."""
+        """Subtract the sum of all steps."""
         moved = np.zeros(level_mm.shape, np.float32)
         for _ in range(self.steps):
             direction = 1 if rng.random() < self.outward else -1
             patches = smooth_field(level_mm.shape, scene.spacing_mm, self.patch_mm, rng)
-            moved += direction * np.clip(norm.ppf(self.flip) - patches + 0.5, 0, 1)  # a sharp edge would leave islands
+            moved += direction * np.clip(norm.ppf(self.flip) - patches + 0.5, 0, 1)  # a sharp edge would make islands
         return np.asarray(level_mm - self.step_mm * moved, np.float32)

@@ -1,4 +1,4 @@
-"""Errors of height: borders of the bone that run along the slices end a slice higher or lower."""
+"""Errors of height: borders of the bone parallel to the slices move up or down."""
 
 from dataclasses import dataclass
 
@@ -13,16 +13,16 @@ from mandseg.noise.modes.scene import Scene
 
 @dataclass(frozen=True)
 class EndSlices(Mode):
-    """Which slice is the last to show bone is judged differently: on the alveolar crest, the tips, the lower border.
+    """Annotators disagree about the last slice that shows bone: on the alveolar crest, the tips, the lower border.
 
-    Contours spread by 3 mm cranio-caudally where there is no metal (O'Daniel et al. 2007). Where the boundary runs
+    Contours vary by 3 mm cranio-caudally without metal (O'Daniel et al. 2007). Where the boundary runs
     across the slices, nothing changes; a displacement below half a slice adds up with what other modes do.
 
     Args:
-        upper_mm: Standard deviation, from case to case, of a displacement that all upper borders share.
-        lower_mm: The same of the lower borders, drawn by itself.
-        patch_mm: Standard deviation of a displacement that changes along a border.
-        correlation_mm: Length over which that one stays alike.
+        upper_mm: Standard deviation between cases of the displacement of all upper borders.
+        lower_mm: The same for the lower borders, drawn independently.
+        patch_mm: Standard deviation of a displacement that varies along a border.
+        correlation_mm: Correlation length of the latter.
         outward_mm: Mean displacement of the upper borders; positive is upwards, outward.
     """
 
@@ -43,7 +43,7 @@ class EndSlices(Mode):
 
 
 def with_upper_border_moved(level_mm: Field, up_mm: npt.NDArray[np.floating], dz_mm: float) -> Field:
-    """Join the contour with itself moved up, or cut it with itself moved down; lower borders stay where they are.
+    """Unite the contour with a copy moved up, or intersect it with a copy moved down; lower borders do not move.
 
     Args:
         level_mm: Signed distance, (X, Y, Z), mm, negative inside.
@@ -53,7 +53,7 @@ def with_upper_border_moved(level_mm: Field, up_mm: npt.NDArray[np.floating], dz
     n = level_mm.shape[2]
     if n < 2:
         return level_mm
-    below = np.clip(np.arange(n) - up_mm / dz_mm, 0, n - 1)  # the fractional slice that each voxel shows
+    below = np.clip(np.arange(n) - up_mm / dz_mm, 0, n - 1)  # the fractional slice whose value each voxel gets
     low = np.minimum(below.astype(np.intp), n - 2)
     weight = (below - low).astype(np.float32)
     moved = np.take_along_axis(level_mm, low, 2) * (1 - weight) + np.take_along_axis(level_mm, low + 1, 2) * weight

@@ -1,12 +1,12 @@
-"""Gross errors: what happens to a contour in a busy clinic, at a stated rate."""
+"""Gross errors of contours in a busy clinic, at a given rate."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-from scipy import ndimage
 
+from mandseg.metrics.masks import connected_pieces
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode
 from mandseg.noise.modes.scene import Scene
@@ -14,21 +14,21 @@ from mandseg.system.errors import UserError
 
 Kind = Literal["piece_missing", "side_missing", "wrong_structure", "empty"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PIECE_MM = (15.0, 30.0)  # radius of what is missing
+PIECE_MM = (15.0, 30.0)  # radius of a missing piece
 BONE_HU = 200.0
 APART_MM = 2.0  # another structure lies at least this far from the mandible
 UPPER_JAW_MM = 30.0  # the upper jaw lies within this distance
-MISPLACED_MM = 12.0  # upwards, where there is no CT to find another structure in
+MISPLACED_MM = 12.0  # shift upwards without a CT, which would show another structure
 
 
 @dataclass(frozen=True)
 class GrossError(Mode):
-    """With a given probability the contour has a gross error (our own rate); severity does not change it.
+    """A contour has a gross error with a given probability (our own rate), independent of severity.
 
     Args:
-        rate: Share of contours with an error.
-        kinds: What may happen, each as likely: a piece missing, one side missing, another structure drawn (the upper
-            jaw, or else the largest other bone near by; without the CT the contour misplaced upwards), nothing drawn.
+        rate: Share of contours with a gross error.
+        kinds: The possible errors, equally likely: a piece missing, one side missing, another structure drawn (the
+            upper jaw, or else the largest other bone nearby; without the CT the contour moved upwards), nothing drawn.
     """
 
     rate: float = 0.05
@@ -42,7 +42,7 @@ class GrossError(Mode):
             raise UserError(f"gross error rate={self.rate}: expected a share, 0 to 1")
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Perhaps spoil the contour."""
+        """Apply one of the errors with probability ``rate``."""
         chance, kind = rng.random(), str(rng.choice(self.kinds))
         if chance >= self.rate:
             return level_mm
@@ -77,9 +77,9 @@ def _elsewhere(level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field
     if scene.hu is not None:
         bone = (scene.hu >= BONE_HU) & (scene.level_mm > APART_MM)
         upper_jaw = bone & scene.region("teeth") & (scene.level_mm <= UPPER_JAW_MM)
-        pieces, n = ndimage.label(upper_jaw if upper_jaw.any() else bone)
-        if n:
-            largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+        pieces, n_voxels = connected_pieces(upper_jaw if upper_jaw.any() else bone)
+        if n_voxels.size:
+            largest = 1 + int(np.argmax(n_voxels))
             return np.where(pieces == largest, -1.0, 1.0).astype(np.float32)
     up = min(round(MISPLACED_MM / scene.spacing_mm[2]), level_mm.shape[2] - 1)
     moved = np.full_like(level_mm, float(level_mm.max()))

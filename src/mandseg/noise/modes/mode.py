@@ -1,7 +1,7 @@
-"""A mode: one way in which contours go wrong, as a frozen set of parameters that redraws a mask.
+"""A mode: one kind of contouring error, a frozen set of parameters that redraws a mask.
 
-Modes hand a signed distance (mm, negative inside) from one to the next, so that errors smaller than a voxel add up; a
-mask is made of it once, at the end.
+Several modes change a signed distance (mm, negative inside) one after another, so that errors smaller than a voxel add
+up. Only the last result becomes a mask.
 """
 
 from abc import ABC, abstractmethod
@@ -11,34 +11,34 @@ from typing import Any, Self
 
 import numpy as np
 
-from mandseg.metrics.regions import Mask, Spacing
+from mandseg.metrics.masks import Mask, Spacing
 from mandseg.metrics.signed_distance import Field
-from mandseg.noise.modes.scene import Hu, Scene, look_at, pieces_mm3
+from mandseg.noise.modes.scene import Hu, Scene, make_scene, pieces_mm3
 
-SPECK_MM3 = 100.0  # nobody draws a separate piece as small as this, where the mandible has none
+SPECK_MM3 = 100.0  # smaller separate pieces are never drawn, unless the mandible has one
 
 
 def severity_scaled(default: float) -> Any:
-    """Declare a parameter that grows with severity: a length in mm, an angle, a share."""
+    """Declare a parameter that severity multiplies: a length in mm, an angle or a share."""
     return field(default=default, metadata={"severity": True})
 
 
 @dataclass(frozen=True)
 class Mode(ABC):
-    """One kind of contouring error; all sizes 0 is the identity."""
+    """One kind of contouring error; with all sizes 0 it is the identity."""
 
     @abstractmethod
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
         """Change a contour.
 
         Args:
-            level_mm: Signed distance to the contour so far, (X, Y, Z), mm, negative inside.
-            scene: The mandible as it is.
-            rng: Source of every draw; as many draws at any severity.
+            level_mm: Signed distance to the present contour, (X, Y, Z), mm, negative inside.
+            scene: The mandible without errors.
+            rng: The random stream; the number of draws must not depend on severity.
         """
 
     def scaled(self, severity: float) -> Self:
-        """The same mode with every size times ``severity``."""
+        """Multiply every size by ``severity``."""
         sizes = {f.name: severity * getattr(self, f.name) for f in fields(self) if f.metadata.get("severity")}
         return replace(self, **sizes)
 
@@ -54,7 +54,7 @@ class Mode(ABC):
         Args:
             mask: bool, (X, Y, Z), on RAS+ axes.
             spacing_mm: Voxel edge lengths.
-            rng: Source of every draw.
+            rng: The random stream.
             hu: CT on the same grid, HU, which some modes need.
 
         Returns:
@@ -63,17 +63,17 @@ class Mode(ABC):
         Raises:
             ValueError: The mask is empty, or the mode needs the CT.
         """
-        scene, window = look_at(mask, spacing_mm, hu)
+        scene, window = make_scene(mask, spacing_mm, hu)
         drawn = np.zeros_like(mask)
         drawn[window] = self.redraw(scene.level_mm, scene, rng) <= 0
         return drawn
 
 
 def redraw_all(modes: Sequence[Mode], seeds: Sequence[int], scene: Scene) -> Mask:
-    """Draw a mandible with several errors, one after another; each has a stream of random numbers of its own.
+    """Draw a mandible with several errors, one after another, each with its own random stream.
 
     Returns:
-        The contour in the scene's window, without specks; where nothing is left of it, the deepest voxel.
+        The contour in the window of the scene, without specks; if nothing is left, the innermost voxel.
     """
     level_mm = scene.level_mm
     for mode, seed in zip(modes, seeds, strict=True):
@@ -83,7 +83,7 @@ def redraw_all(modes: Sequence[Mode], seeds: Sequence[int], scene: Scene) -> Mas
 
 
 def without_specks(drawn: Mask, least_mm3: float, spacing_mm: Spacing) -> Mask:
-    """Drop connected pieces smaller than ``least_mm3``; the largest stays, whatever its size."""
+    """Remove connected pieces smaller than ``least_mm3``, but never the largest one."""
     volumes_mm3, pieces = pieces_mm3(drawn, spacing_mm)
     kept = volumes_mm3 >= min(least_mm3, float(volumes_mm3.max()))
     return drawn if kept.all() else np.asarray(np.append(False, kept)[pieces])

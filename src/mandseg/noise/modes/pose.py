@@ -1,4 +1,4 @@
-"""Errors of place: a contour that lies shifted and rotated, as after a rigid registration or a moved patient."""
+"""Errors of pose: a shifted and rotated contour, as after a rigid registration or motion of the patient."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from mandseg.noise.modes.scene import Scene
 
 @dataclass(frozen=True)
 class Pose(Mode):
-    """The whole contour is shifted and rotated about its centre (our own: no published size).
+    """The contour is shifted and rotated about its centre (our own: no published size).
 
     Args:
         shift_mm: Standard deviation of the shift along each axis.
@@ -24,7 +24,7 @@ class Pose(Mode):
     rotation_deg: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Sample the signed distance where each voxel came from."""
+        """Sample the signed distance at the original position of each voxel."""
         shift_mm, angles = self.shift_mm * rng.standard_normal(3), self.rotation_deg * rng.standard_normal(3)
         if self.shift_mm == 0 and self.rotation_deg == 0:
             return level_mm

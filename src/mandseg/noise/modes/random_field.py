@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from mandseg.metrics.regions import Spacing
+from mandseg.metrics.masks import Spacing
 from mandseg.metrics.signed_distance import Field, _sample
 
-POINTS_PER_LENGTH = 4  # of a random field's own grid, on its correlation length
+POINTS_PER_LENGTH = 4  # grid points of a random field for each correlation length
 
 
 def smooth_field(
@@ -16,13 +16,13 @@ def smooth_field(
 ) -> Field:
     """Draw a Gaussian random field with mean 0, standard deviation 1 and a correlation length in mm.
 
-    Drawn on a grid as coarse as the correlation length allows and interpolated linearly.
+    It is drawn on a coarse grid, which depends on the correlation length, and interpolated linearly.
 
     Args:
         shape: (X, Y, Z).
         spacing_mm: Voxel edge lengths.
         correlation_mm: One length, or one for each axis; 0 is independent from voxel to voxel.
-        rng: Source of the draw.
+        rng: The random stream.
     """
     lengths = np.broadcast_to(np.asarray(correlation_mm, dtype=float), 3)
     steps = np.maximum(np.asarray(spacing_mm), lengths / POINTS_PER_LENGTH)

@@ -1,4 +1,4 @@
-"""What an annotator has before them: the mandible as it is, its signed distance and regions, and perhaps the CT."""
+"""The input of a mode: the mandible without errors, its signed distance and regions, and optionally the CT."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
-from mandseg.metrics.regions import REGIONS, Landmarks, Mask, Region, Spacing, find_landmarks, region_map
+from mandseg.metrics.masks import Mask, Spacing, bounding_box, connected_pieces
+from mandseg.metrics.regions import REGIONS, Landmarks, Region, find_landmarks, region_map
 from mandseg.metrics.signed_distance import Field, signed_distance_mm
 
 Hu = npt.NDArray[Any]  # (X, Y, Z), HU, of any number type
 Window = tuple[slice, slice, slice]
-WINDOW_MM = 15.0  # kept round the mandible: no error reaches farther
+WINDOW_MM = 15.0  # margin around the mandible; no error reaches farther
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Scene:
     Args:
         mask: The contour without errors, bool, (X, Y, Z), not empty.
         spacing_mm: Voxel edge lengths.
-        hu: CT on the same grid, HU; None where only contours are there.
+        hu: CT on the same grid, HU; None without a CT.
     """
 
     mask: Mask
@@ -37,12 +37,12 @@ class Scene:
 
     @cached_property
     def landmarks(self) -> Landmarks:
-        """The mandible's landmarks; mm from the window's first voxel centre."""
+        """The landmarks of the mandible, in mm from the first voxel centre of the window."""
         return find_landmarks(self.mask, self.spacing_mm)
 
     @cached_property
     def smallest_piece_mm3(self) -> float:
-        """Volume of the mandible's smallest connected piece; its own where it is whole."""
+        """Volume of the smallest connected piece of the mandible."""
         return float(pieces_mm3(self.mask, self.spacing_mm)[0].min())
 
     @cached_property
@@ -50,7 +50,7 @@ class Scene:
         return region_map(self.landmarks, self.mask.shape, self.spacing_mm)
 
     def region(self, *names: Region) -> Mask:
-        """Where these regions are, inside the mandible and near it; (X, Y, Z)."""
+        """The voxels of these regions, inside and outside the mandible; (X, Y, Z)."""
         return np.isin(self._regions, [REGIONS.index(name) for name in names])
 
     def axes_mm(self) -> tuple[Field, Field, Field]:
@@ -60,42 +60,35 @@ class Scene:
         return x[:, None, None], y[None, :, None], z[None, None, :]
 
     def ct(self, mode: str) -> Hu:
-        """The CT, for a mode that cannot do without.
+        """Return the CT for a mode that needs it.
 
         Raises:
-            ValueError: There is none.
+            ValueError: There is no CT.
         """
         if self.hu is None:
-            raise ValueError(f"{mode} needs the CT, and only the contour is there")
+            raise ValueError(f"{mode} needs the CT, but only the contour is given")
         return self.hu
 
 
-def look_at(mask: Mask, spacing_mm: Spacing, hu: Hu | None = None) -> tuple[Scene, Window]:
-    """Cut the surroundings of a mandible out of a scan: the scene, and where it lies.
+def make_scene(mask: Mask, spacing_mm: Spacing, hu: Hu | None = None) -> tuple[Scene, Window]:
+    """Cut a mandible with its surroundings out of a scan; also return the window of the scene in the scan.
 
     Raises:
         ValueError: The mask is empty, or the CT has another shape.
     """
-    if not mask.any():
+    box = bounding_box(mask)
+    if box is None:
         raise ValueError("an empty mask cannot be drawn with an error")
     if hu is not None and hu.shape != mask.shape:
         raise ValueError(f"shape {hu.shape} of the CT differs from {mask.shape} of the mask")
-    window = _window(mask, spacing_mm)
+    margins = [int(np.ceil(WINDOW_MM / s)) for s in spacing_mm]
+    x, y, z = (slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margins, mask.shape, strict=True))
+    window = (x, y, z)
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
     return Scene(mask[window], spacing, None if hu is None else hu[window]), window
 
 
 def pieces_mm3(mask: Mask, spacing_mm: Spacing) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-    """Volumes of the connected pieces of a mask that is not empty, (N,), and the number of each voxel's piece or 0."""
-    pieces, _ = ndimage.label(mask)
-    return np.asarray(np.bincount(pieces.ravel())[1:] * np.prod(spacing_mm), np.float64), pieces
-
-
-def _window(mask: Mask, spacing_mm: Spacing) -> Window:
-    """The mask's bounding box with a margin, inside the grid."""
-    edges = []
-    for axis, (n, s) in enumerate(zip(mask.shape, spacing_mm, strict=True)):
-        where = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        margin = int(np.ceil(WINDOW_MM / s))
-        edges.append(slice(max(int(where[0]) - margin, 0), min(int(where[-1]) + 1 + margin, n)))
-    return edges[0], edges[1], edges[2]
+    """Volumes of the connected pieces of a mask, (N,), and the number of each voxel's piece, or 0 outside."""
+    pieces, n_voxels = connected_pieces(mask)
+    return np.asarray(n_voxels * np.prod(spacing_mm), np.float64), pieces

@@ -1,4 +1,4 @@
-"""Errors of drawing slice by slice: polygons, an unsteady hand, slices between the drawn ones, ends left out."""
+"""Errors of drawing in slices: polygons, an unsteady hand, interpolated slices, missing end slices."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -19,18 +19,18 @@ BAND_MM = 4.0  # a polygon changes the distance this near to the contour, or twi
 
 @dataclass(frozen=True)
 class Polygon(Mode):
-    """Each axial contour is a polygon of few points, as clicked.
+    """Each axial contour is a polygon of few clicked points.
 
-    Points are left out as long as the polygon stays within a tolerance of the contour (Douglas and Peucker 1973).
+    Points are omitted as long as the polygon stays within a tolerance of the contour (Douglas and Peucker 1973).
 
     Args:
-        tolerance_mm: Largest distance that a point left out may have.
+        tolerance_mm: Largest distance of an omitted point.
     """
 
     tolerance_mm: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Replace the distance near the contour of each slice by the one to the polygon."""
+        """Replace the distance near the contour of each slice by the distance to the polygon."""
         if self.tolerance_mm == 0 or min(level_mm.shape[:2]) < 2:
             return level_mm
         drawn = level_mm.copy()
@@ -43,7 +43,7 @@ class Polygon(Mode):
         lines = cast(list[Points], contourpy.contour_generator(x, y, level_mm.T).lines(0.0))
         rings = [self._simplified(line) for line in lines if len(line) > 3 and np.allclose(line[0], line[-1])]
         band = np.abs(level_mm) < max(BAND_MM, 2 * self.tolerance_mm)
-        if not rings or len(rings) < len(lines):  # cut by the edge of the scan: left as it is
+        if not rings or len(rings) < len(lines):  # a contour at the edge of the scan is not changed
             return level_mm
         i, j = np.nonzero(band)
         drawn = level_mm.copy()
@@ -53,11 +53,11 @@ class Polygon(Mode):
     def _simplified(self, ring: Points) -> Points:
         polygon = shapely.simplify(shapely.LineString(ring), self.tolerance_mm)
         kept = shapely.get_coordinates(polygon)
-        return kept if len(kept) > 3 else ring  # a triangle at least, closed
+        return kept if len(kept) > 3 else ring  # at least a closed triangle
 
 
 def distance_to_rings(points: Points, rings: list[Points]) -> npt.NDArray[np.float32]:
-    """Signed distance of points, (N, 2), to closed rings, (S + 1, 2), negative where an odd number holds the point."""
+    """Signed distance of points, (N, 2), to closed rings, (S + 1, 2), negative inside an odd number of them."""
     nearest = np.full(len(points), np.inf)
     inside = np.zeros(len(points), bool)
     for ring in rings:
@@ -78,8 +78,8 @@ class HandJitter(Mode):
 
     Args:
         amplitude_mm: Standard deviation of the displacement along the contour.
-        correlation_mm: Length along the contour over which it stays alike.
-        slice_mm: Standard deviation of a displacement that a whole slice shares.
+        correlation_mm: Its correlation length along the contour.
+        slice_mm: Standard deviation of a displacement of the complete slice.
     """
 
     amplitude_mm: float = severity_scaled(0.5)
@@ -90,17 +90,17 @@ class HandJitter(Mode):
         """Subtract the displacement of each slice."""
         lengths = (self.correlation_mm, self.correlation_mm, 0.0)
         jitter = smooth_field(level_mm.shape, scene.spacing_mm, lengths, rng)
-        whole = np.asarray(rng.standard_normal(level_mm.shape[2]), np.float32)
-        return np.asarray(level_mm - self.amplitude_mm * jitter - self.slice_mm * whole, np.float32)
+        of_slice = np.asarray(rng.standard_normal(level_mm.shape[2]), np.float32)
+        return np.asarray(level_mm - self.amplitude_mm * jitter - self.slice_mm * of_slice, np.float32)
 
 
 @dataclass(frozen=True)
 class EveryNth(Mode):
-    """Every n-th axial slice is drawn, those between are interpolated (shape-based: Raya and Udupa 1990).
+    """Every n-th axial slice is drawn, the others are interpolated (shape-based: Raya and Udupa 1990).
 
     Args:
-        n: One slice in n is drawn; the mandible's first and last slice always are.
-        share: How much of the interpolated contour is taken over; 1 is all.
+        n: One slice in n is drawn, and always the first and the last slice of the mandible.
+        share: Weight of the interpolated contour, up to 1.
     """
 
     n: int = 2
@@ -125,7 +125,7 @@ class EveryNth(Mode):
 
 @dataclass(frozen=True)
 class DroppedEnds(Mode):
-    """The uppermost and lowest slices are not drawn; how many varies from case to case by half (our own).
+    """The uppermost and lowest slices are not drawn; their number varies by half between cases (our own).
 
     Args:
         top_mm: Height missing at the top.
@@ -136,7 +136,7 @@ class DroppedEnds(Mode):
     bottom_mm: float = severity_scaled(0.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
-        """Cut by planes; a third of the mandible stays at least."""
+        """Cut by planes; at least a third of the mandible is kept."""
         top, bottom = rng.uniform(0.5, 1.5, 2) * (self.top_mm, self.bottom_mm)
         z = scene.axes_mm()[2]
         where = np.flatnonzero(scene.mask.any(axis=(0, 1)))
