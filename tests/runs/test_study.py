@@ -223,7 +223,7 @@ def test_study_that_was_renamed_is_no_mixture(study):
 
 
 def test_status_reads_no_score(study, monkeypatch):
-    monkeypatch.setattr("mandseg.runs.folder.pd.read_csv", lambda *_, **__: pytest.fail("a table was read"))
+    monkeypatch.setattr("pandas.read_csv", lambda *_, **__: pytest.fail("a table was read"))
     monkeypatch.setattr(
         "mandseg.runs.status.read_expected_runs", lambda path, _: pd.DataFrame({"run": [run_of(path).name]})
     )

@@ -15,9 +15,7 @@ Beside its results a run folder holds files of a protocol between processes. The
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.mask_pair import OUTCOMES
@@ -26,6 +24,9 @@ from mandseg.runs.tables import read_table
 from mandseg.system.errors import one_line
 from mandseg.system.lock import is_held
 from mandseg.system.plain_yaml import read_yaml
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RECORD, CONFIG, CASES, LOCK = "run.json", "config.yaml", "cases.csv", "run.lease"
 CURVE, PLAN, NOISE_APPLIED = "learning_curve.csv", "noise_plan.csv", "noise_applied.csv"
@@ -210,7 +211,7 @@ class RunFolder:
         """The number of rows of cases.csv below its header."""
         return self.cases_file.read_bytes().count(b"\n") - 1
 
-    def cases(self, condition: Mapping[str, Any], problems: list[str]) -> pd.DataFrame | str:
+    def cases(self, condition: Mapping[str, Any], problems: list[str]) -> "pd.DataFrame | str":
         """The cases.csv of a done run, or one line that says why it cannot be used.
 
         Args:
@@ -237,8 +238,10 @@ class RunFolder:
         problems += [f"run {run}: {n} {of_all} {score} left out, no number" for score, n in holes.items() if n]
         return cases
 
-    def curve(self, condition: Mapping[Any, Any], problems: list[str]) -> pd.DataFrame:
+    def curve(self, condition: Mapping[Any, Any], problems: list[str]) -> "pd.DataFrame":
         """The learning curve as numbers with the run's condition, empty where there is none."""
+        import pandas as pd
+
         if not self.curve_file.exists():
             return pd.DataFrame()
         curve = read_table(self.curve_file, ["step"])
@@ -250,6 +253,8 @@ class RunFolder:
 
     def validation_dice(self) -> float | None:
         """The last validation Dice, for a search over settings; None where there is none."""
+        import pandas as pd
+
         curve = read_table(self.curve_file, ["val_dice"])
         numbers = [] if isinstance(curve, str) else list(pd.to_numeric(curve.val_dice, errors="coerce").dropna())
         return float(numbers[-1]) if numbers else None

@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED
 from mandseg.system.errors import one_line
 
+if TYPE_CHECKING:
+    import pandas as pd  # a launch names run folders and reads no table: it need not load pandas
+
 NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
 """Columns that hold numbers."""
 
 
-def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
+def read_table(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
     """A CSV file with identifiers kept as text and scores as numbers, or one line that says why it cannot be read."""
+    import pandas as pd
+
     try:
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
@@ -29,7 +33,7 @@ def read_table(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
     return table
 
 
-def read_conditions(file: Path, required: Sequence[str]) -> pd.DataFrame | str:
+def read_conditions(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
     """:func:`read_table` of a file with the columns of the condition; one that came later may be missing."""
     table = read_table(file, [*EARLIEST, *required])
     if isinstance(table, str):
