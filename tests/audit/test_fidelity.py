@@ -20,7 +20,7 @@ from mandseg.data.manifest import write_cohort
 from mandseg.data.spreadsheet import read_table
 from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import EndSlices, HandJitter, Margin, Panel, SmoothError, Tendency
-from mandseg.runs.condition import noise_label
+from mandseg.runs.run_name import noise_label
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from shapes import ISO, ball, horseshoe

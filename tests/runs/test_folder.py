@@ -11,10 +11,11 @@ from rich.console import Console
 import mandseg
 from composing import composed
 from mandseg.runs import folder as names
-from mandseg.runs.condition import condition, config_hash, earliest, name_of
+from mandseg.runs.condition import condition, config_hash, earliest
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.grid_file import GRID, add_to_grid
 from mandseg.runs.record import RecordError, record_of
+from mandseg.runs.run_name import name_of
 from mandseg.runs.status import status
 from mandseg.runs.study import open_study, read_pilot
 from mandseg.statistics.columns import CONDITION, EARLIEST, LATER, NOT_STATED

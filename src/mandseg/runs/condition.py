@@ -7,6 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.runs.run_name import name_of, noise_label
 from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
 from mandseg.statistics.columns import GROUPS, LATER
@@ -23,17 +24,6 @@ OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
 """Settings of the trainer that change the arithmetic."""
 OF_TESTING = ("checkpoint", "smallest_piece")
 """Settings of the evaluation that change a score."""
-NOISE_SETTINGS: dict[str, tuple[str, Any]] = {
-    "seed": ("seed", 0),
-    "severity": ("x", 1.0),
-    "bias_mm": ("bias", 0.0),
-    "target_dice": ("dice", None),
-    "target_hd95_mm": ("hd95_", None),
-    "annotators": ("by_", None),
-    "leave_out": ("without_", None),
-}
-"""Settings of a noise preset: how a change is marked in the name of a condition, and what is no change."""
-LONGEST = 60  # letters of a value in a name: file systems end at 255
 PLACES = frozenset({"cache_dir", "manifest", "public"})
 """Keys inside groups: where files lie, and what may be shown of them.
 
@@ -64,16 +54,6 @@ def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
     the later columns.
     """
     return {key: value for key, value in condition.items() if key not in LATER}
-
-
-def noise_label(noise: DictConfig) -> str:
-    """Name the noise by its preset and the changed settings, e.g. ``planning-dice0.85``."""
-    changed = [
-        f"{mark}{_short(noise[name])}"
-        for name, (mark, default) in NOISE_SETTINGS.items()
-        if name in noise and noise[name] != default
-    ]
-    return "-".join([noise.name, *changed])
 
 
 def config_hash(cfg: DictConfig) -> str:
@@ -130,24 +110,6 @@ def evaluation_hash(cfg: DictConfig) -> str:
 def run_name(cfg: DictConfig) -> str:
     """The run folder's name: readable first, the hash to be sure."""
     return name_of(condition(cfg))
-
-
-def name_of(c: Mapping[str, Any]) -> str:
-    """The run folder's name of a condition."""
-    ratio = f"{c['noise_ratio']:.6f}".rstrip("0").rstrip(".")
-    return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
-
-
-def _short(value: Any) -> str:
-    """A value as a piece of a folder's name; a long value is cut, and the hash still differs."""
-    text = (
-        "+".join(map(str, value))
-        if OmegaConf.is_list(value)
-        else f"{value:g}"
-        if isinstance(value, int | float)
-        else str(value)
-    )
-    return "".join(letter if letter.isalnum() or letter in ".+-_" else "_" for letter in text)[:LONGEST]
 
 
 def _digest(settings: dict[str, Any]) -> str:

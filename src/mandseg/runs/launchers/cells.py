@@ -15,9 +15,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.condition import condition, evaluation_hash, name_of
+from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
+from mandseg.runs.run_name import name_of
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
