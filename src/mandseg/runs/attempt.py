@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mandseg.runs.condition import condition, evaluation_hash
-from mandseg.runs.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
+from mandseg.runs.ddp.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
+from mandseg.runs.ddp.local import start_ranks
 from mandseg.runs.folder import RunFolder
-from mandseg.runs.local_ddp import start_ranks
 from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated

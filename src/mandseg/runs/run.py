@@ -32,7 +32,7 @@ from mandseg.runs.build import (
     refuse_unfit,
 )
 from mandseg.runs.condition import earliest, settings_of
-from mandseg.runs.devices import processes_wanted
+from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.runs.ddp.local import POLL_S
 from mandseg.runs.folder import LAUNCH, RunFolder
-from mandseg.runs.local_ddp import POLL_S
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 

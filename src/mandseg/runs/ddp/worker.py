@@ -1,6 +1,6 @@
-"""One process of a run on several devices: ``python -m mandseg.runs.ddp_worker RUN_FOLDER OUTCOME``.
+"""One process of a run on several devices: ``python -m mandseg.runs.ddp.worker RUN_FOLDER OUTCOME``.
 
-:mod:`mandseg.runs.local_ddp` starts it. It reads the run's config from the folder, so it knows nothing of a grid. How
+:mod:`mandseg.runs.ddp.local` starts it. It reads the run's config from the folder, so it knows nothing of a grid. How
 it failed goes to the file OUTCOME.
 """
 
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from mandseg.runs.devices import process_rank
+from mandseg.runs.ddp.devices import process_rank
+from mandseg.runs.ddp.local import die_with_parent
 from mandseg.runs.folder import RunFolder
-from mandseg.runs.local_ddp import die_with_parent
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
