@@ -43,7 +43,7 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
         Interrupted: A signal asked to stop; every rank got it and saved.
     """
     write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
-    owned.update()
+    owned.update(state="running")  # the processes read the condition from run.json
     with TemporaryDirectory(prefix="mandseg-") as outcomes, interruption.waits():
         files = [Path(outcomes) / str(rank) for rank in range(size)]
         ranks = _spawn(owned.folder, files)
