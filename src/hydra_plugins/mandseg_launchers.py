@@ -69,6 +69,8 @@ class CheckedGrid(Sweeper):
 
         if not (expected := optional(whole(1))).holds(self.max_batch_size):
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")
+        if isinstance(self.starter, _CellLauncher):
+            self.starter.check()
         axes = [quoted(f"{key}={value}") for key, value in self.params.items()]
         cells = check_grid(self.settings, self.context, [*axes, *arguments])
         if isinstance(self.starter, _CellLauncher):
@@ -92,12 +94,17 @@ class _CellLauncher(Launcher):
     """A launcher that starts each cell of a grid as a command of its own."""
 
     def __init__(self, **settings: Any) -> None:
-        self.settings = {k: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in settings.items()}
+        self.settings: dict[str, Any] = {
+            k: OmegaConf.to_object(v) if OmegaConf.is_config(v) else v for k, v in settings.items()
+        }
         self.cells: dict[tuple[str, ...], Cell] = {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the config of the launch."""
         self.config = config
+
+    def check(self) -> None:
+        """Refuse settings of the launcher that cannot work, before anything is written."""
 
     def _launch(
         self, start: Callable[..., list[float | None]], settings: Any, job_overrides: Sequence[Sequence[str]]
@@ -114,6 +121,13 @@ class _CellLauncher(Launcher):
 class SlurmLauncher(_CellLauncher):
     """Each cell a SLURM job (conf/hydra/launcher/slurm.yaml)."""
 
+    def check(self) -> None:
+        """Refuse unknown settings, and a machine without SLURM."""
+        from mandseg.runs.launchers.slurm import SlurmSettings, refuse_without_slurm
+
+        SlurmSettings(**self.settings)
+        refuse_without_slurm()
+
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Submit the cells, and wait for them with ``wait``."""
         from mandseg.runs.launchers.slurm import SlurmSettings, launch
@@ -123,6 +137,12 @@ class SlurmLauncher(_CellLauncher):
 
 class LocalLauncher(_CellLauncher):
     """Several cells at once on this machine (conf/hydra/launcher/local.yaml)."""
+
+    def check(self) -> None:
+        """Refuse numbers of jobs and threads that are none."""
+        from mandseg.runs.launchers.local import LocalSettings
+
+        LocalSettings(**self.settings)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run the cells side by side, to their end."""

@@ -216,6 +216,7 @@ def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
     assert len(told) == 1
     assert line in told[0]
     assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("outputs/*/*.csv")), "a refused launch lists nothing"
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\x00", b'run,seed\n"' + b"x" * 200_000])
