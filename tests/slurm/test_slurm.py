@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from bench import ON_SLURM, Bench
 
-TESTS = Path(__file__).parents[1]
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 FAILING = ["loss._target_=failing.Loss", "trusted_packages=[failing]"]
 pytestmark = pytest.mark.slurm
 
 GRID = ["noise_ratio=0,0.2,0.5,1.0", "seed=0,1"]
-LONG = ["steps=1000", "validations=4"]  # about 15 s, long enough to be disturbed
+LONG = ["steps=3000", "validations=4"]  # long enough to be disturbed, also on a fast machine
 LONGER = ["steps=3500", "validations=5"]  # longer than what SLURM's shortest time limit leaves
 
 
@@ -59,7 +59,7 @@ def test_a_run_in_two_tasks_tests_each_case_once(bench: Bench):
 
 def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
     words = [*FAILING, "+loss.fails=true,false", "hydra.launcher.wait=true"]
-    done = bench.train("-m", "study=raises", *ON_SLURM, *words, PYTHONPATH=str(TESTS))
+    done = bench.train("-m", "study=raises", *ON_SLURM, *words, PYTHONPATH=str(FIXTURES))
     assert done.returncode == 1, done.stderr
     jobs = [bench.cluster.job(job) for job in bench.jobs("raises")]
     assert sorted((j["JobState"], j["ExitCode"]) for j in jobs) == [("COMPLETED", "0:0"), ("FAILED", "1:0")]
