@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,3 +69,13 @@ def make_case(tmp_path: Path, ct: np.ndarray, bone: np.ndarray, affine: np.ndarr
         return Case(case_id, subject_id or case_id, split, paths["image"], paths["reference"], paths.get("noisy"))
 
     return make
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A stand-in for the server of W&B on the loopback address, with a key for it."""
+    from wandb_server import log_in, wandb_server
+
+    with wandb_server() as server:
+        log_in(monkeypatch, server.url)
+        yield server

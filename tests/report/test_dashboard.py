@@ -29,13 +29,6 @@ def home(monkeypatch, tmp_path):
     wandb.teardown()
 
 
-@pytest.fixture
-def server(monkeypatch):
-    with wandb_server() as server:
-        log_in(monkeypatch, server.url)
-        yield server
-
-
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     study = write_study(tmp_path_factory.mktemp("miller") / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=3)

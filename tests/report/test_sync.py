@@ -27,7 +27,7 @@ from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.tracker import sync_hint, tracking_run
 from mandseg.training.learning_curve import LearningCurve
 from study_fixture import CONDITION, add_to_grid, run_name, write_study
-from wandb_server import become_a_new_user, log_in, wandb_server
+from wandb_server import become_a_new_user
 
 HOME = "miller"  # the user's name, in every path
 PATIENT = "DOE^JANE_1961/manifest.csv"  # a relative path, whose folder is a patient's
@@ -45,13 +45,6 @@ def home(monkeypatch, tmp_path):
     wandb.teardown()
     yield home
     wandb.teardown()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with wandb_server() as server:
-        log_in(monkeypatch, server.url)
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from mandseg.tracking.redaction import without_folders, without_folders_in_overr
 from mandseg.tracking.settings import TrackingSettings
 from mandseg.tracking.tracker import summary, sync_hint, tracking_run
 from mandseg.training.learning_curve import LearningCurve
-from wandb_server import become_a_new_user, log_in, wandb_server
+from wandb_server import become_a_new_user
 
 CONF = Path(__file__).parents[2] / "conf"
 CASES = pd.DataFrame(
@@ -46,13 +46,6 @@ def clean_client(monkeypatch, tmp_path):
     wandb.teardown()
     yield
     wandb.teardown()
-
-
-@pytest.fixture
-def server(monkeypatch):
-    with wandb_server() as server:
-        log_in(monkeypatch, server.url)
-        yield server
 
 
 def chosen(**changes):

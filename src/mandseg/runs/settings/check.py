@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from mandseg.metrics.declaration import declare
 from mandseg.runs.settings.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.runs.settings.granularity import granularity, needs_more_than
-from mandseg.runs.settings.schema import RATIO, HuWindow, Settings, SlidingWindow
+from mandseg.runs.settings.schema import HuWindow, Settings, SlidingWindow
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import misnamed, targets_in
 
@@ -27,12 +27,6 @@ OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg gives itself
     *("limit_train_batches", "fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs", "barebones"),
 )
 METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
-
-
-def check_ratio(ratio: float) -> None:
-    """Refuse a noise ratio outside [0, 1]."""
-    if not RATIO.holds(ratio):
-        raise UserError(f"noise_ratio={ratio}: {RATIO}")
 
 
 def check_settings(cfg: DictConfig) -> None:
