@@ -1,4 +1,4 @@
-"""What a training method is: its networks, their loss and their answer; no loop, no optimiser, no device.
+"""The interface of a training method: its networks, their loss and their answer; no loop, no optimiser, no device.
 
 A method lives inside the LightningModule (:mod:`mandseg.training.module`), so its parameters and buffers
 are in the checkpoints, and a resumed run continues exactly.
@@ -11,7 +11,9 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # loss(logits, label) -> scalar; both (B, 1, X, Y, Z)
+from mandseg.noise.label_plan import LabelPlan
+from mandseg.training.losses.scheduled import Loss
+
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
 
 
@@ -32,6 +34,13 @@ class Method(nn.Module, ABC):
     """
 
     networks: nn.ModuleList
+
+    def check(self, plan: LabelPlan) -> None:
+        """Refuse labels that the method cannot learn from; called before a stage is trained. Takes any by default.
+
+        Raises:
+            UserError: For example, no label is trusted.
+        """
 
     @abstractmethod
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
