@@ -19,8 +19,8 @@ from mandseg.training.losses.bootstrapping import SoftBootstrapping
 from mandseg.training.losses.boundary_smoothing import BoundarySmoothing
 from mandseg.training.losses.focal_tversky import FocalTversky
 from mandseg.training.losses.generalised_cross_entropy import GeneralisedCrossEntropy
+from mandseg.training.losses.loss import ramp
 from mandseg.training.losses.noise_robust_dice import NoiseRobustDice
-from mandseg.training.losses.scheduled import ramp
 from mandseg.training.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from mandseg.training.losses.t_loss import TLoss
 from mandseg.training.losses.trimmed import TrimmedLoss

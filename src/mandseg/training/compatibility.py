@@ -6,7 +6,7 @@ from copy import deepcopy
 import torch
 
 from mandseg.system.errors import UserError, one_line
-from mandseg.training.methods.method import Loss
+from mandseg.training.losses.loss import Loss
 from mandseg.training.module import Segmenter
 
 SMALL = (8, 8, 8)  # voxels; a loss does not depend on the network

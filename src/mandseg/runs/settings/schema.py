@@ -19,6 +19,8 @@ from mandseg.runs.settings.expectations import (
     SIZES,
     STUDY,
     TEXT,
+    Expectation,
+    is_number,
     list_of,
     number,
     one_of,
@@ -32,6 +34,11 @@ PRECISIONS = (
     *("32", "64", "16", "bf16", 32, 64, 16),
 )
 RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
+
+BUDGET = Expectation(
+    "expected a number of training cases, or a share of them between 0 and 1",
+    lambda value: is_number(value) and ((isinstance(value, int) and value >= 0) or 0 <= value < 1),
+)
 
 
 @dataclass(frozen=True)
@@ -194,6 +201,8 @@ class Settings:
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
     noise_ratio: Annotated[float, RATIO]
+    clean_budget: Annotated[float, BUDGET]
+    ranking: Annotated[str, TEXT]
     seed: Annotated[int, whole(0, 2**32 - 1)]
     steps: Annotated[int, whole(1)]
     validations: Annotated[int, whole(1)]

@@ -1,4 +1,4 @@
-"""Abstention: near the contour the network may abstain from a declared share, at a price that follows from the share."""
+"""Abstention: near the contour the network may abstain from a declared share of the voxels."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import torch
 
 from mandseg.system.errors import UserError
 from mandseg.training.losses.band import band
-from mandseg.training.losses.scheduled import ScheduledLoss, ramp
+from mandseg.training.losses.loss import ScheduledLoss, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 NO_PRICE = 1e9  # above every cross-entropy
@@ -18,9 +18,9 @@ class DeclaredAbstention(ScheduledLoss):
     The deep abstaining classifier (Thulasidasan et al., ICML 2019, arXiv 1905.10964, equation 1; for segmentation
     arXiv 2601.14039) learns the abstention a with a further output. Here each voxel has the a that is best for it:
     a = max(0, 1 - alpha / CE), with which the term is CE up to alpha and alpha * (1 + ln(CE / alpha)) above. So no
-    further output is needed, and the gradient of a voxel has the factor 1 - a. alpha follows from the batch: the mean of
-    a over the band is the declared rate. The originals set the rate from the true noise of the data; here it is a number
-    that the user declares. With a rate of 0 it is cross-entropy plus Dice.
+    further output is needed, and the gradient of a voxel has the factor 1 - a. alpha follows from the batch: the mean
+    of a over the band is the declared rate. The originals set the rate from the true noise of the data; here it is a
+    number that the user declares. With a rate of 0 it is cross-entropy plus Dice.
 
     Args:
         rate: Mean abstention in the band at the end of the ramp, from 0 to below 1.
@@ -58,8 +58,8 @@ class DeclaredAbstention(ScheduledLoss):
 def price(losses: torch.Tensor, rate: float) -> torch.Tensor:
     """The alpha with which the mean of max(0, 1 - alpha / loss) is the rate; above every loss for a rate of 0.
 
-    With the k largest losses above alpha, alpha = (k - rate * n) / (sum of their reciprocals). The k is the one for which
-    exactly k losses are above this alpha.
+    With the k largest losses above alpha, alpha = (k - rate * n) / (sum of their reciprocals). The k is the one for
+    which exactly k losses are above this alpha.
 
     Args:
         losses: (n,), above 0 or equal; there may be none.

@@ -1,6 +1,7 @@
 """Label smoothing at the boundary: the target of a voxel follows from its distance to the contour, in mm."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil, erf, sqrt
 
 import torch
@@ -16,8 +17,8 @@ class BoundarySmoothing(VoxelLoss):
     """Cross-entropy with the target G_sigma * y, plus Dice with the label itself.
 
     The label is convolved with a Gaussian in mm, exactly: a weight is the Gaussian's integral over a voxel. Beside a
-    plane boundary at distance d the target is Phi(d / sigma): the probability that an observer whose contours scatter by
-    sigma calls the voxel foreground. With sigma = 0 it is the cross-entropy.
+    plane boundary at distance d the target is Phi(d / sigma): the probability that an observer whose contours scatter
+    by sigma calls the voxel foreground. With sigma = 0 it is the cross-entropy.
 
     The idea is spatially varying label smoothing (Islam and Glocker, IPMI 2021, arXiv 2104.05788). sigma is measured:
     ``spread_mm`` of the whole surface (``all``) in regions.csv of ``mandseg audit``.
@@ -60,4 +61,4 @@ def voxel_weights(sigma: float) -> list[float]:
     reach = ceil(REACH * sigma)
     edges = [0.5 * (1 + erf((k - 0.5) / (sigma * sqrt(2)))) for k in range(-reach, reach + 2)]
     whole = edges[-1] - edges[0]
-    return [(high - low) / whole for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [(high - low) / whole for low, high in pairwise(edges)]

@@ -8,9 +8,9 @@ from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy
 class SymmetricCrossEntropy(VoxelLoss):
     """Mean of alpha * CE(y, p) + beta * RCE(p, y), plus Dice.
 
-    RCE = - sum over the two classes of p_k * ln y_k, where ln 0 is replaced by ``log_of_zero``. For a label 0 or 1 it is
-    -log_of_zero * |p - y|: bounded, so that a wrong label has a bounded pull. Wang et al., ICCV 2019 (arXiv 1908.06112),
-    equations 5 to 7; alpha 0.1, beta 1 and -4 are the authors' for CIFAR-10.
+    RCE = - sum over the two classes of p_k * ln y_k, where ln 0 is replaced by ``log_of_zero``. For a label 0 or 1 it
+    is -log_of_zero * |p - y|: bounded, so that a wrong label has a bounded pull. Wang et al., ICCV 2019 (arXiv
+    1908.06112), equations 5 to 7; alpha 0.1, beta 1 and -4 are the authors' for CIFAR-10.
 
     Args:
         alpha: Weight of the cross-entropy.
@@ -26,6 +26,6 @@ class SymmetricCrossEntropy(VoxelLoss):
         self.alpha, self.beta, self.log_of_zero = alpha, beta, log_of_zero
 
     def of_voxels(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        """alpha * CE + beta * RCE of each voxel."""
+        """The weighted sum of both entropies of each voxel."""
         reverse = -self.log_of_zero * (torch.sigmoid(logits) - label).abs()
         return self.alpha * cross_entropy(logits, label) + self.beta * reverse

@@ -12,12 +12,12 @@ class TLoss(VoxelLoss):
     """Negative log-likelihood of p - y under a D-dimensional Student t distribution, divided by D, plus Dice.
 
     Of a patch of D voxels with errors d = p - y:
-    [ln G(nu / 2) - ln G((nu + D) / 2) + D/2 * ln(pi * nu) + (nu + D) / 2 * ln(1 + |d|^2 / nu)] / D, G the gamma function.
+    [ln G(nu / 2) - ln G((nu + D) / 2) + D/2 * ln(pi * nu) + (nu + D) / 2 * ln(1 + |d|^2 / nu)] / D; G: gamma function.
     nu = exp(theta), and theta is learned, from 0. Gonzalez-Jimenez et al., MICCAI 2023 (arXiv 2306.09066), equation 4.
     As nu grows it becomes |d|^2 / (2 D) + ln(2 pi) / 2: half of the mean squared error, and a constant.
 
-    The division by D keeps the gradient of the size of other losses; a 3D patch has 100,000 voxels and more. A patch has
-    one weight, 1 / (1 + |d|^2 / nu): the loss suits cases that are wrong as a whole, not errors of the boundary.
+    The division by D keeps the gradient of the size of other losses; a 3D patch has 100,000 voxels and more. A patch
+    has one weight, 1 / (1 + |d|^2 / nu): the loss suits cases that are wrong as a whole, not errors of the boundary.
 
     Args:
         dice_weight: Weight of the Dice loss. The original has none.

@@ -6,7 +6,7 @@ import torch
 
 from mandseg.system.errors import UserError
 from mandseg.training.losses.band import band, left_out, smallest
-from mandseg.training.losses.scheduled import Loss, ScheduledLoss, ramp
+from mandseg.training.losses.loss import Loss, ScheduledLoss, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 

@@ -1,4 +1,4 @@
-"""What the losses of this folder have in common: a mean over voxels plus a Dice term, in float32 whatever the network."""
+"""The base of several losses: a mean over voxels plus a Dice term, in float32 whatever the network computes in."""
 
 from abc import ABC, abstractmethod
 
@@ -51,5 +51,5 @@ def cross_entropy(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 
 
 def log_probability(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """ln p_y of each voxel: the logarithm of the probability of its label, 0 or 1."""
+    """The logarithm of p_y of each voxel: of the probability of its label, 0 or 1."""
     return nn.functional.logsigmoid(torch.where(label > 0.5, logits, -logits))

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.training.losses.scheduled import Loss
 
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
 

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from mandseg.training.losses.scheduled import loss_at
-from mandseg.training.methods.method import Batch, Loss, MakeNetwork, Method
+from mandseg.training.losses.loss import Loss, loss_at
+from mandseg.training.methods.method import Batch, MakeNetwork, Method
 
 
 class Supervised(Method):

@@ -1,4 +1,4 @@
-"""Losses that change during a training."""
+"""The interface of a loss, and of a loss that changes during a training."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
