@@ -95,8 +95,6 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         owned.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
         warn_of_share(prepared.plan, cfg.noise_ratio)
         owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
-        for stage in stages:  # refuses a stage without a case before anything is trained
-            plan_of_stage(stage, prepared.plan, [p.case for p in prepared.training], cfg.seed)
         prepared.plan.write(owned.files.plan_file)
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(owned.files.applied_file, applied.to_csv(index=False))
@@ -172,6 +170,8 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
+    for stage in build_stages(cfg):
+        plan_of_stage(stage, plan, chosen, cfg.seed)  # refuses a stage without a case before anything is trained
     return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 

@@ -164,7 +164,10 @@ def plan_of_stage(stage: Stage, plan: LabelPlan, cases: Sequence[Case], seed: in
         UserError: The stage wants trusted cases, and there are none; or more folds than there are subjects.
     """
     if stage.fold:
-        own = fold_of_cases(stage.fold[1], cases, seed)
+        try:
+            own = fold_of_cases(stage.fold[1], cases, seed)
+        except UserError as error:
+            raise UserError(f"stage {stage.name}: {error.problems[0]}") from error
         return plan.only(case_id for case_id in plan.labels if own[case_id] != stage.fold[0] - 1)
     if not stage.trusted_only:
         return plan

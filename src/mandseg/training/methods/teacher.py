@@ -42,5 +42,5 @@ class Teacher(nn.Module):
         decay = min(1 - 1 / (int(self.steps) + 1), self.decay)
         for mean, value in zip(self.network.parameters(), network.parameters(), strict=True):
             mean.lerp_(value, 1 - decay)
-        for copied, value in zip(self.network.buffers(), network.buffers(), strict=True):
-            copied.copy_(value)
+        for own, statistic in zip(self.network.buffers(), network.buffers(), strict=True):
+            own.copy_(statistic)
