@@ -4,17 +4,13 @@
     python benchmarks/methods.py --patch 64 --rounds 5
 
 The steps of all variants are interleaved, so that a machine that changes its speed changes it for all. Time: the median
-of the steps. Memory: the largest resident memory of a process of its own that makes three steps, less that of the
-process before its first step. Relabelling between stages is not in it. Results: docs/methods.md.
+of the processor seconds of the steps. Memory: the tensors that a step keeps for its backward pass, the weights, and the
+state of the optimiser. Relabelling between stages is not in it. Results: docs/methods.md.
 """
 
 import argparse
-import resource
-import subprocess
-import sys
-from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -50,30 +46,33 @@ class Steps:
         self.batch = Batch(image=image, label=label, case=torch.arange(2), trusted=trusted)
 
     def __call__(self) -> float:
-        """Make one step; its seconds."""
-        start = perf_counter()
+        """Make one step; its processor seconds."""
+        start = process_time()
         self.optimizer.zero_grad()
         terms = self.method.loss(self.method.logits(self.batch["image"]), self.batch, 0.75)
         terms["loss"].backward()
         self.optimizer.step()
         with torch.no_grad():
             self.method.after_step(0.75)
-        return perf_counter() - start
+        return process_time() - start
 
 
-def memory_mb(words: str, patch: int) -> float:
-    """The memory that the steps of a variant take, in a process of its own."""
-    command = [sys.executable, str(Path(__file__)), "--memory-of", words, "--patch", str(patch)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+def memory_mb(steps: Steps) -> float:
+    """The tensors that a step keeps for its backward pass, the weights and buffers, and what the optimiser keeps."""
+    kept: dict[int, int] = {}
 
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
 
-def own_memory_mb(words: str, patch: int) -> float:
-    """The memory that three steps take in this process."""
-    steps = Steps(words, patch)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    for _ in range(3):
-        steps()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        logits = steps.method.logits(steps.batch["image"])
+        terms = steps.method.loss(logits, steps.batch, 0.75)  # noqa: F841  the graph lives until all is counted
+        states = [value for state in steps.optimizer.state.values() for value in state.values()]
+        for tensor in (*steps.method.state_dict().values(), *states):
+            note(tensor)
+    return sum(kept.values()) / 2**20
 
 
 def main() -> None:
@@ -81,12 +80,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--patch", type=int, default=48, help="voxels of a side")
     parser.add_argument("--rounds", type=int, default=7, help="steps of each variant")
-    parser.add_argument("--memory-of", help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    if options.memory_of:
-        print(own_memory_mb(options.memory_of, options.patch))
-        return
     steps = {words: Steps(words, options.patch) for words in variants()}
     seconds: dict[str, list[float]] = {words: [] for words in steps}
     for number in range(options.rounds + 1):
@@ -94,11 +89,11 @@ def main() -> None:
             taken = step()
             if number:  # the first round warms up
                 seconds[words].append(taken)
-    plain_s, plain_mb = median(seconds[PLAIN]), memory_mb(PLAIN, options.patch)
+    plain_s, plain_mb = median(seconds[PLAIN]), memory_mb(steps[PLAIN])
     print(f"supervised: {plain_s:.3f} s a step, {plain_mb:.0f} MB; patches 2 x {options.patch}^3, one thread")
     print("| setting | time | memory |\n| --- | --- | --- |")
-    for words in steps:
-        ratio, more = median(seconds[words]) / plain_s, memory_mb(words, options.patch) / plain_mb
+    for words, step in steps.items():
+        ratio, more = median(seconds[words]) / plain_s, memory_mb(step) / plain_mb
         print(f"| `{words}` | {ratio:.2f} | {more:.2f} |", flush=True)
 
 

@@ -72,10 +72,8 @@ class ConfidentLearning:
         self, p: npt.NDArray[np.float64], label: npt.NDArray[np.uint8], prepared: PreparedCase
     ) -> npt.NDArray[np.bool_]:
         drawn, predicted = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(p - 0.5)
-        found: npt.NDArray[np.bool_] = band(
-            drawn[None, None], predicted[None, None], self.reach_mm, prepared.grid.spacing_mm
-        )[0, 0].numpy()
-        return found
+        found = band(drawn[None, None], predicted[None, None], self.reach_mm, prepared.grid.spacing_mm)
+        return np.asarray(found[0, 0].numpy(), np.bool_)
 
 
 def mislabelled(
