@@ -109,7 +109,7 @@ def test_a_label_with_several_values_asks_which(
     with pytest.raises(UserError) as error:
         import_folder(source, tmp_path / "out", layout)
     line = (
-        "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; --label-values says which are the mandible"
+        "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; choose the mandible with --label-values"
     )
     assert error.value.problems[1] == line
     assert len(error.value.problems) == 3
