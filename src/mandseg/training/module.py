@@ -19,7 +19,7 @@ class Segmenter(L.LightningModule):
 
     Args:
         method: The networks and the loss.
-        predictor: The method's answer for whole volumes.
+        predictor: The method's prediction for whole volumes.
         optimizer: Makes the optimiser from the parameters.
         steps: Length of the stage.
         warmup_steps: Steps over which the learning rate rises linearly from zero.
