@@ -16,7 +16,7 @@ from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 Probability = npt.NDArray[np.float32]
-NEAREST_TO_CERTAIN = 1e-6  # least distance of a mean probability to 0 and 1, so that its logit is finite
+NEAREST_TO_CERTAIN = 1e-6  # smallest distance of a mean probability from 0 and 1, so that its logit is finite
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Predictor:
 
     Args:
         network: Maps (B, 1, X, Y, Z) in [-1, 1] to logits of that shape; in evaluation mode.
-        preprocessing: Brings an image to the grid of the network.
+        preprocessing: Resamples and crops an image to the grid of the network.
         window: Converts HU to network input.
         sliding_window: Covers a volume with patches.
         device: The device of the network.
@@ -86,7 +86,7 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
     """Make a predictor of the mean probability of several: an ensemble of seeds, folds or methods.
 
     Raises:
-        UserError: There are none, or they differ in preprocessing, window or device.
+        UserError: The list is empty, or the predictors differ in preprocessing, window or device.
     """
     if not predictors:
         raise UserError("a mean of no predictors: expected one or more")

@@ -34,5 +34,5 @@ class SlidingWindow:
             padding_mode="constant",
             cval=-1.0,
         )
-        assert isinstance(logits, torch.Tensor)  # one output, one tensor
+        assert isinstance(logits, torch.Tensor)  # a network with one output gives one tensor
         return logits.float()
