@@ -93,7 +93,7 @@ def test_another_sweeper_is_chosen_on_the_command_line(loader):
 def test_the_command_of_a_cell_knows_nothing_of_the_grid(launch_config):
     (cell,) = compose_cells(launch_config, [["noise_ratio=0.5", "seed=1"]])
     words = command(launch_config, cell)
-    assert words[:5] == [sys.executable, "-m", "mandseg.train", "--config-name", "train"]
+    assert words[:6] == [sys.executable, "-P", "-m", "mandseg.train", "--config-name", "train"]
     assert words[-3:] == ["hydra.mode=RUN", "noise_ratio=0.5", "seed=1"]
     assert not [word for word in words if "launcher" in word]
 

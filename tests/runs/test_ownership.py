@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from mandseg.runs.folder import LOCK
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, RunInUseError, own_run
+from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.lock import HeldError, is_held, lock_owner, locked
 from tiny_cohort import words, write_tiny_cohort
 from warm_processes import WarmProcesses
@@ -110,14 +111,40 @@ def test_a_lock_whose_maker_was_killed_before_it_wrote_its_name_expires_too(tmp_
         assert lock_owner(file).pid == os.getpid()
 
 
-def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
+def test_a_process_whose_run_was_taken_over_writes_nothing_more_without_waiting_for_a_heartbeat(tmp_path):
+    lock = tmp_path / "run" / LOCK
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="running")
-        (tmp_path / "run" / LOCK).unlink()  # as another node does that saw no heartbeat
-        assert owned.lost.wait(5)
+        marker = re.sub(r"(?m)^token=.*$", f"token={'0' * 32}", lock.read_text())
+        lock.unlink()  # as another node does that saw no heartbeat
+        lock.write_text(marker)
         with pytest.raises(OwnershipLostError, match="another process took the run over"):
             owned.update(state="done")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
+
+
+def test_a_run_whose_lock_file_was_removed_stops_and_says_so(tmp_path):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        owned.update(state="running")
+        (tmp_path / "run" / LOCK).unlink()
+        with pytest.raises(LockRemovedError, match=r"run: its lock file .*run\.lease was removed while it worked"):
+            owned.update(state="done")
+
+
+def test_a_heartbeat_reports_a_lost_lock_to_a_process_that_writes_nothing(tmp_path, quick):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        (tmp_path / "run" / LOCK).unlink()
+        assert owned.lost.wait(5)
+
+
+def test_a_run_whose_files_vanished_is_not_complete(tmp_path):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        for file in (owned.files.config_file, owned.files.applied_file, owned.files.cases_file):
+            file.write_text("x")
+        with pytest.raises(RunFailedError, match=r"noise_plan\.csv vanished from .*run while the run worked; remove"):
+            owned.check_complete()
+        owned.files.plan_file.write_text("x")
+        owned.check_complete()
 
 
 def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
