@@ -21,7 +21,7 @@ demo: $(STAMP)          ## phantom CTs in, a noise-tolerance report out; two pro
 	$(BIN)/mandseg report $(DEMO)
 
 test: $(STAMP)          ## the whole suite; tests of the real data skip where the folder is absent
-	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slurm: $(STAMP)    ## a SLURM cluster on the loopback address, and all that clusters do to jobs; skips where apt can't
 	@export PATH=$$PATH:/usr/sbin; command -v srun >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null || \

@@ -288,10 +288,10 @@ def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small
 
 
 @pytest.mark.slow
-def test_the_joblib_launcher_runs_our_grid(tmp_path, small, launch):
+def test_the_joblib_launcher_runs_our_grid(tmp_path, small):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = ["-m", *small, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
-    assert launch.run(words) == 0, launch.log.read_text()
+    done = train(tmp_path, "-m", *small, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1")
+    assert done.returncode == 0, done.stderr
     assert states(tmp_path) == ["done", "done"]
 
 
