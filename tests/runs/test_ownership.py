@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mandseg.runs import ownership
 from mandseg.runs.folder import LOCK
 from mandseg.runs.ownership import OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
@@ -120,7 +121,8 @@ def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
 
 
-def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
+def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(ownership, "PATIENCE_S", 0.2)
     folder = tmp_path / "run"
     stage, labels = folder / "checkpoints" / "train", folder / "labels" / ".corrected.0123456789ab"
     stage.mkdir(parents=True)
