@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mandseg.runs import ownership
 from mandseg.runs.folder import LOCK
 from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
@@ -147,7 +148,8 @@ def test_a_run_whose_files_vanished_is_not_complete(tmp_path):
         owned.check_complete()
 
 
-def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
+def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(ownership, "PATIENCE_S", 0.2)
     folder = tmp_path / "run"
     stage, labels = folder / "checkpoints" / "train", folder / "labels" / ".corrected.0123456789ab"
     stage.mkdir(parents=True)
@@ -189,26 +191,19 @@ def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entry_once(tmp_path):
+def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entry_once(tmp_path, nursery):
     write_tiny_cohort(tmp_path / "cohort")
     diary = tmp_path / "diary"
     argv = ["-m", *words(tmp_path / "cohort", tmp_path / "outputs"), "seed=0,1,2"]
-    nurseries = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        nurseries.append(WarmProcesses(tmp_path / name))
-    try:
-        for warm_processes in nurseries:
-            warm_processes.start(argv, diary=str(diary))
-        assert [warm_processes.end() for warm_processes in nurseries] == [0, 0]
-        # a third launch after a kill in the midst of it all: a run of the killed one is taken up
-        pid = nurseries[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=str(diary))
-        assert nurseries[0].end() == -signal.SIGKILL
-        assert nurseries[1].run([*argv[:-1], "seed=3,4"], diary=str(diary)) == 0
-        assert f"run.lease: taken over from process {pid}" in nurseries[1].log.read_text()
-    finally:
-        for warm_processes in nurseries:
-            warm_processes.close()
+    launches = [WarmProcesses(tmp_path, nursery) for _ in range(2)]
+    for launch in launches:
+        launch.start(argv, diary=diary)
+    assert [launch.end() for launch in launches] == [0, 0]
+    # a third launch after a kill in the midst of it all: a run of the killed one is taken up
+    pid = launches[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=diary)
+    assert launches[0].end() == -signal.SIGKILL
+    assert launches[1].run([*argv[:-1], "seed=3,4"], diary=diary) == 0
+    assert f"run.lease: taken over from process {pid}" in launches[1].log.read_text()
     lines = diary.read_text().splitlines()
     runs = sorted(line.split("_")[1] for line in lines if line.startswith("run "))
     assert runs == ["seed0", "seed1", "seed2", "seed3", "seed3", "seed4"]
