@@ -19,7 +19,7 @@ from mandseg.system.errors import UserError
 Probability = npt.NDArray[np.float32]
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 """Arithmetic of a training, by Lightning's names, in which a prediction is made; any other means float32."""
-NEAREST_TO_CERTAIN = 1e-6  # least distance of a mean probability to 0 and 1, so that its logit is finite
+NEAREST_TO_CERTAIN = 1e-6  # smallest distance of a mean probability from 0 and 1, so that its logit is finite
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Predictor:
 
     Args:
         network: Maps (B, 1, X, Y, Z) in [-1, 1] to logits of that shape; in evaluation mode.
-        preprocessing: Brings an image to the grid of the network.
+        preprocessing: Resamples and crops an image to the grid of the network.
         window: Converts HU to network input.
         sliding_window: Covers a volume with patches.
         device: The device of the network.
@@ -96,7 +96,7 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
     """Make a predictor of the mean probability of several: an ensemble of seeds, folds or methods.
 
     Raises:
-        UserError: There are none, or they differ in preprocessing, window or device.
+        UserError: The list is empty, or the predictors differ in preprocessing, window or device.
     """
     if not predictors:
         raise UserError("a mean of no predictors: expected one or more")

@@ -15,7 +15,7 @@ from mandseg.noise.label_plan import LabelPlan
 from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
-from mandseg.training.compatibility import refuse_misfit
+from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import refuse_unknown
 from mandseg.training.memorisation import Memorisation, WatchedCases
@@ -76,7 +76,7 @@ def refuse_unfit(cfg: DictConfig) -> None:
     span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
         segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
-        refuse_misfit(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+        refuse_incompatible(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
     for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
         made(cfg, name, _convert_="all")
 

@@ -13,7 +13,9 @@ from mandseg.training.module import Segmenter
 SMALL = (8, 8, 8)  # voxels; a loss does not depend on the network
 
 
-def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
+def refuse_incompatible(
+    segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]
+) -> None:
     """Refuse a network that cannot take a training batch or a window, a loss or an optimiser that cannot be called.
 
     Args:
@@ -44,16 +46,16 @@ def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, mo
     except Exception as error:  # a network may raise anything
         raise UserError(f"{setting}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
     if logits.shape != shape:
-        raise UserError(f"{setting}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
+        raise UserError(f"{setting}: model={model} maps {list(shape)} to {list(logits.shape)}, expected the same")
 
 
 def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:
-    """The answer to an image of a shape: without values, which costs nothing, or with them if that does not work."""
+    """The logits for an image of a shape: on torch's meta device, which is fast, or with values if that fails."""
     with torch.no_grad():
         try:
             image = torch.empty(shape, device="meta")
             logits: torch.Tensor = deepcopy(segmenter).to("meta")(image)
-        except Exception:  # a network may look at values
+        except Exception:  # the code of a network may depend on values
             logits = segmenter(torch.zeros(shape))
     return logits
 

@@ -1,9 +1,9 @@
-"""The arithmetic of a run: bf16 where measurements show it faster and reproducible on this machine, else fp32.
+"""The arithmetic of a run: bf16 if a measurement on this machine shows that it is faster and reproducible, else fp32.
 
 The network is validated and tested in the arithmetic of its training.
 
-On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients where few voxels are left (2 x 2 x 2 at
-the bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). So bf16 is tried before it is used.
+On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients on very small grids (2 x 2 x 2 at the
+bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). Therefore bf16 is tested before it is used.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
 STEPS = 3
 TRIALS = 8  # equal steps that are compared; a single pair was equal by chance in up to half of the trials
-FORMAT = "3"  # of the measurements that are kept
+FORMAT = "3"  # of the stored measurements
 
 
 def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_shape: Sequence[int], cache: Path) -> str:
@@ -37,7 +37,7 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         network: The network; a copy of it is timed.
         batch_shape: (B, 1, X, Y, Z) of a training step.
-        cache: Where the measurement is kept, by processor and network.
+        cache: Folder of the measurements, which are stored by processor and network.
 
     Raises:
         UserError: bf16 is set, and two equal steps differ on this processor.
@@ -70,7 +70,7 @@ def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> di
     ]
     file = cache / "precision" / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with locked(file.with_suffix(".lease")):  # two measurements at once would slow each other
+    with locked(file.with_suffix(".lease")):  # simultaneous measurements would slow each other
         if not file.exists():
             seconds = {f"{name}_s": step_seconds(network, batch_shape, name == "bf16") for name in ("fp32", "bf16")}
             write_text(file, json.dumps(seconds | {"repeats_itself": repeats_itself(network, batch_shape)}) + "\n")
@@ -129,7 +129,7 @@ def can_compute(precision: str, device: torch.device) -> bool:
 
 
 def device_kind(accelerator: str) -> str:
-    """Which kind of device Lightning will take: ``cpu`` or ``gpu``."""
+    """The kind of device that Lightning will use: ``cpu`` or ``gpu``."""
     if accelerator == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
     return "gpu" if accelerator in ("gpu", "cuda") else accelerator
