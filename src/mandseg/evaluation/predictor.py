@@ -1,6 +1,7 @@
 """Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -16,6 +17,8 @@ from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 Probability = npt.NDArray[np.float32]
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Arithmetic of a training, by Lightning's names, in which a prediction is made; any other means float32."""
 NEAREST_TO_CERTAIN = 1e-6  # smallest distance of a mean probability from 0 and 1, so that its logit is finite
 
 
@@ -29,6 +32,7 @@ class Predictor:
         window: Converts HU to network input.
         sliding_window: Covers a volume with patches.
         device: The device of the network.
+        precision: The arithmetic, by Lightning's names. float32 by default; a surrounding autocast stays in force.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
@@ -36,10 +40,16 @@ class Predictor:
     window: HuWindow
     sliding_window: SlidingWindow
     device: torch.device
+    precision: str = "32-true"
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of a complete volume, both (1, 1, X, Y, Z), on the device of the input."""
-        return self.sliding_window(self.network, image)
+        with self._arithmetic():
+            return self.sliding_window(self.network, image)
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        dtype = AUTOCAST.get(self.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def on_grid(self, image: Hu) -> Probability:
         """Probabilities of a prepared image, both (X, Y, Z) on the network's grid; HU in, 0 to 1 out."""

@@ -49,7 +49,7 @@ from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
-from mandseg.training.precision import choose_precision, device_kind, device_name
+from mandseg.training.precision import choose_precision, device_kind, device_name, prediction_precision
 from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
 from mandseg.training.validation_overlay import ValidationOverlay
 
@@ -156,7 +156,8 @@ def labels_of_stage(
     with owned.phase(f"relabel/{stage.name}"):
         if not isinstance(owned, ReadOnlyRun) and not folder.exists():
             device = evaluation_device(cfg)
-            predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
+            method = load_method(cfg, former).to(device).eval()
+            predictor = build_predictor(cfg, method, device, prediction_precision(owned.record["precision"]))
             torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
             relabel_stage(stage, training, plan, predictor, folder, owned.check)
         gather_objects(None)  # the other processes wait
@@ -247,7 +248,9 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
     method = load_method(cfg, last_stage(owned.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
     device = evaluation_device(cfg)
-    predictor = build_predictor(cfg, method.to(device).eval(), device)
+    precision = prediction_precision(owned.record["precision"])
+    predictor = build_predictor(cfg, method.to(device).eval(), device, precision)
+    owned.update(test_precision=precision)
     with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
         columns = {"run": owned.folder.name, **earliest(owned.record["condition"])}

@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import torch
 
+from mandseg.evaluation.sliding_window import AUTO
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.methods.method import Loss
 from mandseg.training.module import Segmenter
@@ -32,9 +33,11 @@ def refuse_incompatible(
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
     _refuse_loss(loss, batch_size)
-    window = list(segmenter.predictor.sliding_window.patch_size)
+    sliding = segmenter.predictor.sliding_window
+    is_auto = sliding.patch_size == AUTO
+    window = list(sliding.size([n + 1 for n in patch_size]))  # of size auto: not the patch's own
     _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
-    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
+    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={AUTO if is_auto else window}", model)
 
 
 def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, model: str) -> None:

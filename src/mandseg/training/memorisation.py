@@ -104,7 +104,7 @@ class Memorisation(Callback):
         return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
 
     def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
-        corner, size = box_of_labels(case, self.predictor.sliding_window.patch_size)
+        corner, size = box_of_labels(case, self.predictor.sliding_window.size((1, 1, 1)))
         image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
         mask = self.predictor.logits(image)[0, 0].cpu() > 0
         noisy, reference = (

@@ -17,6 +17,7 @@ from mandseg.runs.settings.expectations import (
     POSITIVE,
     SHARE,
     SIZES,
+    SIZES_OR_AUTO,
     STUDY,
     TEXT,
     list_of,
@@ -76,8 +77,9 @@ class SlidingWindow:
     """Group ``sliding_window``."""
 
     CLASS: ClassVar = "SlidingWindow"
-    patch_size: Annotated[list[int], SIZES]
+    patch_size: Annotated[list[int] | str, SIZES_OR_AUTO]
     overlap: Annotated[float, number(0, 0.95, "a share, 0 to 0.95")]
+    memory_mib: Annotated[int, whole(16)] = 1024
     batch_size: Annotated[int, whole(1)] = 4
 
 
