@@ -101,7 +101,11 @@ WRONG = [
     ("analysis.margins.dice=0", "analysis.margins.dice=0: expected a positive number"),
     ("trusted_packages=os", "trusted_packages=os: expected a list of packages"),
     ("loss._target_=os.system", "loss._target_=os.system: expected a path in mandseg, torch"),
-    ("patches.augmentation.transforms.0._target_=eval", "patches.augmentation.transforms[0]._target_=eval: expected"),
+    ("patches.augmentation._target_=eval", "patches.augmentation._target_=eval: expected"),
+    ("patches.augmentation=3", "patches.augmentation=3: expected a group of settings"),
+    ("patches.augmentation.degrees=90", "patches.augmentation.degrees=90: expected an angle in degrees, 0 to 45"),
+    ("patches.augmentation.noise_probability=2", "patches.augmentation.noise_probability=2: expected a probability"),
+    ("+patches.augmentation.p=1", "patches.augmentation.p=1: expected one of affine_probability"),
 ]
 
 
@@ -119,6 +123,7 @@ def test_a_wrong_setting_is_refused_in_one_line(word, line):
         ["trainer.devices=[0,1]", "trainer.strategy=ddp", "+trainer.num_nodes=2"],
         ["trainer.precision=32", "trainer.gradient_clip_val=null", "checkpoint_minutes=0.5"],
         ["hu_window.low=-200.5", "preprocessing.spacing_mm=[1,1,2.5]", "segmenter.warmup_steps=0"],
+        ["~patches.augmentation", "+patches.augmentation={_target_: torchio.RandomFlip, axes: [0]}"],
         ["patches.augmentation=null", "noise=recorded", "tracking=none", "tracking.entity=ours"],
         ["model=swin_unetr", "patches.patch_size=[64,64,32]"],
         ["model.network={_target_: mine.Network}", "trusted_packages=[mine]", "patches.patch_size=[30,30,30]"],

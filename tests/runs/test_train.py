@@ -162,7 +162,7 @@ def test_a_wrong_path_gives_one_line_and_exit_code_2(train, process):
         ([*L1, "+loss.reduction=none"], "loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
         (["trainer.strategy=waltz"], "trainer.strategy=waltz: expected one of auto, "),
         (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
-        (["patches.augmentation.transforms.0.p=2"], "patches: "),
+        (["~patches.augmentation", "+patches.augmentation={_target_: torchio.RandomFlip, p: 2}"], "patches: "),
         (["model.network.channels=[4]"], "model.network: monai.networks.nets.UNet cannot be made: "),
     ],
 )

@@ -48,6 +48,8 @@ def _plain(cfg: DictConfig, key: str) -> Any:
 
 def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
     """One line for each setting of a node that does not fit its schema."""
+    if node is None and hasattr(schema, "NULL"):
+        return
     if not isinstance(node, Mapping):
         yield f"{prefix.rstrip('.')}={shown(node)}: expected a group of settings"
         return

@@ -1,6 +1,7 @@
 """The schema of conf/train.yaml: each group a dataclass, each setting with its type and what is expected of it.
 
 ``CLASS``: the class of mandseg that a group makes an object of. ``OPEN``: the group may have further settings.
+``NULL``: it may be null.
 """
 
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ PRECISIONS = (
     *("auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"),
     *("32", "64", "16", "bf16", 32, 64, 16),
 )
+PROBABILITY = number(0, 1, "a probability, 0 to 1")
 RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
 
 
@@ -54,13 +56,27 @@ class HuWindow:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Node ``patches.augmentation``; null, or a TorchIO transform in its place."""
+
+    CLASS: ClassVar = "Augmentation"
+    NULL: ClassVar = True
+    affine_probability: Annotated[float, PROBABILITY]
+    degrees: Annotated[float, number(0, 45, "an angle in degrees, 0 to 45")]
+    scale_share: Annotated[float, number(0, 0.5, "a share, 0 to 0.5")]
+    flip_probability: Annotated[float, PROBABILITY]
+    noise_probability: Annotated[float, PROBABILITY]
+    noise_sd: Annotated[float, number(0, 2, "a standard deviation on the network's scale from -1 to 1, 0 to 2")]
+
+
+@dataclass(frozen=True)
 class Patches:
     """Group ``patches``."""
 
     patch_size: Annotated[list[int], SIZES]
     foreground_share: Annotated[float, SHARE]
     jitter_share: Annotated[float, SHARE]
-    augmentation: Any
+    augmentation: Augmentation
 
 
 @dataclass(frozen=True)
