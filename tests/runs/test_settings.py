@@ -16,6 +16,12 @@ from mandseg.system.errors import UserError
 
 WRONG = [
     ("noise_ratio=1.5", "noise_ratio=1.5: a share of cases"),
+    ("clean_budget=-1", "clean_budget=-1: expected a number of training cases, or a share of them between 0 and 1"),
+    ("clean_budget=1.0", "clean_budget=1.0: expected a number of training cases"),
+    ("clean_budget=2.5", "clean_budget=2.5: expected a number of training cases"),
+    ("clean_budget=true", "clean_budget=true: expected a number of training cases"),
+    ("clean_budget=few", "clean_budget=few: expected a number of training cases"),
+    ("ranking=", "ranking=: expected a text"),
     ("seed=4294967296", "seed=4294967296: expected a whole number, 0 to 4294967295"),
     ("steps=abc", "steps=abc: expected a whole number, 1 or more"),
     ("steps=0", "steps=0: expected a whole number, 1 or more"),

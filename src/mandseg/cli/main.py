@@ -205,7 +205,8 @@ def report(
     study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
     compare: Annotated[
-        str, typer.Option(help="What is compared: noise_ratio, method, loss, model, noise, data or variant.")
+        str,
+        typer.Option(help="A column: noise_ratio, method, loss, clean_budget, ranking, model, noise, data or variant."),
     ] = "noise_ratio",
     baseline: Annotated[
         str | None, typer.Option(help="The others are compared with it; default: ratio 0, else the most frequent.")

@@ -1,8 +1,8 @@
 """Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +58,10 @@ class Predictor:
             probability: Probability = torch.sigmoid(self.logits(scaled)[0, 0]).cpu().numpy()
         return probability
 
+    def of_case(self, case: PreparedCase) -> Probability:
+        """Probabilities of a prepared case, (X, Y, Z) on the network's grid."""
+        return self.on_grid(case.image)
+
     def probability(self, image: Volume) -> Volume:
         """Probabilities of an image in HU, on its own grid and axis order; 0 outside the body.
 
@@ -92,6 +96,26 @@ class _Mean(Predictor):
         return torch.logit(probability, eps=NEAREST_TO_CERTAIN)
 
 
+@dataclass(frozen=True)
+class _OutOfFold(Predictor):
+    members: Sequence[Predictor] = ()
+    member_of: Mapping[str, int] = field(default_factory=dict)
+
+    def of_case(self, case: PreparedCase) -> Probability:
+        return self.members[self.member_of[case.case.case_id]].of_case(case)
+
+
+def out_of_fold(predictors: Sequence[Predictor], fold_of: Mapping[str, int]) -> Predictor:
+    """Make a predictor whose ``of_case`` asks the one that was not trained on the case; otherwise it is the first one.
+
+    Args:
+        predictors: Those that were trained without the first, the second, ... fold.
+        fold_of: case_id -> the fold of the case, from 0.
+    """
+    shared = {part.name: getattr(predictors[0], part.name) for part in fields(Predictor)}
+    return _OutOfFold(**shared, members=tuple(predictors), member_of=fold_of)
+
+
 def mean_of(predictors: Sequence[Predictor]) -> Predictor:
     """Make a predictor of the mean probability of several: an ensemble of seeds, folds or methods.
 
@@ -106,7 +130,7 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
             one, two = getattr(first, what), getattr(other, what)
             if one != two:
                 raise UserError(f"predictors with different {what} have no mean: {one} and {two}")
-    shared = {field.name: getattr(first, field.name) for field in fields(Predictor)}
+    shared = {part.name: getattr(first, part.name) for part in fields(Predictor)}
     return _Mean(**shared, members=tuple(predictors))
 
 

@@ -18,8 +18,9 @@ from mandseg.system.instantiation import make
 from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import refuse_unknown
+from mandseg.training.losses.loss import Loss
 from mandseg.training.memorisation import Memorisation, WatchedCases
-from mandseg.training.methods.method import Loss, Method
+from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
 from mandseg.training.patches import PatchDataset

@@ -21,6 +21,8 @@ from mandseg.runs.settings.expectations import (
     SIZES_OR_AUTO,
     STUDY,
     TEXT,
+    Expectation,
+    is_number,
     list_of,
     number,
     one_of,
@@ -35,6 +37,11 @@ PRECISIONS = (
 )
 PROBABILITY = number(0, 1, "a probability, 0 to 1")
 RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
+
+BUDGET = Expectation(
+    "expected a number of training cases, or a share of them between 0 and 1",
+    lambda value: is_number(value) and ((isinstance(value, int) and value >= 0) or 0 <= value < 1),
+)
 
 
 @dataclass(frozen=True)
@@ -212,6 +219,8 @@ class Settings:
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
     noise_ratio: Annotated[float, RATIO]
+    clean_budget: Annotated[float, BUDGET]
+    ranking: Annotated[str, TEXT]
     seed: Annotated[int, whole(0, 2**32 - 1)]
     steps: Annotated[int, whole(1)]
     validations: Annotated[int, whole(1)]
