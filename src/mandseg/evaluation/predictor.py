@@ -1,6 +1,7 @@
 """Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -16,7 +17,9 @@ from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 Probability = npt.NDArray[np.float32]
-NEAREST_TO_CERTAIN = 1e-6  # least distance of a mean probability to 0 and 1, so that its logit is finite
+AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+"""Arithmetic of a training, by Lightning's names, in which a prediction is made; any other means float32."""
+NEAREST_TO_CERTAIN = 1e-6  # smallest distance of a mean probability from 0 and 1, so that its logit is finite
 
 
 @dataclass(frozen=True)
@@ -25,10 +28,11 @@ class Predictor:
 
     Args:
         network: Maps (B, 1, X, Y, Z) in [-1, 1] to logits of that shape; in evaluation mode.
-        preprocessing: Brings an image to the grid of the network.
+        preprocessing: Resamples and crops an image to the grid of the network.
         window: Converts HU to network input.
         sliding_window: Covers a volume with patches.
         device: The device of the network.
+        precision: The arithmetic, by Lightning's names. float32 by default; a surrounding autocast stays in force.
     """
 
     network: Callable[[torch.Tensor], torch.Tensor]
@@ -36,10 +40,16 @@ class Predictor:
     window: HuWindow
     sliding_window: SlidingWindow
     device: torch.device
+    precision: str = "32-true"
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of a complete volume, both (1, 1, X, Y, Z), on the device of the input."""
-        return self.sliding_window(self.network, image)
+        with self._arithmetic():
+            return self.sliding_window(self.network, image)
+
+    def _arithmetic(self) -> AbstractContextManager[object]:
+        dtype = AUTOCAST.get(self.precision)
+        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
 
     def on_grid(self, image: Hu) -> Probability:
         """Probabilities of a prepared image, both (X, Y, Z) on the network's grid; HU in, 0 to 1 out."""
@@ -110,7 +120,7 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
     """Make a predictor of the mean probability of several: an ensemble of seeds, folds or methods.
 
     Raises:
-        UserError: There are none, or they differ in preprocessing, window or device.
+        UserError: The list is empty, or the predictors differ in preprocessing, window or device.
     """
     if not predictors:
         raise UserError("a mean of no predictors: expected one or more")

@@ -70,7 +70,7 @@ def write_report(
     Args:
         study: The study folder.
         out: Folder of the report (default: ``report`` inside the study, or ``report-<compare>``).
-        margins: The loss that counts as no loss, by metric (default: the declared ones).
+        margins: The largest tolerated loss, by metric (default: the declared ones).
         compare: The column whose levels are compared.
         baseline: The level that the others are compared with.
         by: Columns of the cases; each of their values is analysed as a group, too.

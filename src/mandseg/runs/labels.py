@@ -15,7 +15,7 @@ from mandseg.runs.build import build_predictor
 from mandseg.runs.load import load_method
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.system.distributed import gather_objects
-from mandseg.training.precision import device_kind
+from mandseg.training.precision import device_kind, prediction_precision
 from mandseg.training.stages import Stage, fold_of_cases, needs_network, read_plan, relabel_stage
 
 
@@ -49,19 +49,22 @@ def labels_of_stage(
     folder = owned.files.labels(stage.name)
     with owned.phase(f"relabel/{stage.name}"):
         if not isinstance(owned, ReadOnlyRun) and not folder.exists():
-            predictor = predictor_of(cfg, training, done) if needs_network(stage) else None
+            precision = prediction_precision(owned.record["precision"])
+            predictor = predictor_of(cfg, training, done, precision) if needs_network(stage) else None
             torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
             relabel_stage(stage, training, plan, predictor, folder, owned.check)
         gather_objects(None)  # the other processes wait
     return read_plan(folder, plan.order)
 
 
-def predictor_of(cfg: DictConfig, training: Sequence[PreparedCase], done: Sequence[TrainedStage]) -> Predictor:
-    """The answer at the end of the last stage; of stages with folds, the answers of all folds."""
+def predictor_of(
+    cfg: DictConfig, training: Sequence[PreparedCase], done: Sequence[TrainedStage], precision: str
+) -> Predictor:
+    """The prediction at the end of the last stage; of stages with folds, the predictions of all folds."""
     fold = done[-1].stage.fold
     device = evaluation_device(cfg)
     members = [
-        build_predictor(cfg, load_method(cfg, trained.weights).to(device).eval(), device)
+        build_predictor(cfg, load_method(cfg, trained.weights).to(device).eval(), device, precision)
         for trained in (done[-fold[1] :] if fold else done[-1:])
     ]
     if not fold:

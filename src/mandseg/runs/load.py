@@ -13,13 +13,16 @@ from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
-from mandseg.training.precision import device_kind
+from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
     """The predictor of a run, as the run itself was tested: for any image, without a cache.
+
+    The arithmetic is that of the test (``test_precision`` in run.json). Where the device has no instructions for it,
+    float32 is used: masks then differ in single voxels.
 
     Of the checkpoint only tensors and plain values are read; no code is run. The classes that config.yaml names are
     imported and called: load run folders of people you trust.
@@ -39,8 +42,10 @@ def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last
     file = last_stage(run_folder, cfg) / CHECKPOINT_FILES[checkpoint]
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint; was the run trained to its end?")
-    process_rank = device_named(device)
-    return build_predictor(cfg, load_method(cfg, file).to(process_rank).eval(), process_rank)
+    place = device_named(device)
+    tested = str(RunFolder(run_folder).facts().get("test_precision") or FP32)  # earlier versions tested in float32
+    precision = tested if can_compute(tested, place) else FP32
+    return build_predictor(cfg, load_method(cfg, file).to(place).eval(), place, precision)
 
 
 def load_method(cfg: DictConfig, file: Path) -> Method:

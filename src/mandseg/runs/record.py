@@ -96,6 +96,7 @@ class RunRecord:
     steps: int | None = _key(_is_count, "a number of steps")
     device: str | None = _key(_is_text, "a text")
     precision: str | None = _key(_is_text, "a text")
+    test_precision: str | None = _key(_is_text, "a text")
     cohort: str | None = _key(_is_text, "a text")
     evaluated: str | None = _key(_is_text, "a text")
     n_rows: int | None = _key(_is_count, "a number of rows")

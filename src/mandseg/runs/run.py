@@ -48,7 +48,7 @@ from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
-from mandseg.training.precision import choose_precision, device_name
+from mandseg.training.precision import choose_precision, device_name, prediction_precision
 from mandseg.training.stages import Stage, plan_of_stage, spans
 from mandseg.training.validation_overlay import ValidationOverlay
 
@@ -229,7 +229,9 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
     method = load_method(cfg, last_stage(owned.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
     device = evaluation_device(cfg)
-    predictor = build_predictor(cfg, method.to(device).eval(), device)
+    precision = prediction_precision(owned.record["precision"])
+    predictor = build_predictor(cfg, method.to(device).eval(), device, precision)
+    owned.update(test_precision=precision)
     with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
         columns = {"run": owned.folder.name, **earliest(owned.record["condition"])}

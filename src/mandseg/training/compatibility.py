@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import torch
 
+from mandseg.evaluation.sliding_window import AUTO
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.losses.loss import Loss
 from mandseg.training.methods.method import Batch, Method
@@ -13,8 +14,10 @@ from mandseg.training.module import Segmenter
 SMALL = (8, 8, 8)  # voxels; a loss does not depend on the network
 
 
-def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
-    """Refuse a network, a loss or an optimiser that cannot be called, and a loss that the method cannot take.
+def refuse_incompatible(
+    segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]
+) -> None:
+    """Refuse a network that cannot take a training batch or a window, and a loss or an optimiser that does not fit.
 
     Args:
         segmenter: The module.
@@ -31,9 +34,11 @@ def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int,
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
     _refuse_loss(loss, batch_size)
-    window = list(segmenter.predictor.sliding_window.patch_size)
+    sliding = segmenter.predictor.sliding_window
+    is_auto = sliding.patch_size == AUTO
+    window = list(sliding.size([n + 1 for n in patch_size]))  # of size auto: not the patch's own
     _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
-    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
+    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={AUTO if is_auto else window}", model)
     _refuse_pair(segmenter.train().method, (batch_size, 1, *patch_size))
 
 
@@ -43,16 +48,16 @@ def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, mo
     except Exception as error:  # a network may raise anything
         raise UserError(f"{setting}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
     if logits.shape != shape:
-        raise UserError(f"{setting}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
+        raise UserError(f"{setting}: model={model} maps {list(shape)} to {list(logits.shape)}, expected the same")
 
 
 def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:
-    """The answer to an image of a shape: without values, which costs nothing, or with them if that does not work."""
+    """The logits for an image of a shape: on torch's meta device, which is fast, or with values if that fails."""
     with torch.no_grad():
         try:
             image = torch.empty(shape, device="meta")
             logits: torch.Tensor = deepcopy(segmenter).to("meta")(image)
-        except Exception:  # a network may look at values
+        except Exception:  # the code of a network may depend on values
             logits = segmenter(torch.zeros(shape))
     return logits
 

@@ -1,7 +1,7 @@
-"""The stages of a training: each a share of the steps, with labels of its own and a start from new or former weights.
+"""The stages of a training. Each has a share of the steps, its own labels, and starts from new or former weights.
 
-A stage keeps its checkpoints in a folder of its own. The labels that a stage makes become visible as one complete
-folder, so a run that is killed between two stages resumes exactly.
+Each stage has its own folder of checkpoints. The labels that a stage makes are written as one complete folder, so a run
+that is killed between two stages resumes exactly.
 """
 
 import csv
@@ -36,19 +36,19 @@ class Relabelling(Protocol):
         Args:
             cases: All training cases.
             plan: The labels so far.
-            predictor: The answer at the end of the stage before. After stages with a ``fold``, ``predictor.of_case``
-                is the answer of the network that was not trained on the case.
-            folder: An empty folder. It takes its final name when this returns.
+            predictor: The method's prediction at the end of the stage before. After stages with a ``fold``,
+                ``predictor.of_case`` is the prediction of the network that was not trained on the case.
+            folder: An empty folder. It gets its final name when this returns.
         """
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A piece of a training.
+    """A part of a training.
 
     Args:
-        name: Names its folders: checkpoints/<name>, labels/<name>.
-        share: Its share of the run's steps. The shares add up to 1, so that methods are compared at equal cost.
+        name: The name of its folders: checkpoints/<name>, labels/<name>.
+        share: Its share of the run's steps. The shares add up to 1; therefore methods are compared at equal cost.
         start: ``former``: from the weights at the end of the stage before; ``new``: from the run's initial weights.
         relabel: Makes its labels; None: the labels of the stage before.
         trusted_only: Whether it is trained on the trusted cases only.
@@ -80,12 +80,12 @@ class Span:
 
 
 def check_stages(stages: Sequence[Stage]) -> None:
-    """Refuse stages that do not make a training.
+    """Refuse stages that cannot form a training.
 
     Raises:
-        UserError: No stage; a name twice or no name of a folder; a share that is not above 0, or shares that do not add
-            up to 1; another start than new or former; a first stage that relabels with a network, as there is none yet;
-            folds that are not complete or continue a network that saw the cases.
+        UserError: There is no stage; a name occurs twice or cannot be a folder; a share is not above 0, or the shares
+            do not add up to 1; a start is not new or former; the first stage relabels with a network, but no network
+            exists before it; folds are not complete, or continue a network that was trained on the cases.
     """
     names = [stage.name for stage in stages]
     if not stages or needs_network(stages[0]):
@@ -124,16 +124,16 @@ def _check_folds(stages: Sequence[Stage]) -> None:
 
 
 def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
-    """Divide the steps and the validations of a run among its stages by their shares; each stage ends in a validation.
+    """Divide the steps and the validations of a run among its stages by their shares; a stage ends with a validation.
 
     Args:
         stages: The stages.
-        steps: Steps of the run; the stages have exactly as many together.
-        validations: Validations of the run; they divide the steps. Where the steps of a stage cannot be divided by its
-            part of them, it has as many fewer as are needed.
+        steps: Steps of the run, which are the sum of the stages' steps.
+        validations: Validations of the run; they divide the steps. If a stage's part of them does not divide its steps,
+            the stage has fewer validations.
 
     Raises:
-        UserError: The validations do not divide the steps, or a stage is left without a step.
+        UserError: The validations do not divide the steps, or a stage has no step.
     """
     for name, value in (("steps", steps), ("validations", validations)):
         if not isinstance(value, int) or value < 1:
@@ -161,7 +161,7 @@ def plan_of_stage(stage: Stage, plan: LabelPlan, cases: Sequence[Case], seed: in
         seed: Seed of the folds.
 
     Raises:
-        UserError: The stage wants trusted cases, and there are none; or more folds than there are subjects.
+        UserError: The stage needs trusted cases, and there are none; or there are more folds than subjects.
     """
     if stage.fold:
         try:
@@ -202,9 +202,9 @@ def relabel_stage(
         stage: The stage, with its relabelling.
         cases: All training cases.
         plan: The labels of the stage before.
-        predictor: The answer at the end of the stage before; None if the stage needs no network.
-        folder: Where the labels shall lie.
-        check: Called before the folder takes its name; raises if another process took the run.
+        predictor: The method's prediction at the end of the stage before; None if the stage needs no network.
+        folder: The folder for the labels.
+        check: Called before the folder gets its name; raises if another process took the run.
     """
     if stage.relabel is None:
         raise ValueError(f"stage {stage.name} makes no labels")
@@ -233,8 +233,8 @@ def read_plan(folder: Path, order: Sequence[str]) -> LabelPlan:
     """Read a plan with the corrected labels beside it.
 
     Args:
-        folder: What ``write_plan`` wrote to.
-        order: The order of the plan that it came from.
+        folder: The folder of ``write_plan``.
+        order: The order of the plan before the correction.
     """
     with (folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,4 +1,4 @@
-"""Supervised training: one network learns from the labels of the plan."""
+"""Supervised training: one network, trained on the labels of the plan."""
 
 import torch
 from torch import nn
