@@ -35,6 +35,7 @@ from mandseg.runs.condition import earliest, settings_of
 from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
+from mandseg.runs.network_record import network_record
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
@@ -51,6 +52,7 @@ from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_kind, device_name
 from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
+from mandseg.training.summary import summarise_training
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)
@@ -124,6 +126,7 @@ def train(
 ) -> None:
     """Train stage by stage. Lightning returns at once from a stage that is done."""
     plan, former = prepared.plan, None
+    network = network_record(cfg, owned.record["condition"], summarise_training(prepared.training, plan))
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
         if stage.relabel is not None and former is not None:
@@ -144,7 +147,8 @@ def train(
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
             size, precision = processes_wanted(cfg.trainer), owned.record["precision"]
-            fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
+            checkpoints = RunCheckpointIO(mark, network)
+            fit(segmenter, data, trainer, precision, size, checkpoints, last, tracker.loggers, callbacks)
         former = folder / LAST
 
 

@@ -193,6 +193,7 @@ class Settings:
 
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
+    structure: Annotated[str, NAME]
     noise_ratio: Annotated[float, RATIO]
     seed: Annotated[int, whole(0, 2**32 - 1)]
     steps: Annotated[int, whole(1)]
