@@ -1,1 +1,1 @@
-"""Predicts new images: what is found, whether it is plausible, how sure the network is, and the files that are written."""
+"""Predicts new images: finds them, checks that they are plausible, and writes masks, pictures and quality figures."""
