@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
+from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.system.errors import UserError
 from mandseg.system.names import with_home
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(prepare, name="prepare")
+app.command()(predict)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,16 @@ from mandseg.system.config_paths import register_resolver
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun", "trusted_packages"),
+        *(
+            "checkpoint_minutes",
+            "output_dir",
+            "cache_dir",
+            "num_workers",
+            "debug",
+            "rerun",
+            "trusted_packages",
+            "structure",
+        ),
     }
 )
 OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")

@@ -34,6 +34,7 @@ from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.labels import TrainedStage, evaluation_device, first_labels, labels_of_stage
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
+from mandseg.runs.network_record import network_record
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
@@ -50,6 +51,7 @@ from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_name, prediction_precision
 from mandseg.training.stages import Stage, plan_of_stage, spans
+from mandseg.training.summary import summarise_training
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)
@@ -121,6 +123,9 @@ def train(
 ) -> None:
     """Train stage by stage. Lightning returns at once from a stage that is done."""
     plan, done = prepared.plan, list[TrainedStage]()
+    tested = prediction_precision(owned.record["precision"])
+    summary = summarise_training(prepared.training, plan)
+    network = network_record(cfg, owned.record["condition"], tested, summary)
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
         if stage.relabel is not None:
@@ -143,7 +148,8 @@ def train(
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
             size, precision = processes_wanted(cfg.trainer), owned.record["precision"]
-            fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
+            checkpoints = RunCheckpointIO(mark, network)
+            fit(segmenter, data, trainer, precision, size, checkpoints, last, tracker.loggers, callbacks)
         done.append(TrainedStage(stage, folder / LAST))
 
 

@@ -218,6 +218,7 @@ class Settings:
 
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
+    structure: Annotated[str, NAME]
     noise_ratio: Annotated[float, RATIO]
     clean_budget: Annotated[float, BUDGET]
     ranking: Annotated[str, TEXT]
