@@ -18,23 +18,8 @@ from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 from public_layouts import LEFT, RIGHT, block, ct, mask, values, write
 
-SHARED = [
-    "0014",
-    "0017",
-    "0057",
-    "0161",
-    "0226",
-    "0248",
-    "0251",
-    "0427",
-    "0457",
-    "0479",
-    "0576",
-    "0659",
-    "0667",
-    "0669",
-]
-SHARED += ["0708", "0727", "0845"]
+SHARED = ["0014", "0017", "0057", "0161", "0226", "0248", "0251", "0427", "0457", "0479", "0576", "0659", "0667"]
+SHARED += ["0669", "0708", "0727", "0845"]
 ALL = Splitting(all_in="test")
 WHOLE = block(LEFT, RIGHT)
 
