@@ -93,8 +93,9 @@ def test_a_check_writes_over_its_own_table(cohort: Path, tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with its report, made once."""
-    study = write_study(tmp_path_factory.mktemp("studies") / "demo", n_cases=6)
+    """A small study with its report, made once."""
+    folder = tmp_path_factory.mktemp("studies") / "demo"
+    study = write_study(folder, {0.0: 0.0, 0.5: 0.006}, (0, 1), {"test": 0.9}, n_cases=4)
     write_report(study)
     return study
 

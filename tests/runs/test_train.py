@@ -136,7 +136,8 @@ def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort, train, process
     assert train("-m", *own, "noise_ratio=0", "+loss.fails=false,true") == 1, process.log.read_text()
     states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}
     assert states == {"done", "failed"}
-    assert case.case_id not in process.log.read_text()
+    log = process.log.read_text().replace(str(tmp_path), "")  # its last letters may be a case's name
+    assert case.case_id not in log
     reasons = {json.loads((f / "run.json").read_text())["error"] for f in run_folders(tmp_path)}
     assert reasons == {None, "the loss failed"}
     assert train(*own, "+loss.fails=true") == 1  # rerun, and it fails again
