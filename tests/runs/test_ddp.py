@@ -120,6 +120,18 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid, launch):
 
 
 @pytest.mark.slow
+def test_two_networks_that_select_voxels_for_each_other_do_so_in_two_processes_as_in_one(world, launch):
+    own = ["method=co_teaching", "method.wrong_share=0.3", "seed=0", "tracking=none"]
+    alone = ["trainer=cpu", "trainer.precision=32-true"]
+    for name, devices in (("one-teaches", alone), ("two-teach", TWO)):
+        assert launch.run(command(world, name, *devices, *own)) == 0, launch.log.read_text()
+    one, two = (weights(runs(world, name)[0]) for name in ("one-teaches", "two-teach"))
+    assert any(name.startswith("method.networks.1.") for name in one)
+    for name, values in one.items():
+        torch.testing.assert_close(two[name], values, rtol=0, atol=2e-4, msg=name)
+
+
+@pytest.mark.slow
 def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like_an_undisturbed_one(
     world, grid, launch, nursery
 ):
