@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mandseg.metrics.masks import Mask, connected_pieces
+from mandseg.metrics.masks import Mask, bounding_box, connected_pieces
 
 
 def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
@@ -10,8 +10,12 @@ def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
 
     The largest piece alone would not do: a mandible that is resected, broken or split by a coarse grid has two pieces.
     """
-    pieces, n_voxels = connected_pieces(mask, by_corners=True)
+    if (box := bounding_box(mask)) is None:
+        return mask
+    pieces, n_voxels = connected_pieces(mask[box], by_corners=True)
     if len(n_voxels) <= 1:
         return mask
     is_kept = n_voxels >= max(1.0, smallest_piece * n_voxels.max())
-    return np.asarray(np.concatenate([[False], is_kept])[pieces], dtype=np.bool_)
+    kept = np.zeros_like(mask)
+    kept[box] = np.concatenate([[False], is_kept])[pieces]
+    return kept
