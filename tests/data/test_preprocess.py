@@ -14,7 +14,8 @@ from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
-from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
+from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window
+from mandseg.data.resampling import resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
 from mandseg.system.errors import UserError
@@ -188,10 +189,10 @@ def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, 
     scan = load_case(make_case("odd"))
     window = tuple(slice(0, size) for _ in range(3))
     monkeypatch.setattr(preprocessing, "body_window", lambda *_: window)
-    monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_itk())
+    monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_memory())
     with pytest.raises(UserError, match=f"^case odd: .*{says}"):
         FINE.image(scan.image, "case odd: image")
 
 
-def raise_itk():
-    raise RuntimeError("Exception thrown in SimpleITK\nitk::ERROR: Failed to allocate memory for image.")
+def raise_memory():
+    raise MemoryError("Unable to allocate 3.5 TiB")
