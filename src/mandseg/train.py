@@ -3,10 +3,14 @@
 Hydra composes a config for each cell of the grid; Each becomes one run folder, whose name is its condition.
 """
 
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:
+    del sys.path[0]  # `python -m` searches the current folder first: a file torch.py there would run
+
 import contextlib
 import logging
 import os
-import sys
 from pathlib import Path
 
 import hydra

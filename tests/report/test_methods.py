@@ -23,7 +23,7 @@ SENTENCES = (
     "Network: ",
     "Training: method ",
     "Augmentation of each patch: with probability 0.5 a rotation of up to 10 degrees about each axis and a change of",
-    "The last weights were tested, in windows of ",
+    "The last weights were tested, ",
 )
 
 
@@ -83,6 +83,15 @@ def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_
     words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
     stages = "[{name warm, share 0.25}, {name train, share 0.75}]"
     assert f"method two_stages (stages {stages}), loss `losses.GCE` (q 0.7), 400 steps" in words
+
+
+def test_the_windows_of_the_test_are_those_that_the_network_gets():
+    def words(*overrides):
+        return "\n".join(describe_run(run_settings(composed(*overrides)), NOT_MEASURED))
+
+    assert "tested, each CT in one window where memory allowed it, else in the largest equal windows, " in words()
+    assert "tested, in windows of 64 x 64 x 64 voxels, overlapping by 25%" in words("model=dynunet")
+    assert "tested, in windows of 96 x 64 x 32 voxels" in words("sliding_window.patch_size=[96,64,32]")
 
 
 def test_a_training_without_augmentation_says_so():

@@ -11,6 +11,7 @@ from mandseg.report.run_settings import MissingSettingError, Object, RunSettings
 from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
 from mandseg.report.wording import amount, count, level_name, listed, number
+from mandseg.runs.settings.granularity import takes_any_window
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
@@ -165,10 +166,18 @@ def testing(settings: RunSettings) -> str:
     """The tested weights and the test procedure."""
     weights = WEIGHTS.get(settings.checkpoint, settings.checkpoint)
     return (
-        f"{weights[0].upper()}{weights[1:]} were tested, in windows of {_product(settings.window)} voxels, overlapping "
-        f"by {settings.overlap:.0%}. Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
+        f"{weights[0].upper()}{weights[1:]} were tested, {_windows(settings)}, overlapping by {settings.overlap:.0%}. "
+        f"Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
         "were scored on the grid of the CT."
     )
+
+
+def _windows(settings: RunSettings) -> str:
+    """The windows of the test: a network that takes windows of one size only gets those of its training."""
+    if settings.window == "auto" and takes_any_window(settings.network):
+        return "each CT in one window where memory allowed it, else in the largest equal windows"
+    size = settings.patch_size if isinstance(settings.window, str) else settings.window
+    return f"in windows of {_product(size)} voxels"
 
 
 def _object(made: Object, by_class: bool = False) -> str:

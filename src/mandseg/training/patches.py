@@ -20,14 +20,14 @@ Transform = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
 
 
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
-    """Patches by index: the k-th patch of a run depends on (seed, k) and the labels alone.
+    """Patches by index: the k-th patch of a run depends on (seed, k) and the labels only.
 
-    Patch centres come from the noisy label where the case has one, whichever label it is trained on, so that two
-    ratios see the same patches of the same cases and differ in labels only.
+    Patch centres come from the noisy label of a case if it has one, even if the case is trained on its reference.
+    Two ratios therefore use the same patches of the same cases and differ in labels only.
 
     Args:
         cases: The prepared training cases.
-        plan: The label of each; cases that it does not name are not trained on, and the others keep their numbers.
+        plan: The label of each case. Cases without one are not trained on; the numbers of the others do not change.
         seed: Seed of the case order, the centres and the augmentation.
         patch_size: Voxels, (X, Y, Z).
         foreground_share: Share of patches centred near the label; the others lie anywhere in the body crop.
@@ -90,7 +90,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         """The patch's lowest voxel; it may lie outside the volume, which is then padded with air."""
         shape = np.array(self.cases[number].image.shape)
         foreground = self._foreground(number)
-        wants_foreground = rng.uniform() < self.foreground_share  # drawn even when unused: later draws stay
+        wants_foreground = rng.uniform() < self.foreground_share  # drawn even if unused: later draws do not change
         place, offset = rng.uniform(size=3), rng.uniform(-1, 1, size=3) * self.jitter_share * self.patch_size
         if wants_foreground and len(foreground):
             centre = np.unravel_index(foreground[int(place[0] * len(foreground))], shape)
@@ -108,7 +108,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
 
 
 def case_at(index: int, n_cases: int, seed: int) -> int:
-    """Which case the index-th patch is cut from: all cases once, in an order drawn anew for every pass."""
+    """The position of the case of the index-th patch. Each pass takes every case once, in a new random order."""
     return int(_pass_order(index // n_cases, n_cases, seed)[index % n_cases])
 
 
@@ -120,7 +120,7 @@ def _pass_order(number: int, n_cases: int, seed: int) -> npt.NDArray[np.int64]:
 def transformed(
     image: torch.Tensor, label: torch.Tensor, transform: Transform, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply a TorchIO transform to a patch, (1, X, Y, Z) each, with a random stream of its own."""
+    """Apply a TorchIO transform to image and label of a patch, both (1, X, Y, Z), with its own random stream."""
     import torchio as tio
 
     with torch.random.fork_rng(devices=[]):

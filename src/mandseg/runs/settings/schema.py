@@ -18,9 +18,12 @@ from mandseg.runs.settings.expectations import (
     POSITIVE,
     SHARE,
     SIZES,
+    SIZES_OR_AUTO,
     STUDY,
     TEXT,
     WORKERS,
+    Expectation,
+    is_number,
     list_of,
     number,
     one_of,
@@ -35,6 +38,11 @@ PRECISIONS = (
 )
 PROBABILITY = number(0, 1, "a probability, 0 to 1")
 RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
+
+BUDGET = Expectation(
+    "expected a number of training cases, or a share of them between 0 and 1",
+    lambda value: is_number(value) and ((isinstance(value, int) and value >= 0) or 0 <= value < 1),
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +101,9 @@ class SlidingWindow:
     """Group ``sliding_window``."""
 
     CLASS: ClassVar = "SlidingWindow"
-    patch_size: Annotated[list[int], SIZES]
+    patch_size: Annotated[list[int] | str, SIZES_OR_AUTO]
     overlap: Annotated[float, number(0, 0.95, "a share, 0 to 0.95")]
+    memory_mib: Annotated[int, whole(16)] = 1024
     batch_size: Annotated[int, whole(1)] = 4
 
 
@@ -210,7 +219,10 @@ class Settings:
 
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
+    structure: Annotated[str, NAME]
     noise_ratio: Annotated[float, RATIO]
+    clean_budget: Annotated[float, BUDGET]
+    ranking: Annotated[str, TEXT]
     seed: Annotated[int, whole(0, 2**32 - 1)]
     steps: Annotated[int, whole(1)]
     validations: Annotated[int, whole(1)]
