@@ -1,6 +1,7 @@
 """Patches are a pure function of seed and index; two noise ratios differ in labels only."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import lightning as L
 import numpy as np
@@ -15,7 +16,9 @@ from mandseg.data.volume import Geometry
 from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
+from mandseg.training import datamodule
 from mandseg.training.augmentation import Augmentation
+from mandseg.training.background import BackgroundLoader
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.training.datamodule import PatchDataModule, StepSampler
 from mandseg.training.patches import PatchDataset, case_at
@@ -109,13 +112,13 @@ def test_a_plan_that_asks_for_a_missing_label_names_the_case():
 
 
 def test_a_corrected_label_is_trained_on_and_the_patches_stay_the_same(tmp_path):
-    noisy = dataset(1.0, augmentation=flip_and_blur())
+    noisy = dataset(1.0, augmentation=own())
     files = {p.case.case_id: tmp_path / f"{p.case.case_id}.npy" for p in noisy.cases}
     for prepared_case in noisy.cases:
         np.save(files[prepared_case.case.case_id], prepared_case.reference)
     plan = noisy.plan.replaced(files)
-    corrected = PatchDataset(noisy.cases, plan, 0, SIZE, 0.75, 0.25, WINDOW, flip_and_blur())
-    clean = dataset(0.0, augmentation=flip_and_blur())
+    corrected = PatchDataset(noisy.cases, plan, 0, SIZE, 0.75, 0.25, WINDOW, own())
+    clean = dataset(0.0, augmentation=own())
     for k in range(12):
         for name in ("image", "label", "case"):  # the corrected labels are the references
             assert torch.equal(corrected[k][name], clean[k][name])
@@ -180,6 +183,8 @@ def test_the_window_maps_its_ends_to_minus_one_and_one():
 class Numbers(Dataset):
     """The patch's index instead of the patch."""
 
+    runs_in_a_thread = True
+
     def __getitem__(self, index):
         return {"index": index}
 
@@ -215,12 +220,40 @@ def fit_numbers(folder, steps, workers=0):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("workers", [0, 1])
-def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path, workers):
+@pytest.mark.parametrize("workers", [0, 1, "auto"])
+def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: True)
     assert fit_numbers(tmp_path, steps=9, workers=workers) == list(range(18))
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_resumed_run_takes_the_patches_that_are_left(tmp_path):
-    assert fit_numbers(tmp_path, steps=6) == list(range(12))
-    assert fit_numbers(tmp_path, steps=12) == list(range(12, 24))
+@pytest.mark.parametrize("workers", [0, "auto"])
+def test_a_resumed_run_takes_the_patches_that_are_left(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: True)
+    assert fit_numbers(tmp_path, steps=6, workers=workers) == list(range(12))
+    assert fit_numbers(tmp_path, steps=12, workers=workers) == list(range(12, 24))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "is_free", "augmentation", "place"),
+    [
+        ("auto", True, own, "thread"),
+        ("auto", True, flip_and_blur, "process"),  # it draws from the training's random stream
+        ("auto", False, own, "training"),
+        (0, True, own, "training"),
+        (1, True, own, "process"),
+    ],
+)
+def test_patches_are_loaded_beside_the_training_where_a_core_is_free(monkeypatch, wanted, is_free, augmentation, place):
+    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: is_free)
+    data = PatchDataModule(dataset(augmentation=augmentation()), [], 2, 3, wanted)
+    device = SimpleNamespace(root_device=torch.device("cpu"))
+    data.trainer = SimpleNamespace(global_rank=0, world_size=1, num_nodes=1, global_step=0, strategy=device)
+    loader = data.train_dataloader()
+    found = "thread" if isinstance(loader, BackgroundLoader) else "process" if loader.num_workers else "training"
+    assert found == place
+    expected = dataset(augmentation=augmentation())
+    for step, batch in enumerate(loader):
+        torch.rand(3)  # as the training does meanwhile
+        for name in ("image", "label"):
+            assert torch.equal(batch[name], torch.stack([expected[2 * step + k][name] for k in range(2)]))

@@ -58,6 +58,14 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.augmentation = augmentation
         self._centres: dict[int, npt.NDArray[np.int64]] = {}
 
+    @property
+    def runs_in_a_thread(self) -> bool:
+        """Whether patches can be made while the training computes in the same process.
+
+        TorchIO's transforms draw from torch's own random stream, as the training does.
+        """
+        return self.augmentation is None or isinstance(self.augmentation, Augmentation)
+
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """Return image and label, each (1, X, Y, Z) float32, the case's number and whether its label is trusted."""
         number = self.trained[case_at(index, len(self.trained), self.seed)]

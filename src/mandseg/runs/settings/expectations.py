@@ -110,6 +110,9 @@ def _is_study(value: Any) -> bool:
     return bool(parts) and all(_is_name(part, 2 * LONGEST_NAME) for part in parts)
 
 
+WORKERS = Expectation(
+    "expected auto, or a whole number, 0 to 1024", lambda value: value == "auto" or _is_whole(value, 0, 1024)
+)
 FLAG = Expectation("expected true or false", lambda value: isinstance(value, bool))
 FINITE = Expectation("expected a number", is_number)
 POSITIVE = Expectation("expected a number above 0", lambda value: is_number(value) and value > 0)

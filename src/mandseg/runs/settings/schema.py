@@ -21,6 +21,7 @@ from mandseg.runs.settings.expectations import (
     SIZES_OR_AUTO,
     STUDY,
     TEXT,
+    WORKERS,
     Expectation,
     is_number,
     list_of,
@@ -228,7 +229,7 @@ class Settings:
     memorisation: Annotated[int, whole(0)]
     batch_size: Annotated[int, whole(1)]
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
-    num_workers: Annotated[int, whole(0, 1024)]
+    num_workers: Annotated[int | str, WORKERS]
     debug: Annotated[bool, FLAG]
     rerun: Annotated[bool, FLAG]
     output_dir: Annotated[str, PATH]
