@@ -398,4 +398,4 @@ def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_
     assert "Only noise ratio 0 was run" in text
     assert "the change is" not in text
     assert "0 of 1 (0.000)" in text
-    assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text
+    assert "noise_ratio=0.5: 0 of 1 training cases have the noisy label, a share of 0.000" in text

@@ -156,7 +156,7 @@ def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path):
         own = [*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"]
         assert warm_processes.run(own, env=slurm) == 2
         (line,) = warm_processes.told()
-        assert "trainer.devices=2 asks for 2 processes, SLURM started 1 task" in line
+        assert "trainer.devices=2 needs 2 processes, SLURM started 1 task" in line
     finally:
         warm_processes.close()
 
@@ -184,7 +184,7 @@ def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refus
     cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
     with pytest.raises(UserError, match="batch_size=3 cannot be divided evenly among 2 processes"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
-    with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
+    with pytest.raises(UserError, match="needs 2 processes, 4 tasks were started"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 4))
     cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
     if torch.cuda.device_count() < 2:

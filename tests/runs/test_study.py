@@ -138,7 +138,7 @@ def test_case_that_is_there_twice_is_refused(study):
     rows = [case_row(1.0, 0, "test", "a", 0.9), case_row(1.0, 0, "test", "a", 0.8)]
     assert state_of(study, write_run(study, 1.0, 0, rows)) == (
         "failed",
-        "cases.csv: case a of data set test is there twice",
+        "cases.csv: case a of data set test occurs twice",
     )
 
 
@@ -167,14 +167,14 @@ def test_folder_that_the_grid_does_not_list_is_counted_all_the_same(study):
     grid.write_text("".join(grid.read_text().splitlines(keepends=True)[:-1]))
     opened = open_study(study)
     assert opened.counts()["done"] == 4
-    assert opened.problems == (f"not listed in grid.csv, counted all the same: {run_name(0.5, 1)}",)
+    assert opened.problems == (f"not listed in grid.csv, but included: {run_name(0.5, 1)}",)
 
 
 def test_study_without_a_grid_counts_what_it_finds(study):
     (study / "grid.csv").unlink()
     opened = open_study(study)
     assert opened.counts()["expected"] == 4
-    assert opened.problems == ("grid.csv is missing: only runs that left a folder are counted",)
+    assert opened.problems == ("grid.csv is missing: only runs with a folder are counted",)
 
 
 def test_identifiers_stay_text(study):
@@ -210,8 +210,8 @@ def test_runs_of_another_study_or_of_other_code_are_said(study):
     versions = {"mandseg": "0.1.0", "torch": "2.13.0", "code": "def5678"}
     edit_record(run_of(study), study="elsewhere", versions=versions)
     lines = (
-        f"runs of different studies, counted all the same: demo (3 runs); elsewhere ({run_of(study).name})",
-        f"runs of different code versions, counted all the same: abc1234 (3 runs); def5678 ({run_of(study).name})",
+        f"runs of different studies, all included: demo (3 runs); elsewhere ({run_of(study).name})",
+        f"runs of different code versions, all included: abc1234 (3 runs); def5678 ({run_of(study).name})",
     )
     assert open_study(study).problems == lines
     assert all(line in printed_status(study)[1] for line in lines)
@@ -286,7 +286,7 @@ def test_runs_of_other_settings_are_not_paired_and_what_differs_is_listed(study)
     assert set(opened.cases.variant[opened.cases.noise_ratio == 0.5]) == {"steps=40"}
     assert len(split_arms(opened.cases)) == 2
     line = "runs that differ in steps are not compared with each other: 4 (ratio0-seed0, ratio0-seed1); 40 ("
-    assert opened.told_apart[0].startswith(line)
+    assert opened.arm_differences[0].startswith(line)
     assert line in printed_status(study)[1]
 
 
@@ -304,7 +304,7 @@ def test_older_runs_from_other_prepared_cases_are_said(study):
     edit_record(run_of(study, 0.0, 1), cohort="aaaaaaaaaaaa")
     edit_record(run_of(study), cohort="bbbbbbbbbbbb")
     assert open_study(study).problems == (
-        "runs of different prepared training cases, counted all the same: aaaaaaaaaaaa (ratio0-seed1); "
+        "runs of different prepared training cases, all included: aaaaaaaaaaaa (ratio0-seed1); "
         "bbbbbbbbbbbb (ratio0.5-seed1)",
     )
 
@@ -314,7 +314,7 @@ def test_a_ratio_that_the_cases_are_too_few_for_is_said(study):
     for seed in (0, 1):
         (run_of(study, 0.5, seed) / "noise_plan.csv").write_text("\n".join(rows) + "\n")
         edit_record(run_of(study, 0.5, seed), n_noisy=0, n_training=2)
-    line = "noise_ratio=0.5: 0 of 2 training cases carry the noisy label, a share of 0.000"
+    line = "noise_ratio=0.5: 0 of 2 training cases have the noisy label, a share of 0.000"
     assert open_study(study).problems == (line,)
     assert line in printed_status(study)[1]
 

@@ -38,7 +38,7 @@ def outside_study(study: Study) -> Study:
         cases=_kept_columns(study.cases, CASES),
         records={run: record.outside() for run, record in study.records.items()},
         problems=problems,
-        told_apart=(),
+        arm_differences=(),
         declaration=replace(study.declaration, notes=notes),
     )
 

@@ -1,4 +1,4 @@
-"""A trained network from a run folder: the weights of a checkpoint, and from config.yaml all that belongs to them."""
+"""A trained network from a run folder: its weights from a checkpoint, and all settings from config.yaml."""
 
 from pathlib import Path
 from typing import Literal
@@ -19,19 +19,19 @@ CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
-    """The predictor of a run, as the run itself was tested: for any image, without a cache.
+    """The predictor with which a run was tested; it takes any image and uses no cache.
 
-    Of the checkpoint only tensors and plain values are read; no code is run. The classes that config.yaml names are
-    imported and called: load run folders of people you trust.
+    Only tensors and plain values of the checkpoint are read; no code is run. But the classes that config.yaml names are
+    imported and called. Load only run folders from people whom you trust.
 
     Args:
         run_folder: A folder of a study.
         checkpoint: ``last``: the weights at the end of the training; ``best``: those with the highest validation Dice.
-        device: ``auto`` (a GPU if there is one), or what torch calls a device: ``cpu``, ``cuda:1``.
+        device: ``auto`` (a GPU if there is one), or a device by torch's name: ``cpu``, ``cuda:1``.
 
     Raises:
-        UserError: The folder has no readable config.yaml, no such checkpoint, or one of another network; or torch knows
-            no such device.
+        UserError: The folder has no readable config.yaml, no such checkpoint, or a checkpoint of another network; or
+            torch has no such device.
     """
     if checkpoint not in CHECKPOINT_FILES:
         raise UserError(f"checkpoint {checkpoint!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
@@ -56,10 +56,10 @@ def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
 
 
 def device_named(name: str) -> torch.device:
-    """A device by what a user calls it.
+    """A device by its name.
 
     Raises:
-        UserError: torch knows no such device, or it is not there.
+        UserError: torch has no such device, or this machine has not.
     """
     if name == "auto":
         return torch.device("cpu" if device_kind(name) == "cpu" else "cuda")
@@ -74,11 +74,11 @@ def device_named(name: str) -> torch.device:
 def _read_config(folder: RunFolder) -> DictConfig:
     file = folder.config_file
     if not file.exists():
-        raise UserError(f"{folder.path}: no run folder, it has no {CONFIG}")
+        raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
         cfg = OmegaConf.create(folder.config())
     except Exception as error:  # OmegaConf's own
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
     if "method" not in cfg or "stages" not in cfg.method:
-        raise UserError(f"{file}: not the config of a run of this version, it names no stages of the method")
+        raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

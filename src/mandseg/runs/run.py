@@ -58,7 +58,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """The prepared cases of a run, the noise plan of its training cases, and the data sets to test on."""
+    """The prepared cases of a run, the noise plan of its training cases, and the data sets of the test."""
 
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
@@ -69,7 +69,7 @@ class PreparedRun:
 
     @property
     def digest(self) -> str:
-        """A short hash of the content of every training image and label, and of how they were prepared."""
+        """A short hash of the content of all training images and labels, and of their preprocessing."""
         entries = sorted(f"{p.folder.name}/{p.noisy_file.name if p.noisy_file else ''}" for p in self.training)
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
@@ -78,7 +78,7 @@ class PreparedRun:
 def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; continue where an earlier attempt stopped.
 
-    On several devices each process of the run calls this. The first one owns the run, the others read only.
+    On several devices, each process of the run calls this. The first one owns the run; the others only read.
 
     Raises:
         UserError: Something is wrong with the input.
@@ -97,7 +97,7 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         warn_of_share(prepared.plan, cfg.noise_ratio)
         owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
         for stage in takewhile(lambda stage: stage.relabel is None, stages):
-            plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
+            plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before the training
         prepared.plan.write(owned.files.plan_file)
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(owned.files.applied_file, applied.to_csv(index=False))
@@ -151,20 +151,22 @@ def train(
 def labels_of_stage(
     cfg: DictConfig, owned: OwnedRun, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
 ) -> LabelPlan:
-    """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
+    """The labels that a stage makes with the network of the stage before; the first process of the run makes them."""
     folder = owned.files.labels(stage.name)
     with owned.phase(f"relabel/{stage.name}"):
         if not isinstance(owned, ReadOnlyRun) and not folder.exists():
             device = evaluation_device(cfg)
             predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
-            torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
+            torch.manual_seed(
+                cfg.seed
+            )  # the same random numbers, whether the stage before was trained now or before a kill
             relabel_stage(stage, training, plan, predictor, folder, owned.check)
-        gather_objects(None)  # the other processes wait
+        gather_objects(None)  # the other processes wait here
     return read_plan(folder, plan.order)
 
 
 def measured_precision(cfg: DictConfig) -> str:
-    """The arithmetic of the run, by a trial of its first network where there is a choice."""
+    """The arithmetic of the run; with precision=auto, a trial of its first network decides."""
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     network = build_method(cfg, untrained=False).networks[0]
     wanted, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
@@ -197,7 +199,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 def refuse_missing_labels(
     training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: LabelPlan
 ) -> None:
-    """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
+    """Refuse a run whose noise plan or validation needs missing labels, before the training.
 
     Raises:
         UserError: One line for each such case.
@@ -222,7 +224,7 @@ def refuse_missing_labels(
 
 
 def warn_of_share(plan: LabelPlan, ratio: float) -> None:
-    """Warn where the share of noisy cases cannot be near the requested ratio."""
+    """Warn if the share of noisy cases cannot be near the requested ratio."""
     if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
         log.warning("%s", line)
 
@@ -231,11 +233,11 @@ def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
     """Refuse to resume a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digests in run.json are others.
+        UserError: The digests in run.json differ from those of the files.
     """
     where = f"run {owned.folder.name}: begun on other images or labels"
     if differing := changes(owned.record.get("content") or {}, prepared.content, TRAINED):
-        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        ways = "rerun=true repeats it and keeps the old folder, or choose another study="
         raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
     begun = owned.record.get("cohort", prepared.digest)
     if begun != prepared.digest:
@@ -256,16 +258,14 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
             return
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.files.overlays)
     tracker.log_overlays(cfg.steps, pictures)
-    tracker.log_results(
-        cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
-    )  # nothing else of a manifest leaves
+    tracker.log_results(cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]])  # no other column of a manifest
     owned.check()
     write_text(owned.files.cases_file, cases.to_csv(index=False))
 
 
 @contextmanager
 def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
-    """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
+    """The folder of the predicted masks of all processes; the first process removes it, unless masks are kept."""
     folder = owned.files.predictions(keep)
     try:
         yield folder
