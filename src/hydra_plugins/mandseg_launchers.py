@@ -25,7 +25,7 @@ def _free() -> DictConfig:
     return DictConfig({}, flags={"struct": False})
 
 
-# Groups whose keys are the user's own names: eval.NAME=PATH without a plus sign, which Hydra wants for keys that no
+# Groups whose keys are the user's own names: eval.NAME=PATH without a plus sign, which Hydra requires for keys that no
 # config file names.
 ConfigStore.instance().store("free_names", DictConfig({"eval": _free(), "analysis": {"margins": _free()}}))
 

@@ -189,7 +189,7 @@ def test_a_tilted_gantry_is_refused_with_its_angle(hu: np.ndarray, tmp_path: Pat
 
 def test_a_tilt_in_the_header_alone_is_refused(hu: np.ndarray, tmp_path: Path) -> None:
     message = refusal(ct_slices(hu, GantryDetectorTilt=-15.5), tmp_path)
-    assert message == "gantry tilt: GantryDetectorTilt is -15.5 degrees, the slices' positions say 0"
+    assert message == "gantry tilt: GantryDetectorTilt is -15.5 degrees, the slices' positions give 0"
 
 
 @pytest.mark.parametrize(

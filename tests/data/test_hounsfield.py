@@ -98,7 +98,7 @@ def test_an_image_in_hu_without_air_is_left_as_it_is_and_named(
     assert not any("case b" in note or "case c" in note for note in result.notes)
 
 
-def test_an_offset_that_no_image_has_is_not_applied_and_that_is_said(
+def test_an_offset_that_no_image_has_is_not_applied_and_reported(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     make_case("a", image=ct)
@@ -107,7 +107,7 @@ def test_an_offset_that_no_image_has_is_not_applied_and_that_is_said(
     assert result.notes == ("--hu-offset 1024 is not applied: all 1 images are in HU already",)
 
 
-def test_an_image_that_does_not_tell_is_what_the_others_are_and_is_named(
+def test_an_unclear_image_is_treated_like_the_others_and_named(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     odd = stored(ct)
@@ -145,7 +145,7 @@ def test_without_an_offset_the_images_that_are_not_in_hu_are_named(
     )
 
 
-def test_bright_padding_of_an_image_in_hu_is_said_and_can_be_made_air(
+def test_bright_padding_of_an_image_in_hu_is_reported_and_can_be_made_air(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray, tmp_path: Path
 ) -> None:
     case = make_case("a", image=padded(ct, 3071))

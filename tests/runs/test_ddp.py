@@ -1,4 +1,4 @@
-"""Several processes for one run: the result of one process, every case once, and a crash that ends its run only."""
+"""Several processes for one run: the result of one process, every case once, and a crash that ends only its run."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path):
     try:
         own = [*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"]
         assert warm_processes.run(own, env=slurm) == 2
-        (line,) = warm_processes.told()
+        (line,) = warm_processes.error_lines()
         assert "trainer.devices=2 needs 2 processes, SLURM started 1 task" in line
     finally:
         warm_processes.close()
@@ -210,7 +210,7 @@ def test_who_started_the_processes_is_read_from_the_environment(monkeypatch):
     assert process_rank() == ProcessRank(1, 4)
 
 
-def test_the_first_process_tells_the_others_whether_a_run_is_run(tmp_path):
+def test_the_first_process_announces_to_the_others_whether_they_run(tmp_path):
     announce(tmp_path, "1-0-0", runs=False)
     assert not is_run(tmp_path, "1-0-0")
     announce(tmp_path, "1-0-1", runs=True)

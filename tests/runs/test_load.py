@@ -1,4 +1,4 @@
-"""A trained network is loaded from its run folder alone, and answers as the run did, voxel for voxel."""
+"""A trained network is loaded from its run folder alone, and predicts like the run, voxel for voxel."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""A result is tied to the images and labels that it came from: what changed is said, and one option makes it anew."""
+"""A result belongs to its images and labels: changes are reported, and one option repeats the run."""
 
 import json
 import signal
@@ -104,7 +104,7 @@ def test_a_launch_refuses_a_done_run_whose_labels_changed(cell, tmp_path, case_i
         refuse_changed([cell])
 
 
-def test_a_launch_that_makes_changed_runs_anew_is_not_refused(cell, tmp_path):
+def test_a_launch_that_makes_changed_runs_again_is_not_refused(cell, tmp_path):
     correct(tmp_path / "cohort", "t1")
     cell.cfg.rerun = True
     refuse_changed([cell])
@@ -119,7 +119,7 @@ def test_a_run_of_an_older_version_is_done_without_a_word(cell, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
+def test_a_changed_run_is_refused_or_repeated_and_the_old_one_kept(tmp_path):
     cohort, outputs = tmp_path / "cohort", tmp_path / "outputs"
     write_tiny_cohort(cohort)
     argv, warm_processes = words(cohort, outputs), WarmProcesses(tmp_path)
@@ -138,10 +138,10 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert RunFolder(run).count_rows() == 3
         assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
 
-        # a corrected test label: said, then tested again
+        # a corrected test label: reported, then tested again
         correct(cohort, "x")
         assert warm_processes.run(argv) == 2
-        (line,) = warm_processes.told()
+        (line,) = warm_processes.error_lines()
         assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
         assert json.loads((run / "run.json").read_text())["state"] == "done"
         assert warm_processes.run([*argv, "rerun=true"]) == 0, warm_processes.log.read_text()
@@ -150,7 +150,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert json.loads((kept / "run.json").read_text())["content"] == first["content"]
         assert (kept / "cases.csv").exists()
 
-        # a corrected training label: said, then trained anew, the old run kept whole
+        # a corrected training label: reported, then trained again; the old run is kept completely
         correct(cohort, "t1")
         assert warm_processes.run(["-m", *argv]) == 2
         assert warm_processes.run(["-m", *argv, "rerun=true"]) == 0, warm_processes.log.read_text()
@@ -167,7 +167,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
         assert warm_processes.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
         correct(cohort, "t2")
         assert warm_processes.run(other) == 2
-        assert "begun on other images or labels (training references " in warm_processes.told()[0]
+        assert "begun on other images or labels (training references " in warm_processes.error_lines()[0]
         assert warm_processes.run([*other, "rerun=true"]) == 0, warm_processes.log.read_text()
         assert len(list((outputs / "s" / "replaced").iterdir())) == 3
     finally:

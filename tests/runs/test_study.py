@@ -1,4 +1,4 @@
-"""The ledger keeps every run with its state and reason, and the table holds what the done runs scored."""
+"""The ledger has every run with its state and reason, and the table has the scores of the done runs."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def test_done_runs_become_one_table_with_a_row_per_run_data_set_and_case(study):
     assert opened.problems == ()
 
 
-def test_ledger_tells_noisy_labels_and_cost(study):
+def test_ledger_has_noisy_labels_and_cost(study):
     row = open_study(study).ledger.set_index("run").loc[run_name(0.5, 1)]
     assert (row.n_noisy, row.n_training) == (5, 10)
     assert (row.prepare_s, row.train_s, row.evaluate_s, row.steps) == (1.5, 41.0, 6.0, 400)
@@ -142,7 +142,7 @@ def test_case_that_is_there_twice_is_refused(study):
     )
 
 
-def test_value_that_is_no_number_is_left_out_and_said(study):
+def test_value_that_is_no_number_is_left_out_and_reported(study):
     rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.9) for k in range(3)]
     rows[1]["hd95_mm"] = "inf"
     write_run(study, 1.0, 0, rows)
@@ -157,7 +157,7 @@ def test_a_column_of_a_pooled_table_in_a_run_is_no_obstacle(study):
     assert set(open_study(study).cases.variant) == {""}
 
 
-def test_run_that_lacks_cases_of_the_others_is_said(study):
+def test_run_that_lacks_cases_of_the_others_is_reported(study):
     write_run(study, 1.0, 0, [case_row(1.0, 0, "test", "test_000", 0.9)])
     assert open_study(study).problems == ("run ratio1-seed0: 1 of the 3 cases of data set test",)
 
@@ -195,7 +195,7 @@ def test_same_condition_with_other_settings_becomes_another_arm(study):
     assert open_study(study).problems == ()
 
 
-def test_same_condition_twice_is_used_once_and_said(study):
+def test_same_condition_twice_is_used_once_and_reported(study):
     twin = study / "again"
     shutil.copytree(run_of(study), twin)
     opened = open_study(study)
@@ -206,7 +206,7 @@ def test_same_condition_twice_is_used_once_and_said(study):
     )
 
 
-def test_runs_of_another_study_or_of_other_code_are_said(study):
+def test_runs_of_another_study_or_of_other_code_are_reported(study):
     versions = {"mandseg": "0.1.0", "torch": "2.13.0", "code": "def5678"}
     edit_record(run_of(study), study="elsewhere", versions=versions)
     lines = (
@@ -290,7 +290,7 @@ def test_runs_of_other_settings_are_not_paired_and_what_differs_is_listed(study)
     assert line in printed_status(study)[1]
 
 
-def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
+def test_runs_from_other_labels_are_not_paired_and_both_digests_are_reported(study):
     edit_record(run_of(study, 0.0, 1), content={"test": {"references": "aaaaaaaaaaaa"}})
     edit_record(run_of(study), content={"test": {"references": "bbbbbbbbbbbb"}})
     opened = open_study(study)
@@ -300,7 +300,7 @@ def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
     assert line in printed_status(study)[1]
 
 
-def test_older_runs_from_other_prepared_cases_are_said(study):
+def test_older_runs_from_other_prepared_cases_are_reported(study):
     edit_record(run_of(study, 0.0, 1), cohort="aaaaaaaaaaaa")
     edit_record(run_of(study), cohort="bbbbbbbbbbbb")
     assert open_study(study).problems == (
@@ -309,7 +309,7 @@ def test_older_runs_from_other_prepared_cases_are_said(study):
     )
 
 
-def test_a_ratio_that_the_cases_are_too_few_for_is_said(study):
+def test_a_ratio_with_too_few_cases_is_reported(study):
     rows = ["case_id,annotator,label", "t0,a,reference", "t1,a,reference"]
     for seed in (0, 1):
         (run_of(study, 0.5, seed) / "noise_plan.csv").write_text("\n".join(rows) + "\n")

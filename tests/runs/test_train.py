@@ -1,4 +1,4 @@
-"""The whole way through ``python -m mandseg.train``: a small cohort in, run folders and an exit code out."""
+"""The complete process of ``python -m mandseg.train``: from a small cohort to run folders and an exit code."""
 
 import json
 import os
@@ -147,9 +147,9 @@ L1 = ["loss._target_=torch.nn.L1Loss", "~loss.sigmoid", "~loss.batch"]
 def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
     result = train(tmp_path, cohort, "eval.far=nowhere.csv")
     assert result.returncode == 2
-    told = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert "nowhere.csv: no such manifest" in told[0]
+    printed = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(printed) == 1
+    assert "nowhere.csv: no such manifest" in printed[0]
     assert "Traceback" not in result.stderr
 
 
@@ -172,8 +172,8 @@ def test_what_the_objects_refuse_is_one_line_before_any_data_is_read(words, line
 
     with pytest.raises(UserError) as error:
         refuse_unfit(composed(*SMALL, *words))
-    (told,) = error.value.problems
-    assert told.startswith(line)
+    (printed,) = error.value.problems
+    assert printed.startswith(line)
 
 
 def test_nothing_random_is_used_up_before_the_run():

@@ -1,4 +1,4 @@
-"""One run folder: the names of its files, its state, its record and its tables. No other module knows these names.
+"""One run folder: the names of its files, its state, its record and its tables. No other module defines these names.
 
 A problem with a file is returned as one line of text.
 

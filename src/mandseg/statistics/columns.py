@@ -6,7 +6,7 @@ A column that is added at the end of ``CONDITION`` is added everywhere. It needs
 
 RATIO_COLUMN = "noise_ratio"
 CONDITION = (RATIO_COLUMN, "seed", "data", "noise", "model", "method", "loss")
-"""What tells runs of a study apart, in the order of every table."""
+"""The columns that distinguish the runs of a study, in the order of every table."""
 EARLIEST = CONDITION[:6]
 """The columns that every version recorded. Where an old run lacks a later one, it is not stated."""
 LATER = CONDITION[6:]

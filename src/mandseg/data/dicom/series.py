@@ -227,7 +227,7 @@ def _refuse_tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64],
     if angle > TILT_TOLERANCE_DEG:
         raise UserError(f"gantry tilt: slices are stacked at {angle:.2f} degrees to their normal, expected 0")
     if abs(header_deg) > TILT_TOLERANCE_DEG:
-        raise UserError(f"gantry tilt: GantryDetectorTilt is {header_deg:g} degrees, the slices' positions say 0")
+        raise UserError(f"gantry tilt: GantryDetectorTilt is {header_deg:g} degrees, the slices' positions give 0")
 
 
 def _refuse_shifted(positions_mm: Points, step: npt.NDArray[np.float64]) -> None:
@@ -245,7 +245,7 @@ def _notes(planes: Sequence[Plane], n_localizers: int) -> tuple[str, ...]:
     if expected and np.dot(expected, planes[0].orientation) < 1:  # the product is 2 if both directions agree
         notes.append(
             f"WARNING: PatientPosition {position} does not fit the orientation {_show(planes[0].orientation)}, "
-            "which was believed"
+            "which is used"
         )
     return tuple(notes)
 

@@ -119,7 +119,7 @@ def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row
         return Row(run, "uploaded")
     reasons = [line for line in errors if any(recording.folder.name in line for recording in batch)]
     reasons = reasons or [line for line in errors if "run-" not in line]
-    return Row(run, "failed", "; ".join(reasons[:2]) or "the client did not say why")
+    return Row(run, "failed", "; ".join(reasons[:2]) or "the client gave no reason")
 
 
 def _accept_readable_part(row: Row, batch: Sequence[Recording]) -> Row:
