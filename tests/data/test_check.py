@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from mandseg.data.case import Case
-from mandseg.data.check import check_case, check_cohort, content_hash, inspect_case, piece_sizes
+from mandseg.data.check import check_cohort, content_hash, inspect_case, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
 from mandseg.data.loaded_case import load_case
 from mandseg.data.manifest import write_cohort
@@ -23,7 +23,7 @@ def lines(case: Case, severity: str = "warning") -> list[str]:
     """The findings of one severity, without the case's name."""
     return [
         finding.line.removeprefix(f"case {case.case_id}: ")
-        for finding in check_case(case)
+        for finding in inspect_case(case).findings
         if finding.severity == severity
     ]
 

@@ -5,9 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_files import Ids, Points, arch, arch_area_mm2, circle, ct_slices, save, square, write_structure_set
+from dicom_files import (
+    Ids,
+    Points,
+    arch,
+    arch_area_mm2,
+    circle,
+    ct_slices,
+    read_planes,
+    save,
+    square,
+    write_structure_set,
+)
 from mandseg.data.dicom.rasterisation import Rasterised, fill, rasterise
-from mandseg.data.dicom.series import CT_CLASSES, Series, arrange, read_planes
+from mandseg.data.dicom.series import CT_CLASSES, Series, arrange
 from mandseg.data.dicom.structures import Contour, Roi, read_structure_set
 from mandseg.system.errors import UserError
 

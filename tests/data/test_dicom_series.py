@@ -9,10 +9,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from dicom_files import Ids, ct_slices, save
+from dicom_files import Ids, ct_slices, read_planes, save
 from mandseg.data.dicom.dataset import reading
 from mandseg.data.dicom.pixels import read_ct
-from mandseg.data.dicom.series import CT_CLASSES, Series, arrange, read_planes
+from mandseg.data.dicom.series import CT_CLASSES, Series, arrange
 from mandseg.data.volume import to_canonical
 from mandseg.system.errors import UserError
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mandseg.data.case import Case
-from mandseg.data.check import check_case
+from mandseg.data.check import inspect_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.labels import label_values
@@ -42,7 +42,7 @@ def test_a_label_of_almost_one_is_binary_and_that_is_reported(
     case = make_case("a", reference=(bone * value).astype(np.float32))
     np.testing.assert_array_equal(load_case(case).reference.array, bone)
     line = "reference has values within 0.001 of a whole number"
-    assert any(line in finding.line and finding.severity == "warning" for finding in check_case(case))
+    assert any(line in finding.line and finding.severity == "warning" for finding in inspect_case(case).findings)
     result = merge()
     assert result.notes[0].startswith(f"case a: {line}")
     assert result.cohort.cases[0].reference == case.reference

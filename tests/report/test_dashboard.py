@@ -150,7 +150,7 @@ def test_offline_is_respected(study, server, monkeypatch):
 
 
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys):
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     server.behaviour = "hangs"
     assert dashboard(study) == 1
     (line,) = capsys.readouterr().err.splitlines()

@@ -253,7 +253,7 @@ def test_a_run_that_is_training_is_left_out(study, server):
 
 @pytest.mark.parametrize("behaviour", ["hangs", "fails"])
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys, behaviour):
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     record(study, 0.0, 0)
     server.behaviour = behaviour
     started = time.monotonic()
@@ -267,7 +267,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
 def test_a_server_that_stops_is_not_tried_for_every_run(study, server, monkeypatch):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     monkeypatch.setattr("mandseg.report.wandb.sync.BATCH", 1)
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     server.hangs_at = "file_stream"
     console = Console(record=True, width=400, file=io.StringIO())
     started = time.monotonic()

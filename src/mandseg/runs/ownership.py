@@ -21,7 +21,7 @@ OWN_STARTS = {
     CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
 }
 """A text that is in the file of a run and not in a foreign file of the same name."""
-PATIENCE_S = 2.0  # for an owner that is about to release the lock
+RELEASE_WAIT_S = 2.0  # for an owner that is about to release the lock
 
 
 class RunInUseError(Exception):
@@ -89,7 +89,7 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
+            stack.enter_context(locked(owned.files.lock_file, RELEASE_WAIT_S, owned.lost.set))
         except HeldError as error:
             raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:

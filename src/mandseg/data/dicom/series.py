@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mandseg.data.dicom.dataset import numbers, read_header, reading, text
+from mandseg.data.dicom.dataset import numbers, text
 from mandseg.data.volume import LPS_TO_RAS, Affine, Geometry
 from mandseg.system.errors import UserError
 
@@ -78,16 +78,6 @@ class Series:
     @property
     def _lps(self) -> Affine:
         return np.asarray(LPS_TO_RAS @ self.geometry.affine)
-
-
-def read_planes(path: Path) -> list[Plane]:
-    """Read the positions of the images of a CT file: one, or the frames of an enhanced file.
-
-    Raises:
-        UserError: The file is damaged, or an image has no position.
-    """
-    with reading():
-        return planes_of(path, read_header(path))
 
 
 def planes_of(path: Path, dataset: Dataset) -> list[Plane]:

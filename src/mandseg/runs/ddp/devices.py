@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.ddp.local import POLL_S
+from mandseg.runs.ddp.local import RANK_POLL_S
 from mandseg.runs.folder import LAUNCH, RunFolder
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -91,7 +91,7 @@ def is_run(folder: Path, launch: str) -> bool:
     """Wait for the announcement of rank 0 and return it."""
     file = RunFolder(folder).launch_file(launch)
     while not file.exists():
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
     return file.read_text() == "run"
 
 

@@ -25,7 +25,7 @@ from mandseg.system.signals import TRY_AGAIN, Interruption
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1
+RANK_POLL_S = 0.1
 GRACE_S = 15.0  # after the end of a rank, the others have this time to end; a rank that waits in a collective is killed
 
 
@@ -94,14 +94,14 @@ def _watch(ranks: Sequence[subprocess.Popen[bytes]], owned: OwnedRun, interrupti
             for rank in ranks:
                 rank.send_signal(interruption.signum or signal.SIGTERM)
             interruption.save_wanted = False
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
 
 
 def _end(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
     """End all ranks that still run."""
     until = time.monotonic() + GRACE_S
     while any(rank.poll() is None for rank in ranks) and time.monotonic() < until:
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
     for rank in ranks:
         if rank.poll() is None:
             rank.kill()

@@ -17,7 +17,7 @@ from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.system.errors import UserError
 
 CORES_OF_A_JOB = 2  # without a GPU
-POLL_S = 0.2
+CELL_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Se
         while waiting or running:
             while waiting and free:
                 running.append(start(*waiting.popleft(), free.pop(0)))
-            time.sleep(POLL_S)
+            time.sleep(CELL_POLL_S)
             for ended in [r for r in running if r.process.poll() is not None]:
                 running.remove(ended)
                 free.append(ended.share)

@@ -19,7 +19,7 @@ from mandseg.system.errors import UserError
 from mandseg.system.files import write_csv
 
 LARGEST_ARRAY = 1000  # SLURM's default for the largest array
-POLL_S = 5.0
+QUEUE_POLL_S = 5.0
 GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells from earlier results
 
 
@@ -171,7 +171,7 @@ def parameters(needed: Resources, settings: SlurmSettings) -> dict[str, Any]:
 def wait_for(jobs: Sequence[str]) -> None:
     """Return when no job is in the queue any more; if the controller does not answer, the query is repeated."""
     while (live := live_jobs()) is None or set(jobs) & set(live):
-        time.sleep(POLL_S)
+        time.sleep(QUEUE_POLL_S)
 
 
 def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Container[Path]) -> None:

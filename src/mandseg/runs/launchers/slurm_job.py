@@ -21,7 +21,7 @@ from mandseg.system.files import write_text
 from mandseg.system.lock import lock_owner
 from mandseg.system.signals import TRY_AGAIN
 
-POLL_S = 0.2
+CHILD_POLL_S = 0.2
 STOPPED = (TRY_AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # exit codes; negative: before it handles signals
 
 
@@ -71,11 +71,12 @@ class Job:
 
     def _train(self, trace: Path | None = None) -> int:
         """Run the training to its end; a file in the run folder names its process."""
-        self.child = subprocess.Popen(self.command, env=_environment())
+        threads = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+        self.child = subprocess.Popen(self.command, env={"OMP_NUM_THREADS": threads, **os.environ})
         if trace is not None:
             write_text(trace, json.dumps({"pid": self.child.pid, "host": socket.gethostname()}))
         while not _has_ended(self.child.pid):
-            time.sleep(POLL_S)
+            time.sleep(CHILD_POLL_S)
         return self.child.wait()
 
     @property
@@ -112,7 +113,7 @@ class Job:
             while time.monotonic() < deadline:
                 if _has_ended(self.child.pid):
                     return
-                time.sleep(POLL_S)
+                time.sleep(CHILD_POLL_S)
             self.child.send_signal(signum)
 
 
@@ -125,11 +126,6 @@ def _has_ended(pid: int) -> bool:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
-
-
-def _environment() -> dict[str, str]:
-    """The training's environment: the number of threads is the job's number of cores per process."""
-    return {"OMP_NUM_THREADS": os.environ.get("SLURM_CPUS_PER_TASK", "1"), **os.environ}
 
 
 def _requeue_job() -> None:
