@@ -174,7 +174,7 @@ def test_prepare_folder_takes_patterns_values_and_fractions(
     assert capsys.readouterr().err == "mandseg: --fractions 'a,b': expected numbers with commas between\n"
 
 
-def test_prepare_phantom_knows_its_populations(tmp_path: Path, capsys: Capture) -> None:
+def test_prepare_phantom_refuses_an_unknown_population(tmp_path: Path, capsys: Capture) -> None:
     assert run("prepare", "phantom", tmp_path / "out", "--population", "martians") == 2
     expected = "mandseg: population 'martians': expected one of clinic, maxillofacial, geriatric\n"
     assert capsys.readouterr().err == expected

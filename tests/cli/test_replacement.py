@@ -1,4 +1,4 @@
-"""No command replaces or deletes what it did not write: each of them, tried with a user's own file in its place."""
+"""No command replaces or deletes a file that it did not write; each is tried with a user's file in the way."""
 
 import shutil
 from collections.abc import Callable
@@ -54,7 +54,7 @@ def test_a_folder_of_ones_own_is_named_before_anything_is_computed(
 
 @pytest.mark.parametrize("command", ["audit", "fidelity"])
 @pytest.mark.parametrize("place", [".", "manifest.csv", "a_image.nii.gz", "manifest.csv/below"])
-def test_the_cohort_itself_is_no_place_for_results(
+def test_results_are_not_written_over_the_cohort(
     cohort: Path, capsys: pytest.CaptureFixture[str], command: str, place: str
 ) -> None:
     before = files(cohort)
@@ -122,7 +122,7 @@ def test_a_report_keeps_a_file_that_was_put_into_it(
     assert files(study) == before
 
 
-def test_a_report_is_no_place_for_a_plan(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_not_written_into_a_report(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(study)
     assert run("plan-study", study, "--margin", "0.02", "--out", study / "report") == 2
     assert "report: is a report, not a plan; choose an empty folder with --out" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The report says what is true of the study, needs no other file, and is written whole or not at all."""
+"""The report is true of the study, needs no other file, and is written completely or not at all."""
 
 import csv
 import json
@@ -62,7 +62,7 @@ def text_of(report: Path) -> str:
 
 
 def assert_no_absent_number(report: Path) -> None:
-    """No file says nan, None or inf where a number should be, the drawings of the page among them."""
+    """No file has nan, None or inf instead of a number, including the figures of the page."""
     page = (report / "index.html").read_text(encoding="utf-8")
     drawings = re.sub(r"(fill|stroke|display|pointer-events|text-decoration)\s*:\s*none|data:[^\"]*", "", page)
     drawings = re.sub(r"<(style|script)\b.*?</\1>", "", drawings, flags=re.S)
@@ -98,7 +98,7 @@ def test_missed_case_and_failed_run_are_on_the_page(reported):
     assert "Dice with and without missed and spurious predictions" in text
 
 
-def test_noise_that_was_applied_is_told_by_annotator(reported):
+def test_noise_that_was_applied_is_reported_by_annotator(reported):
     data = pd.read_csv(reported / "tables" / "noise-applied.csv").set_index("annotator")
     assert data.loc["all", "dice_median"] == pytest.approx(0.845)  # 0.80 to 0.89 in ten cases
     assert data.loc["a", "dice_median"] == pytest.approx(0.84)
@@ -111,7 +111,7 @@ def test_memorisation_is_drawn(reported):
     assert "noise was memorised" in text_of(reported)
 
 
-def test_settings_that_differ_show_every_value_and_versions_are_told(reported):
+def test_settings_that_differ_show_every_value_and_versions_are_reported(reported):
     text = text_of(reported)
     assert "noise_ratio 0.0 | 0.5 | 1.0" in text
     assert "model.network.channels [16, 32, 64, 128]" in text
@@ -207,7 +207,7 @@ def test_what_may_leave_the_machine_names_no_annotator(reported):
     assert "noise" not in links
 
 
-def test_study_without_a_done_run_says_so(tmp_path):
+def test_study_without_a_done_run_is_reported(tmp_path):
     write_run(tmp_path / "demo", 0.0, 0, [], state="failed", error="no space left")
     page = write_report(tmp_path / "demo")
     text = text_of(page.parent)
@@ -224,7 +224,7 @@ def test_study_without_a_done_run_says_so(tmp_path):
         ((0.2, 0.5), "No run at noise ratio 0 is done: the loss against clean labels cannot be given."),
     ],
 )
-def test_study_that_cannot_answer_says_why(tmp_path, ratios, sentence):
+def test_study_without_a_conclusion_gives_the_reason(tmp_path, ratios, sentence):
     study = write_study(tmp_path / "demo", dict.fromkeys(ratios, 0.0), seeds=(0,), datasets={"test": 0.9}, n_cases=3)
     report = write_report(study).parent
     assert sentence in text_of(report)
@@ -233,7 +233,7 @@ def test_study_that_cannot_answer_says_why(tmp_path, ratios, sentence):
 
 
 @pytest.mark.usefixtures("light")
-def test_faults_in_runs_are_said_on_a_page_without_absent_numbers(tmp_path):
+def test_faults_in_runs_are_reported_on_a_page_without_absent_numbers(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.01}, range(6), {"test": 0.9}, n_cases=5)
     halved, elsewhere, other_code, no_numbers, no_noise = (study / run_name(0.5, seed) for seed in range(5))
     cut_in_half(halved / "cases.csv")
@@ -300,7 +300,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(reported):
 
 
 @pytest.mark.usefixtures("light")
-def test_groups_of_cases_and_data_sets_are_told_apart(tmp_path):
+def test_groups_of_cases_and_data_sets_are_distinguished(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0, 1, 2), DATASETS, n_cases=6)
     for file in study.glob("*/cases.csv"):
         rows = list(csv.DictReader(file.read_text().splitlines()))
@@ -351,7 +351,7 @@ def test_broken_picture_is_left_out(tmp_path):
     assert pictures.embedded(tmp_path / "none.png") is None
 
 
-def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
+def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=2)
     opened = open_study(study)
     many = pd.concat([opened.ledger] * 1200, ignore_index=True)
@@ -368,7 +368,7 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
 
 @pytest.mark.usefixtures("light")
 def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
-    """What one line in the list of figures does: nothing else knows of a figure."""
+    """The effect of one line in the list of figures: no other code names a figure."""
 
     def scatter(source: FigureSource) -> Iterator[ReportFigure]:
         def plot() -> Axes:
@@ -398,4 +398,4 @@ def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_
     assert "Only noise ratio 0 was run" in text
     assert "the change is" not in text
     assert "0 of 1 (0.000)" in text
-    assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text
+    assert "noise_ratio=0.5: 0 of 1 training cases have the noisy label, a share of 0.000" in text

@@ -124,7 +124,7 @@ def test_screenshot_shows_ink_in_every_tenth_of_the_first_screens(report, tmp_pa
     assert all((band < 128).any() and (band > 220).mean() > 0.5 for band in np.array_split(grey, 10))
 
 
-def test_report_is_printed_and_where_that_fails_the_reason_is_said(report, tmp_path, monkeypatch):
+def test_report_is_printed_or_the_reason_is_reported(report, tmp_path, monkeypatch):
     paper = tmp_path / "report.pdf"
     assert print_page(report, paper) is None
     assert paper.read_bytes().startswith(b"%PDF")

@@ -1,4 +1,4 @@
-"""The whole way through ``python -m mandseg.train``: a small cohort in, run folders and an exit code out."""
+"""The complete process of ``python -m mandseg.train``: from a small cohort to run folders and an exit code."""
 
 import json
 import os
@@ -148,7 +148,7 @@ L1 = ["loss._target_=torch.nn.L1Loss", "~loss.sigmoid", "~loss.batch"]
 
 def test_a_wrong_path_gives_one_line_and_exit_code_2(train, process):
     assert train("eval.far=nowhere.csv") == 2
-    (line,) = process.told()
+    (line,) = process.error_lines()
     assert "nowhere.csv: no such manifest" in line
     assert "Traceback" not in process.log.read_text()
 
@@ -172,8 +172,8 @@ def test_what_the_objects_refuse_is_one_line_before_any_data_is_read(words, line
 
     with pytest.raises(UserError) as error:
         refuse_unfit(composed(*SMALL, *words))
-    (told,) = error.value.problems
-    assert told.startswith(line)
+    (printed,) = error.value.problems
+    assert printed.startswith(line)
 
 
 def test_nothing_random_is_used_up_before_the_run():

@@ -24,7 +24,7 @@ from mandseg.system.progress import for_each
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
-BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
+LEAST_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 COPY_DICE = 0.999  # drawings of two people never reach this
 FACES = {
     "R": ("left", "right"),
@@ -126,11 +126,6 @@ def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
     return CohortCheck(cohort, inspections, tuple(findings + duplicates(inspections)))
 
 
-def check_case(case: Case) -> list[Finding]:
-    """List the errors and warnings of one case."""
-    return list(inspect_case(case).findings)
-
-
 def inspect_case(case: Case) -> CaseCheck:
     """Read, measure and judge the files of one case."""
     notes: list[str] = []
@@ -211,7 +206,7 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     tissue = None if mask is None or not mask.any() else tissue_around(image.array, mask, outside)
     if low > HU_IF_BELOW:
         texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
-    elif high < BONE_HU:
+    elif high < LEAST_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
     elif tissue is not None and tissue > SOFT_BELOW_HU:
         texts.append(f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?")
@@ -230,8 +225,8 @@ def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
         texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
     if image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
-        if median < BONE_HU:
-            texts.append(f"has a median of {median:.0f} HU, bone is above {BONE_HU:g}: off the mandible, or not HU?")
+        if median < LEAST_HU:
+            texts.append(f"has a median of {median:.0f} HU, bone is above {LEAST_HU:g}: off the mandible, or not HU?")
     return texts
 
 

@@ -8,7 +8,8 @@ from mandseg.metrics.masks import Mask, bounding_box, connected_pieces
 def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
     """Keep the connected pieces (26-neighbourhood) of at least ``smallest_piece`` times the volume of the largest.
 
-    The largest piece alone would not do: a mandible that is resected, broken or split by a coarse grid has two pieces.
+    To keep only the largest piece would be wrong: a mandible that is resected, fractured or split by a coarse grid has
+    two pieces.
     """
     if (box := bounding_box(mask)) is None:
         return mask

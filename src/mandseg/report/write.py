@@ -140,7 +140,8 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
 def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
     """Write everything except the figures, for one audience."""
     shared = _shared_tables(study, parts)
-    runs = [list(rows.run) for rows in _ledgers(study, parts)]
+    done = study.ledger.run[study.ledger.state == "done"]
+    runs = [list(done[done.isin(part.runs)]) for part in parts]
     words = methods(study, parts, runs, settings, audience)
     (folder / "methods.md").write_text(words, encoding="utf-8")
     html = page(study, parts, shared, words, settings.values(audience), audience)
@@ -167,11 +168,6 @@ def _shared_tables(study: Study, parts: Sequence[Section]) -> list[Table]:
     titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
     matrix = matrix_table(titled, "matrix") if parts else None
     return [*study_tables(study), *([matrix] if matrix else [])]
-
-
-def _ledgers(study: Study, parts: Sequence[Section]) -> list[pd.DataFrame]:
-    done = study.ledger[study.ledger.state == "done"]
-    return [done[done.run.isin(part.runs)] for part in parts]
 
 
 def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:

@@ -1,4 +1,4 @@
-"""grid.csv: every run that was ever requested in a study."""
+"""grid.csv: every run that was requested in a study."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """
     try:
         study.mkdir(parents=True, exist_ok=True)
-        if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
+        if not _unlisted(study, rows):  # as for each job of a grid: no lock is needed
             return
         with locked(study / f".{GRID}.lease"):
             write_csv(study / GRID, COLUMNS, [*read_grid(study), *_unlisted(study, rows)])
@@ -45,7 +45,7 @@ def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[st
 
 
 def read_grid(study: Path) -> list[dict[str, str]]:
-    """The rows of grid.csv; none where there is no such file."""
+    """The rows of grid.csv; no rows without such a file."""
     try:
         with (study / GRID).open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))

@@ -6,7 +6,7 @@ is that of :func:`mandseg.runs.condition.condition`.
 
 RATIO_COLUMN = "noise_ratio"
 CONDITION = (RATIO_COLUMN, "seed", "data", "noise", "model", "method", "loss", "clean_budget", "ranking")
-"""What tells runs of a study apart, in the order of every table."""
+"""The columns that distinguish the runs of a study, in the order of every table."""
 EARLIEST = CONDITION[:6]
 """The columns that every version recorded. Where an old run lacks a later one, it is not stated."""
 LATER = CONDITION[6:]

@@ -84,7 +84,7 @@ def dashboard(path: Path) -> int:
     """
     file = path if path.is_file() else write_dashboard(path)
     if os.environ.get("WANDB_MODE") in OFFLINE or not key_is_configured():
-        why = "no key, or WANDB_MODE says offline"
+        why = "no key, or WANDB_MODE is offline"
         print(f"{file}: not saved online ({why}); after `wandb login`: mandseg dashboard {path}")
         return 0
     try:
