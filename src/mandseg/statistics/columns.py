@@ -14,4 +14,6 @@ GROUPS = CONDITION[2:]
 """Columns that name a group of settings."""
 ARM = (*GROUPS, "variant")
 """What is compared at several noise ratios. Ratio and seed vary within an arm."""
+COMPARABLE = (RATIO_COLUMN, *ARM)
+"""Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
 NOT_STATED = "not stated"

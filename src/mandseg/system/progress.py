@@ -34,8 +34,12 @@ def for_each(
 
 def default_workers(n_items: int) -> int:
     """Decide on the number of processes for so many items: one a core this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if n_items < POOL_FROM else min(cores, n_items)
+    return 1 if n_items < POOL_FROM else min(usable_cores(), n_items)
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

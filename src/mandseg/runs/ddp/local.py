@@ -22,6 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 from mandseg.runs.ownership import OwnedRun
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.system.progress import usable_cores
 from mandseg.system.signals import TRY_AGAIN, Interruption
 
 log = logging.getLogger(__name__)
@@ -66,9 +67,8 @@ def die_with_parent() -> None:
 
 def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[bytes]]:
     size = len(outcomes)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(size), "NODE_RANK": "0"}
-    shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // size)))}
+    shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, usable_cores() // size)))}
     ranks = []
     for rank, outcome in enumerate(outcomes):
         ranks.append(

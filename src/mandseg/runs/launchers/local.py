@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.system.errors import UserError
+from mandseg.system.progress import usable_cores
 
 CORES_OF_A_JOB = 2  # where there is no GPU to count
 POLL_S = 0.2
@@ -73,7 +74,7 @@ def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> lis
         gpus: What CUDA_VISIBLE_DEVICES can name; with more slots than the GPUs suffice for, slots share GPUs in turn.
         settings: Number of slots and threads, where set.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     jobs = settings.jobs or max(len(gpus) // devices if gpus else cores // (CORES_OF_A_JOB * devices), 1)
     threads = str(settings.threads or os.environ.get("OMP_NUM_THREADS") or max(cores // (jobs * devices), 1))
     shares = []
