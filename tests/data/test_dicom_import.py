@@ -170,7 +170,7 @@ def test_several_structure_sets_need_a_pattern_unless_one_alone_has_the_structur
 ) -> None:
     slices = write_patient(export, 1)
     assert prepare(export) == 2
-    assert "2 structure sets hold Mandible, expected 1: --reference says which" in capsys.readouterr().err
+    assert "2 structure sets hold Mandible, expected 1; choose one with --reference" in capsys.readouterr().err
     assert prepare(export, "--reference", "*", "--noisy", "*") == 2
     (export / "patient1" / "RS_2.dcm").unlink()
     write_structure_set(export / "patient1" / "RS_3.dcm", slices, {"PTV": BLOCK}, ids(1))
@@ -254,10 +254,10 @@ def test_the_report_lists_everything_that_was_seen(export: Path) -> None:
         ("CT series", "", "6", "imported"),
         ("structure set", "", "1", "reference"),
         ("ROI", "Mandible", "1", "reference"),
-        ("ROI", "Body", "1", "left out: not asked for"),
+        ("ROI", "Body", "1", "left out: not chosen"),
         ("structure set", "", "1", "left out: not chosen"),
-        ("ROI", "Body", "1", "left out: not asked for"),
-        ("ROI", "Mandible", "1", "left out: not asked for"),
+        ("ROI", "Body", "1", "left out: not chosen"),
+        ("ROI", "Mandible", "1", "left out: not chosen"),
         ("other series", "MR", "1", "left out: no CT"),
         ("other files", "", "1", "left out: not DICOM"),
     ]

@@ -108,9 +108,7 @@ def test_a_label_with_several_values_asks_which(
     layout = Layout(None, {"image": "{case}/data.nii.gz", "reference": "{case}/label.nii.gz"})
     with pytest.raises(UserError) as error:
         import_folder(source, tmp_path / "out", layout)
-    line = (
-        "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; --label-values says which are the mandible"
-    )
+    line = "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; choose the mandible with --label-values"
     assert error.value.problems[1] == line
     assert len(error.value.problems) == 3
     assert not (tmp_path / "out").exists()

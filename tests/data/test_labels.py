@@ -60,7 +60,7 @@ def test_a_label_between_whole_numbers_is_refused(
     case = make_case("a", reference=np.where(bone, value, 0).astype(np.float32))
     with pytest.raises(UserError):
         load_case(case)
-    with pytest.raises(UserError, match=r"case a: reference has the values 0, .*expected 0 and 1; --label-values"):
+    with pytest.raises(UserError, match=r"case a: reference has the values 0, .*expected 0 and 1; choose "):
         merge()
     with pytest.raises(UserError, match=r"case a: reference has the value .*, which is no whole number"):
         merge(1)

@@ -154,7 +154,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
     server.behaviour = "hangs"
     assert dashboard(study) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mandseg: W&B: {server.url} could not be asked within 2 s (")
+    assert line.startswith(f"mandseg: W&B: {server.url} was not reached within 2 s (")
     assert line.endswith(f"kept as {study / FILE}, try again later")
 
 

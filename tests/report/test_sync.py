@@ -260,7 +260,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server,
     assert sync(study) == 1
     assert time.monotonic() - started < 20
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mandseg: W&B: {server.url} could not be asked within 2 s (")
+    assert line.startswith(f"mandseg: W&B: {server.url} was not reached within 2 s (")
     assert sync_hint(study) is not None
 
 

@@ -14,12 +14,10 @@ from warm_processes import WarmProcesses
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, nursery):
     folder = tmp_path_factory.mktemp("load")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def trained(world, checkpoint):

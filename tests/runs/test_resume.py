@@ -35,13 +35,11 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A cohort, and a nursery with its log in a folder."""
+def world(tmp_path_factory, nursery):
+    """A cohort, and runs with their log in a folder."""
     folder = tmp_path_factory.mktemp("resume")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def settings(world, name):

@@ -22,12 +22,10 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, nursery):
     folder = tmp_path_factory.mktemp("stages")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def settings(world, name, minutes=5):

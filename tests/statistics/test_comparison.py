@@ -55,7 +55,12 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [
-        ("colour", None, "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, variant"),
+        (
+            "colour",
+            None,
+            "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, clean_budget, "
+            "ranking, variant",
+        ),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
         ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
         ("noise_ratio", "few", "baseline=few: expected a noise ratio, 0 to 1"),

@@ -1,5 +1,6 @@
 """Objects from a config: of trusted packages only, by what a target leads to and not by how it is spelled."""
 
+import subprocess
 import sys
 
 import pytest
@@ -119,3 +120,14 @@ def test_what_the_configs_name_is_made():
     optimizer = make({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1}, "optimizer")
     made = optimizer([torch.nn.Parameter(torch.zeros(1))])
     assert (type(made), made.defaults["lr"]) == (torch.optim.AdamW, 0.1)
+
+
+def test_modules_of_the_current_folder_are_not_run(tmp_path):
+    for name in ("torch", "hydra", "random", "omegaconf", "yaml", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the current folder ran')")
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "evil.py").write_text("raise SystemExit('a plugin of the current folder ran')")
+    command = [sys.executable, "-m", "mandseg.train", "--cfg", "job", "seed=3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "seed: 3" in done.stdout

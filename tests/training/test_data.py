@@ -11,15 +11,18 @@ from torch.utils.data import DataLoader, Dataset
 
 from mandseg.data.case import Case
 from mandseg.data.preprocessing import HuWindow, crop
+from mandseg.data.volume import Geometry
 from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
+from mandseg.training.augmentation import Augmentation
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
 from mandseg.training.datamodule import PatchDataModule, StepSampler
 from mandseg.training.patches import PatchDataset, case_at
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)
+GRID = Geometry((20, 18, 16), np.diag([2, 2, 2.5, 1]))
 
 
 @dataclass
@@ -30,6 +33,7 @@ class Prepared:
     image: np.ndarray
     reference: np.ndarray
     noisy: np.ndarray | None
+    grid: Geometry = GRID
 
 
 def prepared(n=4, noisy=True):
@@ -54,17 +58,26 @@ def flip_and_blur():
     return tio.Compose([tio.RandomFlip(axes=(0,), p=0.5), tio.RandomAffine(p=1.0), tio.RandomNoise(p=1.0)])
 
 
-def test_a_patch_depends_on_seed_and_index_alone():
-    first, again = dataset(augmentation=flip_and_blur()), dataset(augmentation=flip_and_blur())
+def own():
+    return Augmentation(0.9, 10, 0.1, 0.5, 0.9, 0.05)
+
+
+AUGMENTATIONS = pytest.mark.parametrize("augmentation", [own, flip_and_blur])
+
+
+@AUGMENTATIONS
+def test_a_patch_depends_on_seed_and_index_alone(augmentation):
+    first, again = dataset(augmentation=augmentation()), dataset(augmentation=augmentation())
     again[3], again[1]  # other patches asked for before, and torch's own stream moved
     torch.rand(5)
     for name in ("image", "label"):
         assert torch.equal(first[7][name], again[7][name])
-    assert not torch.equal(first[7]["image"], dataset(seed=1, augmentation=flip_and_blur())[7]["image"])
+    assert not torch.equal(first[7]["image"], dataset(seed=1, augmentation=augmentation())[7]["image"])
 
 
-def test_two_ratios_differ_in_labels_only():
-    clean, noisy = dataset(0.0, augmentation=flip_and_blur()), dataset(1.0, augmentation=flip_and_blur())
+@AUGMENTATIONS
+def test_two_ratios_differ_in_labels_only(augmentation):
+    clean, noisy = dataset(0.0, augmentation=augmentation()), dataset(1.0, augmentation=augmentation())
     pairs = [(clean[k], noisy[k]) for k in range(24)]
     assert all(torch.equal(a["image"], b["image"]) for a, b in pairs)
     assert any(not torch.equal(a["label"], b["label"]) for a, b in pairs)
@@ -133,8 +146,8 @@ def test_every_case_is_seen_once_in_each_pass_in_a_new_order():
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_number_of_workers_changes_nothing(workers):
     sampler = StepSampler(2, 3, lambda: 0)
-    batches = list(DataLoader(dataset(), batch_sampler=sampler, num_workers=workers))
-    expected = dataset()
+    batches = list(DataLoader(dataset(augmentation=own()), batch_sampler=sampler, num_workers=workers))
+    expected = dataset(augmentation=own())
     for step, batch in enumerate(batches):
         for position in range(2):
             assert torch.equal(batch["image"][position], expected[2 * step + position]["image"])

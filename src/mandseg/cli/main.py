@@ -1,6 +1,6 @@
 """The command line: ``mandseg prepare | check | audit | train | status | report`` and further commands.
 
-Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
+Large libraries are imported only when a command runs, so that ``mandseg --help`` is fast.
 """
 
 import sys
@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
+from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
 from mandseg.system.errors import UserError
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(prepare, name="prepare")
+app.command()(predict)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,12 +69,12 @@ def _options(
 @app.command()
 def check(
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv.")],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write all that was measured to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this CSV file.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the files.")] = None,
 ) -> None:
     """Check a cohort before a training: grids, label values, HU, pieces, duplicates, leaks between splits.
 
-    Exit code 2 on errors (training would refuse the cohort), 0 with warnings (worth a look).
+    Exit code 2 on errors, with which a training refuses the cohort; exit code 0 with warnings only.
 
     Example: [bold]mandseg check cohorts/openkbp --csv openkbp-check.csv[/bold]
     """
@@ -110,9 +112,9 @@ def audit(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
-    """Compare noisy labels with their references: who errs, where and how far; which cases to correct first.
+    """Compare noisy labels with their references: errors by annotator and region, and the cases to correct first.
 
-    Writes a page, tables as CSV and figures, and prints a row an annotator.
+    Writes a page, tables as CSV and figures, and prints one row for each annotator.
 
     Example: [bold]mandseg audit cohorts/clinic --figures[/bold]
 
@@ -145,15 +147,15 @@ def fidelity(
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv; its CTs are not read.")],
     preset: Annotated[str, typer.Option(help="A preset of conf/noise.")] = "radiographer",
     out: Annotated[Path | None, typer.Option(help="Folder to write tables and figures to.")] = None,
-    baseline: Annotated[str, typer.Option(help="The preset to beat.")] = "margin",
+    baseline: Annotated[str, typer.Option(help="The preset to compare it with.")] = "margin",
     drawings: Annotated[int, typer.Option(min=1, help="Simulated drawings of each reference.")] = 8,
-    rounds: Annotated[int, typer.Option("--fit", min=0, help="Fit both presets first, in so many rounds.")] = 0,
+    rounds: Annotated[int, typer.Option("--fit", min=0, help="Number of rounds to fit both presets; 0: no fit.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
-    """Compare simulated with real pairs of drawings: are a preset's errors distributed like people's?
+    """Compare simulated with real pairs of contours: are a preset's errors distributed like those of annotators?
 
-    Takes the cases with a reference and a noisy label. With --fit both presets are fitted on either half and
-    compared on the other, and fitted on all pairs to be used; without, they are compared as they are.
+    Uses the cases with a reference and a noisy label. With --fit, both presets are fitted on each half of the pairs
+    and compared on the other half; they are also fitted on all pairs, for use. Without --fit, nothing is fitted.
 
     Example: [bold]mandseg fidelity cohorts/deepmind --preset radiographer --out fidelity[/bold]
 

@@ -2,23 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from mandseg.cli import public_sets
+from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, numbers, show, words
 from mandseg.system.errors import UserError
-
-if TYPE_CHECKING:
-    from mandseg.data.importers.cohort_folder import Imported
 
 prepare = typer.Typer(
     help="Write a cohort folder (manifest.csv and what it needs) from your data, a public set or a phantom.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-Dest = Annotated[Path, typer.Argument(help="The cohort folder to write; must not exist.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the cohort that is there already.")]
+for name, command in public_sets.COMMANDS.items():
+    prepare.command(name)(command)
 
 
 @prepare.command()
@@ -46,45 +44,7 @@ def phantom(
     if population not in known:
         raise UserError(f"population {population!r}: expected one of {', '.join(known)}")
     panel = load_preset("planning", seed=seed) if noisy else None
-    _show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
-
-
-@prepare.command()
-def openkbp(
-    source: Annotated[Path, typer.Argument(help="The repository's folder, or its provided-data.")],
-    dest: Dest,
-    hu_offset: Annotated[float, typer.Option(help="Stored value of 0 HU.")] = 1000.0,
-    overwrite: Overwrite = False,
-) -> None:
-    """Convert OpenKBP (github ababier/open-kbp) to HU and NIfTI; its own split, grouped by field of view.
-
-    Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/openkbp[/bold]
-    """
-    from mandseg.data.importers.openkbp import import_openkbp
-
-    _show(import_openkbp(source, dest, hu_offset, overwrite))
-
-
-@prepare.command("deepmind-tcia")
-def deepmind_tcia(
-    source: Annotated[Path, typer.Argument(help="The repository's folder, or its nrrds.")],
-    dest: Dest,
-    reference: Annotated[str, typer.Option(help="Whose contour is the reference.")] = "oncologist",
-    noisy: Annotated[str, typer.Option(help="Whose contour is the noisy label.")] = "radiographer",
-    split: Annotated[str, typer.Option(help="The split all cases go into: train, val or test.")] = "test",
-    overwrite: Overwrite = False,
-) -> None:
-    """Point at DeepMind's TCIA set, every mandible drawn twice; the files stay where they are.
-
-    Works with the contours alone; to train or segment, CT_IMAGE.nrrd must be there too (Git LFS).
-
-    Example: [bold]mandseg prepare deepmind-tcia ~/tcia-ct-scan-dataset cohorts/deepmind[/bold]
-
-    Example: [bold]mandseg prepare deepmind-tcia SOURCE DEST --reference radiographer --noisy oncologist[/bold]
-    """
-    from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
-
-    _show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite))
+    show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
 
 
 @prepare.command()
@@ -105,11 +65,9 @@ def folder(
     hu_offset: Annotated[
         float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, where images are not in HU.")
     ] = None,
-    fractions: Annotated[
-        str, typer.Option(help="Shares of train, val, test, if the source has no splits.")
-    ] = "0.7,0.1,0.2",
-    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by subject.")] = 0,
-    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    fractions: Fractions = "0.7,0.1,0.2",
+    split_seed: SplitSeed = 0,
+    all_in: AllIn = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Point at your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
@@ -137,11 +95,11 @@ def folder(
         "annotator": annotator,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
-    values = () if label_values is None else label_values_of(_numbers("--label-values", label_values))
+    values = () if label_values is None else label_values_of(numbers("--label-values", label_values))
     if label_values is not None and not values:
         raise UserError(f"--label-values {label_values!r}: expected numbers with commas between")
-    splitting = Splitting(_numbers("--fractions", fractions), split_seed, all_in)
-    _show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
+    splitting = Splitting(numbers("--fractions", fractions), split_seed, all_in)
+    show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
 
 
 @prepare.command()
@@ -173,8 +131,8 @@ def dicom(
     fractions: Annotated[
         str | None, typer.Option(help="Shares of train, val, test; default 0.7,0.1,0.2, or all in test if too few.")
     ] = None,
-    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by patient.")] = 0,
-    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    split_seed: SplitSeed = 0,
+    all_in: AllIn = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Convert an export of a planning system: contours to masks, doses to Gy, patients to pseudonyms.
@@ -201,10 +159,10 @@ def dicom(
     if several not in SEVERAL:
         raise UserError(f"--several {several!r}: expected one of {', '.join(SEVERAL)}")
     selection = Selection(
-        structures=_words("--structure", structure),
+        structures=words("--structure", structure),
         reference=reference or "",
         noisy=noisy or "",
-        noisy_structures=_words("--noisy-structure", noisy_structure) if noisy_structure else (),
+        noisy_structures=words("--noisy-structure", noisy_structure) if noisy_structure else (),
         several=several,
         dose=dose or "",
         vocabulary=read_vocabulary(synonyms),
@@ -212,42 +170,14 @@ def dicom(
     privacy = Privacy(key or default_key_file(), linking_table)
     new_key = not privacy.key.exists()
     is_given = fractions or all_in or split_seed
-    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if is_given else None
+    splitting = Splitting(numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if is_given else None
     result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
     if new_key:
         print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)
     for line in result.failed:
         print(f"mandseg: {line}", file=sys.stderr)
-    _show(result)
+    show(result)
     if (result.failed or result.skipped) and linking_table is None:
         print("which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
     if result.failed:
         raise typer.Exit(2)
-
-
-def _words(option: str, text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise UserError(f"{option} {text!r}: expected a name, or names with commas between")
-    return words
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise UserError(f"{option} {text!r}: expected numbers with commas between") from None
-
-
-def _show(result: "Imported") -> None:
-    """Say what was written, what was assumed and what was left out."""
-    from mandseg.data.identities import identity_warnings
-
-    warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
-    for line in [*result.notes, *result.skipped, *warnings]:
-        print(line, file=sys.stderr)
-    counts: dict[str, int] = {}
-    for case in result.cohort.cases:
-        counts[case.split] = counts.get(case.split, 0) + 1
-    splits = ", ".join(f"{n} {split}" for split, n in counts.items())
-    print(f"{result.cohort.root}: {len(result.cohort.cases)} cases ({splits}), {len(result.skipped)} skipped")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
+WIDTH_OF_A_FILE = 140  # columns of an output that is not a terminal
 
 of_a_study = typer.Typer()
 
@@ -26,19 +26,20 @@ def report(
     study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
     compare: Annotated[
-        str, typer.Option(help="What is compared: noise_ratio, method, loss, model, noise, data or variant.")
+        str,
+        typer.Option(help="A column: noise_ratio, method, loss, clean_budget, ranking, model, noise, data or variant."),
     ] = "noise_ratio",
     baseline: Annotated[
-        str | None, typer.Option(help="What the others are compared with; default: ratio 0, else the most frequent.")
+        str | None, typer.Option(help="The others are compared with it; default: ratio 0, else the most frequent.")
     ] = None,
-    by: Annotated[str, typer.Option(help="Groups of cases to look at as well, by column: protocol,annotator.")] = "",
+    by: Annotated[str, typer.Option(help="Also analyse groups of cases, by column: protocol,annotator.")] = "",
     primary: Annotated[
         str | None, typer.Option(help="The metric of the finding, e.g. hd95_mm; default: as declared before the runs.")
     ] = None,
-    pdf: Annotated[bool, typer.Option(help="Print report.pdf, too, where there is a Chromium.")] = True,
+    pdf: Annotated[bool, typer.Option(help="Also print report.pdf, if there is a Chromium.")] = True,
     formats: Annotated[str, typer.Option(help="File types of the figures: svg,png,pdf.")] = "svg",
 ) -> None:
-    """Write the study's report: a page, its PDF, figures, tables as CSV and LaTeX, the methods in words.
+    """Write the study's report: a page, its PDF, figures, tables as CSV and LaTeX, a methods text.
 
     Examples: [bold]mandseg report outputs/openkbp[/bold]
 
@@ -63,10 +64,10 @@ def _names(text: str) -> list[str]:
 @of_a_study.command("plan-study")
 def plan_study(
     pilot: Annotated[Path, typer.Argument(help="A study's folder, or a pooled cases.csv such as a report's.")],
-    margin: Annotated[float, typer.Option(help="The loss that counts as no loss, in the metric's unit.")],
-    power: Annotated[float, typer.Option(help="How often the planned study is to show it.")] = 0.8,
+    margin: Annotated[float, typer.Option(help="The largest tolerated loss, in the metric's unit.")],
+    power: Annotated[float, typer.Option(help="Probability that the planned study shows it.")] = 0.8,
     metric: Annotated[str, typer.Option(help="dice, hd95_mm, assd_mm, nsd_1mm or nsd_2mm.")] = "dice",
-    loss: Annotated[float, typer.Option(help="The true loss that is assumed.")] = 0.0,
+    loss: Annotated[float, typer.Option(help="The assumed true loss.")] = 0.0,
     dataset: Annotated[str | None, typer.Option(help="Data set of the pilot; default: the first.")] = None,
     ratio: Annotated[float | None, typer.Option(help="Noise ratio of the pilot; default: the most variable.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write to; default: plan in the study.")] = None,
@@ -84,7 +85,7 @@ def plan_study(
 def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
     """Send offline recordings to Weights & Biases, each run once, then the study's table, curves and report.
 
-    Exit code 0 if all is there, 1 if something could not be sent (call it again), 2 without a key.
+    Exit code 0 if all was sent, 1 if something could not be sent (call it again), 2 without a key.
 
     Example: [bold]mandseg sync outputs/openkbp[/bold]
     """
@@ -100,7 +101,7 @@ def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outp
 
 @of_a_study.command()
 def dashboard(
-    study: Annotated[Path, typer.Argument(help="A study's folder, or a dashboard.json that is to be saved online.")],
+    study: Annotated[Path, typer.Argument(help="A study's folder, or a dashboard.json to save online.")],
 ) -> None:
     """Write a Weights & Biases workspace of a study to its dashboard.json, and save it online if a key is configured.
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 BODY_HU = -300  # above air, lung and foam; below fat
 BODY_SMOOTH_MM = 8.0  # thinner objects (couch sheets, mask, tubes) are not body
 
+SLAB_VOXELS = 4_000_000  # resampled at a time, 16 MB
+
 Label = npt.NDArray[np.uint8]
 
 
@@ -33,7 +35,10 @@ class HuWindow:
         """Scale (X, Y, Z) HU to float32 in [-1, 1]; values outside the window are clipped."""
         import torch  # here, because reading and preparing a cohort does not need it
 
-        scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
+        scaled = hu.astype(np.float32)
+        scaled -= self.low
+        scaled *= 2 / (self.high - self.low)
+        scaled -= 1
         return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
 
 
@@ -144,9 +149,36 @@ def resample_onto(volume: Volume, grid: Geometry, fill: float = 0.0) -> npt.NDAr
 
 def back_to_original(soft: Volume, original: Geometry) -> npt.NDArray[np.float32]:
     """Resample values from a preprocessed grid to the image file's grid and axis order; 0 outside the body crop."""
-    blank = Volume(np.broadcast_to(np.float32(0), original.shape), original.affine)
-    canonical = to_canonical(blank).geometry
-    return np.asarray(from_canonical(resample_onto(soft, canonical), original))
+    return np.asarray(from_canonical(resample_onto(soft, canonical_grid(original)), original))
+
+
+def reached_on_original(soft: Volume, original: Geometry, threshold: float) -> npt.NDArray[np.bool_]:
+    """Where values of a preprocessed grid reach a threshold on the image file's grid and axis order.
+
+    The same as ``back_to_original(...) >= threshold``. Only the box around values that reach it is resampled, slab by
+    slab, so the memory is that of one mask.
+
+    Args:
+        soft: Values on the preprocessed grid.
+        original: The image file's grid.
+        threshold: Above 0; the outside of the body crop does not reach it.
+    """
+    canonical = canonical_grid(original)
+    out = np.zeros(canonical.shape, np.bool_)
+    if (box := bounding_box(soft.array >= threshold)) is not None:
+        part = crop_to(soft, tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box))
+        x, y, z = box_on(part.geometry, canonical)
+        step = max(1, SLAB_VOXELS // max(1, (x.stop - x.start) * (y.stop - y.start)))
+        for start in range(z.start, z.stop, step):
+            slab = (x, y, slice(start, min(start + step, z.stop)))
+            grid = Geometry(tuple(s.stop - s.start for s in slab), moved_to(canonical.affine, slab))
+            out[slab] = resample_onto(part, grid) >= threshold
+    return np.asarray(from_canonical(out, original))
+
+
+def canonical_grid(original: Geometry) -> Geometry:
+    """A grid on RAS+ axes with the same voxels."""
+    return to_canonical(Volume(np.broadcast_to(np.float32(0), original.shape), original.affine)).geometry
 
 
 def crop_to(volume: Volume, window: tuple[slice, ...]) -> Volume:

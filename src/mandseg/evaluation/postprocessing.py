@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mandseg.metrics.masks import Mask, connected_pieces
+from mandseg.metrics.masks import Mask, bounding_box, connected_pieces
 
 
 def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
@@ -10,8 +10,13 @@ def without_small_pieces(mask: Mask, smallest_piece: float) -> Mask:
 
     The largest piece alone would not do: a mandible that is resected, broken or split by a coarse grid has two pieces.
     """
-    pieces, n_voxels = connected_pieces(mask, by_corners=True)
-    if len(n_voxels) <= 1:
+    box = bounding_box(mask)
+    if box is None:
         return mask
+    pieces, n_voxels = connected_pieces(mask[box], by_corners=True)  # of the box: a number a voxel takes much memory
     is_kept = n_voxels >= max(1.0, smallest_piece * n_voxels.max())
-    return np.asarray(np.concatenate([[False], is_kept])[pieces], dtype=np.bool_)
+    if is_kept.all():
+        return mask
+    out = np.zeros_like(mask)
+    out[box] = np.concatenate([[False], is_kept])[pieces]
+    return out

@@ -23,7 +23,7 @@ from mandseg.report.wording import level_name
 from mandseg.runs.folder import CASES
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import Analysis, analyse
-from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
+from mandseg.statistics.columns import RATIO_COLUMN, is_worth_stating
 from mandseg.statistics.comparison import (
     RATIO_COMPARISON,
     Arm,
@@ -54,7 +54,7 @@ def write_report(
     Args:
         study: The study folder.
         out: Folder of the report (default: ``report`` inside the study, or ``report-<compare>``).
-        margins: The loss that counts as no loss, by metric (default: the declared ones).
+        margins: The largest tolerated loss, by metric (default: the declared ones).
         compare: The column whose levels are compared.
         baseline: The level that the others are compared with.
         by: Columns of the cases; each of their values is analysed as a group, too.
@@ -113,7 +113,7 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
         ", ".join(
             f"{key.replace('_', ' ')} {level_name(arm[key])}"
             for key in keys
-            if arm[key] not in ("", NOT_STATED) or key in differ
+            if is_worth_stating(key, arm[key]) or key in differ
         )
         for arm in fixed
     ]

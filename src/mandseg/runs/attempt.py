@@ -12,7 +12,7 @@ from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.ddp.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.runs.ddp.local import start_ranks
 from mandseg.runs.folder import RunFolder
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
+from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
@@ -39,6 +39,9 @@ def attempt_run(cfg: DictConfig) -> str:
         except RunInUseError as error:
             log.info("%s; left to it", error)
             return announce_nothing_to_do(folder, process, "busy")
+        except LockRemovedError as error:
+            log.error("%s; it stopped, and the same command continues it", error)
+            return "failed"
         except OwnershipLostError as error:
             log.error("%s; left to it", error)
             return "busy"
@@ -68,6 +71,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
     finished = dict(owned.record) if owned.files.is_done() else {}
     try:
         _run_in_processes(cfg, owned, process, interruption)
+        owned.check_complete()
     except OwnershipLostError:
         raise
     except Exception as error:

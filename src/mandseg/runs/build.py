@@ -8,16 +8,19 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase
+from mandseg.evaluation.activations import fitted
 from mandseg.evaluation.predictor import Predictor
-from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.evaluation.sliding_window import AUTO, SlidingWindow
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
-from mandseg.training.compatibility import refuse_misfit
+from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import refuse_unknown
+from mandseg.training.losses.loss import Loss
 from mandseg.training.memorisation import Memorisation, WatchedCases
-from mandseg.training.methods.method import Loss, Method
+from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
 from mandseg.training.patches import PatchDataset
@@ -74,7 +77,7 @@ def refuse_unfit(cfg: DictConfig) -> None:
     span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
         segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
-        refuse_misfit(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+        refuse_incompatible(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
     for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
         made(cfg, name, _convert_="all")
 
@@ -98,15 +101,35 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     return stages
 
 
-def build_predictor(cfg: DictConfig, method: Method, device: torch.device) -> Predictor:
-    """The method's answer for whole volumes."""
+def build_predictor(cfg: DictConfig, method: Method, device: torch.device, precision: str = "32-true") -> Predictor:
+    """The method's answer for whole volumes.
+
+    Args:
+        cfg: The run's config.
+        method: The method with its networks.
+        device: Where it is.
+        precision: The arithmetic of the prediction, by Lightning's names; inside a training Lightning sets it.
+    """
     return Predictor(
         method,
         made(cfg, "preprocessing", _convert_="all"),
         made(cfg, "hu_window"),
-        made(cfg, "sliding_window", _convert_="all"),
+        build_sliding_window(cfg, method),
         device,
+        precision,
     )
+
+
+def build_sliding_window(cfg: DictConfig, method: Method) -> SlidingWindow:
+    """The windows of a prediction; of size ``auto`` for a network that takes any, else those of the training."""
+    window: SlidingWindow = made(cfg, "sliding_window", _convert_="all")
+    if not isinstance(window, SlidingWindow) or window.patch_size != AUTO:
+        return window
+    network = cast(dict[str, Any], OmegaConf.to_container(cfg.model.network, resolve=True))
+    patch_size = list(cfg.patches.patch_size)
+    if not takes_any_window(network):
+        return replace(window, patch_size=patch_size)
+    return fitted(window, method, granularity(network), patch_size)
 
 
 def build_segmenter(cfg: DictConfig, method: Method, span: Span) -> Segmenter:

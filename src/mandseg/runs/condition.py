@@ -3,21 +3,32 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.data.ranking_file import RANKINGS, read_ranking
 from mandseg.runs.run_name import name_of, noise_label
 from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
-from mandseg.statistics.columns import GROUPS, LATER
+from mandseg.statistics.columns import GROUPS, LATER, USUAL
 from mandseg.system.config_paths import register_resolver
 
 # Settings that do not change the result.
 NOT_CONDITION = frozenset(
     {
         *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
-        *("checkpoint_minutes", "output_dir", "cache_dir", "num_workers", "debug", "rerun", "trusted_packages"),
+        *(
+            "checkpoint_minutes",
+            "output_dir",
+            "cache_dir",
+            "num_workers",
+            "debug",
+            "rerun",
+            "trusted_packages",
+            "structure",
+        ),
     }
 )
 OF_TRAINER = ("gradient_clip_val", "precision", "sync_batchnorm")
@@ -28,6 +39,8 @@ PLACES = frozenset({"cache_dir", "manifest", "public"})
 """Keys inside groups: where files lie, and what may be shown of them.
 
 The digests in run.json protect the content (docs/resume.md)."""
+ELSEWHERE = ("noise_ratio", "seed", *USUAL)
+"""Settings that are columns themselves."""
 PACKAGE = __name__.split(".")[0]
 
 
@@ -43,8 +56,24 @@ def condition(cfg: DictConfig) -> dict[str, Any]:
         "noise_ratio": float(cfg.noise_ratio),
         "seed": int(cfg.seed),
         **{group: noise_label(cfg.noise) if group == "noise" else cfg[group].name for group in GROUPS},
+        **budget_columns(cfg),
         "config_hash": config_hash(cfg),
     }
+
+
+def budget_columns(cfg: DictConfig) -> dict[str, str]:
+    """The columns ``clean_budget`` and ``ranking``: without a budget the usual ones, of a file its name and content.
+
+    Raises:
+        UserError: ``ranking`` is neither a known one nor a file.
+    """
+    if not cfg.clean_budget:
+        return dict(USUAL)
+    budget, ranking = f"{cfg.clean_budget:g}", str(cfg.ranking)
+    if ranking not in RANKINGS:
+        order = "\n".join(read_ranking(Path(ranking)))
+        ranking = f"{Path(ranking).stem}-{hashlib.sha256(order.encode()).hexdigest()[:6]}"
+    return {"clean_budget": budget, "ranking": ranking}
 
 
 def earliest(condition: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,12 +91,12 @@ def config_hash(cfg: DictConfig) -> str:
 
 
 def settings_of(cfg: DictConfig) -> dict[str, Any]:
-    """Every setting that decides a score, but the noise ratio and the seed: ``{"optimizer.lr": 0.003, ...}``.
+    """Every setting that decides a score, but those that are columns themselves: ``{"optimizer.lr": 0.003, ...}``.
 
     Runs with equal settings belong to one arm. Numbers are floats and places of files are left out, as in the hash.
     """
     settings = _of_training(cfg) | {"evaluation": {key: cfg.evaluation[key] for key in OF_TESTING}}
-    return dict(_flat({key: value for key, value in plain(settings).items() if key not in ("noise_ratio", "seed")}))
+    return dict(_flat({key: value for key, value in plain(settings).items() if key not in ELSEWHERE}))
 
 
 def decides(key: str) -> bool:
@@ -84,9 +113,11 @@ def _of_training(cfg: DictConfig) -> dict[str, Any]:
     cfg = with_text(cfg)
     settings: dict[str, Any] = {}
     for key in sorted(str(k) for k in cfg):
-        if key not in NOT_CONDITION:
+        if key not in NOT_CONDITION and key not in USUAL:
             node = cfg[key]
             settings[key] = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+    budget = budget_columns(cfg)  # without a budget as before there were budgets: the hash of such runs stays
+    settings |= budget if budget != USUAL else {}
     # of the trainer, only what changes the arithmetic; a precision that is measured is the machine's, not the run's
     keys = ["gradient_clip_val", "precision", *([] if cfg.trainer.sync_batchnorm else ["sync_batchnorm"])]
     settings["trainer"] = {key: cfg.trainer[key] for key in keys}

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +12,9 @@ from time import perf_counter
 from typing import Any
 
 from mandseg.runs.folder import CASES, CHECKPOINTS, CONFIG, LABELS, RunFolder
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.files import write_text
-from mandseg.system.lock import HeldError, locked
+from mandseg.system.lock import NOBODY, HeldError, Owner, locked
 
 OWN_STARTS = {
     CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
@@ -32,6 +32,10 @@ class OwnershipLostError(Exception):
     """The lease expired (suspended process or stalled disk) and another process took the run."""
 
 
+class LockRemovedError(OwnershipLostError):
+    """The run's lock file was removed from outside, and nobody else owns the run."""
+
+
 @dataclass
 class OwnedRun:
     """A run folder that this process owns, and its record."""
@@ -39,11 +43,22 @@ class OwnedRun:
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
     lost: threading.Event = field(default_factory=threading.Event)
+    other_owner: Callable[[], Owner | None] = lambda: None
 
     def check(self) -> None:
-        """Raise OwnershipLostError if another process took the run; called before each write."""
-        if self.lost.is_set():
+        """Raise OwnershipLostError if this process owns the run no longer; called before each write."""
+        if (owner := self.other_owner()) == NOBODY:
+            removed = f"its lock file {self.files.lock_file} was removed while it worked"
+            raise LockRemovedError(f"{self.folder.name}: {removed}, so another process may write the same files")
+        if owner is not None or self.lost.is_set():
             raise OwnershipLostError(f"{self.folder.name}: another process took the run over")
+
+    def check_complete(self) -> None:
+        """Raise RunFailedError if files of the run vanished while it worked, so that it never counts as done."""
+        files = (self.files.config_file, self.files.plan_file, self.files.applied_file, self.files.cases_file)
+        if gone := [file.name for file in files if not file.is_file()]:
+            what = f"{', '.join(gone)} vanished from {self.folder} while the run worked"
+            raise RunFailedError(f"{what}; remove the folder and repeat the command")
 
     @property
     def files(self) -> RunFolder:
@@ -89,7 +104,7 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
+            owned.other_owner = stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
         except HeldError as error:
             raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mandseg.statistics.columns import CONDITION, EARLIEST, NOT_STATED
+from mandseg.statistics.columns import CONDITION, EARLIEST, NOT_STATED, USUAL
 from mandseg.system.errors import one_line
 
 STATES = ("running", "done", "failed", "interrupted")
@@ -96,6 +96,7 @@ class RunRecord:
     steps: int | None = _key(_is_count, "a number of steps")
     device: str | None = _key(_is_text, "a text")
     precision: str | None = _key(_is_text, "a text")
+    test_precision: str | None = _key(_is_text, "a text")
     cohort: str | None = _key(_is_text, "a text")
     evaluated: str | None = _key(_is_text, "a text")
     n_rows: int | None = _key(_is_count, "a number of rows")
@@ -175,7 +176,7 @@ def _condition(found: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
     """The columns of the condition; one that an older version did not record is looked for in the settings."""
     if absent := [key for key in EARLIEST if key not in found]:
         raise RecordError(f"run.json: the condition lacks {', '.join(absent)}")
-    stated = {key: found.get(key, settings.get(f"{key}.name", NOT_STATED)) for key in CONDITION}
+    stated = {key: found.get(key, settings.get(f"{key}.name", USUAL.get(key, NOT_STATED))) for key in CONDITION}
     for key, value in stated.items():
         check, kind = KINDS.get(key, (_is_text, "a name"))
         if not check(value):

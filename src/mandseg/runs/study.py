@@ -14,7 +14,7 @@ from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
 from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
-from mandseg.statistics.columns import ARM, CONDITION, GROUPS
+from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
@@ -139,8 +139,9 @@ def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> 
 
 
 def share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
-    """One line for each noise ratio that the training cases are too few for."""
-    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
+    """One line for each noise ratio that the training cases are too few for; runs with a clean budget are left out."""
+    plain = [row for row in rows if row.get("clean_budget", USUAL["clean_budget"]) == USUAL["clean_budget"]]
+    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in plain]
     lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
     return list(dict.fromkeys(filter(None, lines)))
 
@@ -241,7 +242,7 @@ def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
     """All rows of the done runs with the condition of the ledger; one run per arm, ratio and seed."""
     pooled = _concat(tables)
     if pooled.empty:
-        return pd.DataFrame(columns=[*KEYS, *GROUPS, "variant", "subject_id", *SCORES])
+        return pd.DataFrame(columns=[*KEYS, *ARM, "subject_id", *SCORES])
     done = ledger[ledger.state == "done"].drop_duplicates([*CONDITION, "variant"])
     kept = pooled.drop(columns=[*CONDITION, "variant"], errors="ignore")
     cases: pd.DataFrame = kept.merge(done[["run", *CONDITION, "variant"]], on="run", how="inner", sort=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mandseg.metrics.catalogue import MEASURED
-from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED
+from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED, USUAL
 from mandseg.system.errors import one_line
 
 if TYPE_CHECKING:
@@ -38,4 +38,4 @@ def read_conditions(file: Path, required: Sequence[str]) -> "pd.DataFrame | str"
     table = read_table(file, [*EARLIEST, *required])
     if isinstance(table, str):
         return table
-    return table.assign(**{column: NOT_STATED for column in LATER if column not in table})
+    return table.assign(**{column: USUAL.get(column, NOT_STATED) for column in LATER if column not in table})

@@ -14,11 +14,11 @@ from typing import Any
 
 from mandseg.runs.condition import decides, plain
 from mandseg.runs.record import RunRecord
-from mandseg.statistics.columns import GROUPS
+from mandseg.statistics.columns import CONDITION, GROUPS
 
 OWNERS = GROUPS
 """Columns of the condition. A group of settings of this name belongs to its column and may differ with it."""
-ELSEWHERE = ("noise_ratio", "seed", *OWNERS)
+ELSEWHERE = CONDITION
 """What the columns of the condition show."""
 NOISY_LABELS = "training noisy"
 MOST_WORDS, LONGEST = 6, 60

@@ -34,7 +34,7 @@ class Analysis:
     Attributes:
         comparison: What was compared.
         primary: Column of the metric that the finding is about.
-        margins: The loss that counts as no loss.
+        margins: The largest tolerated loss.
         resampling: How intervals were drawn.
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
             :mod:`mandseg.statistics.results`.
@@ -96,7 +96,7 @@ def analyse(
 
     Args:
         cases: Rows ``<compared column>, seed, dataset, case_id, subject_id, outcome`` and one column per metric.
-        margins: The loss that counts as no loss.
+        margins: The largest tolerated loss.
         resampling: How intervals are drawn (default: 4,000 resamples, 95 %, seed 0).
         comparison: The compared column and its baseline.
         by: Names of columns ``group_<name>``. Each of their values is analysed as a group of cases, too.

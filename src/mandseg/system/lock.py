@@ -43,7 +43,9 @@ class HeldError(Exception):
 
 
 @contextmanager
-def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(
+    file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None
+) -> Iterator[Callable[[], Owner | None]]:
     """Hold a lock while the block runs; a lock that a dead process left behind is taken over, and that is logged.
 
     A process that died on this host is noticed at once, one on another host when its heartbeat has been missing for
@@ -53,6 +55,10 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
         file: The lock's file; its folder must exist. It exists while the lock is held.
         patience_s: How long to wait for a live owner; None: for as long as it takes.
         on_lost: Called from another thread when someone else took the lock over.
+
+    Yields:
+        A function that reads the lock's file: None while this process holds the lock, else who holds it now. A process
+        that slept for long is the last to notice; this function needs no heartbeat for it.
 
     Raises:
         HeldError: The owner lives and patience has ended.
@@ -66,7 +72,7 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
     if before is not None and not _lives(before):
         log.warning("%s: taken over from %s, which is gone", file.name, before)
     try:
-        yield
+        yield lambda: _other_owner(lease, file)
     finally:
         lease.release()
 
@@ -85,6 +91,16 @@ def lock_owner(file: Path) -> Owner | None:
     except OSError:
         return None
     return Owner(record.pid, record.hostname, silent_s) if record else None
+
+
+NOBODY = Owner(0, "", 0.0)  # the lock's file is gone
+
+
+def _other_owner(lease: SoftFileLease, file: Path) -> Owner | None:
+    record = lease.owner
+    if record is not None and record.token == lease.token:
+        return None
+    return lock_owner(file) or NOBODY
 
 
 def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLease:

@@ -1,4 +1,4 @@
-"""The same work for every case, with a progress bar on a terminal, spread over processes when there are many."""
+"""The same work for every case, with a progress bar on a terminal; many cases are divided among processes."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +18,10 @@ def for_each(
     """Yield ``function(item)`` for every item, in their order.
 
     Args:
-        function: A module-level function or a partial of one, so that it can travel to another process.
-        items: What to work on.
+        function: A module-level function or a partial of one, so that it can be sent to another process.
+        items: The arguments of the calls.
         title: Shown left of the bar.
-        workers: Processes; 1 works in this one. Default: one a core when there are many items, otherwise 1.
+        workers: Processes; 1 works in this one. Default: one per core if there are many items, otherwise 1.
     """
     from rich.console import Console
     from rich.progress import track
@@ -33,7 +33,7 @@ def for_each(
 
 
 def default_workers(n_items: int) -> int:
-    """Decide on the number of processes for so many items: one a core this process may use."""
+    """The number of processes for a number of items: one per core that this process may use."""
     return 1 if n_items < POOL_FROM else min(usable_cores(), n_items)
 
 

@@ -35,7 +35,7 @@ def wandb_client() -> ModuleType:
 
 
 def key_is_configured() -> bool:
-    """Whether the client has a key for its server. Nobody is asked for a key."""
+    """Whether the client has a key for its server. The user is not asked for a key."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     wandb = wandb_client()
@@ -87,9 +87,9 @@ def open_account() -> Account:
     try:
         entity = wandb.Api(timeout=PATIENCE_S).default_entity
     except Exception as error:
-        raise UnreachableError(f"W&B: {server} could not be asked within {PATIENCE_S} s ({one_line(error)})") from error
+        raise UnreachableError(f"W&B: {server} was not reached within {PATIENCE_S} s ({one_line(error)})") from error
     if not entity:
-        raise UnreachableError(f"W&B: {server} does not know this key; run `wandb login --relogin`")
+        raise UnreachableError(f"W&B: {server} refuses this key; run `wandb login --relogin`")
     return Account(server, str(entity))
 
 

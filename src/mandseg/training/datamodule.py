@@ -26,7 +26,7 @@ class ValidationDataset(Dataset[dict[str, Any]]):
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image and reference, each (1, X, Y, Z) float32, and the case's number; beyond the cases nothing."""
+        """Return image and reference, each (1, X, Y, Z) float32, and the case's number; beyond the cases the number."""
         if index >= len(self.cases):
             return {"case": index}
         case = self.cases[index]
@@ -37,15 +37,15 @@ class ValidationDataset(Dataset[dict[str, Any]]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Batches of consecutive patch indices, from the present step of the training to the end of its epoch.
+    """Batches of consecutive patch indices, from the current step of the training to the end of its epoch.
 
-    The step is the only state, so a resumed run continues with the patches that it would have had. With several
-    processes each takes its positions of every batch, so the global batch stays the same.
+    The step is the only state. A resumed run therefore continues with the patches of an undisturbed run. With several
+    processes, each process takes its positions of every batch, so the global batch stays the same.
 
     Args:
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps until the next validation.
-        first_step: Returns the present step of the training.
+        first_step: Returns the current step of the training.
         rank: This process.
         world_size: The number of processes.
         steps_before: Steps of the run before this stage; the patches continue from there.
@@ -127,7 +127,7 @@ class PatchDataModule(L.LightningDataModule):
 
 
 def shared_out(n: int, rank: int, size: int) -> range:
-    """The items of ``n`` that a process takes, equally many for each process; indices from ``n`` on stand for no item.
+    """The indices that a process takes of ``n`` items, equally many for each process; indices above have no item.
 
     With equal numbers the processes call collective operations equally often.
     """

@@ -1,4 +1,4 @@
-"""A training whose loss or weights stop being finite fails; the error names its step and its cases."""
+"""Stops a training whose loss or weights are not finite; the error names the step and the cases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,7 +45,7 @@ class FiniteLoss(Callback):
 
 
 def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
-    """Refuse a network with weights that are not finite. The last step's loss is from before its update.
+    """Refuse a network with weights that are not finite. The loss of the last step does not show its last update.
 
     Raises:
         DivergedError: Its first such weight.

@@ -1,7 +1,7 @@
-"""Lightning callback: how far the network memorises the noisy labels, measured on training cases during the training.
+"""Lightning callback: measures on training cases, during the training, how far the network memorises noisy labels.
 
 The Dice against the noisy label that a case is trained on shows how far the noise is memorised. The Dice against the
-case's reference, which no training step sees, shows what memorisation costs (early learning and memorisation:
+case's reference, which no training step uses, shows what memorisation costs (early learning and memorisation:
 Liu et al., "Adaptive early-learning correction", CVPR 2022). The values go to learning_curve.csv.
 """
 
@@ -32,7 +32,7 @@ class WatchedCases:
     """The training cases that are measured, all with both labels.
 
     Args:
-        noisy: Cases trained on their noisy label; at ratio 0 the cases that would be the first to carry it, which
+        noisy: Cases trained on their noisy label. At ratio 0 these are the first cases in the order of noise, which
             shows the Dice to noise that the network never saw.
         clean: Cases trained on their reference, the last in the order of noise; none at ratio 1.
     """
@@ -42,7 +42,7 @@ class WatchedCases:
 
 
 def watched_cases(training: Sequence[PreparedCase], plan: LabelPlan) -> WatchedCases:
-    """Choose up to four cases of a kind by the plan's own order, so that one seed watches the same at every ratio."""
+    """Choose up to four cases of each kind in the plan's order: a seed measures the same cases at every ratio."""
     both = {p.case.case_id: p for p in training if p.noisy is not None and p.reference is not None}
     order = [both[case_id] for case_id in plan.order if case_id in both]
     n = min(CASES, (len(order) + 1) // 2)
@@ -56,18 +56,18 @@ class Memorisation(Callback):
 
     Columns: ``noisy_cases_dice_to_noisy``, ``noisy_cases_dice_to_reference``, and the same of ``clean_cases``; means
     over the cases. A case is predicted in the box around both of its labels, which is at least a training patch.
-    What the network finds elsewhere in the scan does not count. No random number is drawn, so the training is the same
+    Voxels elsewhere in the scan do not count. No random number is drawn, so the training is the same
     with and without the callback.
 
     Args:
         cases: The cases to measure.
         predictor: The network in training; its windows are of the training patch's size.
-        measurements: How often, evenly over the training; the last one at its end.
+        measurements: Number of measurements, evenly over the training; the last one is at its end.
         steps: Length of the training, over all stages.
         steps_before: Steps of the run before this stage.
 
     Raises:
-        UserError: The measurements are no whole number, 0 or more.
+        UserError: The number of measurements is not a whole number, 0 or more.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Memorisation(Callback):
         return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
 
     def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
-        corner, size = box_of_labels(case, self.predictor.sliding_window.patch_size)
+        corner, size = box_of_labels(case, self.predictor.sliding_window.size((1, 1, 1)))
         image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
         mask = self.predictor.logits(image)[0, 0].cpu() > 0
         noisy, reference = (
-            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # both are there
+            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # watched cases have both
             for label in (case.noisy, case.reference)
         )
         return dice(mask, noisy), dice(mask, reference)

@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE, Series
-from mandseg.data.volume import LPS_TO_RAS, Affine, Volume
+from mandseg.data.formats.header import LPS_TO_RAS
+from mandseg.data.volume import Affine, Volume
 from mandseg.system.errors import UserError
 
 GY_PER_UNIT = {"GY": 1.0, "CGY": 0.01}

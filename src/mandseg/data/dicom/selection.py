@@ -93,7 +93,7 @@ class Selection:
             similar = self._resembling(named, wanted)
             raise Absent(f"no ROI of {len(named)} structure sets means {wanted[0]}{similar}")
         if len(holding) > 1:
-            raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1: {option} says which")
+            raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1; choose one with {option}")
         return holding[0]
 
     def _named(self, structure_set: StructureSet, wanted: Sequence[str]) -> list[tuple[Roi, str]]:

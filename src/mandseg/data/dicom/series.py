@@ -13,7 +13,8 @@ import numpy.typing as npt
 from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_header, reading, text
-from mandseg.data.volume import LPS_TO_RAS, Affine, Geometry
+from mandseg.data.formats.header import LPS_TO_RAS
+from mandseg.data.volume import Affine, Geometry
 from mandseg.system.errors import UserError
 
 Points = npt.NDArray[np.float64]  # (N, 3)

@@ -62,7 +62,7 @@ def plot_case_differences(
         differences: ``dataset, level, case_id, difference``.
         metric: The metric.
         axis: The levels.
-        margin: The loss that counts as no loss, drawn as a line.
+        margin: The largest tolerated loss, drawn as a line.
     """
     datasets = list(differences.dataset.drop_duplicates())
     figure, axes = panels(len(datasets))

@@ -28,7 +28,7 @@ def plot_forest(
             drawn, and at most :data:`FOREST_ROWS` rows are drawn.
         metric: The metric.
         axis: The levels.
-        margin: The loss that counts as no loss. Larger losses are shaded.
+        margin: The largest tolerated loss. Larger losses are shaded.
         ax: Axes to draw on.
     """
     rows = differences[differences.difference.notna()].head(FOREST_ROWS)

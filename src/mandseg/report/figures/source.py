@@ -90,7 +90,7 @@ class FigureSource:
         self.more = f" Only the first {len(shown)} of {len(analysis.datasets)} data sets are drawn." if more > 0 else ""
 
     def margin(self, metric: Metric) -> float | None:
-        """The loss that counts as no loss."""
+        """The largest tolerated loss."""
         return self.analysis.margins.of(metric)
 
     def by_seed(self, metric: Metric) -> pd.DataFrame:

@@ -47,7 +47,7 @@ ONE_ROW, LONG_LABEL = 4.0, 26  # inches, letters
 PAIRED, INTERVAL, BAND = "mandseg:paired-interval", "mandseg:interval", "mandseg:margin"
 """Names of artists (``gid``), for tests. Files and pages do not contain them."""
 GID = re.compile(r'<g id="mandseg:[^"]*"')
-LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # in tags: a hundredth of a point is enough on a screen
+LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # in tags; screens need a hundredth of a point
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,

@@ -73,7 +73,7 @@ def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[byte
     for rank, outcome in enumerate(outcomes):
         ranks.append(
             subprocess.Popen(
-                [sys.executable, "-m", "mandseg.runs.ddp.worker", str(folder), str(outcome)],
+                [sys.executable, "-P", "-m", "mandseg.runs.ddp.worker", str(folder), str(outcome)],
                 env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdin=subprocess.PIPE,
                 start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once

@@ -180,4 +180,4 @@ def command(config: DictConfig, cell: Cell) -> list[str]:
     options = [word for folder in folders for word in ("--config-dir", str(folder))]
     options += ["--config-name", str(config.hydra.job.config_name)]
     of_hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(NOT_OF_A_CELL)]
-    return [sys.executable, "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]
+    return [sys.executable, "-P", "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]

@@ -48,6 +48,8 @@ def _plain(cfg: DictConfig, key: str) -> Any:
 
 def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
     """One line for each setting of a node that does not fit its schema."""
+    if node is None and hasattr(schema, "NULL"):
+        return
     if not isinstance(node, Mapping):
         yield f"{prefix.rstrip('.')}={shown(node)}: expected a group of settings"
         return
@@ -117,7 +119,7 @@ def _misfit_sizes(cfg: Node) -> Iterator[str]:
     multiple = granularity(network)
     wanted = shown(multiple[0] if len(set(multiple)) == 1 else list(multiple))
     sizes = {"patches.patch_size": cfg["patches"]["patch_size"]}
-    if not _is_foreign(SlidingWindow, cfg["sliding_window"]):
+    if not _is_foreign(SlidingWindow, cfg["sliding_window"]) and cfg["sliding_window"]["patch_size"] != "auto":
         sizes["sliding_window.patch_size"] = cfg["sliding_window"]["patch_size"]
     for name, size in sizes.items():
         if any(voxels % step for voxels, step in zip(size, multiple, strict=True)):

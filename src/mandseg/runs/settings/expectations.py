@@ -134,4 +134,5 @@ SIZES = list_of(
     f"three whole numbers of voxels, each from 1 to {LONGEST_SIDE}",
     length=3,
 )
+SIZES_OR_AUTO = Expectation(f"{SIZES.words}, or auto", lambda value: value == "auto" or SIZES.holds(value))
 LENGTHS = list_of(number(0.05, 50, ""), "three lengths in mm, each from 0.05 to 50", length=3)

@@ -13,6 +13,26 @@ OVER_VOXELS |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXt
 BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default: one halving less than there are
 
 
+BATCH_NORM = {"UNet": ("norm", "INSTANCE"), "DynUNet": ("norm_name", "INSTANCE"), "SegResNet": ("norm", "GROUP")}
+"""Networks that can be told to have batch normalisation only: the argument and its default."""
+
+
+def takes_any_window(network: Mapping[str, Any]) -> bool:
+    """Whether a network is known to answer alike in windows of any size, of the multiples that it takes.
+
+    One that normalises over its window (instance or group normalisation) sees other means in a window of another size
+    than in training. Batch normalisation uses the means that it learned. Of a network of the user's own nothing is
+    known: it may take one size only.
+
+    Args:
+        network: Its node of the config, as plain values.
+    """
+    name = str(network.get("_target_", "")).rpartition(".")[2]
+    if name not in BATCH_NORM or granularity(network) == ANY:
+        return False
+    return str(network.get(*BATCH_NORM[name])).upper() == "BATCH"
+
+
 def granularity(network: Mapping[str, Any]) -> tuple[int, int, int]:
     """The multiples along each axis; 1 where nothing is known of the network.
 

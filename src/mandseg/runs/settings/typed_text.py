@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 KEYS = (
-    *("study", "output_dir", "cache_dir", "data.name", "data.manifest", "data.source.test_sets_by"),
+    *("study", "ranking", "output_dir", "cache_dir", "data.name", "data.manifest", "data.source.test_sets_by"),
     *(
         "noise.name",
         "noise.annotators",
