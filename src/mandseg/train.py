@@ -12,9 +12,11 @@ import contextlib
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig
@@ -40,6 +42,7 @@ def main() -> None:
 
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal; the same command continues.
     """
+    _share_config_store()
     sys.argv[1:] = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message becomes one line here
     states: list[str] = []
@@ -63,6 +66,15 @@ def main() -> None:
         log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
+
+
+def _share_config_store() -> None:
+    """Let Hydra's copies of its sources share the store of structured configs, which they only read.
+
+    Hydra copies its sources with all stored configs for every group that ``--help`` lists: two thirds of its time.
+    """
+    store: Any = ConfigStore.instance()
+    store.__deepcopy__ = lambda memo: store
 
 
 if __name__ == "__main__":

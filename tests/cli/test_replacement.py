@@ -10,9 +10,9 @@ import pytest
 from mandseg.cli.main import main
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
-from mandseg.report import write_report
+from mandseg.report.folder import FOLDER
 from mandseg.report.study_plan import plan_study
-from mandseg.report.write import FOLDER
+from mandseg.report.write import write_report
 from mandseg.system.files import refuse_foreign_files
 from study_fixture import write_study
 

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from mandseg.report import write_report
-from mandseg.report.outside import SHARED, outside_study
+from mandseg.report.folder import SHARED
+from mandseg.report.outside import outside_study
+from mandseg.report.write import write_report
 from mandseg.runs.study import open_study
 from study_fixture import run_name, write_csv, write_study
 
@@ -53,9 +54,7 @@ def study(tmp_path_factory):
     write_csv(folder / "grid.csv", [*grid.to_dict("records"), row])
     (folder / "broken").mkdir()
     (folder / "broken" / "run.json").write_text("{ " + NAME)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.report.figures.style.FILES", {})
-        write_report(folder)
+    write_report(folder)
     return folder
 
 

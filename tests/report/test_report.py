@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mandseg.report import case_pictures as pictures
-from mandseg.report import write, write_report
+from mandseg.report import write
 from mandseg.report.audience import Audience
 from mandseg.report.figure_set import FIGURES
 from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.page import page
+from mandseg.report.write import write_report
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import (
@@ -42,16 +43,8 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.7, "missed" if k == 3 else "scored") for k in range(8)]
     draw_overlays(write_run(study, 1.0, 0, rows), rows)
     write_run(study, 1.0, 1, [], state="failed", error="loss is <not> finite at step 7")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.report.figures.style.FILES", {})  # tests/test_figures.py looks at those
-        write_report(study)
+    write_report(study)
     return study / "report"
-
-
-@pytest.fixture
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures as SVG only: what is tested is the page."""
-    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
 
 
 def text_of(report: Path) -> str:
@@ -171,6 +164,16 @@ def test_every_figure_of_the_page_is_a_file_as_well(reported):
     assert {file.stem for file in (reported / "figures").glob("*.svg")} == names
 
 
+def test_a_figure_has_the_file_types_that_are_asked_for_and_no_others(reported, tmp_path, monkeypatch):
+    assert {file.suffix for folder in ("figures", "shared/figures") for file in (reported / folder).iterdir()} == {
+        ".svg"
+    }
+    monkeypatch.setattr("mandseg.report.figure_set.FIGURES", {**dict.fromkeys(FIGURES, ()), "seeds": FIGURES["seeds"]})
+    report = write_report(reported.parent, tmp_path / "report", formats=("png", "svg")).parent
+    assert sorted(file.name for file in (report / "figures").iterdir()) == ["seeds.png", "seeds.svg"]
+    assert sorted(file.name for file in (report / "shared" / "figures").iterdir()) == ["seeds.png", "seeds.svg"]
+
+
 def test_methods_state_the_numbers_of_the_study(reported):
     words = (reported / "methods.md").read_text(encoding="utf-8")
     assert "noise ratios 0, 0.5, 1" in words
@@ -188,7 +191,6 @@ def test_worst_case_of_a_ratio_is_the_one_that_is_shown(reported):
     assert "test, noise ratio 1, median case, seed 0: " in text_of(reported)
 
 
-@pytest.mark.usefixtures("light")
 def test_same_study_gives_the_same_files(reported, tmp_path):
     again = write_report(reported.parent, tmp_path / "again").parent
     files = [file.relative_to(reported) for file in reported.rglob("*") if file.is_file()]
@@ -216,7 +218,6 @@ def test_study_without_a_done_run_is_reported(tmp_path):
     assert_no_absent_number(page.parent)
 
 
-@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("ratios", "sentence"),
     [
@@ -232,7 +233,6 @@ def test_study_without_a_conclusion_gives_the_reason(tmp_path, ratios, sentence)
     assert_no_absent_number(report)
 
 
-@pytest.mark.usefixtures("light")
 def test_faults_in_runs_are_reported_on_a_page_without_absent_numbers(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.01}, range(6), {"test": 0.9}, n_cases=5)
     halved, elsewhere, other_code, no_numbers, no_noise = (study / run_name(0.5, seed) for seed in range(5))
@@ -261,7 +261,6 @@ def change_record(run: Path, **changes: object) -> None:
     (run / "run.json").write_text(json.dumps(record | changes))
 
 
-@pytest.mark.usefixtures("light")
 def test_methods_are_compared_by_the_same_code(tmp_path):
     study = write_methods(tmp_path / "demo")
     report = write_report(study, compare="method").parent
@@ -299,7 +298,6 @@ def test_what_cannot_be_compared_is_refused_in_one_line(reported):
         write_report(reported.parent, by=["protocol"])
 
 
-@pytest.mark.usefixtures("light")
 def test_groups_of_cases_and_data_sets_are_distinguished(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0, 1, 2), DATASETS, n_cases=6)
     for file in study.glob("*/cases.csv"):
@@ -366,7 +364,6 @@ def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     assert "And 200 more: see runs.csv." in words
 
 
-@pytest.mark.usefixtures("light")
 def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
     """The effect of one line in the list of figures: no other code names a figure."""
 
@@ -386,7 +383,6 @@ def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch
         assert (folder / "figures" / "scatter.svg").exists()
 
 
-@pytest.mark.usefixtures("light")
 def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path):
     study = write_study(tmp_path / "s", loss={0.0: 0.0, 0.5: 0.001}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
     for ratio, steps in ((0.0, 4.0), (0.5, 40.0)):

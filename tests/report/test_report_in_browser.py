@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from chromium import CHROMIUM, PHONE, browse, console_lines
-from mandseg.report import write_report
 from mandseg.report.pdf import print_page
+from mandseg.report.write import write_report
 from study_fixture import write_study
 
 pytestmark = [
@@ -73,9 +73,7 @@ PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = tmp_path_factory.mktemp("outputs") / "demo"
     write_study(study, datasets={"test": 0.9, "external_metal_population": 0.8}, pictures=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.report.figures.style.FILES", {})  # the page is what is looked at
-        return write_report(study)
+    return write_report(study)
 
 
 def probe(report: Path, width: int) -> dict:

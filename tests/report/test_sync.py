@@ -17,9 +17,9 @@ import wandb
 import yaml
 from rich.console import Console
 
-from mandseg.report import write_report
 from mandseg.report.wandb.sync import sync
 from mandseg.report.wandb.upload import STATE
+from mandseg.report.write import write_report
 from mandseg.runs.ownership import own_run
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
@@ -328,7 +328,7 @@ def test_the_study_itself_arrives_with_table_curves_figures_and_report(reported,
     panels = json.loads(run["config"])["_wandb"]["value"]["visualize"]
     assert panels["curve/dice"]["panel_config"]["panelDefId"] == "wandb/lineseries/v0"
 
-    assert any(name.startswith("media/images/figures/curve-dice") for name, _ in media(server, "images"))
+    assert any(name.startswith("media/html/figures/curve-dice") for name, _ in media(server, "html"))
     assert server.artifacts["jaws-report"]["artifactTypeName"] == "report"
     assert server.artifacts["jaws-report"]["committed"]
     page = server.files["artifact/jaws-report/index.html"].decode()

@@ -14,8 +14,6 @@ from mandseg.runs.tables import NUMBERS
 from mandseg.statistics.columns import CONDITION
 from mandseg.tracking.redaction import without_folders_in_overrides
 
-SHARED = "shared"
-"""The folder of a report that ``mandseg sync`` sends. It sends nothing else of a report."""
 CASES = ("run", *CONDITION, "variant", "dataset", "case_id", "outcome", *NUMBERS)
 """Columns of the cases for readers outside: no subjects, annotators or groups."""
 RUNS = ("run", *CONDITION, "variant", "state", "steps", "device", "precision", "started", "ended", *PHASE_COLUMNS)

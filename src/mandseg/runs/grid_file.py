@@ -4,7 +4,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mandseg.runs.launchers.cells import Cell
+from mandseg.runs.folder import RECORD
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
@@ -13,12 +13,6 @@ from mandseg.system.lock import locked
 GRID = "grid.csv"
 
 COLUMNS = ("run", *CONDITION, "overrides")
-
-
-def grid_row(cell: Cell) -> dict[str, str]:
-    """One row of grid.csv."""
-    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
-    return {name: str(columns[name]) for name in COLUMNS}
 
 
 def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
@@ -42,6 +36,18 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
 def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     listed = {row["run"] for row in read_grid(study)}
     return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
+
+
+def refuse_no_study(path: Path) -> None:
+    """Refuse a folder without runs, by its file names alone.
+
+    Raises:
+        UserError: The folder is missing, or has neither a grid.csv nor a run folder.
+    """
+    if not path.is_dir():
+        raise UserError(f"study {path}: no such folder")
+    if not (path / GRID).exists() and not any(path.glob(f"*/{RECORD}")):
+        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
 
 
 def read_grid(study: Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import pandas as pd
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
-from mandseg.runs.grid_file import GRID
+from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
 from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
@@ -179,8 +179,7 @@ def _run_names(runs: Sequence[str]) -> str:
 
 def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     """The expected runs: those of grid.csv, then run folders that grid.csv does not list."""
-    if not path.is_dir():
-        raise UserError(f"study {path}: no such folder")
+    refuse_no_study(path)
     columns = ["run", *CONDITION, "overrides"]
     found = sorted(file.parent.name for file in path.glob(f"*/{RECORD}"))
     if (path / GRID).exists():
@@ -194,7 +193,7 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     listed = set(grid.run)
     strays = [run for run in found if run not in listed]
     if not len(grid) and not strays:
-        raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
+        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
     if len(grid) and strays:
         problems.append(f"not listed in grid.csv, but included: {', '.join(strays)}")
     extra = [dict.fromkeys(columns, "") | {"run": run} for run in strays]

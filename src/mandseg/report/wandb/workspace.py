@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
-from mandseg.report.outside import SHARED
+from mandseg.report.folder import SHARED
 from mandseg.report.wandb.upload import PANEL, tracking_of
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError, one_line

@@ -11,7 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.grid_file import add_to_grid, grid_row
+from mandseg.runs.grid_file import COLUMNS, add_to_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.replaced import changed_line
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
@@ -90,6 +90,12 @@ def list_cells(cells: Sequence[Cell]) -> None:
     refuse_changed(cells)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
+
+
+def grid_row(cell: Cell) -> dict[str, str]:
+    """The row of a cell in grid.csv."""
+    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
+    return {name: str(columns[name]) for name in COLUMNS}
 
 
 def refuse_changed(cells: Sequence[Cell]) -> None:
