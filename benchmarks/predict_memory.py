@@ -43,14 +43,15 @@ def write_inputs(folder: Path, n_slices: int) -> tuple[Path, Path, Path]:
     """A network, a NIfTI file and a DICOM series; written by this process, whose memory does not count."""
     from bone_network import write_checkpoint
     from dicom_files import ct_slices, save
-
     from mandseg.data.volume import Volume, write_volume
 
     network = write_checkpoint(folder / "bone.ckpt")
     hu = head(n_slices)
     write_volume(folder / "head.nii.gz", Volume(hu, np.diag([*SPACING_MM, 1.0])))
     for number in range(0, n_slices, 50):
-        part = ct_slices(hu[:, :, number : number + 50], spacing_mm=SPACING_MM, origin_mm=(0, 0, number * SPACING_MM[2]))
+        part = ct_slices(
+            hu[:, :, number : number + 50], spacing_mm=SPACING_MM, origin_mm=(0, 0, number * SPACING_MM[2])
+        )
         save(part, folder / "series" / f"{number:03d}")
     return network, folder / "head.nii.gz", folder / "series"
 

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
+from mandseg.cli.commission import commission
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(prepare, name="prepare")
 app.command()(predict)
+app.command()(commission)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
