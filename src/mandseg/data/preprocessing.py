@@ -134,13 +134,13 @@ def _opened(mask: Mask) -> Mask:
 
     The neighbours of a voxel are the six that share a face. Outside the volume is no mask.
     """
-    eroded = mask.copy()
+    eroded = mask.copy(order="K")  # mixed orders in memory would be slow
     for axis in range(3):
         low, high = _shifted(axis)
         eroded[low] &= mask[high]
         eroded[high] &= mask[low]
         eroded.swapaxes(0, axis)[[0, -1]] = False
-    opened = eroded.copy()
+    opened = eroded.copy(order="K")
     for axis in range(3):
         low, high = _shifted(axis)
         opened[low] |= eroded[high]
@@ -156,6 +156,7 @@ def _shifted(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
 
 def _rounded(values: Array) -> Hu:
     """Values as int16 HU, contiguous and limited to what scanners give."""
-    if values.dtype.kind == "f":
-        values = np.rint(values)
-    return np.ascontiguousarray(np.clip(values, AIR_HU, HIGHEST_HU), dtype=np.int16)
+    limited = np.clip(values, AIR_HU, HIGHEST_HU)
+    if limited.dtype.kind == "f":
+        np.rint(limited, out=limited)
+    return np.ascontiguousarray(limited, dtype=np.int16)
