@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
+from mandseg.data.same_patient.leaks import refuse_same_patients
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
@@ -191,6 +192,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
+    refuse_same_patients([*training, *validation], list(testing.values()), cfg.evaluation.shared_subjects)
     return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
