@@ -70,29 +70,38 @@ def _options(
 
 @app.command()
 def check(
-    cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv.")],
+    cohorts: Annotated[list[Path], typer.Argument(help="Folders of cohorts, or their manifest.csv.")],
     csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this CSV file.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the files.")] = None,
 ) -> None:
-    """Check a cohort before a training: grids, label values, HU, pieces, duplicates, leaks between splits.
+    """Check cohorts before a training: grids, label values, HU, pieces, duplicates, leaks, one patient under two names.
 
+    Several cohorts are also compared with each other, to find cases of the same patient.
     Exit code 2 on errors, with which a training refuses the cohort; exit code 0 with warnings only.
 
     Example: [bold]mandseg check cohorts/openkbp --csv openkbp-check.csv[/bold]
+
+    Example: [bold]mandseg check cohorts/openkbp cohorts/deepmind[/bold]
     """
     from rich.console import Console
 
     from mandseg.data.check import check_cohort
-    from mandseg.data.check_table import print_checkup, refuse_other_table, write_checkup
+    from mandseg.data.check_table import print_checkup, print_same_patients, refuse_other_table, write_checkup
 
     if csv is not None:
+        if len(cohorts) > 1:
+            raise UserError(f"--csv {csv}: for one cohort, {len(cohorts)} are given")
         refuse_other_table(csv)
-    checkup = check_cohort(cohort, workers)
-    if csv is not None:
-        write_checkup(csv, checkup)
     console = Console()
-    print_checkup(checkup, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
-    if checkup.errors:
+    console = console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)
+    checkups = []
+    for cohort in cohorts:
+        checkups.append(check_cohort(cohort, workers))
+        if csv is not None:
+            write_checkup(csv, checkups[0])
+        print_checkup(checkups[-1], console)
+    print_same_patients(checkups, console)
+    if any(checkup.errors for checkup in checkups):
         raise typer.Exit(BAD_INPUT)
 
 

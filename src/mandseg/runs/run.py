@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
+from mandseg.data.same_patient.leaks import refuse_same_patients
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
@@ -178,6 +179,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     refuse_missing_labels(training, validation, plan)
     for stage in build_stages(cfg):
         plan_of_stage(stage, plan, chosen, cfg.seed)  # refuses a stage without a case before anything is trained
+    refuse_same_patients([*training, *validation], list(testing.values()), cfg.evaluation.shared_subjects)
     return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
