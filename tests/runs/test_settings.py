@@ -1,4 +1,4 @@
-"""Every setting of conf/train.yaml has a type and a range, and is checked before anything is made."""
+"""Every setting of conf/train.yaml has a type and a range, and is checked before any object is made."""
 
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints
@@ -31,7 +31,8 @@ WRONG = [
     ("memorisation=-1", "memorisation=-1: expected a whole number, 0 or more"),
     ("batch_size=0", "batch_size=0: expected a whole number, 1 or more"),
     ("batch_size=null", "batch_size=null: expected a whole number"),
-    ("num_workers=-1", "num_workers=-1: expected a whole number, 0 to 1024"),
+    ("num_workers=-1", "num_workers=-1: expected auto, or a whole number, 0 to 1024"),
+    ("num_workers=some", "num_workers=some: expected auto, or a whole number"),
     ("checkpoint_minutes=nan", "checkpoint_minutes=nan: expected a number, 0 or more"),
     ("checkpoint_minutes=-1", "checkpoint_minutes=-1: expected a number, 0 or more"),
     ("debug=3", "debug=3: expected true or false"),

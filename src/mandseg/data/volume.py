@@ -137,6 +137,12 @@ def read_volume(path: Path) -> Volume:
     return _read_nifti(path) if is_nifti(path) else _read_text_headed(path)
 
 
+def has_stated_orientation(path: Path) -> bool:
+    """Whether a NIfTI file states its orientation by an sform or a qform."""
+    header = load_header(path).header
+    return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+
+
 def write_volume(path: Path, volume: Volume) -> None:
     """Write a NIfTI file (.nii or .nii.gz) completely or not at all. Equal volumes give equal bytes."""
     if not path.name.endswith(NIFTI_SUFFIXES):
@@ -162,11 +168,15 @@ def to_canonical(volume: Volume) -> Volume:
     return Volume(np.asarray(array), np.asarray(affine, dtype=np.float64))
 
 
+def canonical(geometry: Geometry) -> Geometry:
+    """The grid that ``to_canonical`` brings a volume to."""
+    return to_canonical(Volume(np.broadcast_to(np.float32(0), geometry.shape), geometry.affine)).geometry
+
+
 def from_canonical(array: Array, original: Geometry) -> Array:
     """Undo ``to_canonical``: bring an array on RAS+ axes back to the axis order of ``original``."""
     to_ras = nib.orientations.io_orientation(original.affine)
-    canonical = nib.orientations.axcodes2ornt("RAS")
-    back = nib.orientations.ornt_transform(canonical, to_ras)
+    back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), to_ras)
     return np.asarray(nib.orientations.apply_orientation(array, back))
 
 

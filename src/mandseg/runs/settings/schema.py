@@ -1,6 +1,6 @@
-"""The schema of conf/train.yaml: each group a dataclass, each setting with its type and what is expected of it.
+"""The schema of conf/train.yaml: each group is a dataclass, each setting has a type and an expectation.
 
-``CLASS``: the class of mandseg that a group makes an object of. ``OPEN``: the group may have further settings.
+``CLASS``: the class of mandseg whose object a group makes. ``OPEN``: the group may have further settings.
 ``NULL``: it may be null.
 """
 
@@ -21,6 +21,7 @@ from mandseg.runs.settings.expectations import (
     SIZES_OR_AUTO,
     STUDY,
     TEXT,
+    WORKERS,
     Expectation,
     is_number,
     list_of,
@@ -132,7 +133,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Noise:
-    """Group ``noise``: what all presets have in common; a recorded one has no severity."""
+    """Group ``noise``: the common settings of all presets; a recorded one has no severity."""
 
     OPEN: ClassVar = True
     name: Annotated[str, NAME]
@@ -156,7 +157,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """Node ``model.network``: what is the same in every network of MONAI."""
+    """Node ``model.network``: the common settings of all networks of MONAI."""
 
     OPEN: ClassVar = True
     spatial_dims: Annotated[int, one_of(3)] = 3
@@ -191,7 +192,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Group ``optimizer``: what is the same in every optimiser of torch."""
+    """Group ``optimizer``: the common settings of all optimisers of torch."""
 
     OPEN: ClassVar = True
     lr: Annotated[float, POSITIVE] = 1e-3
@@ -218,6 +219,7 @@ class Settings:
 
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
+    structure: Annotated[str, NAME]
     noise_ratio: Annotated[float, RATIO]
     clean_budget: Annotated[float, BUDGET]
     ranking: Annotated[str, TEXT]
@@ -227,7 +229,7 @@ class Settings:
     memorisation: Annotated[int, whole(0)]
     batch_size: Annotated[int, whole(1)]
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
-    num_workers: Annotated[int, whole(0, 1024)]
+    num_workers: Annotated[int | str, WORKERS]
     debug: Annotated[bool, FLAG]
     rerun: Annotated[bool, FLAG]
     output_dir: Annotated[str, PATH]

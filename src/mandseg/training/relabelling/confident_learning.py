@@ -90,4 +90,4 @@ def mislabelled(
     """
     sure_0, sure_1 = 1 - p >= threshold_0, p >= threshold_1
     confident = np.where(sure_0 & sure_1, p > 0.5, sure_1)
-    return (sure_0 | sure_1) & (confident != (label > 0))
+    return np.asarray((sure_0 | sure_1) & (confident != (label > 0)))
