@@ -124,7 +124,8 @@ def test_two_networks_that_select_voxels_for_each_other_do_so_in_two_processes_a
     own = ["method=co_teaching", "method.wrong_share=0.3", "seed=0", "tracking=none"]
     alone = ["trainer=cpu", "trainer.precision=32-true"]
     for name, devices in (("one-teaches", alone), ("two-teach", TWO)):
-        assert launch.run(command(world, name, *devices, *own)) == 0, launch.log.read_text()
+        ours = [word for word in command(world, name, *devices, *own) if "loss" not in word and "crash" not in word]
+        assert launch.run(ours) == 0, launch.log.read_text()
     one, two = (weights(runs(world, name)[0]) for name in ("one-teaches", "two-teach"))
     assert any(name.startswith("method.networks.1.") for name in one)
     for name, values in one.items():
