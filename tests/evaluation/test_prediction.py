@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bone_network import SUMMARY, write_checkpoint
+from bone_network import SPACING_MM, SUMMARY, anatomy, write_checkpoint
 from dicom_files import ct_slices, save
 from mandseg.data.dicom.series import ORIENTATIONS
 from mandseg.data.volume import Volume, to_canonical
@@ -19,28 +19,13 @@ from mandseg.evaluation.prediction.segmentation import segment
 from mandseg.evaluation.predictor import mean_of
 from mandseg.runs.load import load_network
 from mandseg.system.errors import UserError
-from shapes import horseshoe
 
-SPACING_MM = (1.5, 1.0, 2.0)
 AXIS_ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))
 
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> TrainedNetwork:
     return load_network(write_checkpoint(tmp_path_factory.mktemp("network") / "bone.ckpt"), device="cpu")
-
-
-def anatomy() -> Volume:
-    """A head with a mandible on RAS+ axes; one ramus is thicker, so that no mirror image is equal to it."""
-    hu = np.full((76, 64, 48), -1000, np.int16)
-    hu[4:72, 4:60, 2:46] = 40
-    bone = np.zeros(hu.shape, bool)
-    bone[8:68, 6:56, 4:44] = horseshoe()
-    bone[18:20, 18:52, 12:20] = True
-    hu[bone] = 900
-    affine = np.diag([*SPACING_MM, 1.0])
-    affine[:3, 3] = (-50, -30, -40)
-    return Volume(hu, affine)
 
 
 def turned(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -> Volume:

@@ -1,4 +1,4 @@
-"""The methods section says what was done, from the settings that the real configuration makes; no sentence is lost."""
+"""The methods text describes the settings of the real configuration, and no sentence is lost."""
 
 import copy
 from functools import cache
@@ -117,7 +117,7 @@ def test_a_setting_that_is_not_there_is_named(key):
         run_settings(config)
 
 
-def test_an_object_that_says_not_what_it_is_is_refused():
+def test_an_object_without_a_type_is_refused():
     config = copy.deepcopy(composed())
     del config["model"]["network"]["_target_"]
     with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):

@@ -136,7 +136,7 @@ def test_the_hash_of_the_default_config_is_known():
     assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "3a13a3f0"
 
 
-def test_case_ids_and_pictures_of_the_user_s_own_data_are_not_sent_unless_it_is_said():
+def test_case_ids_and_pictures_of_the_user_s_own_data_are_sent_only_if_allowed():
     def sent(*words):
         tracking = composed(*words).tracking
         return tracking.case_table, tracking.overlays

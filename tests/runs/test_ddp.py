@@ -1,4 +1,4 @@
-"""Several processes for one run: the result of one process, every case once, and a crash that ends its run only."""
+"""Several processes for one run: the result of one process, every case once, and a crash that ends only its run."""
 
 import json
 import os
@@ -120,6 +120,18 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid, launch):
 
 
 @pytest.mark.slow
+def test_two_networks_that_select_voxels_for_each_other_do_so_in_two_processes_as_in_one(world, launch):
+    own = ["method=co_teaching", "method.wrong_share=0.3", "seed=0", "tracking=none"]
+    alone = ["trainer=cpu", "trainer.precision=32-true"]
+    for name, devices in (("one-teaches", alone), ("two-teach", TWO)):
+        assert launch.run(command(world, name, *devices, *own)) == 0, launch.log.read_text()
+    one, two = (weights(runs(world, name)[0]) for name in ("one-teaches", "two-teach"))
+    assert any(name.startswith("method.networks.1.") for name in one)
+    for name, values in one.items():
+        torch.testing.assert_close(two[name], values, rtol=0, atol=2e-4, msg=name)
+
+
+@pytest.mark.slow
 def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like_an_undisturbed_one(
     world, grid, launch, nursery
 ):
@@ -145,8 +157,8 @@ def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path, nu
     slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
     launch = WarmProcesses(tmp_path, nursery)
     assert launch.run([*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"], env=slurm) == 2
-    (line,) = launch.told()
-    assert "trainer.devices=2 asks for 2 processes, SLURM started 1 task" in line
+    (line,) = launch.error_lines()
+    assert "trainer.devices=2 needs 2 processes, SLURM started 1 task" in line
 
 
 def trainer(**changes):
@@ -172,7 +184,7 @@ def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refus
     cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
     with pytest.raises(UserError, match="batch_size=3 cannot be divided evenly among 2 processes"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
-    with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
+    with pytest.raises(UserError, match="needs 2 processes, 4 tasks were started"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 4))
     cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
     if torch.cuda.device_count() < 2:
@@ -198,7 +210,7 @@ def test_who_started_the_processes_is_read_from_the_environment(monkeypatch):
     assert process_rank() == ProcessRank(1, 4)
 
 
-def test_the_first_process_tells_the_others_whether_a_run_is_run(tmp_path):
+def test_the_first_process_announces_to_the_others_whether_they_run(tmp_path):
     announce(tmp_path, "1-0-0", runs=False)
     assert not is_run(tmp_path, "1-0-0")
     announce(tmp_path, "1-0-1", runs=True)

@@ -1,4 +1,4 @@
-"""Grids handed to SLURM or shared out on one machine: what is composed, asked for and refused, without any cluster."""
+"""Grids for SLURM or for one machine: what is composed, requested and refused, without a cluster."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def test_another_sweeper_is_chosen_on_the_command_line(loader):
     assert config.hydra.sweeper._target_.endswith("BasicSweeper")
 
 
-def test_the_command_of_a_cell_knows_nothing_of_the_grid(launch_config):
+def test_the_command_of_a_cell_has_no_settings_of_the_grid(launch_config):
     (cell,) = compose_cells(launch_config, [["noise_ratio=0.5", "seed=1"]])
     words = command(launch_config, cell)
     assert words[:6] == [sys.executable, "-P", "-m", "mandseg.train", "--config-name", "train"]
@@ -130,7 +130,7 @@ def test_devices_that_are_not_the_tasks_are_refused(devices, tasks, line):
         resources(OmegaConf.create({"devices": devices, "accelerator": "gpu"}), settings(tasks_per_node=tasks))
 
 
-def test_sbatch_is_asked_for_cores_in_srun_too_and_for_a_requeue():
+def test_sbatch_gets_cores_for_srun_and_a_requeue():
     asked = parameters(Resources(tasks=2, gpus=2), settings(cpus_per_task=6, mem_gb=0.5, partition="gpu"))
     assert asked["srun_args"] == ["--cpus-per-task=6", "--kill-on-bad-exit=1", "--wait=0"]
     assert asked["additional_parameters"] == {"requeue": True}
@@ -170,7 +170,7 @@ def test_the_gpus_of_the_environment_are_the_ones_to_share(monkeypatch):
     assert visible_gpus() == []
 
 
-def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp_path):
+def test_queued_runs_are_those_whose_last_job_is_in_the_queue(monkeypatch, tmp_path):
     for when, jobs in (("1", "a,7_0\nb,7_1\n"), ("2", "b,8\n")):
         (tmp_path / "slurm" / when).mkdir(parents=True)
         (tmp_path / "slurm" / when / "jobs.csv").write_text(f"run,job\n{jobs}")
@@ -212,9 +212,9 @@ def train(folder, *words, **env):
 def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
     done = train(tmp_path, "-m", "noise_ratio=0,1", "tracking=none", *words, PATH="/nowhere")
     assert done.returncode == 2, done.stderr
-    told = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert line in told[0]
+    printed = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(printed) == 1
+    assert line in printed[0]
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outputs/*/*.csv")), "a refused launch lists nothing"
 

@@ -1,4 +1,4 @@
-"""A run has one owner at a time, on any node; a dead one's lock is taken over; two launches share a grid."""
+"""A run has one owner at a time, on any node; the lock of a dead owner is taken over; two launches share a grid."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def test_a_live_owner_is_named_and_keeps_the_lock(tmp_path, holder):
         pass
 
 
-def test_a_killed_owner_on_this_host_is_noticed_at_once_and_said(tmp_path, holder, caplog):
+def test_a_killed_owner_on_this_host_is_noticed_at_once_and_reported(tmp_path, holder, caplog):
     file = tmp_path / "x"
     holder.kill()
     holder.wait()
@@ -149,7 +149,7 @@ def test_a_run_whose_files_vanished_is_not_complete(tmp_path):
 
 
 def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path, monkeypatch):
-    monkeypatch.setattr(ownership, "PATIENCE_S", 0.2)
+    monkeypatch.setattr(ownership, "RELEASE_WAIT_S", 0.2)
     folder = tmp_path / "run"
     stage, labels = folder / "checkpoints" / "train", folder / "labels" / ".corrected.0123456789ab"
     stage.mkdir(parents=True)
@@ -181,7 +181,7 @@ def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
     assert most == [1] * 8
 
 
-def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
+def test_an_owned_run_has_the_facts_of_an_earlier_process(tmp_path):
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="done")
         assert not owned.files.is_done()  # without cases.csv
@@ -223,7 +223,7 @@ def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
 
 
 @pytest.mark.parametrize("text", ["run,noise_ratio,seed\n", '\ufeff"run";"noise_ratio"\n', ""])
-def test_a_run_goes_on_beside_the_files_of_an_earlier_try(tmp_path, text):
+def test_a_run_continues_beside_the_files_of_an_earlier_try(tmp_path, text):
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     (tmp_path / "config.yaml").write_text("data:\n  name: phantom\nnoise_ratio: 0.0\n")
     with own_run(tmp_path, "s", CONDITION) as owned:

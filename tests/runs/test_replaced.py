@@ -1,4 +1,4 @@
-"""A result is tied to the images and labels that it came from: what changed is said, and one option makes it anew."""
+"""A result belongs to its images and labels: changes are reported, and one option repeats the run."""
 
 import json
 import signal
@@ -104,7 +104,7 @@ def test_a_launch_refuses_a_done_run_whose_labels_changed(cell, tmp_path, case_i
         refuse_changed([cell])
 
 
-def test_a_launch_that_makes_changed_runs_anew_is_not_refused(cell, tmp_path):
+def test_a_launch_that_makes_changed_runs_again_is_not_refused(cell, tmp_path):
     correct(tmp_path / "cohort", "t1")
     cell.cfg.rerun = True
     refuse_changed([cell])
@@ -140,7 +140,7 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path, nursery):
     # a corrected test label: said, then tested again
     correct(cohort, "x")
     assert warm_processes.run(argv) == 2
-    (line,) = warm_processes.told()
+    (line,) = warm_processes.error_lines()
     assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
     assert json.loads((run / "run.json").read_text())["state"] == "done"
     assert warm_processes.run([*argv, "rerun=true"]) == 0, warm_processes.log.read_text()
@@ -166,6 +166,6 @@ def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path, nursery):
     assert warm_processes.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
     correct(cohort, "t2")
     assert warm_processes.run(other) == 2
-    assert "begun on other images or labels (training references " in warm_processes.told()[0]
+    assert "begun on other images or labels (training references " in warm_processes.error_lines()[0]
     assert warm_processes.run([*other, "rerun=true"]) == 0, warm_processes.log.read_text()
     assert len(list((outputs / "s" / "replaced").iterdir())) == 3

@@ -1,4 +1,4 @@
-"""Every setting of conf/train.yaml has a type and a range, and is checked before anything is made."""
+"""Every setting of conf/train.yaml has a type and a range, and is checked before any object is made."""
 
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints

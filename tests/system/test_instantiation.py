@@ -1,4 +1,4 @@
-"""Objects from a config: of trusted packages only, by what a target leads to and not by how it is spelled."""
+"""Objects from a config: only of trusted packages, by the object to which a target leads and not by its spelling."""
 
 import subprocess
 import sys
@@ -99,12 +99,12 @@ def test_an_alias_in_a_trusted_package_is_no_way_out(own):
 def test_a_wrong_argument_is_one_line_that_names_the_group(node, line):
     with pytest.raises(UserError) as error:
         make(node, "model.network")
-    (told,) = error.value.problems
-    assert told.startswith(f"model.network: {node['_target_']} cannot be made: ")
-    assert line in told
+    (printed,) = error.value.problems
+    assert printed.startswith(f"model.network: {node['_target_']} cannot be made: ")
+    assert line in printed
 
 
-def test_an_error_of_ours_is_told_as_it_is():
+def test_an_error_of_ours_is_unchanged():
     with pytest.raises(UserError, match=r"^preprocessing.spacing_mm="):
         make({"_target_": "mandseg.data.preprocessing.Preprocessing", "spacing_mm": [1, 2]}, "preprocessing")
 

@@ -124,7 +124,7 @@ def test_a_corrected_label_is_trained_on_and_the_patches_stay_the_same(tmp_path)
             assert torch.equal(corrected[k][name], clean[k][name])
 
 
-def test_a_batch_tells_the_case_and_whether_its_label_is_trusted():
+def test_a_batch_has_the_case_and_whether_its_label_is_trusted():
     half = dataset(0.5)
     trusted = dict(half.plan.labels)
     trusted["c2"] = Label("reference", "x", trusted=True)
@@ -140,7 +140,7 @@ def test_a_part_of_the_cases_is_trained_on_under_their_own_numbers():
     assert sorted(int(part[k]["case"]) for k in range(6)) == [1, 1, 1, 3, 3, 3]
 
 
-def test_every_case_is_seen_once_in_each_pass_in_a_new_order():
+def test_every_case_is_used_once_in_each_pass_in_a_new_order():
     passes = [[case_at(k, 5, seed=0) for k in range(start, start + 5)] for start in range(0, 50, 5)]
     assert all(sorted(p) == [0, 1, 2, 3, 4] for p in passes)
     assert len({tuple(p) for p in passes}) > 5
@@ -156,7 +156,7 @@ def test_the_number_of_workers_changes_nothing(workers):
             assert torch.equal(batch["image"][position], expected[2 * step + position]["image"])
 
 
-def test_the_sampler_goes_on_at_the_trainings_step_and_shares_a_batch_between_processes():
+def test_the_sampler_continues_at_the_trainings_step_and_divides_a_batch_among_processes():
     assert list(StepSampler(4, 2, lambda: 6)) == [[24, 25, 26, 27], [28, 29, 30, 31]]
     assert list(StepSampler(4, 2, lambda: 1, steps_before=6)) == [[28, 29, 30, 31]]  # the second of a later stage
     ranks = [StepSampler(4, 1, lambda: 0, rank, 2) for rank in (0, 1)]
@@ -208,7 +208,7 @@ class Recorder(L.LightningModule):
 
 
 def fit_numbers(folder, steps, workers=0):
-    """The indices that a run with validations every 3 steps sees, resumed from its last checkpoint if it has one."""
+    """The indices of a run with validations every 3 steps, resumed from its last checkpoint if it has one."""
     data = PatchDataModule(Numbers(), [{"index": 0}], batch_size=2, steps_per_epoch=3, num_workers=workers)
     quiet = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
     callbacks = [best_checkpoint(folder), LastCheckpoint(folder, 3, 5, Interruption())]

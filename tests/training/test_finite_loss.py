@@ -1,4 +1,4 @@
-"""A loss or a weight that is not finite ends a run, and says where."""
+"""A loss or a weight that is not finite ends a run; the error names the step and the cases."""
 
 from types import SimpleNamespace
 

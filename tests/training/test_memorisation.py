@@ -1,4 +1,4 @@
-"""Memorisation is measured against both labels of the same cases at every ratio, and leaves the training as it is."""
+"""Memorisation is measured against both labels of the same cases at every ratio, and does not change the training."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""Stages: their steps add up to the run's, impossible ones are refused, and labels appear as one whole folder."""
+"""Stages: their steps add up to the run's, impossible ones are refused, and labels are one complete folder."""
 
 from pathlib import Path
 

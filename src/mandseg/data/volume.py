@@ -168,11 +168,15 @@ def to_canonical(volume: Volume) -> Volume:
     return Volume(np.asarray(array), np.asarray(affine, dtype=np.float64))
 
 
+def canonical(geometry: Geometry) -> Geometry:
+    """The grid that ``to_canonical`` brings a volume to."""
+    return to_canonical(Volume(np.broadcast_to(np.float32(0), geometry.shape), geometry.affine)).geometry
+
+
 def from_canonical(array: Array, original: Geometry) -> Array:
     """Undo ``to_canonical``: bring an array on RAS+ axes back to the axis order of ``original``."""
     to_ras = nib.orientations.io_orientation(original.affine)
-    canonical = nib.orientations.axcodes2ornt("RAS")
-    back = nib.orientations.ornt_transform(canonical, to_ras)
+    back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), to_ras)
     return np.asarray(nib.orientations.apply_orientation(array, back))
 
 

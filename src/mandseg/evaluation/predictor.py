@@ -9,11 +9,10 @@ import numpy.typing as npt
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import HuWindow, Preprocessing, back_to_original, reached_on_original
+from mandseg.data.preprocessing import HuWindow, Preprocessing, back_to_original, mask_on_original
 from mandseg.data.volume import Geometry, Hu, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
-from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
 Probability = npt.NDArray[np.float32]
@@ -68,10 +67,7 @@ class Predictor:
         Raises:
             UserError: The image has values that are not finite.
         """
-        refuse_unreal(image)
-        prepared = self.preprocessing.image(image)
-        probability = Volume(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.affine)
-        return Volume(back_to_original(probability, image.geometry), image.affine)
+        return Volume(back_to_original(self._of_image(image), image.geometry), image.affine)
 
     def mask(self, image: Volume, smallest_piece: float) -> Volume:
         """The mask (bool) on an image's own grid and axis order.
@@ -79,16 +75,21 @@ class Predictor:
         Args:
             image: Any CT, HU.
             smallest_piece: Connected pieces below this share of the largest one are removed, in [0, 1].
+
+        Raises:
+            UserError: The image has values that are not finite.
         """
-        refuse_unreal(image)
-        prepared = self.preprocessing.image(image)
-        probability = self.on_grid(np.asarray(prepared.array, dtype=np.int16))
-        return mask_on_original(Volume(probability, prepared.affine), image.geometry, smallest_piece)
+        return final_mask(self._of_image(image), image.geometry, smallest_piece)
 
     def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
         """The same mask for a prepared case."""
-        probability = Volume(self.on_grid(case.image), case.grid.affine)
-        return mask_on_original(probability, case.original, smallest_piece)
+        return final_mask(Volume(self.on_grid(case.image), case.grid.affine), case.original, smallest_piece)
+
+    def _of_image(self, image: Volume) -> Volume:
+        """Probabilities of an image on the network's grid."""
+        refuse_unreal(image)
+        prepared = self.preprocessing.image(image)
+        return Volume(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.affine)
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def refuse_unreal(image: Volume) -> None:
         raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
 
 
-def mask_on_original(probability: Volume, original: Geometry, smallest_piece: float) -> Volume:
+def final_mask(probability: Volume, original: Geometry, smallest_piece: float) -> Volume:
     """The mask (bool) on an image's own grid, from probabilities on the network's grid.
 
     Args:
@@ -158,5 +159,4 @@ def mask_on_original(probability: Volume, original: Geometry, smallest_piece: fl
         original: The image's own grid.
         smallest_piece: Connected pieces below this share of the largest one are removed, in [0, 1].
     """
-    mask: Mask = reached_on_original(probability, original, 0.5)
-    return Volume(without_small_pieces(mask, smallest_piece), original.affine)
+    return Volume(without_small_pieces(mask_on_original(probability, original), smallest_piece), original.affine)

@@ -51,7 +51,7 @@ def attempt_run(cfg: DictConfig) -> str:
 
 
 def announce_nothing_to_do(folder: Path, process: ProcessRank, state: str) -> str:
-    """Announce to the run's other processes that there is nothing to do."""
+    """Announce to the run's other processes that they do not run."""
     if process.size > 1:
         announce(folder, process.launch, runs=False)
     return state
@@ -78,7 +78,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
-        if finished and wrong is not None:  # a done run stays done when further data sets are wrong
+        if finished and wrong is not None:  # a done run stays done if a further data set is wrong
             owned.update(**finished)
             print_problems(wrong)
             return "wrong input"
@@ -90,7 +90,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
         print_problems(wrong)
         owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
-    except BaseException as stop:  # a signal, also one whose handler ends the process
+    except BaseException as stop:  # a signal, or a handler that ends the process
         owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
     rows = owned.files.count_rows()
@@ -99,7 +99,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
 
 
 def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
-    """Run in this process, or in one for each device, which SLURM or torchrun started or which are started now."""
+    """Run in this process, or in one process per device: started by SLURM or torchrun, or here."""
     size = processes_wanted(cfg.trainer)
     refuse_wrong_number(cfg, size, process)
     if process.size == 1 and size > 1:
@@ -107,8 +107,8 @@ def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, in
         return
     if process.size > 1:
         announce(owned.folder, process.launch, runs=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it where optuna is installed
-    from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it if optuna is installed
+    from mandseg.runs.run import run  # imports torch, which a launch on a cluster does not need
 
     run(cfg, owned, interruption)
-    gc.collect()  # trainer and module refer to each other: without this the memory maps of several runs stay open
+    gc.collect()  # trainer and module refer to each other; otherwise memory maps of several runs stay open

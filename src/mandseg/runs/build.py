@@ -26,14 +26,14 @@ from mandseg.training.networks import NetworkFactory
 from mandseg.training.patches import PatchDataset
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
-NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that its constructor does not take
+NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
     """The object of a node of the config.
 
     Raises:
-        UserError: It is not to be trusted, or cannot be made.
+        UserError: Its package is not trusted, or it cannot be made.
     """
     return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
 
@@ -43,10 +43,10 @@ def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
 
     Args:
         cfg: The run's config.
-        untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
+        untrained: Whether the output layers start at the prior; False if the weights are replaced at once.
 
     Raises:
-        UserError: ``method._target_`` is no Method, is not to be trusted, or cannot be made.
+        UserError: ``method._target_`` is no Method, its package is not trusted, or it cannot be made.
     """
     prior = cfg.segmenter.foreground_prior if untrained else None
     shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
@@ -86,7 +86,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     """The stages of the method.
 
     Raises:
-        UserError: A key that no stage has, or stages that are no training.
+        UserError: A key that no stage has, or stages that cannot form a training.
     """
     known = [field.name for field in fields(Stage)]
     stages: list[Stage] = []
@@ -102,7 +102,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
 
 
 def build_predictor(cfg: DictConfig, method: Method, device: torch.device, precision: str = "32-true") -> Predictor:
-    """The method's answer for whole volumes.
+    """The method's prediction for whole volumes.
 
     Args:
         cfg: The run's config.
@@ -167,7 +167,7 @@ def build_data(
 
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
-    """What measures memorisation on some training cases, in one window or in windows of the training patch's size."""
+    """The callback that measures memorisation on some training cases, in one window or in windows of a patch's size."""
     patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
     if window.patch_size != AUTO:
         predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))

@@ -29,22 +29,22 @@ STRUCTURE = "Mandible"
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
-    """The predictor of a run, as the run itself was tested: for any image, without a cache.
+    """The predictor with which a run was tested; it takes any image and uses no cache.
 
     The arithmetic is that of the test (``test_precision`` in run.json). Where the device has no instructions for it,
     float32 is used: masks then differ in single voxels.
 
-    Of the checkpoint only tensors and plain values are read; no code is run. The classes that config.yaml names are
-    imported and called: load run folders of people you trust.
+    Only tensors and plain values of the checkpoint are read; no code is run. But the classes that config.yaml names are
+    imported and called. Load only run folders from people whom you trust.
 
     Args:
         run_folder: A folder of a study.
         checkpoint: ``last``: the weights at the end of the training; ``best``: those with the highest validation Dice.
-        device: ``auto`` (a GPU if there is one), or what torch calls a device: ``cpu``, ``cuda:1``.
+        device: ``auto`` (a GPU if there is one), or a device by torch's name: ``cpu``, ``cuda:1``.
 
     Raises:
-        UserError: The folder has no readable config.yaml, no such checkpoint, or one of another network; or torch knows
-            no such device.
+        UserError: The folder has no readable config.yaml, no such checkpoint, or a checkpoint of another network; or
+            torch has no such device.
     """
     return load_network(run_folder, checkpoint, device).predictor
 
@@ -101,10 +101,10 @@ def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
 
 
 def device_named(name: str) -> torch.device:
-    """A device by what a user calls it.
+    """A device by its name.
 
     Raises:
-        UserError: torch knows no such device, or it is not there.
+        UserError: torch has no such device, or this machine has not.
     """
     if name == "auto":
         return torch.device("cpu" if device_kind(name) == "cpu" else "cuda")
@@ -166,11 +166,11 @@ def _digest(file: Path) -> str:
 def _read_config(folder: RunFolder) -> DictConfig:
     file = folder.config_file
     if not file.exists():
-        raise UserError(f"{folder.path}: no run folder, it has no {CONFIG}")
+        raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
         cfg = OmegaConf.create(folder.config())
     except Exception as error:  # OmegaConf's own
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
     if "method" not in cfg or "stages" not in cfg.method:
-        raise UserError(f"{file}: not the config of a run of this version, it names no stages of the method")
+        raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

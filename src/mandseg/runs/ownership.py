@@ -1,4 +1,4 @@
-"""The ownership of a run folder: one process at a time, on any node, writes it and the record in run.json."""
+"""The ownership of a run folder: only one process at a time, on any node, writes the folder and run.json."""
 
 import json
 import re
@@ -20,8 +20,8 @@ OWN_STARTS = {
     CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
     CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
 }
-"""Text that a run's file holds and a foreign file of the same name does not."""
-PATIENCE_S = 2.0  # for an owner that is about to release the lock
+"""A text that is in the file of a run and not in a foreign file of the same name."""
+RELEASE_WAIT_S = 2.0  # for an owner that is about to release the lock
 
 
 class RunInUseError(Exception):
@@ -84,7 +84,7 @@ class OwnedRun:
 
 
 class ReadOnlyRun(OwnedRun):
-    """A run as its other processes have it: they read the record and write nothing."""
+    """A run in its other processes, which read the record and write nothing."""
 
     def update(self, **facts: Any) -> None:
         """Keep the facts in this process."""
@@ -97,14 +97,14 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
     Raises:
         RunInUseError: Another live process owns it.
-        UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
+        UserError: The folder cannot be written, or a run would replace files in it that no run wrote.
     """
     owned = OwnedRun(folder)
     refuse_foreign_run(folder)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            owned.other_owner = stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
+            owned.other_owner = stack.enter_context(locked(owned.files.lock_file, RELEASE_WAIT_S, owned.lost.set))
         except HeldError as error:
             raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:
@@ -129,7 +129,7 @@ def refuse_foreign_run(folder: Path) -> None:
 
 
 def _writable(value: Any) -> Any:
-    """A fact; of a text, letters that UTF-8 does not know, as in the name of a damaged file, become question marks."""
+    """A fact in which letters that UTF-8 cannot encode, as in the name of a damaged file, are question marks."""
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
+from mandseg.data.same_patient.leaks import refuse_same_patients
 from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
@@ -59,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """The prepared cases of a run, the noise plan of its training cases, and the data sets to test on."""
+    """The prepared cases of a run, the noise plan of its training cases, and the data sets of the test."""
 
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
@@ -70,7 +71,7 @@ class PreparedRun:
 
     @property
     def digest(self) -> str:
-        """A short hash of the content of every training image and label, and of how they were prepared."""
+        """A short hash of the content of all training images and labels, and of their preprocessing."""
         entries = sorted(f"{p.folder.name}/{p.noisy_file.name if p.noisy_file else ''}" for p in self.training)
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
@@ -79,7 +80,7 @@ class PreparedRun:
 def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; continue where an earlier attempt stopped.
 
-    On several devices each process of the run calls this. The first one owns the run, the others read only.
+    On several devices, each process of the run calls this. The first one owns the run; the others only read.
 
     Raises:
         UserError: Something is wrong with the input.
@@ -154,7 +155,7 @@ def train(
 
 
 def measured_precision(cfg: DictConfig) -> str:
-    """The arithmetic of the run, by a trial of its first network where there is a choice."""
+    """The arithmetic of the run; with precision=auto, a trial of its first network decides."""
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     network = build_method(cfg, untrained=False).networks[0]
     wanted, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
@@ -178,13 +179,14 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     refuse_missing_labels(training, validation, plan)
     for stage in build_stages(cfg):
         plan_of_stage(stage, plan, chosen, cfg.seed)  # refuses a stage without a case before anything is trained
+    refuse_same_patients([*training, *validation], list(testing.values()), cfg.evaluation.shared_subjects)
     return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
 
 def refuse_missing_labels(
     training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: LabelPlan
 ) -> None:
-    """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
+    """Refuse a run whose noise plan or validation needs missing labels, before the training.
 
     Raises:
         UserError: One line for each such case.
@@ -209,7 +211,7 @@ def refuse_missing_labels(
 
 
 def warn_of_share(plan: LabelPlan, ratio: float) -> None:
-    """Warn where the share of noisy cases cannot be near the requested ratio."""
+    """Warn if the share of noisy cases cannot be near the requested ratio."""
     line = share_line(ratio, len(plan.noisy), len(plan.labels))
     if line and not plan.trusted:  # a clean budget takes noisy cases away
         log.warning("%s", line)
@@ -219,11 +221,11 @@ def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
     """Refuse to resume a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digests in run.json are others.
+        UserError: The digests in run.json differ from those of the files.
     """
     where = f"run {owned.folder.name}: begun on other images or labels"
     if differing := changes(owned.record.get("content") or {}, prepared.content, TRAINED):
-        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        ways = "rerun=true repeats it and keeps the old folder, or choose another study="
         raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
     begun = owned.record.get("cohort", prepared.digest)
     if begun != prepared.digest:
@@ -246,16 +248,14 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
             return
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.files.overlays)
     tracker.log_overlays(cfg.steps, pictures)
-    tracker.log_results(
-        cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
-    )  # nothing else of a manifest leaves
+    tracker.log_results(cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]])  # no other column of a manifest
     owned.check()
     write_text(owned.files.cases_file, cases.to_csv(index=False))
 
 
 @contextmanager
 def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
-    """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
+    """The folder of the predicted masks of all processes; the first process removes it, unless masks are kept."""
     folder = owned.files.predictions(keep)
     try:
         yield folder

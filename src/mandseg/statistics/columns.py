@@ -6,7 +6,7 @@ is that of :func:`mandseg.runs.condition.condition`.
 
 RATIO_COLUMN = "noise_ratio"
 CONDITION = (RATIO_COLUMN, "seed", "data", "noise", "model", "method", "loss", "clean_budget", "ranking")
-"""What tells runs of a study apart, in the order of every table."""
+"""The columns that distinguish the runs of a study, in the order of every table."""
 EARLIEST = CONDITION[:6]
 """The columns that every version recorded. Where an old run lacks a later one, it is not stated."""
 LATER = CONDITION[6:]
@@ -14,6 +14,8 @@ GROUPS = CONDITION[2:7]
 """Columns that name a group of settings."""
 ARM = (*CONDITION[2:], "variant")
 """What is compared at several noise ratios. Ratio and seed vary within an arm."""
+COMPARABLE = (RATIO_COLUMN, *ARM)
+"""Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
 NOT_STATED = "not stated"
 USUAL = {"clean_budget": "0", "ranking": "none"}
 """Values of later columns that leave a run as it was before there was the column. A run of an earlier version has them,

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mandseg.statistics.columns import ARM, RATIO_COLUMN, is_worth_stating
+from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN, is_worth_stating
 from mandseg.system.errors import UserError
 
 Level = float | str
-COMPARABLE = (RATIO_COLUMN, *ARM)
-"""Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def hydra_options() -> dict[str, Any]:
 
 
 def _object_at(setting: str, path: str) -> tuple[Any, Any]:
-    """What holds the object at a dotted path, and the object."""
+    """The parent of the object at a dotted path, and the object."""
     parts = path.split(".")
     try:
         parent, found = None, importlib.import_module(parts[0])

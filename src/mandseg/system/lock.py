@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LEASE_S = 180.0  # without a heartbeat for so long a lock is taken over; all processes must use the same value
 HEARTBEAT_S = 20.0  # so the owner may miss eight heartbeats, and a node may see them a minute late
-POLL_S = 0.1
+LOCK_POLL_S = 0.1
 
 
 class Owner(NamedTuple):
@@ -114,7 +114,7 @@ def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLea
         lease_duration=LEASE_S,
         heartbeat_interval=HEARTBEAT_S,
         on_compromise=lost,
-        poll_interval=POLL_S,
+        poll_interval=LOCK_POLL_S,
         thread_local=False,
     )
 

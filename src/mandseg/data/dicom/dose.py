@@ -54,9 +54,9 @@ def on_ct(dose: Dose, series: Series) -> Volume:
     Returns:
         float32 (columns, rows, slices), Gy.
     """
-    from mandseg.data.preprocessing import resample_onto  # imports scipy, only for exports with doses
+    from mandseg.data.resampling import resample_onto  # imports scipy, only for exports with doses
 
-    return Volume(resample_onto(dose.volume, series.geometry, fill=0), series.geometry.affine)
+    return Volume(resample_onto(dose.volume, series.geometry), series.geometry.affine)
 
 
 def _affine(dataset: Dataset, n_frames: int) -> Affine:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.report.outside import SHARED, outside_study
+from mandseg.report.folder import SHARED
+from mandseg.report.outside import outside_study
 from mandseg.report.settings import StudySettings
 from mandseg.runs.study import Study
 from mandseg.statistics.columns import ARM, CONDITION, RATIO_COLUMN, USUAL

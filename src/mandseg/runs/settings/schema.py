@@ -1,6 +1,6 @@
-"""The schema of conf/train.yaml: each group a dataclass, each setting with its type and what is expected of it.
+"""The schema of conf/train.yaml: each group is a dataclass, each setting has a type and an expectation.
 
-``CLASS``: the class of mandseg that a group makes an object of. ``OPEN``: the group may have further settings.
+``CLASS``: the class of mandseg whose object a group makes. ``OPEN``: the group may have further settings.
 ``NULL``: it may be null.
 """
 
@@ -133,7 +133,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Noise:
-    """Group ``noise``: what all presets have in common; a recorded one has no severity."""
+    """Group ``noise``: the common settings of all presets; a recorded one has no severity."""
 
     OPEN: ClassVar = True
     name: Annotated[str, NAME]
@@ -157,7 +157,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """Node ``model.network``: what is the same in every network of MONAI."""
+    """Node ``model.network``: the common settings of all networks of MONAI."""
 
     OPEN: ClassVar = True
     spatial_dims: Annotated[int, one_of(3)] = 3
@@ -192,7 +192,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Group ``optimizer``: what is the same in every optimiser of torch."""
+    """Group ``optimizer``: the common settings of all optimisers of torch."""
 
     OPEN: ClassVar = True
     lr: Annotated[float, POSITIVE] = 1e-3

@@ -73,7 +73,8 @@ class ConfidentLearning:
     ) -> npt.NDArray[np.bool_]:
         drawn, predicted = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(p - 0.5)
         found = band(drawn[None, None], predicted[None, None], self.reach_mm, prepared.grid.spacing_mm)
-        return np.asarray(found[0, 0].numpy(), np.bool_)
+        inside: npt.NDArray[np.bool_] = found[0, 0].numpy()
+        return inside
 
 
 def mislabelled(
