@@ -33,7 +33,10 @@ class HuWindow:
         """Scale (X, Y, Z) HU to float32 in [-1, 1]; values outside the window are clipped."""
         import torch  # here, because reading and preparing a cohort does not need it
 
-        scaled = (hu.astype(np.float32) - self.low) * (2 / (self.high - self.low)) - 1
+        scaled = hu.astype(np.float32)
+        scaled -= self.low
+        scaled *= 2 / (self.high - self.low)
+        scaled -= 1
         return torch.from_numpy(np.clip(scaled, -1, 1, out=scaled))
 
 
