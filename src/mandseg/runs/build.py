@@ -166,11 +166,10 @@ def build_data(
 
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
-    """What measures memorisation on some training cases, in one window or in windows of the training patch's size."""
-    patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
-    if window.patch_size != AUTO:
-        predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))
-    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, patch_size, span.first_step)
+    """What measures memorisation on some training cases, in windows of the training patch's size."""
+    sliding_window: SlidingWindow = replace(predictor.sliding_window, patch_size=list(cfg.patches.patch_size))
+    predictor = replace(predictor, sliding_window=sliding_window)
+    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, span.first_step)
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:

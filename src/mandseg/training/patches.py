@@ -54,7 +54,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.jitter_share = jitter_share
         self.window = window
         self.augmentation = augmentation
-        self._centres: dict[int, npt.NDArray[np.integer]] = {}
+        self._centres: dict[int, npt.NDArray[np.int64]] = {}
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """Return image and label, each (1, X, Y, Z) float32, the case's number and whether its label is trusted."""
@@ -82,12 +82,11 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         centred = np.minimum(shape - self.patch_size, 0) // 2
         return np.asarray(np.rint(place * span) + centred, dtype=np.int64)
 
-    def _foreground(self, number: int) -> npt.NDArray[np.integer]:
+    def _foreground(self, number: int) -> npt.NDArray[np.int64]:
         if number not in self._centres:
             case = self.cases[number]
             label = case.noisy if case.noisy is not None else case.reference
-            places = np.flatnonzero(label) if label is not None else np.empty(0, np.int64)
-            self._centres[number] = places.astype(np.int32 if case.image.size < 2**31 else np.int64)
+            self._centres[number] = np.flatnonzero(label) if label is not None else np.empty(0, np.int64)
         return self._centres[number]
 
 
