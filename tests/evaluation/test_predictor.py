@@ -85,7 +85,7 @@ def test_certain_members_of_a_mean_leave_finite_logits():
     assert torch.isfinite(mean.logits(torch.zeros(1, 1, 16, 16, 16))).all()
 
 
-def test_predictors_that_see_images_differently_have_no_mean():
+def test_predictors_with_different_preprocessing_have_no_mean():
     with pytest.raises(UserError, match=r"different window .*-200.*-500"):
         mean_of([predictor(), predictor(window=HuWindow(-500, 1500))])
     with pytest.raises(UserError, match="no predictors"):

@@ -1,4 +1,4 @@
-"""The methods section says what was done, from the settings that the real configuration makes; no sentence is lost."""
+"""The methods text describes the settings of the real configuration, and no sentence is lost."""
 
 import copy
 from functools import cache
@@ -22,7 +22,7 @@ SENTENCES = (
     "HU were clipped to -200 to 1500",
     "Network: ",
     "Training: method ",
-    "Augmentation of each patch, in this order: `torchio.RandomAffine` (scales 0.1, degrees 10",
+    "Augmentation of each patch: with probability 0.5 a rotation of up to 10 degrees about each axis and a change of",
     "The last weights were tested, ",
 )
 
@@ -61,7 +61,16 @@ def test_the_numbers_are_those_of_the_settings():
         "loss `monai.losses.DiceCELoss` (sigmoid true",
     ):
         assert phrase in words
-    assert "RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05], p 0.3)." in words
+    assert "with probability 0.3 Gaussian noise with a standard deviation of up to 0.05 on the scale" in words
+
+
+def test_torchio_s_transforms_are_described_in_their_order():
+    config = copy.deepcopy(composed())
+    flip = {"_target_": "torchio.RandomFlip", "axes": [0], "p": 0.5}
+    noise = {"_target_": "torchio.RandomNoise", "std": [0.0, 0.05]}
+    config["patches"]["augmentation"] = {"_target_": "torchio.Compose", "transforms": [flip, noise]}
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    assert "in this order: `torchio.RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05])." in words
 
 
 def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_it():
@@ -108,7 +117,7 @@ def test_a_setting_that_is_not_there_is_named(key):
         run_settings(config)
 
 
-def test_an_object_that_says_not_what_it_is_is_refused():
+def test_an_object_without_a_type_is_refused():
     config = copy.deepcopy(composed())
     del config["model"]["network"]["_target_"]
     with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):

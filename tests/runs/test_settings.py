@@ -1,4 +1,4 @@
-"""Every setting of conf/train.yaml has a type and a range, and is checked before anything is made."""
+"""Every setting of conf/train.yaml has a type and a range, and is checked before any object is made."""
 
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints
@@ -16,6 +16,12 @@ from mandseg.system.errors import UserError
 
 WRONG = [
     ("noise_ratio=1.5", "noise_ratio=1.5: a share of cases"),
+    ("clean_budget=-1", "clean_budget=-1: expected a number of training cases, or a share of them between 0 and 1"),
+    ("clean_budget=1.0", "clean_budget=1.0: expected a number of training cases"),
+    ("clean_budget=2.5", "clean_budget=2.5: expected a number of training cases"),
+    ("clean_budget=true", "clean_budget=true: expected a number of training cases"),
+    ("clean_budget=few", "clean_budget=few: expected a number of training cases"),
+    ("ranking=", "ranking=: expected a text"),
     ("seed=4294967296", "seed=4294967296: expected a whole number, 0 to 4294967295"),
     ("steps=abc", "steps=abc: expected a whole number, 1 or more"),
     ("steps=0", "steps=0: expected a whole number, 1 or more"),
@@ -25,7 +31,8 @@ WRONG = [
     ("memorisation=-1", "memorisation=-1: expected a whole number, 0 or more"),
     ("batch_size=0", "batch_size=0: expected a whole number, 1 or more"),
     ("batch_size=null", "batch_size=null: expected a whole number"),
-    ("num_workers=-1", "num_workers=-1: expected a whole number, 0 to 1024"),
+    ("num_workers=-1", "num_workers=-1: expected auto, or a whole number, 0 to 1024"),
+    ("num_workers=some", "num_workers=some: expected auto, or a whole number"),
     ("checkpoint_minutes=nan", "checkpoint_minutes=nan: expected a number, 0 or more"),
     ("checkpoint_minutes=-1", "checkpoint_minutes=-1: expected a number, 0 or more"),
     ("debug=3", "debug=3: expected true or false"),
@@ -101,7 +108,11 @@ WRONG = [
     ("analysis.margins.dice=0", "analysis.margins.dice=0: expected a positive number"),
     ("trusted_packages=os", "trusted_packages=os: expected a list of packages"),
     ("loss._target_=os.system", "loss._target_=os.system: expected a path in mandseg, torch"),
-    ("patches.augmentation.transforms.0._target_=eval", "patches.augmentation.transforms[0]._target_=eval: expected"),
+    ("patches.augmentation._target_=eval", "patches.augmentation._target_=eval: expected"),
+    ("patches.augmentation=3", "patches.augmentation=3: expected a group of settings"),
+    ("patches.augmentation.degrees=90", "patches.augmentation.degrees=90: expected an angle in degrees, 0 to 45"),
+    ("patches.augmentation.noise_probability=2", "patches.augmentation.noise_probability=2: expected a probability"),
+    ("+patches.augmentation.p=1", "patches.augmentation.p=1: expected one of affine_probability"),
 ]
 
 
@@ -119,6 +130,7 @@ def test_a_wrong_setting_is_refused_in_one_line(word, line):
         ["trainer.devices=[0,1]", "trainer.strategy=ddp", "+trainer.num_nodes=2"],
         ["trainer.precision=32", "trainer.gradient_clip_val=null", "checkpoint_minutes=0.5"],
         ["hu_window.low=-200.5", "preprocessing.spacing_mm=[1,1,2.5]", "segmenter.warmup_steps=0"],
+        ["~patches.augmentation", "+patches.augmentation={_target_: torchio.RandomFlip, axes: [0]}"],
         ["patches.augmentation=null", "noise=recorded", "tracking=none", "tracking.entity=ours"],
         ["model=swin_unetr", "patches.patch_size=[64,64,32]"],
         ["model.network={_target_: mine.Network}", "trusted_packages=[mine]", "patches.patch_size=[30,30,30]"],

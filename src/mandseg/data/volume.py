@@ -137,6 +137,12 @@ def read_volume(path: Path) -> Volume:
     return _read_nifti(path) if is_nifti(path) else _read_text_headed(path)
 
 
+def has_stated_orientation(path: Path) -> bool:
+    """Whether a NIfTI file states its orientation by an sform or a qform."""
+    header = load_header(path).header
+    return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
+
+
 def write_volume(path: Path, volume: Volume) -> None:
     """Write a NIfTI file (.nii or .nii.gz) completely or not at all. Equal volumes give equal bytes."""
     if not path.name.endswith(NIFTI_SUFFIXES):

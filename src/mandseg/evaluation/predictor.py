@@ -1,8 +1,8 @@
 """Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -57,6 +57,10 @@ class Predictor:
             probability: Probability = self.logits(scaled)[0, 0].sigmoid_().cpu().numpy()
         return probability
 
+    def of_case(self, case: PreparedCase) -> Probability:
+        """Probabilities of a prepared case, (X, Y, Z) on the network's grid."""
+        return self.on_grid(case.image)
+
     def probability(self, image: Volume) -> Volume:
         """Probabilities of an image in HU, on its own grid and axis order; 0 outside the body.
 
@@ -75,17 +79,15 @@ class Predictor:
         Raises:
             UserError: The image has values that are not finite.
         """
-        return _as_mask(self._of_image(image), image.geometry, smallest_piece)
+        return final_mask(self._of_image(image), image.geometry, smallest_piece)
 
     def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
         """The same mask for a prepared case."""
-        return _as_mask(Volume(self.on_grid(case.image), case.grid.affine), case.original, smallest_piece)
+        return final_mask(Volume(self.on_grid(case.image), case.grid.affine), case.original, smallest_piece)
 
     def _of_image(self, image: Volume) -> Volume:
         """Probabilities of an image on the network's grid."""
-        if image.array.dtype.kind == "f" and not (finite := np.isfinite(image.array)).all():
-            bad = int(finite.size - np.count_nonzero(finite))
-            raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
+        refuse_unreal(image)
         prepared = self.preprocessing.image(image)
         return Volume(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.affine)
 
@@ -97,6 +99,26 @@ class _Mean(Predictor):
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         probability = torch.stack([torch.sigmoid(member.logits(image)) for member in self.members]).mean(dim=0)
         return torch.logit(probability, eps=NEAREST_TO_CERTAIN)
+
+
+@dataclass(frozen=True)
+class _OutOfFold(Predictor):
+    members: Sequence[Predictor] = ()
+    member_of: Mapping[str, int] = field(default_factory=dict)
+
+    def of_case(self, case: PreparedCase) -> Probability:
+        return self.members[self.member_of[case.case.case_id]].of_case(case)
+
+
+def out_of_fold(predictors: Sequence[Predictor], fold_of: Mapping[str, int]) -> Predictor:
+    """Make a predictor whose ``of_case`` asks the one that was not trained on the case; otherwise it is the first one.
+
+    Args:
+        predictors: Those that were trained without the first, the second, ... fold.
+        fold_of: case_id -> the fold of the case, from 0.
+    """
+    shared = {part.name: getattr(predictors[0], part.name) for part in fields(Predictor)}
+    return _OutOfFold(**shared, members=tuple(predictors), member_of=fold_of)
 
 
 def mean_of(predictors: Sequence[Predictor]) -> Predictor:
@@ -113,9 +135,28 @@ def mean_of(predictors: Sequence[Predictor]) -> Predictor:
             one, two = getattr(first, what), getattr(other, what)
             if one != two:
                 raise UserError(f"predictors with different {what} have no mean: {one} and {two}")
-    shared = {field.name: getattr(first, field.name) for field in fields(Predictor)}
+    shared = {part.name: getattr(first, part.name) for part in fields(Predictor)}
     return _Mean(**shared, members=tuple(predictors))
 
 
-def _as_mask(probability: Volume, original: Geometry, smallest_piece: float) -> Volume:
+def refuse_unreal(image: Volume) -> None:
+    """Refuse an image with values that are not finite.
+
+    Raises:
+        UserError: One line with their number.
+    """
+    if image.array.dtype.kind not in "fc":
+        return
+    if bad := int(image.array.size - np.count_nonzero(np.isfinite(image.array))):
+        raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
+
+
+def final_mask(probability: Volume, original: Geometry, smallest_piece: float) -> Volume:
+    """The mask (bool) on an image's own grid, from probabilities on the network's grid.
+
+    Args:
+        probability: On the prepared grid.
+        original: The image's own grid.
+        smallest_piece: Connected pieces below this share of the largest one are removed, in [0, 1].
+    """
     return Volume(without_small_pieces(mask_on_original(probability, original), smallest_piece), original.affine)

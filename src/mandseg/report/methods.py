@@ -141,8 +141,25 @@ def augmentation(settings: RunSettings) -> str:
     """The augmentation of a patch."""
     if settings.augmentation is None:
         return "Patches were not augmented."
+    target = str(settings.augmentation.get("_target_"))
+    if target.startswith("mandseg.") and target.endswith(".Augmentation"):
+        return _own_augmentation(settings.augmentation)
     steps = settings.augmentation.get("transforms", [settings.augmentation])
     return f"Augmentation of each patch, in this order: {listed([_object(step) for step in steps])}."
+
+
+def _own_augmentation(drawn: Object) -> str:
+    try:
+        return (
+            f"Augmentation of each patch: with probability {drawn['affine_probability']:g} a rotation of up to "
+            f"{drawn['degrees']:g} degrees about each axis and a change of size of up to {drawn['scale_share']:.0%} "
+            "along each, by one linear resampling of the CT (a label keeps its volume); with probability "
+            f"{drawn['flip_probability']:g} an exchange of left and right; with probability "
+            f"{drawn['noise_probability']:g} Gaussian noise with a standard deviation of up to {drawn['noise_sd']:g} "
+            "on the scale from -1 to 1."
+        )
+    except KeyError as error:
+        raise MissingSettingError(f"the settings lack patches.augmentation.{error.args[0]}") from error
 
 
 def testing(settings: RunSettings) -> str:

@@ -18,21 +18,22 @@ from mandseg.system.instantiation import make
 from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import refuse_unknown
+from mandseg.training.losses.loss import Loss
 from mandseg.training.memorisation import Memorisation, WatchedCases
-from mandseg.training.methods.method import Loss, Method
+from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
 from mandseg.training.patches import PatchDataset
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
-NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that its constructor does not take
+NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
     """The object of a node of the config.
 
     Raises:
-        UserError: It is not to be trusted, or cannot be made.
+        UserError: Its package is not trusted, or it cannot be made.
     """
     return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
 
@@ -42,10 +43,10 @@ def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
 
     Args:
         cfg: The run's config.
-        untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
+        untrained: Whether the output layers start at the prior; False if the weights are replaced at once.
 
     Raises:
-        UserError: ``method._target_`` is no Method, is not to be trusted, or cannot be made.
+        UserError: ``method._target_`` is no Method, its package is not trusted, or it cannot be made.
     """
     prior = cfg.segmenter.foreground_prior if untrained else None
     shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
@@ -85,7 +86,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     """The stages of the method.
 
     Raises:
-        UserError: A key that no stage has, or stages that are no training.
+        UserError: A key that no stage has, or stages that cannot form a training.
     """
     known = [field.name for field in fields(Stage)]
     stages: list[Stage] = []
@@ -101,7 +102,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
 
 
 def build_predictor(cfg: DictConfig, method: Method, device: torch.device, precision: str = "32-true") -> Predictor:
-    """The method's answer for whole volumes.
+    """The method's prediction for whole volumes.
 
     Args:
         cfg: The run's config.
@@ -166,10 +167,11 @@ def build_data(
 
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
-    """What measures memorisation on some training cases, in windows of the training patch's size."""
-    sliding_window: SlidingWindow = replace(predictor.sliding_window, patch_size=list(cfg.patches.patch_size))
-    predictor = replace(predictor, sliding_window=sliding_window)
-    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, span.first_step)
+    """The callback that measures memorisation on some training cases, in one window or in windows of a patch's size."""
+    patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
+    if window.patch_size != AUTO:
+        predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))
+    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, patch_size, span.first_step)
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ an epoch leads to other epochs after a resume (docs/resume.md).
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import lightning as L
@@ -114,15 +115,16 @@ class RunCheckpointIO(TorchCheckpointIO):
 
     Args:
         mark: The run's condition and cohort.
+        extra: Further entries, plain values: what a prediction needs beside the weights.
     """
 
-    def __init__(self, mark: Mapping[str, Any]) -> None:
-        self.mark = dict(mark)
+    def __init__(self, mark: Mapping[str, Any], extra: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.mark, self.extra = dict(mark), dict(extra)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         """Write under another name, flush to disk, rename: the former file stays until the new one is complete."""
         with atomic_write(Path(path)) as file:
-            torch.save({**checkpoint, MARK: self.mark}, file)
+            torch.save({**checkpoint, **self.extra, MARK: self.mark}, file)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
@@ -151,8 +153,12 @@ def best_checkpoint(folder: Path) -> ModelCheckpoint:
     )
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
+def read_checkpoint(file: Path, advice: str = "remove it to train from the start") -> dict[str, Any]:
     """A checkpoint as a dict, on the CPU; tensors and plain values only, no code is run.
+
+    Args:
+        file: The checkpoint.
+        advice: What to do if it cannot be read.
 
     Raises:
         UserError: It cannot be read.
@@ -161,9 +167,9 @@ def read_checkpoint(file: Path) -> dict[str, Any]:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{file}: cannot be read as a checkpoint ({reason}); remove it to train from the start"
-        ) from error
+        raise UserError(f"{file}: cannot be read as a checkpoint ({reason}); {advice}") from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
     return checkpoint
 
 

@@ -1,7 +1,7 @@
 """The loaders of a training: patches by step, and whole volumes for validation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow
 from mandseg.system.errors import UserError
+from mandseg.training.background import BackgroundLoader, has_free_core
 from mandseg.training.patches import PatchDataset, _one_thread
 
 
@@ -85,7 +86,7 @@ class PatchDataModule(L.LightningDataModule):
         validation: The validation volumes, scored against the reference.
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps between two validations.
-        num_workers: Loader processes; 0 loads in the training process.
+        num_workers: Loader processes; 0 loads in the training itself; ``auto`` beside it where a core is free.
         steps_before: Steps of the run before this stage.
     """
 
@@ -95,7 +96,7 @@ class PatchDataModule(L.LightningDataModule):
         validation: ValidationDataset,
         batch_size: int,
         steps_per_epoch: int,
-        num_workers: int = 0,
+        num_workers: int | Literal["auto"] = 0,
         steps_before: int = 0,
     ) -> None:
         super().__init__()
@@ -103,21 +104,33 @@ class PatchDataModule(L.LightningDataModule):
         self.batch_size, self.steps_per_epoch, self.num_workers = batch_size, steps_per_epoch, num_workers
         self.steps_before = steps_before
 
-    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        """The patches; the same for any number of workers."""
+    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]] | BackgroundLoader[dict[str, torch.Tensor]]:
+        """The patches; the same whoever loads them."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("the loader follows the trainer's step: attach the data module to a trainer first")
         place = trainer.global_rank, trainer.world_size
         step = lambda: trainer.global_step  # noqa: E731
         sampler = StepSampler(self.batch_size, self.steps_per_epoch, step, *place, self.steps_before)
-        return DataLoader(
+        device, beside = trainer.strategy.root_device.type, False
+        if self.num_workers == "auto":
+            beside = has_free_core(device == "cpu", trainer.world_size // trainer.num_nodes)
+        workers = self._processes(beside)
+        loader = DataLoader(
             self.training,
             batch_sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            worker_init_fn=_one_thread if self.num_workers else None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread if workers else None,
+            pin_memory=device == "cuda",
         )
+        return BackgroundLoader(loader, len(sampler)) if beside and not workers else loader
+
+    def _processes(self, beside: bool) -> int:
+        """Loader processes. Transforms that draw from torch's own random stream need a process to run beside it."""
+        if self.num_workers != "auto":
+            return self.num_workers
+        return int(beside and not self.training.runs_in_a_thread)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The validation volumes, one at a time, each in one process only."""

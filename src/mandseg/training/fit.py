@@ -23,6 +23,7 @@ from mandseg.training.finite_loss import refuse_broken_weights
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind
+from mandseg.training.progress_bar import StepBar
 from mandseg.training.shared_batch_norm import SharedBatchNorm
 from mandseg.training.stage_logger import StageLogger
 
@@ -76,6 +77,7 @@ def fit(
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
     plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
+    bar = [StepBar()] if settings.get("enable_progress_bar", True) else []
     of_stage = [StageLogger(logger, segmenter.first_step) for logger in loggers]
     arguments: dict[str, Any] = {
         "max_epochs": segmenter.steps // data.steps_per_epoch,
@@ -84,7 +86,7 @@ def fit(
         "use_distributed_sampler": False,
         "enable_model_summary": False,
         "logger": of_stage if segmenter.first_step else list(loggers),
-        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *bar, *callbacks],
         "plugins": [checkpoints, *plugins],
         "default_root_dir": folder.parent,
     }

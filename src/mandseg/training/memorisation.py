@@ -20,6 +20,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
 from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
+from mandseg.metrics.masks import bounding_box
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
 from mandseg.training.module import dice
@@ -61,9 +62,10 @@ class Memorisation(Callback):
 
     Args:
         cases: The cases to measure.
-        predictor: The network in training; its windows are of the training patch's size.
+        predictor: The network in training.
         measurements: Number of measurements, evenly over the training; the last one is at its end.
         steps: Length of the training, over all stages.
+        at_least: Voxels that are predicted of each case, at least: the training patch, (X, Y, Z).
         steps_before: Steps of the run before this stage.
 
     Raises:
@@ -71,11 +73,18 @@ class Memorisation(Callback):
     """
 
     def __init__(
-        self, cases: WatchedCases, predictor: Predictor, measurements: int, steps: int, steps_before: int = 0
+        self,
+        cases: WatchedCases,
+        predictor: Predictor,
+        measurements: int,
+        steps: int,
+        at_least: Sequence[int],
+        steps_before: int = 0,
     ) -> None:
         if isinstance(measurements, bool) or not isinstance(measurements, int) or measurements < 0:
             raise UserError(f"memorisation={measurements}: a number of measurements, expected 0 or more")
-        self.cases, self.predictor, self.steps_before = cases, predictor, steps_before
+        self.cases, self.predictor, self.at_least, self.steps_before = cases, predictor, at_least, steps_before
+        self._boxes: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
         self.due = {max(1, round(k * steps / measurements)) for k in range(1, measurements + 1)}
 
     @rank_zero_only
@@ -104,7 +113,9 @@ class Memorisation(Callback):
         return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
 
     def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
-        corner, size = box_of_labels(case, self.predictor.sliding_window.size((1, 1, 1)))
+        if (name := case.case.case_id) not in self._boxes:  # the labels of a case do not change
+            self._boxes[name] = box_of_labels(case, self.at_least)
+        corner, size = self._boxes[name]
         image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
         mask = self.predictor.logits(image)[0, 0].cpu() > 0
         noisy, reference = (
@@ -120,8 +131,9 @@ def box_of_labels(case: PreparedCase, at_least: Sequence[int]) -> tuple[npt.NDAr
     Returns:
         Its lowest voxel, possibly negative, and its size in voxels.
     """
-    either = np.asarray(case.noisy).astype(bool) | np.asarray(case.reference).astype(bool)
-    inside = np.argwhere(either) if either.any() else np.array([either.shape]) // 2
-    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    labels = [np.asarray(label) != 0 for label in (case.noisy, case.reference)]
+    middle = [slice(n // 2, n // 2 + 1) for n in labels[0].shape]
+    box = bounding_box(*labels) or middle
+    low, high = np.array([s.start for s in box]), np.array([s.stop for s in box])
     size = np.maximum(high - low, np.asarray(at_least))
     return (low + high - size) // 2, size

@@ -118,7 +118,7 @@ class Selection:
         if self.several == FIRST:
             return tuple(rois[:1])
         names = ", ".join(self.vocabulary.shown(roi.name, wanted) or f"number {roi.number}" for roi in rois)
-        raise UserError(f"{len(rois)} ROIs mean {wanted[0]} ({names}), expected 1: --several says what to do")
+        raise UserError(f"{len(rois)} ROIs mean {wanted[0]} ({names}), expected 1; choose with --several")
 
 
 def matches(pattern: str, structure_set: StructureSet, source: Path) -> bool:

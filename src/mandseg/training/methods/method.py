@@ -11,7 +11,8 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # loss(logits, label) -> scalar; both (B, 1, X, Y, Z)
+from mandseg.noise.label_plan import LabelPlan
+
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
 
 
@@ -32,6 +33,13 @@ class Method(nn.Module, ABC):
     """
 
     networks: nn.ModuleList
+
+    def check(self, plan: LabelPlan) -> None:
+        """Refuse labels that the method cannot learn from; called before a stage is trained. Takes any by default.
+
+        Raises:
+            UserError: For example, no label is trusted.
+        """
 
     @abstractmethod
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
