@@ -56,12 +56,12 @@ class MaskPair:
     @cached_property
     def reference_ml(self) -> float:
         """Volume of the reference."""
-        return volume_ml(self.reference, self.spacing_mm)
+        return 0.0 if self._box is None else volume_ml(self.reference[self._box], self.spacing_mm)
 
     @cached_property
     def prediction_ml(self) -> float:
         """Volume of the prediction."""
-        return volume_ml(self.prediction, self.spacing_mm)
+        return 0.0 if self._box is None else volume_ml(self.prediction[self._box], self.spacing_mm)
 
     @cached_property
     def diagonal_mm(self) -> float:
@@ -71,10 +71,13 @@ class MaskPair:
     @cached_property
     def cropped(self) -> tuple[Mask, Mask]:
         """Prediction and reference cropped to the box of both."""
-        box = bounding_box(self.prediction, self.reference)
-        if box is None:
+        if self._box is None:
             raise ValueError("both masks are empty: there is no box around them")
-        return self.prediction[box], self.reference[box]
+        return self.prediction[self._box], self.reference[self._box]
+
+    @cached_property
+    def _box(self) -> tuple[slice, slice, slice] | None:
+        return bounding_box(self.prediction, self.reference)
 
     @cached_property
     def surfaces(self) -> Surfaces:
