@@ -129,10 +129,9 @@ def table(files: list[Path]) -> None:
                 print(f"  {name:<28} AUROC {value:.3f}  ({is_poor.sum()} poor of {len(known)})")
     for group, part in rows.groupby(["networks", "change"]):
         flagged, poor = part.reasons.notna(), part.dice < POOR
-        print(
-            f"{' '.join(group):<32} n {len(part):3d}  median Dice {part.dice.median():.3f}  poor {poor.sum():3d}, "
-            f"of them flagged {(flagged & poor).sum():3d}; good {(~poor).sum():3d}, of them flagged {(flagged & ~poor).sum():3d}"
-        )
+        words = f"{' '.join(group):<32} n {len(part):3d}  median Dice {part.dice.median():.3f}"
+        words += f"  poor {poor.sum():3d}, of them flagged {(flagged & poor).sum():3d}"
+        print(f"{words}; good {(~poor).sum():3d}, of them flagged {(flagged & ~poor).sum():3d}")
     print(rows.assign(poor=rows.dice < POOR).groupby("poor").confidence.describe().round(3).to_string())
 
 
