@@ -1,24 +1,22 @@
-"""The commands ``mandseg prepare ...``: one a source, each writes a cohort folder with its manifest."""
+"""The commands ``mandseg prepare ...``: one for each source; each writes a cohort folder with its manifest."""
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from mandseg.cli import public_sets
+from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, numbers, show, words
 from mandseg.system.errors import UserError
 
-if TYPE_CHECKING:
-    from mandseg.data.importers.cohort_folder import Imported
-
 prepare = typer.Typer(
-    help="Write a cohort folder (manifest.csv and what it needs) from your data, a public set or a phantom.",
+    help="Write a cohort folder with its manifest.csv from your data, a public set or a phantom.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
-
-Dest = Annotated[Path, typer.Argument(help="The cohort folder to write; must not exist.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the cohort that is there already.")]
+for name, command in public_sets.COMMANDS.items():
+    prepare.command(name)(command)
 
 
 @prepare.command()
@@ -28,8 +26,8 @@ def phantom(
     n_train: Annotated[int, typer.Option("--train", min=0, help="Training cases.")] = 24,
     n_val: Annotated[int, typer.Option("--val", min=0, help="Validation cases.")] = 4,
     n_test: Annotated[int, typer.Option("--test", min=0, help="Test cases.")] = 8,
-    noisy: Annotated[bool, typer.Option(help="Add twelve annotators' rough contours as noisy labels.")] = True,
-    seed: Annotated[int, typer.Option(help="Same seed, same cohort.")] = 0,
+    noisy: Annotated[bool, typer.Option(help="Add contours of twelve simulated annotators as noisy labels.")] = True,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same cohort.")] = 0,
 ) -> None:
     """Draw procedural head-and-neck CTs with a mandible: no data needed.
 
@@ -46,50 +44,12 @@ def phantom(
     if population not in known:
         raise UserError(f"population {population!r}: expected one of {', '.join(known)}")
     panel = load_preset("planning", seed=seed) if noisy else None
-    _show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
-
-
-@prepare.command()
-def openkbp(
-    source: Annotated[Path, typer.Argument(help="The repository's folder, or its provided-data.")],
-    dest: Dest,
-    hu_offset: Annotated[float, typer.Option(help="Stored value of 0 HU.")] = 1000.0,
-    overwrite: Overwrite = False,
-) -> None:
-    """Convert OpenKBP (github ababier/open-kbp) to HU and NIfTI; its own split, grouped by field of view.
-
-    Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/openkbp[/bold]
-    """
-    from mandseg.data.importers.openkbp import import_openkbp
-
-    _show(import_openkbp(source, dest, hu_offset, overwrite))
-
-
-@prepare.command("deepmind-tcia")
-def deepmind_tcia(
-    source: Annotated[Path, typer.Argument(help="The repository's folder, or its nrrds.")],
-    dest: Dest,
-    reference: Annotated[str, typer.Option(help="Whose contour is the reference.")] = "oncologist",
-    noisy: Annotated[str, typer.Option(help="Whose contour is the noisy label.")] = "radiographer",
-    split: Annotated[str, typer.Option(help="The split all cases go into: train, val or test.")] = "test",
-    overwrite: Overwrite = False,
-) -> None:
-    """Point at DeepMind's TCIA set, every mandible drawn twice; the files stay where they are.
-
-    Works with the contours alone; to train or segment, CT_IMAGE.nrrd must be there too (Git LFS).
-
-    Example: [bold]mandseg prepare deepmind-tcia ~/tcia-ct-scan-dataset cohorts/deepmind[/bold]
-
-    Example: [bold]mandseg prepare deepmind-tcia SOURCE DEST --reference radiographer --noisy oncologist[/bold]
-    """
-    from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
-
-    _show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite))
+    show(Imported(write_phantom_cohort(dest, known[population], n_train, n_val, n_test, seed, panel)))
 
 
 @prepare.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="A folder, or a CSV file with one row a case.")],
+    source: Annotated[Path, typer.Argument(help="A folder, or a CSV file with one row per case.")],
     dest: Dest,
     csv: Annotated[Path | None, typer.Option("--csv", help="The CSV file; default: the one in the folder.")] = None,
     case_id: Annotated[str | None, typer.Option(help="Column with the case's name.")] = None,
@@ -98,24 +58,22 @@ def folder(
     image: Annotated[str | None, typer.Option(help="Column or pattern of the CTs.")] = None,
     reference: Annotated[str | None, typer.Option(help="Column or pattern of the reference labels.")] = None,
     noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
-    annotator: Annotated[str | None, typer.Option(help="Column with who drew the noisy label.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Column with the annotator of the noisy label.")] = None,
     label_values: Annotated[
-        str | None, typer.Option(help="Values that are mandible, merged into one mask, e.g. 21,22.")
+        str | None, typer.Option(help="Values of the mandible, merged into one mask, e.g. 21,22.")
     ] = None,
     hu_offset: Annotated[
-        float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, where images are not in HU.")
+        float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, if images are not in HU.")
     ] = None,
-    fractions: Annotated[
-        str, typer.Option(help="Shares of train, val, test, if the source has no splits.")
-    ] = "0.7,0.1,0.2",
-    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by subject.")] = 0,
-    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    fractions: Fractions = "0.7,0.1,0.2",
+    split_seed: SplitSeed = 0,
+    all_in: AllIn = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Point at your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
+    """Make a cohort of your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
 
-    Files stay where they are unless they have to change (--hu-offset, --label-values).
-    Columns are guessed where no option names them; further columns are kept as grouping variables.
+    Files are not copied unless they have to change (--hu-offset, --label-values).
+    Columns that no option names are guessed; further columns are kept as grouping variables.
 
     Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
 
@@ -137,49 +95,47 @@ def folder(
         "annotator": annotator,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
-    values = () if label_values is None else label_values_of(_numbers("--label-values", label_values))
+    values = () if label_values is None else label_values_of(numbers("--label-values", label_values))
     if label_values is not None and not values:
         raise UserError(f"--label-values {label_values!r}: expected numbers with commas between")
-    splitting = Splitting(_numbers("--fractions", fractions), split_seed, all_in)
-    _show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
+    splitting = Splitting(numbers("--fractions", fractions), split_seed, all_in)
+    show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
 
 
 @prepare.command()
 def dicom(
     source: Annotated[Path, typer.Argument(help="A folder tree with an export: CT series, RTSTRUCTs, RTDOSEs.")],
     dest: Annotated[Path | None, typer.Argument(help="The cohort folder to write; must not exist.")] = None,
-    structure: Annotated[
-        str, typer.Option(help="The structure, by any of its names, the preferred first.")
-    ] = "Mandible",
+    structure: Annotated[str, typer.Option(help="Names of the structure, the preferred name first.")] = "Mandible",
     reference: Annotated[
         str | None, typer.Option(help="The reference's RTSTRUCT: file, label, name, description or operator; * and ?.")
     ] = None,
-    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, named in the same way.")] = None,
+    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, by the same kinds of names.")] = None,
     noisy_structure: Annotated[
-        str | None, typer.Option(help="The noisy label's ROI, where it is called otherwise or in the same RTSTRUCT.")
+        str | None, typer.Option(help="The noisy label's ROI, if it has another name or is in the same RTSTRUCT.")
     ] = None,
-    several: Annotated[str, typer.Option(help="Several ROIs that fit: refuse, merge, or take the first.")] = "refuse",
-    dose: Annotated[str | None, typer.Option(help="The RTDOSE file, where there are several.")] = None,
+    several: Annotated[str, typer.Option(help="If several ROIs fit: refuse, merge, or take the first.")] = "refuse",
+    dose: Annotated[str | None, typer.Option(help="The RTDOSE file, if there are several.")] = None,
     synonyms: Annotated[Path | None, typer.Option(help="YAML file with further names of structures.")] = None,
     key: Annotated[
         Path | None, typer.Option(help="File with the key of the pseudonyms; made once, mode 600, in your settings.")
     ] = None,
     linking_table: Annotated[
-        Path | None, typer.Option(help="Write who is behind each pseudonym to this file, outside the cohort.")
+        Path | None, typer.Option(help="Write the patient of each pseudonym to this file, outside the cohort.")
     ] = None,
     show_names: Annotated[
-        bool, typer.Option("--show-names", help="Print the RTSTRUCTs and ROIs as they are named, and write nothing.")
+        bool, typer.Option("--show-names", help="Print the names of RTSTRUCTs and ROIs, and write nothing.")
     ] = False,
     fractions: Annotated[
         str | None, typer.Option(help="Shares of train, val, test; default 0.7,0.1,0.2, or all in test if too few.")
     ] = None,
-    split_seed: Annotated[int, typer.Option(help="Seed of that split, drawn by patient.")] = 0,
-    all_in: Annotated[str, typer.Option(help="Put all cases into this split: train, val or test.")] = "",
+    split_seed: SplitSeed = 0,
+    all_in: AllIn = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Convert an export of a planning system: contours to masks, doses to Gy, patients to pseudonyms.
 
-    No name, number, date or UID gets into the cohort. Exit code 2 if a patient failed; the others are there.
+    The cohort has no name, number, date or UID of a patient. Exit code 2 if a patient failed; the others are imported.
 
     Example: [bold]mandseg prepare dicom export cohorts/clinic --reference '*corrected*' --noisy '*planning*'[/bold]
 
@@ -201,10 +157,10 @@ def dicom(
     if several not in SEVERAL:
         raise UserError(f"--several {several!r}: expected one of {', '.join(SEVERAL)}")
     selection = Selection(
-        structures=_words("--structure", structure),
+        structures=words("--structure", structure),
         reference=reference or "",
         noisy=noisy or "",
-        noisy_structures=_words("--noisy-structure", noisy_structure) if noisy_structure else (),
+        noisy_structures=words("--noisy-structure", noisy_structure) if noisy_structure else (),
         several=several,
         dose=dose or "",
         vocabulary=read_vocabulary(synonyms),
@@ -212,42 +168,14 @@ def dicom(
     privacy = Privacy(key or default_key_file(), linking_table)
     new_key = not privacy.key.exists()
     is_given = fractions or all_in or split_seed
-    splitting = Splitting(_numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if is_given else None
+    splitting = Splitting(numbers("--fractions", fractions or "0.7,0.1,0.2"), split_seed, all_in) if is_given else None
     result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
     if new_key:
         print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)
     for line in result.failed:
         print(f"mandseg: {line}", file=sys.stderr)
-    _show(result)
+    show(result)
     if (result.failed or result.skipped) and linking_table is None:
-        print("which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
+        print("to store which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
     if result.failed:
         raise typer.Exit(2)
-
-
-def _words(option: str, text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise UserError(f"{option} {text!r}: expected a name, or names with commas between")
-    return words
-
-
-def _numbers(option: str, text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(",") if part.strip())
-    except ValueError:
-        raise UserError(f"{option} {text!r}: expected numbers with commas between") from None
-
-
-def _show(result: "Imported") -> None:
-    """Say what was written, what was assumed and what was left out."""
-    from mandseg.data.identities import identity_warnings
-
-    warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
-    for line in [*result.notes, *result.skipped, *warnings]:
-        print(line, file=sys.stderr)
-    counts: dict[str, int] = {}
-    for case in result.cohort.cases:
-        counts[case.split] = counts.get(case.split, 0) + 1
-    splits = ", ".join(f"{n} {split}" for split, n in counts.items())
-    print(f"{result.cohort.root}: {len(result.cohort.cases)} cases ({splits}), {len(result.skipped)} skipped")

@@ -23,13 +23,14 @@ from mandseg.data.content import case_digests
 from mandseg.data.label_source import LabelSource
 from mandseg.data.loaded_case import LoadedCase, load_case
 from mandseg.data.preprocessing import Label, Preprocessing
+from mandseg.data.same_patient.fingerprint import FINGERPRINT_FILE, as_bytes, fingerprint_of
 from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
 
-FORMAT = 8  # part of every key; increase it when the content of an entry changes
+FORMAT = 9  # part of every key; increase it when the content of an entry changes
 
 
 def max_open_maps() -> int:
@@ -156,6 +157,7 @@ def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing
         _save_array(part / "image.npy", image.array)
         if loaded.reference is not None:
             _save_array(part / "reference.npy", preprocessing.label(to_canonical(loaded.reference), image.geometry))
+        (part / FINGERPRINT_FILE).write_bytes(as_bytes(fingerprint_of(loaded)))
         write_text(part / "grid.json", json.dumps(grids))
 
 

@@ -1,6 +1,6 @@
 """Checks a cohort before training: files in, findings out.
 
-Errors are the problems that ``load_case`` and ``read_cohort`` refuse, so a cohort without errors can be trained on.
+Errors are the problems that a training refuses, so a cohort without errors can be trained on.
 Warnings are suspicious: they may be right, but often are not.
 """
 
@@ -18,13 +18,15 @@ from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tiss
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import position_doubts
+from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
+from mandseg.data.same_patient.suspicion import find_suspicions
 from mandseg.data.volume import Geometry, Volume
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.progress import for_each
 
 MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
-BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
+LEAST_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 COPY_DICE = 0.999  # drawings of two people never reach this
 FACES = {
     "R": ("left", "right"),
@@ -84,6 +86,7 @@ class CaseCheck:
     noisy_ml: float | None = None
     noisy_dice: float | None = None
     image_hash: str = ""
+    fingerprint: Fingerprint | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -123,12 +126,8 @@ def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
     inspections = tuple(for_each(inspect_case, present, "Checking", workers))
     findings += [finding for inspection in inspections for finding in inspection.findings]
     findings += [Finding(case_id, "warning", line) for line, case_id in identity_warnings(cohort.cases).items()]
-    return CohortCheck(cohort, inspections, tuple(findings + duplicates(inspections)))
-
-
-def check_case(case: Case) -> list[Finding]:
-    """List the errors and warnings of one case."""
-    return list(inspect_case(case).findings)
+    between_cases = duplicates(inspections) + same_patients(inspections)
+    return CohortCheck(cohort, inspections, tuple(findings + between_cases))
 
 
 def inspect_case(case: Case) -> CaseCheck:
@@ -161,6 +160,7 @@ def inspect_case(case: Case) -> CaseCheck:
         noisy_ml=noisy.volume_ml if noisy else None,
         noisy_dice=noisy_dice,
         image_hash=content_hash(image) if image else "",
+        fingerprint=_fingerprint(volumes),
         findings=(*errors, *(Finding(case.case_id, "warning", f"case {case.case_id}: {text}") for text in warnings)),
     )
 
@@ -180,12 +180,45 @@ def duplicates(inspections: Sequence[CaseCheck]) -> list[Finding]:
     return findings
 
 
+def same_patients(inspections: Sequence[CaseCheck]) -> list[Finding]:
+    """Find pairs of cases that show one patient under two names: an error between test and the other splits.
+
+    Images with equal content are left to ``duplicates``.
+    """
+    hashes = {each.case.case_id: each.image_hash for each in inspections}
+    findings = []
+    for suspicion in find_suspicions([(each.case, each.fingerprint) for each in inspections]):
+        first, second = suspicion.first, suspicion.second
+        if hashes[first.case_id] == hashes[second.case_id] != "":
+            continue
+        is_leak = suspicion.is_certain and (first.split == "test") != (second.split == "test")
+        line = suspicion.line(f"case {second.case_id}: it", f"case {first.case_id}")
+        text = f"{line}; subjects {second.subject_id} and {first.subject_id}, splits {second.split} and {first.split}"
+        findings.append(Finding(second.case_id, "error" if is_leak else "warning", text))
+    return findings
+
+
+def same_patients_between(first: CohortCheck, second: CohortCheck) -> list[str]:
+    """List the pairs of cases of two cohorts that show one patient under two names."""
+    known = ([(each.case, each.fingerprint) for each in checkup.inspections] for checkup in (first, second))
+    one, other = (f"{checkup.cohort.name}, case" for checkup in (first, second))
+    return [s.line(f"{one} {s.first.case_id}", f"{other} {s.second.case_id}") for s in find_suspicions(*known)]
+
+
 def content_hash(image: Volume) -> str:
     """Hash the values and the shape of an image, independent of dtype and file format; 32 hexadecimal digits."""
     digest = hashlib.blake2b(repr(image.array.shape).encode(), digest_size=16)
     for z in range(image.array.shape[2]):  # slice by slice, without a float copy of the volume
         digest.update(np.ascontiguousarray(image.array[:, :, z], dtype=np.float32).tobytes())
     return digest.hexdigest()
+
+
+def _fingerprint(volumes: dict[str, Volume]) -> Fingerprint | None:
+    """The fingerprint of a case whose files fit together; None otherwise."""
+    label, image = volumes.get("reference", volumes.get("noisy")), volumes.get("image")
+    if label is None or (image and label.geometry.disagreement(image.geometry)):
+        return None
+    return fingerprint(label, image)
 
 
 def _without_missing_files(case: Case) -> Case:
@@ -211,7 +244,7 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     tissue = None if mask is None or not mask.any() else tissue_around(image.array, mask, outside)
     if low > HU_IF_BELOW:
         texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
-    elif high < BONE_HU:
+    elif high < LEAST_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
     elif tissue is not None and tissue > SOFT_BELOW_HU:
         texts.append(f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?")
@@ -230,8 +263,8 @@ def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
         texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
     if image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
-        if median < BONE_HU:
-            texts.append(f"has a median of {median:.0f} HU, bone is above {BONE_HU:g}: off the mandible, or not HU?")
+        if median < LEAST_HU:
+            texts.append(f"has a median of {median:.0f} HU, bone is above {LEAST_HU:g}: off the mandible, or not HU?")
     return texts
 
 

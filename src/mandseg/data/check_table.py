@@ -1,6 +1,8 @@
 """The results of a check as a table for the terminal or as a CSV file with all measurements."""
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mandseg.data.check import CaseCheck, CohortCheck, Finding
+from mandseg.data.check import CaseCheck, CohortCheck, Finding, same_patients_between
 from mandseg.system.files import refuse_foreign_file, write_csv
 
 CSV_COLUMNS = (
@@ -26,6 +28,18 @@ def print_checkup(checkup: CohortCheck, console: Console) -> None:
         console.print(f"[{style}]{finding.severity}[/]: {escape(finding.line)}", highlight=False, soft_wrap=True)
     for line in summary(checkup):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def print_same_patients(checkups: Sequence[CohortCheck], console: Console) -> None:
+    """Print which cases of each two cohorts show the same patient."""
+    for first, second in combinations(checkups, 2):
+        lines = same_patients_between(first, second)
+        for line in lines:
+            console.print(f"[yellow]warning[/]: {escape(line)}", highlight=False, soft_wrap=True)
+        text = (
+            f"{first.cohort.name} and {second.cohort.name}: {_count(len(lines), 'pair')} of one patient, or suspected"
+        )
+        console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
 def summary(checkup: CohortCheck) -> list[str]:

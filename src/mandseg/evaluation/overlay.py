@@ -155,7 +155,7 @@ def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """Render as a PNG with a palette, which has half the size of full colour; the pictures are mostly grey."""
+    """Render as a PNG with a palette: the pictures are mostly grey, and this is half the size of full colour."""
     raw, content, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
     figure.savefig(raw, format="rgba", dpi=dpi)
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)

@@ -20,7 +20,7 @@ from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
-from mandseg.training.precision import device_kind
+from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
@@ -29,19 +29,22 @@ STRUCTURE = "Mandible"
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
-    """The predictor of a run, as the run itself was tested: for any image, without a cache.
+    """The predictor with which a run was tested; it takes any image and uses no cache.
 
-    Of the checkpoint only tensors and plain values are read; no code is run. The classes that config.yaml names are
-    imported and called: load run folders of people you trust.
+    The arithmetic is that of the test (``test_precision`` in run.json). Where the device has no instructions for it,
+    float32 is used: masks then differ in single voxels.
+
+    Only tensors and plain values of the checkpoint are read; no code is run. But the classes that config.yaml names are
+    imported and called. Load only run folders from people whom you trust.
 
     Args:
         run_folder: A folder of a study.
         checkpoint: ``last``: the weights at the end of the training; ``best``: those with the highest validation Dice.
-        device: ``auto`` (a GPU if there is one), or what torch calls a device: ``cpu``, ``cuda:1``.
+        device: ``auto`` (a GPU if there is one), or a device by torch's name: ``cpu``, ``cuda:1``.
 
     Raises:
-        UserError: The folder has no readable config.yaml, no such checkpoint, or one of another network; or torch knows
-            no such device.
+        UserError: The folder has no readable config.yaml, no such checkpoint, or a checkpoint of another network; or
+            torch has no such device.
     """
     return load_network(run_folder, checkpoint, device).predictor
 
@@ -74,7 +77,8 @@ def load_network(
         record = _record_of(file, required=False)
     place_of_work = device_named(device)
     try:
-        predictor = build_predictor(cfg, load_method(cfg, file).to(place_of_work).eval(), place_of_work)
+        method = load_method(cfg, file).to(place_of_work).eval()
+        predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
         smallest_piece = float(cfg.evaluation.smallest_piece)
     except OmegaConfBaseException as error:
         raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
@@ -97,10 +101,10 @@ def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
 
 
 def device_named(name: str) -> torch.device:
-    """A device by what a user calls it.
+    """A device by its name.
 
     Raises:
-        UserError: torch knows no such device, or it is not there.
+        UserError: torch has no such device, or this machine has not.
     """
     if name == "auto":
         return torch.device("cpu" if device_kind(name) == "cpu" else "cuda")
@@ -132,6 +136,12 @@ def _record_of(file: Path, required: bool) -> Mapping[str, Any]:
     return record if isinstance(record, Mapping) else {}
 
 
+def _precision(place: Path, record: Mapping[str, Any], device: torch.device) -> str:
+    """The arithmetic of the run's test if the device has it, else float32, which the oldest versions tested in."""
+    tested = str(record.get("precision") or RunFolder(place).facts().get("test_precision") or FP32)
+    return tested if can_compute(tested, device) else FP32
+
+
 def _training(file: Path, record: Mapping[str, Any]) -> TrainingSummary | None:
     try:
         return summary_from(record["training"]) if record.get("training") else None
@@ -156,11 +166,11 @@ def _digest(file: Path) -> str:
 def _read_config(folder: RunFolder) -> DictConfig:
     file = folder.config_file
     if not file.exists():
-        raise UserError(f"{folder.path}: no run folder, it has no {CONFIG}")
+        raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
         cfg = OmegaConf.create(folder.config())
     except Exception as error:  # OmegaConf's own
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
     if "method" not in cfg or "stages" not in cfg.method:
-        raise UserError(f"{file}: not the config of a run of this version, it names no stages of the method")
+        raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

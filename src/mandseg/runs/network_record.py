@@ -23,9 +23,9 @@ SETTINGS = (
 
 
 def network_record(
-    cfg: DictConfig, condition: Mapping[str, Any], training: TrainingSummary | None
+    cfg: DictConfig, condition: Mapping[str, Any], precision: str, training: TrainingSummary | None
 ) -> dict[str, dict[str, Any]]:
-    """The entry of a checkpoint, under its key."""
+    """The entry of a checkpoint, under its key; ``precision`` is the arithmetic of its test."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True))
     settings = {key: plain[key] for key in SETTINGS} | {
         "segmenter": {"foreground_prior": plain["segmenter"]["foreground_prior"]},
@@ -35,6 +35,7 @@ def network_record(
         "format": FORMAT,
         "settings": settings,
         "condition": dict(condition),
+        "precision": precision,
         "versions": versions(),
         "training": training.as_plain() if training else None,
     }

@@ -15,9 +15,9 @@ LISTED_RUNS = 200
 
 
 def status(path: Path, console: Console | None = None) -> int:
-    """Print how many runs are done, running, failed and missing, and why each run is not done.
+    """Print the numbers of done, running, failed and missing runs, and the reason for each run that is not done.
 
-    Of each run only run.json is read, and for a done run whether cases.csv is complete.
+    Only the run.json of each run is read, and for a done run whether cases.csv is complete.
 
     Returns:
         0 if every expected run is done, else 1.
@@ -44,7 +44,7 @@ def status(path: Path, console: Console | None = None) -> int:
 
 
 def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:
-    """Print at most ``LISTED_RUNS`` of the runs that are not done, and how many more there are."""
+    """Print at most ``LISTED_RUNS`` of the runs that are not done, and the number of the others."""
     if not runs:
         return
     table = Table("run", "state", "reason", title="Not done", title_justify="left")

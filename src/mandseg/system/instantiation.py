@@ -111,7 +111,7 @@ def hydra_options() -> dict[str, Any]:
 
 
 def _object_at(setting: str, path: str) -> tuple[Any, Any]:
-    """What holds the object at a dotted path, and the object."""
+    """The parent of the object at a dotted path, and the object."""
     parts = path.split(".")
     try:
         parent, found = None, importlib.import_module(parts[0])
@@ -120,7 +120,8 @@ def _object_at(setting: str, path: str) -> tuple[Any, Any]:
                 importlib.import_module(".".join(parts[:number]))
             parent, found = found, getattr(found, part)
     except Exception as error:  # the user's own module may raise anything
-        raise UserError(f"{setting}: cannot be found ({one_line(error)})") from error
+        way = "; PYTHONPATH=. finds modules of the current folder" if isinstance(error, ModuleNotFoundError) else ""
+        raise UserError(f"{setting}: cannot be found ({one_line(error)}){way}") from error
     return parent, found
 
 

@@ -1,4 +1,4 @@
-"""Libraries that a training uses: their known messages silenced, memory allocation tuned."""
+"""Settings of the libraries that a training uses: known messages are silenced, and memory allocation is tuned."""
 
 import ctypes
 import logging
@@ -8,7 +8,7 @@ import warnings
 IGNORED_WARNINGS = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
     "The number of training batches .* is smaller than the logging interval",
-    "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
+    "The '(train|val)_dataloader' does not have many workers",  # on a CPU, workers use the cores of the training
     "The `srun` command is available on your system but is not used",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler follows the step
@@ -18,7 +18,7 @@ IGNORED_WARNINGS = (
 
 
 def tune_malloc() -> None:
-    """Let glibc keep the large blocks that every step frees and asks for again: 15 to 40 % faster steps on a CPU."""
+    """Let glibc keep large blocks, which every step frees and allocates again: 15 to 40 % faster steps on a CPU."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt

@@ -1,4 +1,4 @@
-"""The cohort folder that an import writes: it appears complete or not at all, and loses nothing that was there."""
+"""The cohort folder that an import writes: it is written completely or not at all, and no file of the user is lost."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -84,13 +84,21 @@ def lies_in(path: Path, folder: Path) -> bool:
     return any(part.resolve().is_relative_to(folder) for part in (path, *without_dots(path.absolute()).parents))
 
 
+def stem(name: str) -> str:
+    """Remove the suffixes from the name of an image file or table.
+
+    >>> stem("Mandible.seg.nrrd"), stem("image.nii.gz")
+    ('Mandible', 'image')
+    """
+    for suffix in (".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".seg", ".csv"):
+        name = name[: -len(suffix)] if name.lower().endswith(suffix) else name
+    return name
+
+
 def plain_name(name: str) -> str:
     """Remove suffix, case, ``-``, ``_``, blanks and dots from the name of a file or column.
 
     >>> plain_name("CT_Image.nrrd"), plain_name("left-Parotid.nii.gz")
     ('ctimage', 'leftparotid')
     """
-    stem = name.lower()
-    for suffix in (".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".seg", ".csv"):
-        stem = stem.removesuffix(suffix)
-    return "".join(letter for letter in stem if letter.isalnum())
+    return "".join(letter for letter in stem(name).lower() if letter.isalnum())

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, plain_name
+from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
+from mandseg.data.importers.organ_files import image_named
 from mandseg.data.manifest import SPLITS
-from mandseg.data.volume import is_image_file, read_volume
+from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
 
 ANNOTATORS = ("oncologist", "radiographer")
@@ -146,16 +147,10 @@ def differing_voxels(first_path: Path, second_path: Path) -> tuple[int, int]:
 
 def _drawings(folder: Path, case_id: str, image_of: str) -> Drawings:
     order = sorted(ANNOTATORS, key=lambda annotator: annotator != image_of)
-    images = [image for annotator in order if (image := _named(folder / annotator / case_id, "ctimage"))]
+    images = [image for annotator in order if (image := image_named(folder / annotator / case_id, "CT_IMAGE"))]
     mandibles = {
         annotator: mandible
         for annotator in ANNOTATORS
-        if (mandible := _named(folder / annotator / case_id / "segmentations", "mandible"))
+        if (mandible := image_named(folder / annotator / case_id / "segmentations", "mandible"))
     }
     return Drawings(case_id, folder.name, images[0] if images else None, mandibles)
-
-
-def _named(folder: Path, name: str) -> Path | None:
-    """Find the image file of this name, ignoring case, hyphens, underscores and blanks."""
-    files = folder.iterdir() if folder.is_dir() else ()
-    return next((path for path in sorted(files) if is_image_file(path) and plain_name(path.name) == name), None)

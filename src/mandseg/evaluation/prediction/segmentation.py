@@ -8,7 +8,7 @@ import numpy as np
 from mandseg.data.volume import Volume
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.prediction.quality import Quality, measure_quality
-from mandseg.evaluation.predictor import mask_on_original, refuse_unreal
+from mandseg.evaluation.predictor import final_mask, refuse_unreal
 from mandseg.metrics.masks import Mask
 
 
@@ -42,5 +42,5 @@ def segment(image: Volume, networks: Sequence[TrainedNetwork]) -> Segmentation:
         if len(networks) > 1:
             members.append(probability >= 0.5)
     of_mean = Volume(mean, prepared.affine)
-    mask = mask_on_original(of_mean, image.geometry, first.smallest_piece)
+    mask = final_mask(of_mean, image.geometry, first.smallest_piece)
     return Segmentation(mask, measure_quality(mask, of_mean, members, hu, first.smallest_piece))

@@ -1,0 +1,147 @@
+"""The fingerprint of a case: its label and the CT around it on a coarse grid, and the shape that is searched for.
+
+It does not depend on file names, compression, axis order, voxel size or on how far the image reaches.
+"""
+
+import io
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from mandseg.data.loaded_case import LoadedCase
+from mandseg.data.preprocessing import crop_to, resample_onto
+from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, to_canonical
+from mandseg.metrics.masks import bounding_box
+
+STEP_MM = 3.0
+MARGIN = 10  # steps of the image around the label
+SHAPE = (48, 40, 18)  # steps: 144 x 120 x 54 mm hold the part of a mandible that every annotator draws
+FOOT = 0.01  # of the volume lies below the level that counts as the lower end
+EDGE = 2.0  # steps; a shape is what remains after smoothing over this length is subtracted
+MOST_FILLED = 0.8  # of its bounding box: a fuller label is a block, which has no shape to recognise
+
+Floats = npt.NDArray[np.float32]
+Occupancy = npt.NDArray[np.uint8]
+
+FULL = 255
+FINGERPRINT_FILE = "fingerprint-1.npz"  # in the cache; increase the number when fingerprints change
+
+
+@dataclass(frozen=True, eq=False)
+class Fingerprint:
+    """What is kept of a case, on RAS+ axes, in steps of 3 mm."""
+
+    label: Occupancy  # (X, Y, Z), in 255ths of a step that the label fills
+    image: Hu | None  # (X + 20, Y + 20, Z + 20), air where the CT ends; None without a CT
+
+    @cached_property
+    def anchor(self) -> npt.NDArray[np.int64]:
+        """The voxel of the label at which shapes are laid upon each other: centre of the lowest 54 mm, lower end."""
+        below = np.cumsum(self.label.sum((0, 1), dtype=np.int64))
+        foot = int(np.searchsorted(below, FOOT * below[-1]))
+        part = self.label[:, :, foot : foot + SHAPE[2]]
+        x, y, _ = ndimage.center_of_mass(part)
+        return np.rint([x, y, foot]).astype(np.int64)
+
+    @cached_property
+    def shape(self) -> Floats:
+        """The edges of the lowest 54 mm, (48, 40, 18); the mean square is 1."""
+        out = np.zeros(SHAPE, np.float32)
+        start = np.array([SHAPE[0] // 2, SHAPE[1] // 2, 1]) - self.anchor
+        low, high = np.maximum(start, 0), np.minimum(start + self.label.shape, SHAPE)
+        target = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        out[target] = self.label[tuple(slice(a - s, b - s) for a, b, s in zip(low, high, start, strict=True))]
+        return normalised(out - ndimage.gaussian_filter(out, EDGE))
+
+    @cached_property
+    def coarse_shape(self) -> Floats:
+        """The same in steps of 6 mm, (24, 20, 9)."""
+        x, y, z = SHAPE
+        return normalised(self.shape.reshape(x // 2, 2, y // 2, 2, z // 2, 2).mean((1, 3, 5)))
+
+
+def as_bytes(known: Fingerprint | None) -> bytes:
+    """Pack a fingerprint for a file; no bytes for a label without one."""
+    stored = io.BytesIO()
+    if known is not None:
+        np.savez_compressed(stored, label=known.label, **({} if known.image is None else {"image": known.image}))
+    return stored.getvalue()
+
+
+def from_bytes(content: bytes) -> Fingerprint | None:
+    """Unpack a fingerprint; None if the content is empty or damaged."""
+    try:
+        stored = np.load(io.BytesIO(content))
+        return Fingerprint(stored["label"], stored.get("image"))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
+    """Take the fingerprint of a case.
+
+    Args:
+        label: Its reference, or its noisy label.
+        image: Its CT in HU, on the label's grid.
+
+    Returns:
+        The fingerprint; None if the label is empty, thinner than a step, or a block.
+    """
+    volume = to_canonical(label)
+    mask = volume.array != 0
+    box = bounding_box(mask)
+    if box is None or np.mean(mask[box]) > MOST_FILLED:
+        return None
+    grid = _grid_around(volume, box)
+    coarse = np.rint(_resampled(Volume(mask, volume.affine), grid, 0.0) * FULL).astype(np.uint8)
+    if 2 * int(coarse.max()) < FULL:
+        return None
+    if image is None:
+        return Fingerprint(coarse, None)
+    moved = grid.affine.copy()
+    moved[:3, 3] -= MARGIN * STEP_MM
+    around = Geometry(tuple(n + 2 * MARGIN for n in grid.shape), moved)
+    hu = _resampled(to_canonical(image), around, AIR_HU)
+    return Fingerprint(coarse, np.rint(np.clip(hu, AIR_HU, 3071)).astype(np.int16))
+
+
+def fingerprint_of(loaded: LoadedCase) -> Fingerprint | None:
+    """Take the fingerprint of a case in memory, by its reference if it has one."""
+    label = loaded.reference or loaded.noisy
+    return None if label is None else fingerprint(label, loaded.image)
+
+
+def normalised(values: Floats) -> Floats:
+    """Scale an array so that the product of two is their correlation; zeros stay."""
+    length = float(np.linalg.norm(values))
+    return values / np.float32(length or 1.0)
+
+
+def _grid_around(volume: Volume, box: tuple[slice, slice, slice]) -> Geometry:
+    """Lay the grid around the label, centred, so that it does not depend on where the image begins."""
+    ends = [[(s.start, s.stop)[k] - 0.5 for s in box] for k in (0, 1)]
+    low, high = (volume.affine[:3, :3] @ end + volume.affine[:3, 3] for end in ends)
+    extent = tuple(int(np.ceil(length / STEP_MM)) + 2 for length in high - low)
+    affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
+    affine[:3, 3] = (low + high) / 2 - STEP_MM * (np.array(extent) - 1) / 2
+    return Geometry(extent, affine)
+
+
+def _resampled(volume: Volume, grid: Geometry, fill: float) -> Floats:
+    """Smooth what is finer than the grid, then interpolate; only the part under the grid is read."""
+    edges = np.array(volume.geometry.spacing_mm)
+    first = np.linalg.inv(volume.affine) @ np.append(grid.affine[:3, 3], 1)
+    reach = np.array(grid.shape) * STEP_MM / edges
+    pad = np.ceil(2 * STEP_MM / edges)
+    low = np.clip(np.floor(first[:3] - pad), 0, volume.array.shape).astype(int)
+    high = np.clip(np.ceil(first[:3] + reach + pad), 0, volume.array.shape).astype(int)
+    if (low >= high).any():
+        return np.full(grid.shape, fill, np.float32)
+    part = crop_to(volume, tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)))
+    sigma = np.maximum(STEP_MM / edges / 2 - 0.3, 0)
+    smooth = ndimage.gaussian_filter(part.array.astype(np.float32), sigma, mode="nearest")
+    return resample_onto(Volume(smooth, part.affine), grid, fill)

@@ -1,0 +1,189 @@
+"""How alike two fingerprints are, and what that means: the same patient for certain, suspected, or not."""
+
+from dataclasses import dataclass
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from mandseg.data.same_patient.fingerprint import FULL, MARGIN, SHAPE, Fingerprint, Floats, Occupancy
+from mandseg.metrics.masks import Mask
+
+MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at
+SAME_SHAPE, SAME_OVERLAP = 0.815, 0.825  # docs/data.md: where these lie
+SAME_DRAWING = 0.97  # overlap of one drawing, copied or resampled; two people's drawings of one scan reach 0.97 at most
+SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.86, 0.80  # correlations of CTs; overlap that has to go with them
+WORTH_REFINING = 0.4
+LEAST_VOXELS = 2000  # of 27 mm3 in both CTs: 54 ml
+IN_BODY_HU = -200
+BRIGHTEST_HU = 1200  # metal and its streaks do not decide
+NEIGHBOURS = tuple(product((-1, 0, 1), repeat=3))
+
+Verdict = Literal["certain", "suspected", "different"]
+Shift = npt.NDArray[np.float64]  # (3,), steps of 3 mm
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """The evidence on one pair."""
+
+    shape: float
+    """Correlation of the labels' edges in their lowest 54 mm, at the best shift."""
+    overlap: float = 0.0
+    """Dice of the labels at the best shift, between the lowest and the highest slice that both have."""
+    image: float | None = None
+    """Correlation of the CTs around the labels at this shift; None unless there are two that overlap."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the evidence means. Two CTs decide alone; without them only a copied drawing is certain."""
+        if self.shape < MAYBE_SHAPE:
+            return "different"
+        if self.image is not None:
+            is_same = self.image >= SAME_IMAGE and self.overlap >= IMAGE_OVERLAP
+            return "certain" if is_same else "suspected" if self.image >= MAYBE_IMAGE else "different"
+        if self.overlap >= SAME_DRAWING:
+            return "certain"
+        is_alike = self.shape >= SAME_SHAPE and self.overlap >= SAME_OVERLAP
+        return "suspected" if is_alike else "different"
+
+    def __str__(self) -> str:
+        labels = f"overlap of the labels {self.overlap:.2f}, correlation of their edges {self.shape:.2f}"
+        return labels if self.image is None else f"correlation of the CTs {self.image:.2f}, {labels}"
+
+
+def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
+    """Lay one fingerprint upon the other and compare labels and CTs.
+
+    Only shifts are tried: the same scan has the same axes. A second scan of a patient is found only if the head lies
+    alike in both.
+    """
+    shape, shift = best_shape(first.shape, second.shape)
+    if shape < MAYBE_SHAPE:
+        return Likeness(shape)
+    start = (first.anchor - second.anchor + shift).astype(np.float64)
+    overlap, placed = best_overlap(first.label, second.label, start)
+    image = image_correlation(first, second, placed)
+    return Likeness(shape, overlap, image)
+
+
+def best_shape(first: Floats, second: Floats) -> tuple[float, npt.NDArray[np.int64]]:
+    """Find the highest correlation of two shapes, climbing from their common anchor, and the shift of the second."""
+    shift, found = np.zeros(3, np.int64), -1.0
+    tried: dict[tuple[int, ...], float] = {}
+    while True:
+        for step in NEIGHBOURS:
+            key = tuple((shift + step).tolist())
+            if key not in tried:
+                tried[key] = _product(first, second, key)
+        best = max(tried, key=lambda key: tried[key])
+        if tried[best] <= found:
+            return found, shift
+        shift, found = np.array(best), tried[best]
+
+
+def best_overlap(first: Occupancy, second: Occupancy, shift: Shift) -> tuple[float, Shift]:
+    """Refine a shift of the second label to a quarter of a step, by the Dice in the slices that both labels have."""
+    room = np.ceil(np.abs(shift)).astype(int) + 3
+    extent = tuple((np.maximum(first.shape, second.shape) + 2 * room).tolist())
+    fixed = np.zeros(extent, np.bool_)
+    fixed[tuple(slice(r, r + n) for r, n in zip(room, first.shape, strict=True))] = 2 * first.astype(int) >= FULL
+    moving = second.astype(np.float32) / FULL
+    found = _overlap(fixed, moving, shift + room)
+    for step in (0.5, 0.25):
+        improved = True
+        while improved:
+            improved = False
+            for move in (*np.eye(3), *-np.eye(3)):
+                if (value := _overlap(fixed, moving, shift + step * move + room)) > found + 1e-6:
+                    found, shift, improved = value, shift + step * move, True
+    return found, shift
+
+
+def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> float | None:
+    """Correlate two CTs, the second moved by about a shift, where both show tissue and neither label is.
+
+    Bone under both labels is alike in all people. A first look decides whether the shift is worth refining.
+
+    Returns:
+        The highest correlation near the shift; None without two CTs that share enough tissue.
+    """
+    if first.image is None or second.image is None:
+        return None
+    fixed, moving = _tissue(first), _tissue(second)
+    found = _correlation(fixed, moving, shift)
+    steps = (1.0,) if found is None or found < WORTH_REFINING else (1.0, 0.5, 0.25)
+    for step in steps:
+        improved = True
+        while improved:
+            improved = False
+            for move in (*np.eye(3), *-np.eye(3)):
+                value = _correlation(fixed, moving, shift + step * move)
+                if value is not None and (found is None or value > found + 1e-4):
+                    found, shift, improved = value, shift + step * move, True
+    return found
+
+
+def _tissue(known: Fingerprint) -> Floats:
+    """The CT as float32, NaN where there is no tissue and in the label."""
+    assert known.image is not None
+    hu = np.minimum(known.image, BRIGHTEST_HU).astype(np.float32)
+    inner = (slice(MARGIN, -MARGIN),) * 3
+    in_label = np.zeros(hu.shape, np.bool_)
+    in_label[inner] = known.label > 0
+    hu[(hu < IN_BODY_HU) | ndimage.binary_dilation(in_label)] = np.nan
+    return hu
+
+
+def _correlation(fixed: Floats, moving: Floats, shift: Shift) -> float | None:
+    """Correlate two arrays, the second moved by a shift, where neither is NaN; None where that is nearly nowhere."""
+    whole = np.floor(shift).astype(int)
+    moved = np.pad(moving, ((0, 1), (0, 1), (0, 1)), constant_values=np.nan)
+    for axis, part in enumerate(shift - whole):
+        if part:
+            moved = (1 - part) * moved + part * np.roll(moved, 1, axis)
+    low, high = np.maximum(whole, 0), np.minimum(fixed.shape, np.array(moved.shape) + whole)
+    if (low >= high).any():
+        return None
+    a = fixed[tuple(slice(s, e) for s, e in zip(low, high, strict=True))]
+    b = moved[tuple(slice(s, e) for s, e in zip(low - whole, high - whole, strict=True))]
+    both = np.isfinite(a) & np.isfinite(b)
+    if np.count_nonzero(both) < LEAST_VOXELS:
+        return None
+    x, y = a[both], b[both]
+    x, y = x - x.mean(), y - y.mean()
+    length = float(np.linalg.norm(x) * np.linalg.norm(y))
+    return float(x @ y) / length if length else None
+
+
+def _product(first: Floats, second: Floats, shift: tuple[int, ...]) -> float:
+    """The sum of products of two arrays, the second moved by whole steps; what leaves the box is lost."""
+    here = tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(shift, SHAPE, strict=True))
+    there = tuple(slice(max(-s, 0), n + min(-s, 0)) for s, n in zip(shift, SHAPE, strict=True))
+    if any(part.start >= part.stop for part in here):
+        return -1.0
+    return float(np.einsum("ijk,ijk", first[here], second[there]))
+
+
+def _overlap(fixed: Mask, moving: Floats, corner: Shift) -> float:
+    """Dice of a label and another whose lowest voxel is put at ``corner``, in the slices that both have."""
+    whole = np.floor(corner).astype(int)
+    moved = np.pad(moving, ((0, 1), (0, 1), (0, 1)))
+    for axis, part in enumerate(corner - whole):
+        if part:
+            moved = (1 - part) * moved + part * np.roll(moved, 1, axis)
+    mask = moved >= 0.5
+    target = tuple(slice(k, k + n) for k, n in zip(whole, mask.shape, strict=True))
+    box = fixed[target]
+    slices = np.flatnonzero(mask.any((0, 1)))
+    own = np.flatnonzero(fixed.any((0, 1))) - whole[2]
+    if not slices.size or box.shape != mask.shape:
+        return 0.0
+    low, high = max(slices[0], own[0], 0), min(slices[-1], own[-1]) + 1
+    if low >= high:
+        return 0.0
+    n_fixed = np.count_nonzero(fixed[:, :, whole[2] + low : whole[2] + high])
+    n_moving = np.count_nonzero(mask[:, :, low:high])
+    return float(2 * np.count_nonzero(box[:, :, low:high] & mask[:, :, low:high]) / max(n_fixed + n_moving, 1))

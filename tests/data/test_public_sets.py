@@ -1,0 +1,241 @@
+"""Folders in the layouts of PDDCA, HaN-Seg, StructSeg and SegRap become cohorts, with their known traps."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import run
+from mandseg.data.case import Case
+from mandseg.data.importers.deepmind_tcia import subject_of
+from mandseg.data.importers.han_seg import import_han_seg
+from mandseg.data.importers.pddca import import_pddca
+from mandseg.data.importers.segrap import import_segrap
+from mandseg.data.importers.structseg import import_structseg
+from mandseg.data.manifest import read_cohort, refuse_shared_subjects
+from mandseg.data.splits import Splitting
+from mandseg.data.volume import read_volume
+from mandseg.system.errors import UserError
+from public_layouts import LEFT, RIGHT, block, ct, mask, values, write
+
+SHARED = ["0014", "0017", "0057", "0161", "0226", "0248", "0251", "0427", "0457", "0479", "0576", "0659", "0667"]
+SHARED += ["0669", "0708", "0727", "0845"]
+ALL = Splitting(all_in="test")
+WHOLE = block(LEFT, RIGHT)
+
+
+def by_id(cases: tuple[Case, ...]) -> dict[str, Case]:
+    return {case.case_id: case for case in cases}
+
+
+def stored(path: Path | None) -> np.ndarray:
+    assert path is not None
+    return read_volume(path).array
+
+
+@pytest.fixture
+def pddca(tmp_path: Path) -> Path:
+    """One case of each part; lower case in one, no mandible in another, an empty one in a third."""
+    root = tmp_path / "PDDCA"
+    names = {"0522c0002": "Mandible", "0522c0328": "mandible", "0522c0329": "MANDIBLE", "0522c0555": "Mandible"}
+    for k, (case, name) in enumerate(names.items()):
+        folder = root / f"PDDCA-1.4.1_part{k % 3 + 1}" / case
+        write(folder / "img.nrrd", ct(k))
+        write(folder / "structures" / f"{name}.nrrd", mask(LEFT, RIGHT))
+        write(folder / "structures" / "BrainStem.nrrd", mask(LEFT))
+    write(root / "PDDCA-1.4.1_part3/0522c0788/img.nrrd", ct(8))
+    write(root / "PDDCA-1.4.1_part3/0522c0788/structures/BrainStem.nrrd", mask(LEFT))
+    write(root / "PDDCA-1.4.1_part3/0522c0878/img.nrrd", ct(9))
+    write(root / "PDDCA-1.4.1_part3/0522c0878/structures/Mandible.nrrd", mask())
+    return root
+
+
+def test_pddca_has_its_official_split_and_lists_cases_without_a_mandible(pddca: Path, tmp_path: Path) -> None:
+    result = import_pddca(pddca, tmp_path / "cohort")
+    assert [(case.case_id, case.split, case.groups["official_split"]) for case in result.cohort.cases] == [
+        ("0522c0002", "train", "train"),
+        ("0522c0555", "test", "off-site"),
+        ("0522c0328", "train", "train"),
+        ("0522c0329", "val", "additional"),
+    ]
+    assert result.skipped == (
+        "case 0522c0788 skipped: no Mandible in structures",
+        "case 0522c0878 skipped: Mandible is empty",
+    )
+    assert all(path.is_relative_to(pddca) for case in result.cohort.cases for path in (case.image, case.reference))
+
+
+def test_pddca_on_site_cases_are_test_cases(tmp_path: Path) -> None:
+    write(tmp_path / "src/0522c0788/img.nrrd", ct())
+    write(tmp_path / "src/0522c0788/structures/Mandible.nrrd", mask(LEFT))
+    (case,) = import_pddca(tmp_path / "src", tmp_path / "cohort").cohort.cases
+    assert (case.split, case.groups["official_split"]) == ("test", "on-site")
+
+
+@pytest.mark.parametrize("number", SHARED)
+def test_pddca_and_deepmind_name_their_17_shared_patients_alike(number: str, tmp_path: Path) -> None:
+    folder = tmp_path / "src" / f"0522c{number}"
+    write(folder / "img.nrrd", ct())
+    write(folder / "structures/Mandible.nrrd", mask(LEFT, RIGHT))
+    (case,) = import_pddca(tmp_path / "src", tmp_path / "cohort").cohort.cases
+    assert case.subject_id == subject_of(f"0522c{number}") == f"0522c{number}"
+    scan = f"0522c{number}" + ("a" if number == "0727" else "")
+    tested = Case(scan, subject_of(scan), "test", None, Path("x"))
+    with pytest.raises(UserError, match=f"subject 0522c{number}: case 0522c{number} is used for training"):
+        refuse_shared_subjects([case], [tested])
+
+
+def test_two_scans_of_one_patient_are_one_subject(tmp_path: Path) -> None:
+    for name in ("0522c0727a", "0522c0727b"):
+        write(tmp_path / f"src/{name}/img.nrrd", ct())
+        write(tmp_path / f"src/{name}/structures/Mandible.nrrd", mask(LEFT))
+    cases = import_pddca(tmp_path / "src", tmp_path / "cohort").cohort.cases
+    assert {(case.subject_id, case.split) for case in cases} == {("0522c0727", "test")}
+
+
+def test_pddca_gives_another_structure_by_any_of_its_names(pddca: Path, tmp_path: Path) -> None:
+    result = import_pddca(pddca, tmp_path / "cohort", structure="brain stem")
+    assert len(result.cohort.cases) == 5
+    assert result.skipped == ("case 0522c0878 skipped: no brain stem in structures",)
+
+
+@pytest.fixture
+def han_seg(tmp_path: Path) -> Path:
+    """Three cases with CT and MR: a whole label, one that Slicer cropped, none."""
+    root = tmp_path / "HaN-Seg"
+    for number in ("01", "02", "03"):
+        name = f"case_{number}"
+        write(root / "set_1" / name / f"{name}_IMG_CT.nrrd", ct(int(number)))
+        write(root / "set_1" / name / f"{name}_IMG_MR_T1.nrrd", ct(50)[:12])
+        write(root / "set_1" / name / f"{name}_OAR_Brainstem.seg.nrrd", mask(LEFT))
+    write(root / "set_1/case_01/case_01_OAR_Bone_Mandible.seg.nrrd", mask(LEFT, RIGHT))
+    cropped = np.ones((8, 9, 9), np.uint8)
+    write(root / "set_1/case_02/case_02_OAR_Bone_Mandible.seg.nrrd", cropped, origin_mm=(16.0, 32.0, 32.0))
+    return root
+
+
+def test_han_seg_takes_the_ct_and_never_the_mr(han_seg: Path, tmp_path: Path) -> None:
+    result = import_han_seg(han_seg, tmp_path / "cohort", splitting=ALL)
+    cases = by_id(result.cohort.cases)
+    assert {name: (case.subject_id, case.image.name) for name, case in cases.items() if case.image} == {
+        "case_01": ("hanseg_case_01", "case_01_IMG_CT.nrrd"),
+        "case_02": ("hanseg_case_02", "case_02_IMG_CT.nrrd"),
+    }
+    assert result.skipped == ("case case_03 skipped: no Mandible",)
+
+
+def test_a_label_that_slicer_cropped_is_put_in_its_place(han_seg: Path, tmp_path: Path) -> None:
+    cases = by_id(import_han_seg(han_seg, tmp_path / "cohort", splitting=ALL).cohort.cases)
+    for case in cases.values():
+        np.testing.assert_array_equal(stored(case.reference), WHOLE)
+    assert cases["case_01"].reference.is_relative_to(han_seg)  # used as it is
+    assert cases["case_02"].reference.is_relative_to(tmp_path / "cohort")
+
+
+@pytest.mark.parametrize(
+    ("origin_mm", "reason"), [((17.0, 32.0, 32.0), "differs from"), ((84.0, 32.0, 32.0), "reaches out of it")]
+)
+def test_a_label_between_the_voxels_or_outside_is_refused(
+    han_seg: Path, tmp_path: Path, origin_mm: tuple[float, ...], reason: str
+) -> None:
+    label = han_seg / "set_1/case_02/case_02_OAR_Bone_Mandible.seg.nrrd"
+    write(label, np.ones((8, 9, 9), np.uint8), origin_mm)
+    with pytest.raises(UserError, match=f"case case_02: reference .*{reason}"):
+        import_han_seg(han_seg, tmp_path / "cohort", splitting=ALL)
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_structseg_merges_the_halves_and_leaves_the_joints_out(tmp_path: Path) -> None:
+    root = tmp_path / "HaN_OAR"
+    labels = {"1": values(left=21, right=22, joints=18), "2": values(left=21, joints=19), "10": values(joints=19)}
+    labels["9"] = labels["1"]
+    for k, (name, label) in enumerate(labels.items()):
+        write(root / name / "data.nii.gz", ct(k))
+        write(root / name / "label.nii.gz", label)
+    result = import_structseg(tmp_path, tmp_path / "cohort", splitting=ALL)
+    assert [case.case_id for case in result.cohort.cases] == ["structseg_1", "structseg_9"]
+    for case in result.cohort.cases:
+        np.testing.assert_array_equal(stored(case.reference), WHOLE)
+    assert result.skipped == (
+        "case structseg_2 skipped: its label has no value 22",
+        "case structseg_10 skipped: its label has no value 21, 22",
+    )
+
+
+@pytest.fixture
+def segrap(tmp_path: Path) -> Path:
+    """Images and original labels in files of halves or with values, updated labels of two cases, tumours beside."""
+    root = tmp_path / "SegRap2023"
+    training = root / "SegRap2023_Training_Set_120cases"
+    for k in range(4):
+        folder = training / f"segrap_000{k}"
+        write(folder / "image.nii.gz", ct(k))
+        write(folder / "image_contrast.nii.gz", ct(k + 50))
+        write(root / f"SegRap2023_Training_Set_120cases_OneHot_Labels/Task002/segrap_000{k}.nii.gz", mask(LEFT))
+    for k in (0, 1):
+        write(training / f"segrap_000{k}/Mandible_L.nii.gz", mask(LEFT))
+        write(training / f"segrap_000{k}/TMjoint_L.nii.gz", mask(RIGHT))
+    write(training / "segrap_0000/Mandible_R.nii.gz", mask(RIGHT))
+    one_hot = root / "SegRap2023_Training_Set_120cases_OneHot_Labels/Task001"
+    write(one_hot / "segrap_0002.nii.gz", values(left=36, right=37, joints=38))
+    return root
+
+
+def test_segrap_without_updated_labels_has_the_original_ones_as_references(segrap: Path, tmp_path: Path) -> None:
+    result = import_segrap(segrap, tmp_path / "cohort", splitting=ALL)
+    cases = by_id(result.cohort.cases)
+    assert sorted(cases) == ["segrap_0000", "segrap_0002"]
+    for case in cases.values():
+        assert (case.noisy, case.annotator, case.image.name) == (None, "", "image.nii.gz")
+        np.testing.assert_array_equal(stored(case.reference), WHOLE)
+    assert result.skipped == (
+        "case segrap_0001 skipped: contours: the left half of Mandible and not the right",
+        "case segrap_0003 skipped: contours: none",
+    )
+
+
+def test_segrap_has_original_labels_as_noisy_and_updated_ones_as_references(segrap: Path, tmp_path: Path) -> None:
+    updated = segrap / "SegRap2023_Training_Set_120cases_Update_Labels"
+    smaller = (slice(4, 8), slice(9, 17), slice(8, 17))
+    for name in ("segrap_0000", "segrap_0003"):
+        write(updated / name / "Mandible_L.nii.gz", mask(smaller))
+        write(updated / name / "Mandible_R.nii.gz", mask(RIGHT))
+    result = import_segrap(segrap, tmp_path / "cohort", splitting=ALL)
+    cases = by_id(result.cohort.cases)
+    assert sorted(cases) == ["segrap_0000", "segrap_0003"]
+    np.testing.assert_array_equal(stored(cases["segrap_0000"].noisy), WHOLE)
+    np.testing.assert_array_equal(stored(cases["segrap_0000"].reference), block(smaller, RIGHT))
+    assert cases["segrap_0000"].annotator == "original"
+    assert cases["segrap_0003"].noisy is None
+    assert result.notes == ("case segrap_0003: original contours: none, no noisy label",)
+    assert "case segrap_0002 skipped: updated contours: none" in result.skipped
+
+
+def test_segrap_never_takes_the_mandibles_values_for_another_structure(segrap: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing written"):
+        import_segrap(segrap, tmp_path / "cohort", structure="Brainstem", splitting=ALL)
+
+
+@pytest.mark.parametrize(
+    ("importer", "text"),
+    [
+        (import_pddca, "no 0522cNNNN/img.nrrd; is this PDDCA"),
+        (import_han_seg, "no case_NN folder; is this HaN-Seg"),
+        (import_structseg, "no numbered folder with label.nii.gz"),
+        (import_segrap, "no segrap_NNNN/image.nii.gz"),
+    ],
+)
+def test_another_folder_is_refused_and_nothing_written(importer, text: str, tmp_path: Path) -> None:
+    (tmp_path / "src").mkdir()
+    with pytest.raises(UserError, match=text):
+        importer(tmp_path / "src", tmp_path / "cohort")
+    assert not (tmp_path / "cohort").exists()
+
+
+def test_the_commands_write_cohorts(pddca: Path, han_seg: Path, tmp_path: Path, capsys) -> None:
+    assert run("prepare", "pddca", pddca, tmp_path / "a", "--all-in", "test") == 0
+    assert {case.split for case in read_cohort(tmp_path / "a").cases} == {"test"}
+    assert run("prepare", "han-seg", han_seg, tmp_path / "b", "--all-in", "test") == 0
+    assert "case case_03 skipped: no Mandible" in capsys.readouterr().err
+    assert run("prepare", "structseg", tmp_path, tmp_path / "c") == 2
+    assert run("prepare", "segrap", tmp_path, tmp_path / "d") == 2

@@ -1,0 +1,185 @@
+"""The same patient is recognised by content, whatever the files are called, and different patients are not confused."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from command import run
+from conftest import BONE
+from mandseg.data.cache import PreparedCase, prepare_cases
+from mandseg.data.case import Case
+from mandseg.data.check import check_cohort
+from mandseg.data.manifest import write_cohort
+from mandseg.data.preprocessing import Preprocessing, resample_onto
+from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
+from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
+from mandseg.data.same_patient.likeness import Likeness, compare
+from mandseg.data.same_patient.search import find_matches
+from mandseg.data.volume import Geometry, Volume, write_volume
+from mandseg.system.errors import UserError
+from patients import Scan, scan
+
+
+def taken(given: Scan, with_image: bool = True) -> Fingerprint:
+    known = fingerprint(given.label, given.image if with_image else None)
+    assert known is not None
+    return known
+
+
+def cropped(given: Scan) -> Scan:
+    """The same scan without its outer slices, as another program would cut it out."""
+    box = (slice(5, 67), slice(3, 60), slice(2, 43))
+    affine = given.image.affine.copy()
+    affine[:3, 3] += 2.0 * np.array([5, 3, 2])
+    return Scan(Volume(given.image.array[box], affine), Volume(given.label.array[box], affine))
+
+
+def resampled(given: Scan) -> Scan:
+    """The same scan on voxels of 1.7 x 2.3 x 3 mm that begin elsewhere."""
+    affine = np.diag([1.7, 2.3, 3.0, 1.0])
+    affine[:3, 3] = given.image.affine[:3, 3] + [0.8, 1.1, 0.5]
+    grid = Geometry((82, 53, 28), affine)
+    hu = np.rint(resample_onto(given.image, grid, -1000)).astype(np.int16)
+    label = resample_onto(Volume(given.label.array.astype(np.float32), given.label.affine), grid) >= 0.5
+    return Scan(Volume(hu, affine), Volume(label.astype(np.uint8), affine))
+
+
+def flipped(given: Scan) -> Scan:
+    """The same scan with its axes stored in another order and direction."""
+    turned = np.array([[0, 0, 2.0, 0], [-2.0, 0, 0, 0], [0, 2.0, 0, 0], [0, 0, 0, 1]])
+    arrays = [np.flip(volume.array.transpose(1, 2, 0), 0) for volume in (given.image, given.label)]
+    turned[:3, 3] = given.image.affine[:3, 3]
+    turned[1, 3] += 2.0 * (given.image.array.shape[1] - 1)
+    return Scan(*(Volume(np.ascontiguousarray(array), turned) for array in arrays))
+
+
+@pytest.fixture(scope="module")
+def eight() -> list[Fingerprint]:
+    return [taken(scan(seed)) for seed in range(8)]
+
+
+@pytest.mark.parametrize("changed", [cropped, resampled, flipped])
+def test_a_copy_that_was_cropped_resampled_or_turned_is_certain(changed) -> None:
+    likeness = compare(taken(scan(3)), taken(changed(scan(3))))
+    assert likeness.verdict == "certain"
+    assert likeness.image is not None
+    assert likeness.image > 0.9
+
+
+def test_a_copy_at_another_place_in_space_is_certain() -> None:
+    assert compare(taken(scan(3)), taken(scan(3, centre_mm=(40, -7, 311)))).verdict == "certain"
+
+
+def test_another_contour_of_the_scan_without_upper_ends_is_found() -> None:
+    first, second = scan(5), scan(5, missing_mm=16)
+    assert compare(taken(first), taken(second)).verdict == "certain"
+    assert compare(taken(first, False), taken(second)).verdict in ("suspected", "certain")
+
+
+def test_eight_patients_are_eight(eight: list[Fingerprint]) -> None:
+    assert find_matches(eight) == []
+    others = [taken(scan(seed)) for seed in range(20, 24)]
+    assert find_matches(eight, others) == []
+
+
+def test_the_one_shared_patient_of_two_lists_is_found(eight: list[Fingerprint]) -> None:
+    others = [taken(scan(seed)) for seed in (30, 31)] + [taken(resampled(scan(4)))]
+    assert [(match.first, match.second, match.likeness.verdict) for match in find_matches(eight, others)] == [
+        (4, 2, "certain")
+    ]
+
+
+def test_two_cts_decide_and_without_them_alike_labels_are_a_suspicion_only() -> None:
+    assert Likeness(0.9, 0.9, image=0.6).verdict == "different"
+    assert Likeness(0.9, 0.9, image=0.88).verdict == "suspected"
+    assert Likeness(0.9, 0.9, image=0.97).verdict == "certain"
+    assert Likeness(0.9, 0.9).verdict == "suspected"
+    assert Likeness(0.99, 0.99).verdict == "certain"
+    assert Likeness(0.9, 0.7).verdict == "different"
+
+
+def test_blocks_and_empty_labels_have_no_fingerprint(bone: np.ndarray, ct: np.ndarray, affine: np.ndarray) -> None:
+    assert bone[BONE].all()
+    assert fingerprint(Volume(bone, affine), Volume(ct, affine)) is None
+    assert fingerprint(Volume(np.zeros_like(bone), affine), None) is None
+
+
+def test_a_fingerprint_survives_its_file_and_a_damaged_file_gives_none() -> None:
+    known = taken(scan(1))
+    read = from_bytes(as_bytes(known))
+    assert read is not None
+    np.testing.assert_array_equal(read.label, known.label)
+    np.testing.assert_array_equal(read.image, known.image)
+    assert from_bytes(as_bytes(known)[:500]) is None
+
+
+def write(root: Path, seed: int, name: str, split: str, changed=lambda given: given) -> Case:
+    given = changed(scan(seed))
+    files = root / f"{name}_ct.nii.gz", root / f"{name}_label.nii.gz"
+    write_volume(files[0], given.image)
+    write_volume(files[1], given.label)
+    return Case(name, name, split, *files)
+
+
+def prepared(cases: list[Case], cache: Path) -> list[PreparedCase]:
+    return prepare_cases(cases, Preprocessing((3, 3, 3)), cache, workers=1)
+
+
+def test_a_training_on_a_test_patient_is_refused_unless_named(tmp_path: Path) -> None:
+    training = prepared([write(tmp_path, k, f"a{k}", "train") for k in (1, 2)], tmp_path / "cache")
+    testing = prepared([write(tmp_path, 1, "other", "test", resampled)], tmp_path / "cache")
+    with pytest.raises(UserError) as caught:
+        refuse_same_patients(training, testing)
+    (line,) = caught.value.problems
+    assert line.startswith("case a1, used for training, and case other, used for testing, show the same patient (corr")
+    assert line.endswith("remove one of them, or evaluation.shared_subjects=[other] permits both")
+    refuse_same_patients(training, testing, ["other"])
+    refuse_same_patients(training, testing, ["a1"])
+    refuse_same_patients(training[1:], testing)
+
+
+def test_a_suspicion_is_a_warning_and_no_refusal(tmp_path: Path, monkeypatch, caplog) -> None:
+    monkeypatch.setattr("mandseg.data.same_patient.likeness.SAME_IMAGE", 1.01)
+    training = prepared([write(tmp_path, 1, "a", "train")], tmp_path / "cache")
+    testing = prepared([write(tmp_path, 1, "b", "test", cropped)], tmp_path / "cache")
+    with caplog.at_level(logging.WARNING):
+        refuse_same_patients(training, testing)
+    assert "case a, used for training, and case b, used for testing, may show the same patient" in caplog.text
+
+
+def test_fingerprints_stay_in_the_cache_and_a_damaged_one_is_taken_again(tmp_path: Path) -> None:
+    (entry,) = prepared([write(tmp_path, 1, "a", "train")], tmp_path / "cache")
+    (file,) = entry.folder.glob("fingerprint-*.npz")
+    first = stored_fingerprint(entry)
+    content = file.read_bytes()
+    file.write_bytes(content[:100])
+    again = stored_fingerprint(entry)
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(again.label, first.label)
+    assert file.read_bytes() == content
+
+
+def test_check_names_a_copied_patient_within_and_between_cohorts(tmp_path: Path, capsys) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    cases = [write(tmp_path / "one", 1, "a", "train"), write(tmp_path / "one", 2, "b", "test")]
+    write_cohort(tmp_path / "one", [*cases, write(tmp_path / "one", 1, "c", "test", cropped)])
+    write_cohort(tmp_path / "two", [write(tmp_path / "two", 2, "d", "test", resampled)])
+    (finding,) = [f for f in check_cohort(tmp_path / "one", workers=1).findings if "same patient" in f.line]
+    assert finding.severity == "error"
+    assert finding.line.startswith("case c: it and case a show the same patient (correlation of the CTs 1.00")
+    assert finding.line.endswith("subjects c and a, splits test and train")
+    assert run("check", tmp_path / "one", tmp_path / "two", "--workers", "1") == 2
+    out = capsys.readouterr().out
+    assert "one, case b and two, case d show the same patient" in out
+    assert "one and two: 1 pair of one patient, or suspected" in out
+
+
+def test_two_scans_of_one_subject_are_no_finding(tmp_path: Path) -> None:
+    first, second = write(tmp_path, 1, "a", "train"), write(tmp_path, 1, "b", "train", cropped)
+    write_cohort(tmp_path, [first, replace(second, subject_id="a")])
+    assert not any("same patient" in finding.line for finding in check_cohort(tmp_path, workers=1).findings)
