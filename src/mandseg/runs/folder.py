@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.metrics.mask_pair import OUTCOMES
+from mandseg.metrics.outcome import OUTCOMES
 from mandseg.runs.record import RecordError, RunRecord, read_facts, record_of
 from mandseg.runs.tables import read_table
 from mandseg.system.errors import one_line

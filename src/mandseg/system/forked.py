@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from mandseg.system.progress import usable_cores
+from mandseg.system.cores import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -1,10 +1,11 @@
 """The same work for every case, with a progress bar on a terminal; many cases are divided among processes."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
+
+from mandseg.system.cores import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,11 +36,6 @@ def for_each(
 def default_workers(n_items: int) -> int:
     """The number of processes for a number of items: one per core that this process may use."""
     return 1 if n_items < POOL_FROM else min(usable_cores(), n_items)
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

@@ -20,9 +20,9 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.ownership import OwnedRun
+from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
-from mandseg.system.progress import usable_cores
 from mandseg.system.signals import TRY_AGAIN, Interruption
 
 log = logging.getLogger(__name__)

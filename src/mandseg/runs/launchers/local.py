@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers.cells import Cell, command, unfinished
+from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
-from mandseg.system.progress import usable_cores
 
 CORES_OF_A_JOB = 2  # where there is no GPU to count
 POLL_S = 0.2
