@@ -253,6 +253,8 @@ class RunFolder:
 
     def validation_dice(self) -> float | None:
         """The last validation Dice, for a search over settings; None where there is none."""
+        if not self.curve_file.exists():  # as for each job that is submitted: no pandas to load
+            return None
         import pandas as pd
 
         curve = read_table(self.curve_file, ["val_dice"])

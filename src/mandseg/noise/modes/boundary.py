@@ -80,7 +80,5 @@ class BoundaryWalk(Mode):
         for _ in range(self.steps):
             direction = 1 if rng.random() < self.outward else -1
             patches = smooth_field(level_mm.shape, scene.spacing_mm, self.patch_mm, rng)
-            moved += direction * np.clip(
-                special.ndtri(self.flip) - patches + 0.5, 0, 1
-            )
+            moved += direction * np.clip(special.ndtri(self.flip) - patches + 0.5, 0, 1)
         return np.asarray(level_mm - self.step_mm * moved, np.float32)
