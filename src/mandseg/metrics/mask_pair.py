@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from mandseg.metrics.masks import Mask, bounding_box, volume_ml
+from mandseg.metrics.outcome import Outcome
 from mandseg.metrics.surfaces import Surfaces, surfaces
 from mandseg.system.errors import UserError
-
-Outcome = Literal["scored", "missed", "spurious", "both_empty"]
-OUTCOMES: tuple[Outcome, ...] = ("scored", "missed", "spurious", "both_empty")
-WORST_CASE: tuple[Outcome, ...] = ("missed", "spurious")
-"""Outcomes whose scores are worst-case values by definition."""
 
 
 @dataclass(frozen=True, eq=False)
