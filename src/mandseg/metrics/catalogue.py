@@ -1,4 +1,4 @@
-"""The catalogue of metrics. A new metric is one more entry of ``METRICS``.
+"""The catalogue of metrics. A new metric is one more entry of ``METRICS``, or of ``FURTHER`` if it is not compared.
 
 Everything else follows from it: the columns of cases.csv, the comparisons, the margins, the tables.
 """
@@ -108,10 +108,22 @@ METRICS = (
         *(lambda pair: pair.prediction_ml - pair.reference_ml, None, None),
     ),
 )
+FURTHER = (
+    Metric(
+        *("dice_in_slices", "Dice in the reference's slices", "", "higher", 0.0, 1.0, 3),
+        *(lambda pair: dice(*pair.in_reference_slices), SHARE, None),
+    ),
+)
+"""Measured for every case and written to cases.csv, but not compared: no tests, margins or tables follow from them."""
 SCORES = tuple(metric.column for metric in METRICS)
 AGREEMENT = tuple(metric.column for metric in METRICS if metric.better is not None)
 """The metrics for which higher or lower is better."""
-MEASURED = (*AGREEMENT, *VOLUMES, *(column for column in SCORES if column not in AGREEMENT))
+MEASURED = (
+    *AGREEMENT,
+    *VOLUMES,
+    *(column for column in SCORES if column not in AGREEMENT),
+    *(metric.column for metric in FURTHER),
+)
 """The numbers of a case, in the order of cases.csv."""
 
 

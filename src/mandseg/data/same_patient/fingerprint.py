@@ -68,7 +68,10 @@ def as_bytes(known: Fingerprint | None) -> bytes:
     """Pack a fingerprint for a file; no bytes for a label without one."""
     stored = io.BytesIO()
     if known is not None:
-        np.savez_compressed(stored, label=known.label, **({} if known.image is None else {"image": known.image}))
+        if known.image is None:
+            np.savez_compressed(stored, label=known.label)
+        else:
+            np.savez_compressed(stored, label=known.label, image=known.image)
     return stored.getvalue()
 
 

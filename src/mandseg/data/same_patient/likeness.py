@@ -90,7 +90,7 @@ def best_overlap(first: Occupancy, second: Occupancy, shift: Shift) -> tuple[flo
     extent = tuple((np.maximum(first.shape, second.shape) + 2 * room).tolist())
     fixed = np.zeros(extent, np.bool_)
     fixed[tuple(slice(r, r + n) for r, n in zip(room, first.shape, strict=True))] = 2 * first.astype(int) >= FULL
-    moving = second.astype(np.float32) / FULL
+    moving = second.astype(np.float32) / np.float32(FULL)
     found = _overlap(fixed, moving, shift + room)
     for step in (0.5, 0.25):
         improved = True
@@ -181,7 +181,7 @@ def _overlap(fixed: Mask, moving: Floats, corner: Shift) -> float:
     own = np.flatnonzero(fixed.any((0, 1))) - whole[2]
     if not slices.size or box.shape != mask.shape:
         return 0.0
-    low, high = max(slices[0], own[0], 0), min(slices[-1], own[-1]) + 1
+    low, high = int(max(slices[0], own[0], 0)), int(min(slices[-1], own[-1])) + 1
     if low >= high:
         return 0.0
     n_fixed = np.count_nonzero(fixed[:, :, whole[2] + low : whole[2] + high])
