@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
+from mandseg.cli.pair import pair
 from mandseg.cli.prepare import prepare
 from mandseg.system.errors import UserError
 from mandseg.system.names import with_home
@@ -28,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(prepare, name="prepare")
+app.command("pair")(pair)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -88,8 +90,7 @@ def check(
         if len(cohorts) > 1:
             raise UserError(f"--csv {csv}: for one cohort, {len(cohorts)} are given")
         refuse_other_table(csv)
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)
+    console = Console() if Console().is_terminal else Console(width=WIDTH_OF_A_FILE)
     checkups = []
     for cohort in cohorts:
         checkups.append(check_cohort(cohort, workers))
