@@ -11,6 +11,7 @@ from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_fo
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import read_cohort
 from mandseg.data.preprocessing import resample_onto
+from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.likeness import Shift, align
 from mandseg.data.same_patient.search import find_matches
@@ -26,7 +27,7 @@ class SharedScan:
     first: Case
     second: Case
     shift_mm: Shift
-    """What brings the second case onto the first, on RAS+ axes."""
+    """About what brings the second case onto the first, on RAS+ axes."""
     words: str
     """How sure it is, and why."""
 
@@ -92,8 +93,11 @@ def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: s
     """Write the reference of a pair on the first cohort's grid; its image and its label stay where they are."""
     noisy = _label(scan.first)
     label = read_volume(_label(scan.second))
+    shift_mm = scan.shift_mm
+    if scan.first.image is not None and scan.second.image is None:
+        shift_mm = onto_bone(read_volume(scan.first.image), label, shift_mm)
     moved = label.affine.copy()
-    moved[:3, 3] += scan.shift_mm
+    moved[:3, 3] += shift_mm
     grid = read_geometry(noisy)
     mask = resample_onto(Volume((label.array != 0).astype(np.float32), moved), grid) >= 0.5
     if not mask.any():
@@ -102,7 +106,7 @@ def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: s
     write_volume(reference, Volume(mask.astype(np.uint8), grid.affine))
     groups = {
         "paired_with": scan.second.case_id,
-        "shift_mm": " ".join(f"{mm:.2f}" for mm in scan.shift_mm),
+        "shift_mm": " ".join(f"{mm:.2f}" for mm in shift_mm),
         "found_by": scan.words,
     }
     return Case(name, scan.first.subject_id, split, scan.first.image, reference, noisy, annotator, groups)
