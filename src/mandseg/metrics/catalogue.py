@@ -1,4 +1,4 @@
-"""The catalogue of metrics. A new metric is one more entry of ``METRICS``.
+"""The catalogue of metrics. A new metric is one more entry of ``METRICS``, or of ``FURTHER`` if it is not compared.
 
 Everything else follows from it: the columns of cases.csv, the comparisons, the margins, the tables. Every command reads
 the names and margins, so numpy and the arithmetic are imported only when something is measured.
@@ -74,6 +74,12 @@ class Metric:
         return -difference if self.better == "higher" else difference
 
 
+def _dice_in_slices(pair: "MaskPair") -> float:
+    from mandseg.metrics.masks import dice
+
+    return dice(*pair.in_reference_slices)
+
+
 def _dice(pair: "MaskPair") -> float:
     from mandseg.metrics.masks import dice
 
@@ -128,10 +134,22 @@ METRICS = (
         *(lambda pair: pair.prediction_ml - pair.reference_ml, None, None),
     ),
 )
+FURTHER = (
+    Metric(
+        *("dice_in_slices", "Dice in the reference's slices", "", "higher", 0.0, 1.0, 3),
+        *(_dice_in_slices, SHARE, None),
+    ),
+)
+"""Measured for every case and written to cases.csv, but not compared: no tests, margins or tables follow from them."""
 SCORES = tuple(metric.column for metric in METRICS)
 AGREEMENT = tuple(metric.column for metric in METRICS if metric.better is not None)
 """The metrics for which higher or lower is better."""
-MEASURED = (*AGREEMENT, *VOLUMES, *(column for column in SCORES if column not in AGREEMENT))
+MEASURED = (
+    *AGREEMENT,
+    *VOLUMES,
+    *(column for column in SCORES if column not in AGREEMENT),
+    *(metric.column for metric in FURTHER),
+)
 """The numbers of a case, in the order of cases.csv."""
 
 

@@ -20,6 +20,7 @@ class MaskPair:
         prediction: bool, (X, Y, Z).
         reference: bool, (X, Y, Z).
         spacing_mm: Voxel edge lengths along the three axes.
+        up: The axis along the patient's body, in either direction.
 
     Raises:
         UserError: The masks differ in shape.
@@ -29,6 +30,7 @@ class MaskPair:
     prediction: Mask
     reference: Mask
     spacing_mm: Sequence[float]
+    up: int = 2
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.reference.shape:
@@ -73,6 +75,16 @@ class MaskPair:
     @cached_property
     def _box(self) -> tuple[slice, slice, slice] | None:
         return bounding_box(self.prediction, self.reference)
+
+    @cached_property
+    def in_reference_slices(self) -> tuple[Mask, Mask]:
+        """Both masks, cut to the slices between the lowest and the highest one of the reference, ends included."""
+        box = bounding_box(self.reference)
+        if box is None:
+            raise ValueError("the reference is empty: it has no slices")
+        cut = [slice(None)] * 3
+        cut[self.up] = box[self.up]
+        return self.prediction[tuple(cut)], self.reference[tuple(cut)]
 
     @cached_property
     def surfaces(self) -> Surfaces:
