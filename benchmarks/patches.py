@@ -30,10 +30,10 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
 from mandseg.data.preprocessing import HuWindow
 from mandseg.noise.label_plan import plan_noise
-from mandseg.training.augmentation import Augmentation
-from mandseg.training.datamodule import StepSampler
 from mandseg.training.libraries import tune_malloc
-from mandseg.training.patches import PatchDataset, _one_thread
+from mandseg.training.loading.augmentation import Augmentation
+from mandseg.training.loading.datamodule import StepSampler
+from mandseg.training.loading.patches import PatchDataset, _one_thread
 
 HU = (-200, 1500)
 NEAR, PER_VOLUME, BATCH = 0.75, 8, 2

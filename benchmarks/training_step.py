@@ -37,12 +37,12 @@ from mandseg.noise.label_plan import plan_noise
 from mandseg.runs.build import build_data, build_memorisation, build_method, build_segmenter, build_stages
 from mandseg.system.config_paths import config_folder
 from mandseg.system.signals import Interruption
-from mandseg.training import datamodule
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO
 from mandseg.training.finite_loss import FiniteLoss
 from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
+from mandseg.training.loading import datamodule
 from mandseg.training.memorisation import Memorisation, watched_cases
 from mandseg.training.precision import choose_precision, step_seconds
 from mandseg.training.stages import spans

@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from mandseg.runs.ddp.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.system.errors import UserError
-from mandseg.training.datamodule import StepSampler, shared_out
+from mandseg.training.loading.datamodule import StepSampler, shared_out
 from tiny_cohort import TESTED, words, write_tiny_cohort
 from warm_processes import WarmProcesses
 

@@ -7,8 +7,8 @@ from scipy import ndimage
 
 from mandseg.data.preprocessing import crop
 from mandseg.system.errors import UserError
-from mandseg.training.affine import resample, rotation
-from mandseg.training.augmentation import Augmentation, Change
+from mandseg.training.loading.affine import resample, rotation
+from mandseg.training.loading.augmentation import Augmentation, Change
 
 SIZE, CORNER = np.array([8, 8, 8]), np.array([6, 5, 4])
 CUBIC_MM, LONG_MM = np.array([2.0, 2, 2]), np.array([1.0, 2, 3])

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mandseg.system import cores
-from mandseg.training import background
-from mandseg.training.background import BackgroundLoader, has_free_core
+from mandseg.training.loading import background
+from mandseg.training.loading.background import BackgroundLoader, has_free_core
 
 
 def names():

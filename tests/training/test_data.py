@@ -16,12 +16,12 @@ from mandseg.data.volume import Geometry
 from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.system.signals import Interruption
-from mandseg.training import datamodule
-from mandseg.training.augmentation import Augmentation
-from mandseg.training.background import BackgroundLoader
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint
-from mandseg.training.datamodule import PatchDataModule, StepSampler
-from mandseg.training.patches import PatchDataset, case_at
+from mandseg.training.loading import datamodule
+from mandseg.training.loading.augmentation import Augmentation
+from mandseg.training.loading.background import BackgroundLoader
+from mandseg.training.loading.datamodule import PatchDataModule, StepSampler
+from mandseg.training.loading.patches import PatchDataset, case_at
 
 WINDOW = HuWindow(-200, 1500)
 SIZE = (8, 8, 8)

@@ -16,14 +16,14 @@ from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
 from mandseg.training.compatibility import refuse_incompatible
-from mandseg.training.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.fit import refuse_unknown
+from mandseg.training.loading.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.loading.patches import PatchDataset
 from mandseg.training.losses.loss import Loss
 from mandseg.training.memorisation import Memorisation, WatchedCases
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
-from mandseg.training.patches import PatchDataset
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor

@@ -18,8 +18,8 @@ from lightning.pytorch.strategies import StrategyRegistry
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
-from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.finite_loss import refuse_broken_weights
+from mandseg.training.loading.datamodule import PatchDataModule
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind

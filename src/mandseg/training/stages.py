@@ -141,9 +141,7 @@ def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
     if steps % validations:
         raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
     whole = np.cumsum([stage.share for stage in stages]) * steps
-    ends = (
-        np.floor(whole + 0.5 + 1e-9).astype(int).tolist()
-    )  # a half upwards; rint to even loses stages
+    ends = np.floor(whole + 0.5 + 1e-9).astype(int).tolist()  # a half upwards; rint to even loses stages
     found = []
     for stage, first, end in zip(stages, [0, *ends], ends, strict=False):
         if end == first:

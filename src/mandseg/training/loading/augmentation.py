@@ -14,7 +14,7 @@ import torch
 from mandseg.data.preprocessing import Label, crop
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
-from mandseg.training.affine import Matrix, Vector, Voxels, box_of_image, resample, rotation
+from mandseg.training.loading.affine import Matrix, Vector, Voxels, box_of_image, resample, rotation
 
 LARGEST_ROTATION_DEGREES = 45.0  # beyond it the resampling needs another order of the axes
 LEAST_SHARE = 0.25  # a voxel with less of the structure is outside

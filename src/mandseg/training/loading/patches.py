@@ -13,8 +13,8 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow, crop
 from mandseg.data.volume import AIR_HU
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.training.affine import Voxels
-from mandseg.training.augmentation import Augmentation, Change
+from mandseg.training.loading.affine import Voxels
+from mandseg.training.loading.augmentation import Augmentation, Change
 
 Transform = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
 

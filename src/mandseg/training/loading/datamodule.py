@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow
 from mandseg.system.errors import UserError
-from mandseg.training.background import BackgroundLoader, has_free_core
-from mandseg.training.patches import PatchDataset, _one_thread
+from mandseg.training.loading.background import BackgroundLoader, has_free_core
+from mandseg.training.loading.patches import PatchDataset, _one_thread
 
 
 class ValidationDataset(Dataset[dict[str, Any]]):

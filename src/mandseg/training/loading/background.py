@@ -1,7 +1,8 @@
 """The loader of the training patches in a thread beside the training, where a core is free for it.
 
-A thread and no process: it starts at once (a new process needs 4 s for its imports), copies nothing, ends with its
-process however that ends, and needs no fork. numpy and torch release Python's lock while they compute.
+A thread and no process: it starts at once (a forked process had its first batch after three times as long, a fresh one
+imports torch first), copies nothing, ends with its process however that ends, and forks no process that has threads.
+numpy and torch release Python's lock while they compute.
 """
 
 from collections import deque
