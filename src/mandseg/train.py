@@ -3,14 +3,14 @@
 Hydra composes a config for each cell of the grid. Each cell becomes one run folder; its name is the condition.
 """
 
+import os
 import sys
 
-if __name__ == "__main__" and not sys.flags.safe_path:
+if __name__ == "__main__" and sys.path[:1] == [os.getcwd()] and not sys.flags.safe_path:  # noqa: PTH109
     del sys.path[0]  # `python -m` searches the current folder first: a file torch.py there would run
 
 import contextlib
 import logging
-import os
 from pathlib import Path
 from typing import Any
 

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,15 @@ from conftest import BONE
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.check import check_cohort
-from mandseg.data.manifest import write_cohort
+from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.preprocessing import Preprocessing, resample_onto
 from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
 from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
 from mandseg.data.same_patient.likeness import Likeness, compare
+from mandseg.data.same_patient.pairing import pair_cohorts
 from mandseg.data.same_patient.search import find_matches
-from mandseg.data.volume import Geometry, Volume, write_volume
+from mandseg.data.volume import Geometry, Volume, read_volume, write_volume
+from mandseg.metrics.masks import dice
 from mandseg.system.errors import UserError
 from patients import Scan, scan
 
@@ -183,3 +186,33 @@ def test_two_scans_of_one_subject_are_no_finding(tmp_path: Path) -> None:
     first, second = write(tmp_path, 1, "a", "train"), write(tmp_path, 1, "b", "train", cropped)
     write_cohort(tmp_path, [first, replace(second, subject_id="a")])
     assert not any("same patient" in finding.line for finding in check_cohort(tmp_path, workers=1).findings)
+
+
+def test_pair_makes_a_cohort_of_the_shared_scans_on_the_first_ones_grid(tmp_path: Path, capsys) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    moved = partial(scan, centre_mm=(31, -8, 200))
+    one = [write(tmp_path / "one", k, f"a{k}", "train", lambda given: cropped(given)) for k in (1, 2)]
+    two = write(tmp_path / "two", 2, "b", "test", lambda given: moved(2))
+    write_cohort(tmp_path / "one", one)
+    write_cohort(tmp_path / "two", [two])
+    assert run("pair", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "pairs", "--workers", "1") == 0
+    assert "case a2: b of two, certain: correlation of the CTs 1.00" in capsys.readouterr().err
+    (case,) = read_cohort(tmp_path / "pairs").cases
+    assert (case.case_id, case.annotator, case.groups["paired_with"]) == ("a2", "one", "b")
+    assert case.noisy == one[1].reference
+    assert case.image == one[1].image
+    noisy, reference = (read_volume(path).array != 0 for path in (case.noisy, case.reference))
+    assert dice(noisy, reference) > 0.97
+    shift_mm = [float(mm) for mm in case.groups["shift_mm"].split()]
+    np.testing.assert_allclose(shift_mm, [-31, 8, -200], atol=0.8)
+
+
+def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    write_cohort(tmp_path / "one", [write(tmp_path / "one", 1, "a", "train")])
+    write_cohort(tmp_path / "two", [write(tmp_path / "two", 2, "b", "train")])
+    with pytest.raises(UserError, match="no case of one shows a patient of the other"):
+        pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
+    assert not (tmp_path / "pairs").exists()

@@ -241,3 +241,16 @@ def test_the_bounding_box_does_not_depend_on_the_order_in_memory(order: str):
     mask = np.array(box((2, 3, 4), (5, 4, 9)), order=order)
     assert bounding_box(mask) == (slice(2, 5), slice(3, 4), slice(4, 9))
     assert bounding_box(mask.transpose(2, 0, 1)) == (slice(4, 9), slice(2, 5), slice(3, 4))
+
+
+@pytest.mark.parametrize("up", [0, 1, 2])
+def test_dice_in_the_references_slices_ignores_what_is_predicted_above_and_below(up):
+    reference = np.zeros((6, 6, 6), bool)
+    reference[2:4, 2:4, 2:4] = True
+    taller = np.zeros((6, 6, 6), bool)
+    taller[2:4, 2:4, 0:6] = True
+    moved = np.moveaxis(taller, 2, up)
+    assert score(moved, reference, (1, 1, 2), up)["dice_in_slices"] == 1
+    assert score(moved, reference, (1, 1, 2), up)["dice"] == 0.5  # 8 of 8 and 24 voxels
+    elsewhere = np.roll(np.moveaxis(reference, 2, up), 3, up)
+    assert score(elsewhere, reference, (1, 1, 2), up)["dice_in_slices"] < 0.4

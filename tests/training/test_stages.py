@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mandseg.data.case import Case
@@ -35,6 +35,7 @@ def test_stages_follow_each_other_and_each_ends_in_a_validation():
     assert spans([Stage("warm-up", 1 / 3), Stage("corrected", 2 / 3)], 12, 3) == [Span(0, 4, 4), Span(4, 8, 4)]
 
 
+@example([3, 2, 7], 1, 6)  # ends at 1.5 and 2.5 steps
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=5), st.integers(1, 20), st.integers(1, 20))
 def test_the_stages_have_exactly_the_steps_of_the_run(weights, validations, per_validation):
     steps = validations * per_validation

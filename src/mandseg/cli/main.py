@@ -13,6 +13,7 @@ import typer
 
 from mandseg import __version__
 from mandseg.cli.commission import commission
+from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.add_typer(prepare, name="prepare")
 app.command()(predict)
 app.command()(commission)
+app.command("pair")(pair)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,8 +94,7 @@ def check(
         if len(cohorts) > 1:
             raise UserError(f"--csv {csv}: for one cohort, {len(cohorts)} are given")
         refuse_other_table(csv)
-    console = Console()
-    console = console if console.is_terminal else Console(width=WIDTH_OF_A_FILE)
+    console = Console() if Console().is_terminal else Console(width=WIDTH_OF_A_FILE)
     checkups = []
     for cohort in cohorts:
         checkups.append(check_cohort(cohort, workers))

@@ -49,6 +49,11 @@ class Geometry:
         return float(x), float(y), float(z)
 
     @property
+    def up(self) -> int:
+        """The array's axis that runs along the patient's body, in either direction."""
+        return int(np.argmax(np.abs(self.affine[2, :3] / self.spacing_mm)))
+
+    @property
     def voxel_ml(self) -> float:
         """Volume of a voxel, in ml."""
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000

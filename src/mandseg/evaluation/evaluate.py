@@ -47,7 +47,8 @@ class Evaluator:
         loaded = load_case(prepared.case)
         write_volume(self.file(prepared), Volume(prediction.array, loaded.image.affine))
         mask = np.asarray(prediction.array, dtype=np.bool_)
-        return score(mask, reference_mask(loaded), loaded.image.geometry.spacing_mm) | {"seconds": round(seconds, 3)}
+        grid = loaded.image.geometry
+        return score(mask, reference_mask(loaded), grid.spacing_mm, grid.up) | {"seconds": round(seconds, 3)}
 
     def draw(self, prepared: PreparedCase, file: Path, title: str) -> None:
         """Draw a scored case in three planes with the contours of reference and prediction."""

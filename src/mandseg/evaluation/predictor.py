@@ -54,7 +54,7 @@ class Predictor:
         """Probabilities of a prepared image, both (X, Y, Z) on the network's grid; HU in, 0 to 1 out."""
         scaled = self.window(np.asarray(image))[None, None].to(self.device)
         with torch.inference_mode():
-            probability: Probability = torch.sigmoid(self.logits(scaled)[0, 0]).cpu().numpy()
+            probability: Probability = self.logits(scaled)[0, 0].sigmoid_().cpu().numpy()
         return probability
 
     def of_case(self, case: PreparedCase) -> Probability:

@@ -5,12 +5,12 @@ docs/metrics.md states every definition.
 
 from collections.abc import Sequence
 
-from mandseg.metrics.catalogue import MEASURED, METRICS, VOLUMES
+from mandseg.metrics.catalogue import FURTHER, MEASURED, METRICS, VOLUMES
 from mandseg.metrics.mask_pair import MaskPair
 from mandseg.metrics.masks import Mask
 
 
-def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> dict[str, float | str]:
+def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float], up: int = 2) -> dict[str, float | str]:
     """Score one prediction against its reference on the image's own, uncropped grid.
 
     An empty mask has no surface. Its scores are defined in this table and are never NaN, so that no case is dropped
@@ -29,6 +29,7 @@ def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> dic
         prediction: Mask, bool, (X, Y, Z).
         reference: Mask, bool, (X, Y, Z).
         spacing_mm: Voxel edge lengths along the three axes.
+        up: The axis along the patient's body, in either direction; the third one on RAS+ axes.
 
     Returns:
         ``outcome`` (one of ``OUTCOMES``) and the finite numbers named in ``MEASURED``; ``volume_error_ml`` is
@@ -38,7 +39,7 @@ def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float]) -> dic
         UserError: The masks differ in shape.
         ValueError: The masks are not 3D arrays of bool, or the spacing is not three positive numbers.
     """
-    pair = MaskPair(prediction, reference, spacing_mm)
-    numbers = {metric.column: metric.measure(pair) for metric in METRICS}
+    pair = MaskPair(prediction, reference, spacing_mm, up)
+    numbers = {metric.column: metric.measure(pair) for metric in (*METRICS, *FURTHER)}
     numbers |= {name: getattr(pair, name) for name in VOLUMES}
     return {"outcome": pair.outcome, **{name: numbers[name] for name in MEASURED}}

@@ -17,6 +17,7 @@ from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
 from mandseg.system.signals import Interruption, interruptible
+from mandseg.training.libraries import import_libraries
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def _run_as_follower(cfg: DictConfig, folder: Path, process: ProcessRank, interr
     """Follow the announcement of the run's first process: run or leave the run."""
     if not is_run(folder, process.launch):
         return "done"
+    import_libraries()
     from mandseg.runs.run import run
 
     run(cfg, ReadOnlyRun(folder, RunFolder(folder).facts() | {"condition": condition(cfg)}), interruption)
@@ -108,6 +110,7 @@ def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, in
     if process.size > 1:
         announce(owned.folder, process.launch, runs=True)
     logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it if optuna is installed
+    import_libraries()
     from mandseg.runs.run import run  # imports torch, which a launch on a cluster does not need
 
     run(cfg, owned, interruption)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.metrics.mask_pair import OUTCOMES
+from mandseg.metrics.outcome import OUTCOMES
 from mandseg.runs.record import RecordError, RunRecord, read_facts, record_of
 from mandseg.runs.tables import read_table
 from mandseg.system.errors import one_line
@@ -252,6 +252,8 @@ class RunFolder:
 
     def validation_dice(self) -> float | None:
         """The last validation Dice, for a search over settings; None if there is none."""
+        if not self.curve_file.exists():  # as for each job that is submitted: pandas is not imported
+            return None
         import pandas as pd
 
         curve = read_table(self.curve_file, ["val_dice"])

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mandseg.runs.folder import RunFolder, RunState
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
+from mandseg.runs.progress import progress
 from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
 
 LISTED_RUNS = 200
@@ -37,10 +38,15 @@ def status(path: Path, console: Console | None = None) -> int:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
-    _print_open_runs({run: line for run, line in found.items() if line[0] != "done"}, queued_runs(path), console)
+    open_runs = {run: _with_progress(path / run, line) for run, line in found.items() if line.state != "done"}
+    _print_open_runs(open_runs, queued_runs(path), console)
     for problem in [*problems, *apart.content, *apart.settings]:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0 if counts["done"] == counts["expected"] else 1
+
+
+def _with_progress(folder: Path, run: RunState) -> RunState:
+    return run._replace(reason=progress(RunFolder(folder), run.record)) if run.state == "running" else run
 
 
 def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:

@@ -3,7 +3,11 @@
 import ctypes
 import logging
 import platform
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 IGNORED_WARNINGS = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
@@ -15,6 +19,31 @@ IGNORED_WARNINGS = (
     "Grad strides do not match bucket view strides",  # DDP and channels-last: of layers with one channel
     "It is recommended to use `self.log\\('val_dice', ..., sync_dist=True\\)`",  # every process has the whole mean
 )
+
+
+def import_libraries() -> None:
+    """Import torchmetrics (for Lightning) and MONAI without packages that they import and that a training never uses.
+
+    This is a quarter of the time until the first step. torchmetrics imports scipy.signal to give one function a second
+    name, MONAI imports optuna with SQLAlchemy where a search (docs/scaling.md) is installed.
+    """
+    with _left_out("scipy.signal", ModuleType("unused")), _left_out("optuna", None):
+        import torchmetrics  # noqa: F401
+
+
+@contextmanager
+def _left_out(name: str, substitute: ModuleType | None) -> Iterator[None]:
+    """While the block runs, an import of a module that is not loaded yet finds a substitute, or with None nothing."""
+    if name in sys.modules:
+        yield
+        return
+    if substitute is not None:
+        substitute.hamming = None  # type: ignore[attr-defined]  # what torchmetrics looks for
+    sys.modules[name] = substitute  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def tune_malloc() -> None:

@@ -140,7 +140,8 @@ def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
             raise UserError(f"{name}={value}: expected a whole number, 1 or more")
     if steps % validations:
         raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
-    ends = np.rint(np.cumsum([stage.share for stage in stages]) * steps).astype(int).tolist()
+    whole = np.cumsum([stage.share for stage in stages]) * steps
+    ends = np.floor(whole + 0.5 + 1e-9).astype(int).tolist()  # a half upwards; rint to even loses stages
     found = []
     for stage, first, end in zip(stages, [0, *ends], ends, strict=False):
         if end == first:

@@ -37,6 +37,7 @@ class Fingerprint:
 
     label: Occupancy  # (X, Y, Z), in 255ths of a step that the label fills
     image: Hu | None  # (X + 20, Y + 20, Z + 20), air where the CT ends; None without a CT
+    origin_mm: npt.NDArray[np.float64]  # (3,), where the first voxel of the label lies
 
     @cached_property
     def anchor(self) -> npt.NDArray[np.int64]:
@@ -68,7 +69,10 @@ def as_bytes(known: Fingerprint | None) -> bytes:
     """Pack a fingerprint for a file; no bytes for a label without one."""
     stored = io.BytesIO()
     if known is not None:
-        np.savez_compressed(stored, label=known.label, **({} if known.image is None else {"image": known.image}))
+        if known.image is None:
+            np.savez_compressed(stored, label=known.label, origin_mm=known.origin_mm)
+        else:
+            np.savez_compressed(stored, label=known.label, origin_mm=known.origin_mm, image=known.image)
     return stored.getvalue()
 
 
@@ -76,7 +80,7 @@ def from_bytes(content: bytes) -> Fingerprint | None:
     """Unpack a fingerprint; None if the content is empty or damaged."""
     try:
         stored = np.load(io.BytesIO(content))
-        return Fingerprint(stored["label"], stored.get("image"))
+        return Fingerprint(stored["label"], stored.get("image"), stored["origin_mm"])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
 
@@ -101,12 +105,12 @@ def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
     if 2 * int(coarse.max()) < FULL:
         return None
     if image is None:
-        return Fingerprint(coarse, None)
+        return Fingerprint(coarse, None, grid.affine[:3, 3])
     moved = grid.affine.copy()
     moved[:3, 3] -= MARGIN * STEP_MM
     around = Geometry(tuple(n + 2 * MARGIN for n in grid.shape), moved)
     hu = _resampled(to_canonical(image), around, AIR_HU)
-    return Fingerprint(coarse, np.rint(np.clip(hu, AIR_HU, 3071)).astype(np.int16))
+    return Fingerprint(coarse, np.rint(np.clip(hu, AIR_HU, 3071)).astype(np.int16), grid.affine[:3, 3])
 
 
 def fingerprint_of(loaded: LoadedCase) -> Fingerprint | None:

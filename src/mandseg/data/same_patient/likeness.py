@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.data.same_patient.fingerprint import FULL, MARGIN, SHAPE, Fingerprint, Floats, Occupancy
+from mandseg.data.same_patient.fingerprint import FULL, MARGIN, SHAPE, STEP_MM, Fingerprint, Floats, Occupancy
 from mandseg.metrics.masks import Mask
 
 MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at
@@ -55,18 +55,26 @@ class Likeness:
 
 
 def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
-    """Lay one fingerprint upon the other and compare labels and CTs.
+    """Lay one fingerprint upon the other and compare labels and CTs."""
+    return align(first, second)[0]
+
+
+def align(first: Fingerprint, second: Fingerprint) -> tuple[Likeness, Shift]:
+    """Lay one fingerprint upon the other.
 
     Only shifts are tried: the same scan has the same axes. A second scan of a patient is found only if the head lies
     alike in both.
+
+    Returns:
+        The evidence, and the shift in mm that brings the second case onto the first.
     """
     shape, shift = best_shape(first.shape, second.shape)
-    if shape < MAYBE_SHAPE:
-        return Likeness(shape)
-    start = (first.anchor - second.anchor + shift).astype(np.float64)
-    overlap, placed = best_overlap(first.label, second.label, start)
-    image = image_correlation(first, second, placed)
-    return Likeness(shape, overlap, image)
+    placed = (first.anchor - second.anchor + shift).astype(np.float64)
+    overlap, image = 0.0, None
+    if shape >= MAYBE_SHAPE:
+        overlap, placed = best_overlap(first.label, second.label, placed)
+        image, placed = image_correlation(first, second, placed)
+    return Likeness(shape, overlap, image), placed * STEP_MM + first.origin_mm - second.origin_mm
 
 
 def best_shape(first: Floats, second: Floats) -> tuple[float, npt.NDArray[np.int64]]:
@@ -90,7 +98,7 @@ def best_overlap(first: Occupancy, second: Occupancy, shift: Shift) -> tuple[flo
     extent = tuple((np.maximum(first.shape, second.shape) + 2 * room).tolist())
     fixed = np.zeros(extent, np.bool_)
     fixed[tuple(slice(r, r + n) for r, n in zip(room, first.shape, strict=True))] = 2 * first.astype(int) >= FULL
-    moving = second.astype(np.float32) / FULL
+    moving = second.astype(np.float32) / np.float32(FULL)
     found = _overlap(fixed, moving, shift + room)
     for step in (0.5, 0.25):
         improved = True
@@ -102,16 +110,16 @@ def best_overlap(first: Occupancy, second: Occupancy, shift: Shift) -> tuple[flo
     return found, shift
 
 
-def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> float | None:
+def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> tuple[float | None, Shift]:
     """Correlate two CTs, the second moved by about a shift, where both show tissue and neither label is.
 
     Bone under both labels is alike in all people. A first look decides whether the shift is worth refining.
 
     Returns:
-        The highest correlation near the shift; None without two CTs that share enough tissue.
+        The highest correlation near the shift and where it is; None without two CTs that share enough tissue.
     """
     if first.image is None or second.image is None:
-        return None
+        return None, shift
     fixed, moving = _tissue(first), _tissue(second)
     found = _correlation(fixed, moving, shift)
     steps = (1.0,) if found is None or found < WORTH_REFINING else (1.0, 0.5, 0.25)
@@ -123,7 +131,7 @@ def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> 
                 value = _correlation(fixed, moving, shift + step * move)
                 if value is not None and (found is None or value > found + 1e-4):
                     found, shift, improved = value, shift + step * move, True
-    return found
+    return found, shift
 
 
 def _tissue(known: Fingerprint) -> Floats:
@@ -181,7 +189,7 @@ def _overlap(fixed: Mask, moving: Floats, corner: Shift) -> float:
     own = np.flatnonzero(fixed.any((0, 1))) - whole[2]
     if not slices.size or box.shape != mask.shape:
         return 0.0
-    low, high = max(slices[0], own[0], 0), min(slices[-1], own[-1]) + 1
+    low, high = int(max(slices[0], own[0], 0)), int(min(slices[-1], own[-1])) + 1
     if low >= high:
         return 0.0
     n_fixed = np.count_nonzero(fixed[:, :, whole[2] + low : whole[2] + high])

@@ -20,6 +20,7 @@ from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
+from mandseg.training.libraries import import_libraries
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def main(folder: Path, outcome: Path) -> int:
     owned = (OwnedRun if rank == 0 else ReadOnlyRun)(folder, RunFolder(folder).facts())
     try:
         with interruptible() as interruption:
+            import_libraries()
             from mandseg.runs.run import run
 
             run(cfg, owned, interruption)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers.cells import Cell, command, unfinished
+from mandseg.runs.progress import duration
 from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
 
@@ -98,7 +99,7 @@ def visible_gpus() -> list[str]:
 def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Sequence[Mapping[str, str]]) -> None:
     """Run every cell in the first free slot. At a signal to stop, let the running cells save their state."""
     waiting = deque(zip(cells, commands, strict=True))
-    free, running = list(shares), list[Running]()
+    free, running, began = list(shares), list[Running](), time.monotonic()
     try:
         while waiting or running:
             while waiting and free:
@@ -107,7 +108,10 @@ def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Se
             for ended in [r for r in running if r.process.poll() is not None]:
                 running.remove(ended)
                 free.append(ended.share)
-                print(f"[{len(cells) - len(waiting) - len(running)}/{len(cells)}] {ended}", flush=True)
+                ended_runs = len(cells) - len(waiting) - len(running)
+                left = (time.monotonic() - began) / ended_runs * (len(cells) - ended_runs)
+                more = f"; about {duration(left)} left" if left else ""
+                print(f"[{ended_runs}/{len(cells)}] {ended}{more}", flush=True)
     finally:
         for left in running:
             left.process.send_signal(signal.SIGINT)  # not SIGTERM, which means save and continue inside a SLURM job

@@ -1,0 +1,118 @@
+"""Makes a cohort of the scans that two cohorts share: contours of one as noisy labels, of the other as references."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.case import Case
+from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
+from mandseg.data.loaded_case import examine
+from mandseg.data.manifest import read_cohort
+from mandseg.data.preprocessing import resample_onto
+from mandseg.data.same_patient.bone_alignment import onto_bone
+from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
+from mandseg.data.same_patient.likeness import Shift, align
+from mandseg.data.same_patient.search import find_matches
+from mandseg.data.volume import Volume, read_geometry, read_volume, write_volume
+from mandseg.system.errors import UserError
+from mandseg.system.progress import for_each
+
+
+@dataclass(frozen=True)
+class SharedScan:
+    """A scan that both cohorts hold."""
+
+    first: Case
+    second: Case
+    shift_mm: Shift
+    """About what brings the second case onto the first, on RAS+ axes."""
+    words: str
+    """How sure it is, and why."""
+
+
+def pair_cohorts(
+    first: Path, second: Path, dest: Path, split: str = "test", overwrite: bool = False, workers: int | None = None
+) -> Imported:
+    """Find the scans that two cohorts share and write the pairs of contours on the grid of the first.
+
+    Args:
+        first: A cohort; its labels become the noisy ones.
+        second: A cohort; its labels become the references.
+        dest: The cohort folder to write; grouping columns ``paired_with``, ``shift_mm`` and ``found_by``.
+        split: The split of all pairs.
+        overwrite: Replace an existing cohort.
+        workers: Number of processes.
+
+    Raises:
+        UserError: A manifest or a file is wrong, no scan is shared, or ``dest`` exists.
+    """
+    cohorts = read_cohort(first), read_cohort(second)
+    with new_cohort_folder(cohorts[0].root, dest, overwrite) as part:
+        known = [list(for_each(_known, cohort.cases, f"Reading {cohort.name}", workers)) for cohort in cohorts]
+        shared = []
+        for match in find_matches(*known):
+            one, other = known[0][match.first], known[1][match.second]
+            assert one is not None
+            assert other is not None
+            likeness, shift_mm = align(one, other)
+            cases = cohorts[0].cases[match.first], cohorts[1].cases[match.second]
+            shared.append(SharedScan(*cases, shift_mm, f"{likeness.verdict}: {likeness}"))
+        if not shared:
+            raise UserError(f"{cohorts[0].name} and {cohorts[1].name}: no case of one shows a patient of the other")
+        names = _names(shared)
+        work = partial(_written, folder=part, split=split, annotator=cohorts[0].name)
+        pairs = list(map(work, shared, names))
+        notes = [
+            f"case {name}: {scan.second.case_id} of {cohorts[1].name}, {scan.words}"
+            for scan, name in zip(shared, names, strict=True)
+        ]
+        finish(part, dest, pairs, notes=notes)
+    return Imported(read_cohort(dest), notes=tuple(notes))
+
+
+def _known(case: Case) -> Fingerprint | None:
+    """The fingerprint of a case; the label that the pairs are made of."""
+    volumes, problems = examine(replace(case, noisy=None if case.reference else case.noisy))
+    if problems:
+        raise UserError(problems)
+    return fingerprint(volumes.get("reference") or volumes["noisy"], volumes.get("image"))
+
+
+def _names(shared: list[SharedScan]) -> list[str]:
+    """Name each pair after the first cohort's case, and after both where a case is in two pairs."""
+    ids = [scan.first.case_id for scan in shared]
+    return [
+        f"{scan.first.case_id}_{scan.second.case_id}" if ids.count(scan.first.case_id) > 1 else scan.first.case_id
+        for scan in shared
+    ]
+
+
+def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: str) -> Case:
+    """Write the reference of a pair on the first cohort's grid; its image and its label stay where they are."""
+    noisy = _label(scan.first)
+    label = read_volume(_label(scan.second))
+    shift_mm = scan.shift_mm
+    if scan.first.image is not None and scan.second.image is None:
+        shift_mm = onto_bone(read_volume(scan.first.image), label, shift_mm)
+    moved = label.affine.copy()
+    moved[:3, 3] += shift_mm
+    grid = read_geometry(noisy)
+    mask = resample_onto(Volume((label.array != 0).astype(np.float32), moved), grid) >= 0.5
+    if not mask.any():
+        raise UserError(f"case {name}: the label of {scan.second.case_id} lies outside the image")
+    reference = folder / f"reference/{name}.nii.gz"
+    write_volume(reference, Volume(mask.astype(np.uint8), grid.affine))
+    groups = {
+        "paired_with": scan.second.case_id,
+        "shift_mm": " ".join(f"{mm:.2f}" for mm in shift_mm),
+        "found_by": scan.words,
+    }
+    return Case(name, scan.first.subject_id, split, scan.first.image, reference, noisy, annotator, groups)
+
+
+def _label(case: Case) -> Path:
+    path = case.reference or case.noisy
+    assert path is not None  # the manifest was checked
+    return path
