@@ -100,7 +100,7 @@ def show(name: str, rows: Sequence[Row], folder: Path = Path("outputs/benchmarks
 
 def _processor_seconds() -> float:
     own = os.times()
-    total = own.user + own.system
+    total = own.user + own.system + own.children_user + own.children_system  # the latter of ended ones
     for child in multiprocessing.active_children():
         fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
         total += (int(fields[11]) + int(fields[12])) / TICKS_PER_S

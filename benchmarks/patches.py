@@ -1,6 +1,6 @@
 """Training patches a second: mandseg against TorchIO's Queue and MONAI, each used as its documentation shows.
 
-Run: python benchmarks/patches.py [--rounds 3] [--patches 16]
+Run: python benchmarks/patches.py [--rounds 3] [--patches 64]
 
 All augment alike (rotation up to 10 degrees with a change of size, p 0.5; left and right exchanged, p 0.5; noise,
 p 0.3) and draw three of four patches near the structure. mandseg and MONAI draw the affine change of each patch anew,
@@ -154,7 +154,9 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--patches", type=int, default=16, help="patches of a turn, a multiple of 16")
+    parser.add_argument(
+        "--patches", type=int, default=64, help="patches of a turn, a multiple of 16; large volumes: 16"
+    )
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
@@ -164,7 +166,8 @@ def main() -> None:
         for shape, n, workers_tried in (((128, 128, 128), 4, (0, 2)), ((500, 500, 128), 2, (0,))):
             cases = write_volumes(Path(name), shape, n)
             for workers, size in itertools.product(workers_tried, (64, 96)):
-                rows += measure(cases, size, workers, arguments.rounds, arguments.patches)
+                patches = arguments.patches if shape[0] == 128 else 2 * PER_VOLUME
+                rows += measure(cases, size, workers, arguments.rounds, patches)
     show("patches", rows)
 
 

@@ -94,7 +94,7 @@ def _copied(loss: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
     """The loss on the CPU, without waiting for a GPU, and what ends when it is there."""
     if loss.device.type != "cuda":
         return loss, None
-    copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()
+    copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record(torch.cuda.current_stream(loss.device))
     return copy, event
 
