@@ -1,10 +1,9 @@
-"""How much faster are the scores when the masks are cropped to what they hold? Prints one ratio per size.
+"""How much faster are the five scores than by the package surface-distance? Prints one row per size.
 
-Run: python benchmarks/metrics.py [--repeats 3]
+Run: python benchmarks/metrics.py [--repeats 5]
 
-Both sides compute the same five numbers. "Uncropped" calls the package surface-distance on the whole grid (it crops by
-itself, after several passes over the whole arrays) and the rest on the whole grid; "cropped" is ``metrics.score``.
-Times vary with the machine, their ratio hardly does.
+Both sides compute the same five numbers. The peer is the package surface-distance on the whole grid (it crops itself,
+after several passes over the whole arrays) with the rest on the whole grid; mandseg is ``metrics.agreement.score``.
 """
 
 import argparse
@@ -44,28 +43,32 @@ def uncropped(prediction: Mask, reference: Mask) -> list[float]:
     ]
 
 
-def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median wall time of a call, after one to warm up."""
+def seconds(call: Callable[[], object]) -> float:
+    """Processor seconds of a call."""
+    start = time.process_time()
     call()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return time.process_time() - start
+
+
+def row(shape: tuple[int, int, int], repeats: int) -> str:
+    """One row: work | peer | mandseg | ratio | spread, both sides in turn, after one call to warm up."""
+    reference, prediction = arch(shape, 0), arch(shape, 2)
+    sides = (lambda: uncropped(prediction, reference), lambda: score(prediction, reference, SPACING_MM))
+    turns = [[seconds(side) for side in sides] for _ in range(repeats + 1)][1:]
+    peer_s, own_s = (statistics.median(times) for times in zip(*turns, strict=True))
+    ratios = [peer / own for peer, own in turns]
+    work = f"| five metrics, {' x '.join(map(str, shape))} | {peer_s:.3f} s | {own_s:.3f} s"
+    return f"{work} | {peer_s / own_s:.1f} | {min(ratios):.1f} to {max(ratios):.1f} |"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    print("grid             cropped s  uncropped s  ratio")
-    for shape in ((128, 128, 128), (256, 256, 128), (512, 512, 128)):
-        reference, prediction = arch(shape, 0), arch(shape, 2)
-        fast = seconds(lambda p=prediction, r=reference: score(p, r, SPACING_MM), repeats)
-        slow = seconds(lambda p=prediction, r=reference: uncropped(p, r), repeats)
-        print(f"{'x'.join(map(str, shape)):<16} {fast:9.3f} {slow:12.3f} {slow / fast:6.1f}")
+    print("| work | surface-distance | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
+    for shape in ((128, 128, 128), (256, 256, 128), (512, 512, 128), (512, 512, 200)):
+        print(row(shape, repeats), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A trained network is loaded from its run folder alone, and predicts like the run, voxel for voxel."""
 
+import json
 import shutil
 
 import numpy as np
@@ -52,6 +53,11 @@ def test_its_mask_is_the_runs_saved_prediction(world, run, checkpoint):
         assert mask.geometry.disagreement(saved(folder, case_id).geometry) is None
         some += mask.array.sum()
     assert some > 0
+
+
+def test_it_predicts_in_the_arithmetic_in_which_the_run_was_tested(run, tmp_path):
+    record = json.loads((run / "run.json").read_text())
+    assert record["test_precision"] == record["precision"] == load_predictor(run).precision
 
 
 def test_weights_are_read_without_running_code(run, tmp_path):

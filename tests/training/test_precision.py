@@ -9,7 +9,7 @@ from torch import nn
 
 from mandseg.system.errors import UserError
 from mandseg.training import precision
-from mandseg.training.precision import choose_precision, repeats_itself
+from mandseg.training.precision import can_compute, choose_precision, prediction_precision, repeats_itself
 
 SHAPE = (1, 1, 4, 4, 4)
 
@@ -64,3 +64,34 @@ def test_the_measurement_is_kept_and_draws_nothing_from_the_runs_random_numbers(
 def test_a_real_network_on_usual_patches_repeats_itself():
     network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv3d(4, 1, 3, padding=1))
     assert repeats_itself(network, (1, 1, 32, 32, 32))
+
+
+class UnsteadyInPredictions(nn.Module):
+    """Equal gradients at every pass, another prediction at every one."""
+
+    passes = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        UnsteadyInPredictions.passes += 1
+        return image * self.weight + (0 if self.training else UnsteadyInPredictions.passes)
+
+
+def test_a_network_whose_predictions_differ_does_not_repeat_itself():
+    assert not repeats_itself(UnsteadyInPredictions(), SHAPE)
+
+
+@pytest.mark.parametrize(
+    ("trained", "tested"),
+    [("bf16-mixed", "bf16-mixed"), ("16-mixed", "16-mixed"), ("32-true", "32-true"), ("64", "32-true")],
+)
+def test_a_network_is_tested_in_the_mixed_arithmetic_of_its_training_else_in_float32(trained, tested):
+    assert prediction_precision(trained) == tested
+
+
+def test_a_processor_computes_float32_and_never_half_precision():
+    assert can_compute("32-true", torch.device("cpu"))
+    assert not can_compute("16-mixed", torch.device("cpu"))
