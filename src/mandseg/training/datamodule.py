@@ -116,6 +116,7 @@ class PatchDataModule(L.LightningDataModule):
             batch_sampler=sampler,
             num_workers=self.num_workers,
             persistent_workers=self.num_workers > 0,
+            pin_memory=trainer.strategy.root_device.type == "cuda",  # so the copy to a GPU runs beside its work
             worker_init_fn=_one_thread if self.num_workers else None,
         )
 
