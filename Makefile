@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-slurm test-hydra-next lint typecheck bench clean
+.PHONY: demo test test-slurm test-hydra-next lint typecheck bench gpu-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
@@ -49,7 +49,10 @@ typecheck: $(STAMP)
 	$(BIN)/mypy
 
 bench: $(STAMP)
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in $$(ls benchmarks/*.py | grep -v gpu_check); do $(BIN)/python $$file || exit 1; done
+
+gpu-check: $(STAMP)     ## at most eight minutes on a machine with a GPU: docs/performance.md
+	$(BIN)/python benchmarks/gpu_check.py --out gpu-check
 
 clean:
 	rm -rf $(VENV) $(HYDRA_NEXT) dist build .pytest_cache .mypy_cache .ruff_cache

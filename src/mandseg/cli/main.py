@@ -14,6 +14,7 @@ import typer
 from mandseg import __version__
 from mandseg.cli.commission import commission
 from mandseg.cli.pair import pair
+from mandseg.cli.estimate import estimate
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
@@ -203,6 +204,7 @@ def train(context: typer.Context) -> None:
     mandseg.train.main()
 
 
+app.command(context_settings={"ignore_unknown_options": False, "allow_extra_args": True})(estimate)
 app.add_typer(of_a_study)
 
 if __name__ == "__main__":
