@@ -69,10 +69,11 @@ def _places(part: Volume, mask: npt.NDArray[np.bool_]) -> Points:
 def _contrast(image: Volume, inside: Points, around: Points, shift_mm: Shift) -> float:
     """Mean HU inside minus mean HU around; blanked parts of the CT do not count."""
     to_voxel = np.linalg.inv(image.affine)
+    array = image.array.astype(np.float32, copy=False)
     means = []
     for points in (inside, around):
         places = to_voxel[:3, :3] @ (points + shift_mm[:, None]) + to_voxel[:3, 3:]
-        hu = ndimage.map_coordinates(image.array, places, np.float32, order=1, cval=AIR_HU)
+        hu = ndimage.map_coordinates(array, places, order=1, cval=AIR_HU)
         shown = hu[hu > AIR_HU + 50]
         if len(shown) < len(hu) / 2:
             return -np.inf
