@@ -21,7 +21,7 @@ demo: $(STAMP)          ## phantom CTs in, a noise-tolerance report out; two pro
 	$(BIN)/mandseg report $(DEMO)
 
 test: $(STAMP)          ## the whole suite; tests of the real data skip where the folder is absent
-	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slurm: $(STAMP)    ## a SLURM cluster on the loopback address, and all that clusters do to jobs; skips where apt can't
 	@export PATH=$$PATH:/usr/sbin; command -v srun >/dev/null && command -v slurmctld >/dev/null && command -v munged >/dev/null || \
@@ -38,7 +38,7 @@ test-hydra-next: $(STAMP)  ## configs and launchers under the next Hydra, in fro
 	$(BIN)/python -c "import site; print('$(CURDIR)/$(HYDRA_NEXT)/next', *(f'import site; site.addsitedir({p!r})' \
 	for p in site.getsitepackages()), sep='\n')" > $$(echo $(HYDRA_NEXT)/lib/python*/site-packages)/next.pth
 	WANDB_MODE=offline OMP_NUM_THREADS=1 $(HYDRA_NEXT)/bin/python -m pytest \
-	tests/test_config.py tests/test_settings.py tests/test_instantiation.py tests/test_launchers.py
+	tests/runs/test_config.py tests/runs/test_settings.py tests/system/test_instantiation.py tests/runs/test_launchers.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check src tests benchmarks docs

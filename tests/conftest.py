@@ -25,6 +25,15 @@ def logging_as_before() -> Iterator[None]:
     root.setLevel(level)
 
 
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Path]:
+    """Starts runs in a moment (warm_processes.py); one for all test files of a worker of pytest."""
+    from warm_processes import running_nursery
+
+    with running_nursery() as folder:
+        yield folder
+
+
 @pytest.fixture
 def affine() -> np.ndarray:
     """RAS+, 4 mm, origin at (-48, -48, -48) mm."""

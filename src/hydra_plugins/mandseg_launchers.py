@@ -1,6 +1,6 @@
 """Hydra plugins: the grid's sweeper, the launchers and the search path of sweeps/. Hydra finds them by this folder.
 
-Every Hydra program imports this file at its start, so the plugins import what they need when they are used.
+Every Hydra program imports this file at its start. Therefore the plugins import other modules only when they are used.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,16 +25,16 @@ def _free() -> DictConfig:
     return DictConfig({}, flags={"struct": False})
 
 
-# Groups whose keys are the user's own names: eval.NAME=PATH without a plus sign, which Hydra wants for keys that no
+# Groups whose keys are the user's own names: eval.NAME=PATH without a plus sign, which Hydra requires for keys that no
 # config file names.
 ConfigStore.instance().store("free_names", DictConfig({"eval": _free(), "analysis": {"margins": _free()}}))
 
 
 class SweepsFolder(SearchPathPlugin):
-    """Lets --config-name find sweeps/ beside conf/, in this program only."""
+    """Adds sweeps/ beside conf/ to the search path of --config-name, in this program only."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        """Add the folder behind the program's own."""
+        """Add the folder after the program's own."""
         from mandseg.system.config_paths import config_folder, sweeps_folder
 
         found = {str(element.path).removeprefix("file://") for element in search_path.get_path()}
@@ -57,10 +57,10 @@ class CheckedGrid(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
-        """Check and list every cell, then have them run.
+        """Check and list every cell, then run them.
 
         Raises:
-            UserError: Something is wrong with one of the cells; none has run.
+            UserError: One of the cells is wrong; none has run.
         """
         from mandseg.runs.launchers.grid import check_grid
         from mandseg.runs.settings.expectations import optional, whole
@@ -91,7 +91,7 @@ class CheckedGrid(Sweeper):
 
 
 class _CellLauncher(Launcher):
-    """A launcher that starts each cell of a grid as a command of its own."""
+    """A launcher that starts each cell of a grid as a separate command."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings: dict[str, Any] = {
@@ -109,7 +109,7 @@ class _CellLauncher(Launcher):
     def _launch(
         self, start: Callable[..., list[float | None]], settings: Any, job_overrides: Sequence[Sequence[str]]
     ) -> list[JobReturn]:
-        """Start the cells. Cells that a search chose are composed now."""
+        """Start the cells. Cells of a search are composed here."""
         from mandseg.runs.launchers.cells import compose
 
         new = [words for words in job_overrides if tuple(words) not in self.cells]
@@ -119,7 +119,7 @@ class _CellLauncher(Launcher):
 
 
 class SlurmLauncher(_CellLauncher):
-    """Each cell a SLURM job (conf/hydra/launcher/slurm.yaml)."""
+    """Each cell is a SLURM job (conf/hydra/launcher/slurm.yaml)."""
 
     def check(self) -> None:
         """Refuse unknown settings, and a machine without SLURM."""
@@ -136,16 +136,16 @@ class SlurmLauncher(_CellLauncher):
 
 
 class LocalLauncher(_CellLauncher):
-    """Several cells at once on this machine (conf/hydra/launcher/local.yaml)."""
+    """Several cells run at the same time on this machine (conf/hydra/launcher/local.yaml)."""
 
     def check(self) -> None:
-        """Refuse numbers of jobs and threads that are none."""
+        """Refuse jobs and threads that are not whole numbers above 0."""
         from mandseg.runs.launchers.local import LocalSettings
 
         LocalSettings(**self.settings)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """Run the cells side by side, to their end."""
+        """Run the cells and wait for their end."""
         from mandseg.runs.launchers.local import LocalSettings, launch
 
         return self._launch(launch, LocalSettings, job_overrides)

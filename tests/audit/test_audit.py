@@ -1,4 +1,4 @@
-"""An audit measures what a ruler would, ranks by what must be redrawn, and says it in tables, words and figures."""
+"""An audit measures like a ruler, ranks cases by the surface to redraw, and reports in tables, text and figures."""
 
 import re
 
@@ -161,7 +161,7 @@ def cases_like(**columns):
     return pd.DataFrame(given | {"reference_pieces": [1] * n} | columns)
 
 
-def test_the_headline_says_who_how_well_and_on_which_side():
+def test_the_headline_names_annotators_agreement_and_side():
     cases = cases_like(bias_mm=[1.0, 1.2, 1.4], annotator=["ann", "bob", "eve"])
     assert finding.headline(cases) == (
         "3 annotators, 3 cases: median Dice 0.80 (5–95 % 0.80 to 0.80); "

@@ -93,7 +93,7 @@ def test_what_is_not_there_is_not_measured_and_nothing_is_nan():
     assert np.isfinite(misfit(compare(rows, rows)))
 
 
-def test_identical_populations_are_at_distance_zero_and_cannot_be_told_apart():
+def test_identical_populations_are_at_distance_zero_and_cannot_be_distinguished():
     values = rng().normal(size=(10, 1))
     for found in compare(same_table(values), same_table(np.repeat(values, 4, axis=1)), 200):
         assert (found.wasserstein, found.relative, found.ks) == pytest.approx((0, 0, 0))
@@ -108,7 +108,7 @@ def test_a_known_shift_is_its_distance_and_is_found():
     assert compare(same_table(values[:, :1]), same_table(values[:, 1:] + 3.0), 200)[0].p < 0.01
 
 
-def test_drawings_of_one_kind_are_told_apart_as_often_as_the_level_says():
+def test_drawings_of_one_kind_are_distinguished_at_the_nominal_rate():
     generator = rng(1)
     ps = [exchange_p(generator.normal(size=(9, 1)) + generator.normal(size=(9, 4)), 99, generator) for _ in range(300)]
     assert np.mean(np.array(ps) < 0.1) == pytest.approx(0.1, abs=0.05)
@@ -145,7 +145,7 @@ def test_end_slices_move_horizontal_borders_only_and_in_both_directions():
     assert {int(np.flatnonzero(lower(block, SPACING, rng(s)).any(axis=(0, 1)))[-1]) for s in range(12)} == {9}
 
 
-def test_the_bias_of_a_case_has_the_spread_that_was_asked_for():
+def test_the_bias_of_a_case_has_the_requested_spread():
     cases = [Case(str(k), str(k), "train", None, None) for k in range(400)]
     panel = Panel((), bias_mm=0.5, case_bias_mm=0.3)
     biases = [panel.profile(case).modes[0].outward_mm for case in cases]
@@ -177,7 +177,7 @@ def test_the_parameters_of_a_panel_go_out_and_in():
     assert parameters(with_parameters(panel, values | {"Margin_2.outward_mm": 3.0}))["Margin_2.outward_mm"] == 3.0
 
 
-def test_a_fit_starts_from_the_moments_of_the_pairs_whatever_the_preset_says():
+def test_a_fit_starts_from_the_moments_of_the_pairs_for_any_preset():
     pairs = [pair(1, Margin(mm)(horseshoe(), ISO, rng())) for mm in (1.0, 3.0)]
     begin = start(known_panel("radiographer"), pairs)
     assert begin["Margin.outward_mm"] == pytest.approx(2.0, abs=0.2)
@@ -234,7 +234,7 @@ def test_the_bias_of_a_preset_is_no_change_that_a_run_is_named_after(name: str):
     assert noise_label(OmegaConf.merge(common, own)) == name
 
 
-def test_halves_are_dealt_in_turn_by_displacement_whatever_the_order():
+def test_halves_are_dealt_in_turn_by_displacement_for_any_order():
     sizes_mm = (2.0, -1.0, 1.0, 0.0, -2.0)
     pairs = [
         LabelPair(Case(f"{mm}", f"{mm}", "test", None, None), ball(9, ISO), ball(9 + mm, ISO), ISO) for mm in sizes_mm
@@ -277,7 +277,7 @@ def cohort(tmp_path: Path) -> Path:
     return root
 
 
-def test_copies_and_single_labels_are_left_out_and_said(cohort: Path):
+def test_copies_and_single_labels_are_left_out_and_reported(cohort: Path):
     pairs, notes = read_pairs(cohort)
     assert [p.case.case_id for p in pairs] == ["0", "1", "2", "3", "4"]
     assert notes == [

@@ -174,7 +174,7 @@ def test_prepare_folder_takes_patterns_values_and_fractions(
     assert capsys.readouterr().err == "mandseg: --fractions 'a,b': expected numbers with commas between\n"
 
 
-def test_prepare_phantom_knows_its_populations(tmp_path: Path, capsys: Capture) -> None:
+def test_prepare_phantom_refuses_an_unknown_population(tmp_path: Path, capsys: Capture) -> None:
     assert run("prepare", "phantom", tmp_path / "out", "--population", "martians") == 2
     expected = "mandseg: population 'martians': expected one of clinic, maxillofacial, geriatric\n"
     assert capsys.readouterr().err == expected
@@ -225,14 +225,42 @@ def test_status_returns_its_exit_code_and_report_prints_its_page(
         asked.append(question)
         return (out or study / "report") / "index.html"
 
-    replace_module(monkeypatch, "report", write_report=write_report)
+    replace_module(monkeypatch, "report.write", write_report=write_report)
+    (tmp_path / "grid.csv").touch()
     assert run("status", tmp_path) == 1
     assert run("status", tmp_path / "done") == 0
     assert run("report", tmp_path) == 0
     words = ("--compare", "method", "--baseline", "gce", "--by", "dataset, metal", "--primary", "hd95_mm", "--no-pdf")
+    words += ("--formats", "svg,png")
     assert run("report", tmp_path, "--out", tmp_path / "page", *words) == 0
     pages = [tmp_path / "report" / "index.html", tmp_path / "page" / "index.html"]
     assert capsys.readouterr().out.split() == [str(page) for page in pages]
-    nothing = {"compare": "noise_ratio", "baseline": None, "by": [], "primary": None, "pdf": True}
-    method = {"compare": "method", "baseline": "gce", "by": ["dataset", "metal"], "primary": "hd95_mm", "pdf": False}
-    assert asked == [nothing, method]
+    nothing = {"compare": "noise_ratio", "baseline": None, "by": [], "primary": None}
+    method = {"compare": "method", "baseline": "gce", "by": ["dataset", "metal"], "primary": "hd95_mm"}
+    assert asked == [
+        nothing | {"pdf": True, "formats": ["svg"]},
+        method | {"pdf": False, "formats": ["svg", "png"]},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("none",), "study none: no such folder"),
+        (("empty",), "study empty: holds no run (neither grid.csv nor a folder with run.json)"),
+        (("study", "--formats", "gif"), "--formats gif: expected some of svg, png, pdf"),
+        (("study", "--compare", "seed"), "compare=seed: expected one of noise_ratio, data"),
+        (("study", "--out", "thesis"), "thesis: holds chapter1.tex, which a report did not write"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_refused_before_a_library_is_loaded(
+    words: tuple[str, ...], problem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("empty", "study", "thesis"):
+        Path(folder).mkdir()
+    Path("study/grid.csv").touch()
+    Path("thesis/chapter1.tex").touch()
+    monkeypatch.setitem(sys.modules, "mandseg.report.write", None)  # an import of it fails
+    assert run("report", *words) == 2
+    assert capsys.readouterr().err.startswith(f"mandseg: {problem}")

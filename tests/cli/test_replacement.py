@@ -1,4 +1,4 @@
-"""No command replaces or deletes what it did not write: each of them, tried with a user's own file in its place."""
+"""No command replaces or deletes a file that it did not write; each is tried with a user's file in the way."""
 
 import shutil
 from collections.abc import Callable
@@ -10,9 +10,9 @@ import pytest
 from mandseg.cli.main import main
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
-from mandseg.report import write_report
+from mandseg.report.folder import FOLDER
 from mandseg.report.study_plan import plan_study
-from mandseg.report.write import FOLDER
+from mandseg.report.write import write_report
 from mandseg.system.files import refuse_foreign_files
 from study_fixture import write_study
 
@@ -54,7 +54,7 @@ def test_a_folder_of_ones_own_is_named_before_anything_is_computed(
 
 @pytest.mark.parametrize("command", ["audit", "fidelity"])
 @pytest.mark.parametrize("place", [".", "manifest.csv", "a_image.nii.gz", "manifest.csv/below"])
-def test_the_cohort_itself_is_no_place_for_results(
+def test_results_are_not_written_over_the_cohort(
     cohort: Path, capsys: pytest.CaptureFixture[str], command: str, place: str
 ) -> None:
     before = files(cohort)
@@ -93,8 +93,9 @@ def test_a_check_writes_over_its_own_table(cohort: Path, tmp_path: Path) -> None
 
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study with its report, made once."""
-    study = write_study(tmp_path_factory.mktemp("studies") / "demo", n_cases=6)
+    """A small study with its report, made once."""
+    folder = tmp_path_factory.mktemp("studies") / "demo"
+    study = write_study(folder, {0.0: 0.0, 0.5: 0.006}, (0, 1), {"test": 0.9}, n_cases=4)
     write_report(study)
     return study
 
@@ -121,7 +122,7 @@ def test_a_report_keeps_a_file_that_was_put_into_it(
     assert files(study) == before
 
 
-def test_a_report_is_no_place_for_a_plan(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_plan_is_not_written_into_a_report(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(study)
     assert run("plan-study", study, "--margin", "0.02", "--out", study / "report") == 2
     assert "report: is a report, not a plan; choose an empty folder with --out" in capsys.readouterr().err

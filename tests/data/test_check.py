@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from mandseg.data.case import Case
-from mandseg.data.check import check_case, check_cohort, content_hash, inspect_case, piece_sizes
+from mandseg.data.check import check_cohort, content_hash, inspect_case, piece_sizes
 from mandseg.data.check_table import print_checkup, summary, write_checkup
 from mandseg.data.loaded_case import load_case
 from mandseg.data.manifest import write_cohort
@@ -24,7 +24,7 @@ def lines(case: Case, severity: str = "warning") -> list[str]:
     """The findings of one severity, without the case's name."""
     return [
         finding.line.removeprefix(f"case {case.case_id}: ")
-        for finding in check_case(case)
+        for finding in inspect_case(case).findings
         if finding.severity == severity
     ]
 
@@ -97,7 +97,7 @@ def test_a_truncated_and_a_missing_file_are_errors(make_case: MakeCase) -> None:
     assert lines(gone, "error") == [f"reference {gone.reference}: no such file"]
 
 
-def test_several_problems_of_a_case_are_told_at_once(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:
+def test_several_problems_of_a_case_are_reported_at_once(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:
     case = make_case("a", image=np.full(ct.shape, np.nan, np.float32), reference=bone * np.uint8(3), noisy=bone[1:])
     with pytest.raises(UserError) as error:
         load_case(case)
@@ -207,7 +207,7 @@ def test_content_counts_not_the_dtype(ct: np.ndarray, affine: np.ndarray) -> Non
     assert first == same != different
 
 
-def test_manifest_and_file_errors_are_told_together(tmp_path: Path, make_case: MakeCase, bone: np.ndarray) -> None:
+def test_manifest_and_file_errors_are_reported_together(tmp_path: Path, make_case: MakeCase, bone: np.ndarray) -> None:
     cases = [make_case("a", subject_id="s"), make_case("b", reference=bone * np.uint8(2)), make_case("c")]
     manifest = write_cohort(tmp_path / "cohort", cases).root / "manifest.csv"
     manifest.write_text(manifest.read_text().replace("c,c,train", "c,s,test"))
@@ -229,7 +229,7 @@ def test_several_processes_find_what_one_finds(tmp_path: Path, make_case: MakeCa
 # What is shown --------------------------------------------------------------------------------------------------------
 
 
-def test_table_summary_and_csv_tell_the_same(tmp_path: Path, make_case: MakeCase, bone: np.ndarray) -> None:
+def test_table_summary_and_csv_agree(tmp_path: Path, make_case: MakeCase, bone: np.ndarray) -> None:
     cases = [make_case("a", noisy=np.roll(bone, 1, axis=0)), make_case("b", "test", noisy=bone)]
     write_cohort(tmp_path / "cohort", cases)
     checkup = check_cohort(tmp_path / "cohort")
@@ -254,7 +254,7 @@ def test_table_summary_and_csv_tell_the_same(tmp_path: Path, make_case: MakeCase
     assert second["warnings"].startswith("case b: reference and noisy label are the same drawing")
 
 
-# Where and how large: what a header says ------------------------------------------------------------------------------
+# Position and size in a header ----------------------------------------------------------------------------------------
 
 
 def test_an_image_of_three_slices_is_an_error(make_case: MakeCase, ct: np.ndarray, bone: np.ndarray) -> None:

@@ -87,7 +87,7 @@ def test_one_image_of_two_subjects_is_a_violation(files: Path) -> None:
     ]
 
 
-def test_examining_goes_on_where_reading_refuses(files: Path) -> None:
+def test_examining_continues_where_reading_refuses(files: Path) -> None:
     (files / MANIFEST).write_text(HEADER + "a,s1,train,a.nii,gone.nii,,\n")
     cohort, violations = examine_manifest(files)
     assert [case.case_id for case in cohort.cases] == ["a"]
@@ -114,7 +114,7 @@ def test_a_spreadsheet_in_another_encoding_is_refused(files: Path) -> None:
     assert "not UTF-8 text" in problems(files)[0]
 
 
-def test_no_manifest_says_how_to_make_one(tmp_path: Path) -> None:
+def test_the_message_about_a_missing_manifest_states_how_to_make_one(tmp_path: Path) -> None:
     assert problems(tmp_path) == ["no such manifest; `mandseg prepare --help` shows how to make one"]
 
 
@@ -171,7 +171,7 @@ def test_paths_stay_relative_where_cohort_and_files_lie_behind_one_link(files: P
         assert ",../a.nii,../a.nii," in (files / root / MANIFEST).read_text()
 
 
-def test_dots_behind_a_link_lead_where_the_file_system_says(files: Path) -> None:
+def test_dots_behind_a_link_lead_where_the_file_system_leads(files: Path) -> None:
     (files / "disk" / "deep").mkdir(parents=True)
     (files / "disk" / "a.nii").touch()
     (files / "link").symlink_to(files / "disk" / "deep", target_is_directory=True)

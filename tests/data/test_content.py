@@ -147,7 +147,7 @@ def test_a_digest_is_remembered_once_the_file_has_settled(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("damage", [b"", b"\n", b"0" * 63, b"0" * 64 + b"\n", b"\xff" * 64, b"G" * 64])
-def test_a_damaged_note_is_not_believed(tmp_path, monkeypatch, damage):
+def test_a_damaged_note_is_not_used(tmp_path, monkeypatch, damage):
     monkeypatch.setattr(content, "SETTLED_S", 0.0)
     path = itk(tmp_path / "a.nii")
     digest = content_digest(path, tmp_path / "cache")

@@ -1,4 +1,4 @@
-"""An export in, a cohort out: what is chosen, what fails with one line, and that the others go on."""
+"""An export becomes a cohort: the choice of structures, failures with one line, the import of other patients."""
 
 import csv
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def write_patient(export: Path, number: int = 1, name: str = "Mandible") -> list
     """A CT with a structure set CORRECTED, and a smaller one PLANNING drawn by Dr Miller; gives the CT's slices."""
     who, folder = ids(number), export / f"patient{number}"
     hu = HU.copy()
-    hu[0, 0, 0] = number  # the check knows a copied CT
+    hu[0, 0, 0] = number  # the check detects a copied CT
     slices = write_series(folder, hu, who)
     write_structure_set(folder / "RS_1.dcm", slices, {name: BLOCK, "Body": []}, who, StructureSetLabel="CORRECTED")
     planning = {"StructureSetLabel": "PLANNING", "OperatorsName": "Miller^John" if number % 2 else "MILLER^JOHN"}
@@ -106,15 +106,13 @@ def test_the_structure_goes_by_many_names(name: str, export: Path, tmp_path: Pat
     assert voxels(cohort_of(export).cases[0].reference) == 256
 
 
-def test_a_name_outside_the_table_is_found_where_it_is_said_and_not_where_it_is_not(
-    export: Path, tmp_path: Path
-) -> None:
+def test_a_name_outside_the_table_is_found_only_if_the_user_gives_it(export: Path, tmp_path: Path) -> None:
     write_patient(export, name="Kinnlade")
     assert prepare(export, "--reference", "RS_1") == 2
     assert prepare(export, "--reference", "RS_1", "--structure", "Mandible, kinnlade") == 0
 
 
-def test_an_expanded_mandible_is_none_and_it_is_said_that_there_is_one(export: Path, capsys: Capture) -> None:
+def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:
     write_patient(export, name="PRV_Mandible+3mm")
     assert prepare(export, "--reference", "RS_1") == 2
     line = "no ROI of 1 structure sets means Mandible (1 ROIs have it in their names: --show-names lists them)"
@@ -147,7 +145,7 @@ def test_an_option_decides_on_several_rois_that_fit(
     code = prepare(export, "--structure", "Mandible", "--several", several)
     if expected is None:
         assert code == 2
-        line = "2 ROIs mean Mandible (Mandible, Mandibula), expected 1: --several says what to do"
+        line = "2 ROIs mean Mandible (Mandible, Mandibula), expected 1; choose with --several"
         assert line in capsys.readouterr().err
     else:
         assert code == 0
@@ -170,7 +168,7 @@ def test_several_structure_sets_need_a_pattern_unless_one_alone_has_the_structur
 ) -> None:
     slices = write_patient(export, 1)
     assert prepare(export) == 2
-    assert "2 structure sets hold Mandible, expected 1: --reference says which" in capsys.readouterr().err
+    assert "2 structure sets hold Mandible, expected 1; choose one with --reference" in capsys.readouterr().err
     assert prepare(export, "--reference", "*", "--noisy", "*") == 2
     (export / "patient1" / "RS_2.dcm").unlink()
     write_structure_set(export / "patient1" / "RS_3.dcm", slices, {"PTV": BLOCK}, ids(1))
@@ -233,7 +231,7 @@ def test_splits_are_drawn_by_patient(export: Path) -> None:
     assert sorted(case.split for case in cohort_of(export).cases) == ["test", "train", "train", "train", "val"]
 
 
-def test_too_few_patients_for_splits_are_all_in_test_unless_shares_were_said(export: Path, capsys: Capture) -> None:
+def test_too_few_patients_for_splits_are_all_in_test_unless_shares_are_given(export: Path, capsys: Capture) -> None:
     for number in range(2):
         write_patient(export, number)
     assert prepare(export, "--reference", "RS_1", all_in="") == 0
@@ -254,10 +252,10 @@ def test_the_report_lists_everything_that_was_seen(export: Path) -> None:
         ("CT series", "", "6", "imported"),
         ("structure set", "", "1", "reference"),
         ("ROI", "Mandible", "1", "reference"),
-        ("ROI", "Body", "1", "left out: not asked for"),
+        ("ROI", "Body", "1", "left out: not chosen"),
         ("structure set", "", "1", "left out: not chosen"),
-        ("ROI", "Body", "1", "left out: not asked for"),
-        ("ROI", "Mandible", "1", "left out: not asked for"),
+        ("ROI", "Body", "1", "left out: not chosen"),
+        ("ROI", "Mandible", "1", "left out: not chosen"),
         ("other series", "MR", "1", "left out: no CT"),
         ("other files", "", "1", "left out: not DICOM"),
     ]
@@ -292,7 +290,7 @@ def test_a_dose_is_brought_to_the_ct_s_grid_in_gray(export: Path) -> None:
         ({"DoseSummationType": "BEAM"}, "none of 1 is that of a whole plan"),
     ],
 )
-def test_a_dose_that_cannot_be_used_is_noted_and_the_case_goes_on(
+def test_a_dose_that_cannot_be_used_is_noted_and_the_case_continues(
     tags: dict[str, object], why: str, export: Path, capsys: Capture
 ) -> None:
     slices = write_series(export, HU, ids(1))
@@ -393,7 +391,7 @@ def test_a_broken_patient_fails_with_one_line_and_the_others_go_on(what: str, ex
     write_patient(export, 2)
     spoil(export / "patient1", slices)
     if what == "tilt":
-        message = "gantry tilt: GantryDetectorTilt is 20 degrees, the slices' positions say 0"
+        message = "gantry tilt: GantryDetectorTilt is 20 degrees, the slices' positions give 0"
         for plane in slices:
             plane.GantryDetectorTilt = 20
         save(slices, export / "patient1" / "again")

@@ -35,7 +35,7 @@ KEYWORDS = [
 
 
 def plant(dataset: Dataset, depth: int = 0) -> None:
-    """Fill every text, date, time and identifier that the dictionary knows, private tags too, below sequences too."""
+    """Fill every text, date, time and identifier of the dictionary and private tags, also below sequences."""
     for tag, vr, keyword in KEYWORDS:
         if tag >> 16 < 8 or tag >> 16 == 0xFFFE or keyword in NEEDED or (keyword in dataset and vr in ("CS", "UI")):
             continue
@@ -168,7 +168,7 @@ def test_the_key_is_private_made_once_and_in_no_output(planted: Path, tmp_path: 
     assert read_cohort(tmp_path / "other").cases[0].case_id != first
 
 
-def test_the_linking_table_lies_where_told_names_every_patient_and_is_private(planted: Path, tmp_path: Path) -> None:
+def test_the_linking_table_names_every_patient_and_is_private(planted: Path, tmp_path: Path) -> None:
     link = tmp_path / "safe" / "link.csv"
     options = ("--reference", f"{SECRET}1", "--noisy", f"{SECRET}2", "--all-in", "test", "--linking-table", link)
     run("prepare", "dicom", planted, tmp_path / "cohort", *options)

@@ -5,9 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dicom_files import Ids, Points, arch, arch_area_mm2, circle, ct_slices, save, square, write_structure_set
+from dicom_files import (
+    Ids,
+    Points,
+    arch,
+    arch_area_mm2,
+    circle,
+    ct_slices,
+    read_planes,
+    save,
+    square,
+    write_structure_set,
+)
 from mandseg.data.dicom.rasterisation import Rasterised, fill, rasterise
-from mandseg.data.dicom.series import CT_CLASSES, Series, arrange, read_planes
+from mandseg.data.dicom.series import CT_CLASSES, Series, arrange
 from mandseg.data.dicom.structures import Contour, Roi, read_structure_set
 from mandseg.system.errors import UserError
 
@@ -148,7 +159,7 @@ def test_contours_that_overlap_in_part_are_warned_of(series: Series) -> None:
 # Slices ---------------------------------------------------------------------------------------------------------------
 
 
-def test_contours_between_slices_go_to_the_nearest_and_it_is_said(series: Series) -> None:
+def test_contours_between_slices_go_to_the_nearest_and_it_is_reported(series: Series) -> None:
     found = rasterise(roi(*(square(5.5, z + 0.9) for z in HEIGHTS_MM[2:6])), series)
     assert np.flatnonzero(found.mask.any(axis=(0, 1))).tolist() == [2, 3, 4, 5]
     assert found.notes == (
@@ -219,7 +230,7 @@ def test_a_contour_between_voxel_centres_alone_is_refused(series: Series) -> Non
     assert refusal(series, square(0.2, 45, (0.5, 0.5))).startswith("has 1 contours, but none encloses the centre")
 
 
-def test_a_reference_to_another_slice_is_noted_and_the_position_believed(series: Series) -> None:
+def test_a_reference_to_another_slice_is_noted_and_the_position_used(series: Series) -> None:
     wrong = Contour("CLOSED_PLANAR", square(5.5, 45), (series.planes[6].sop_uid,))
     found = rasterise(roi(wrong), series)
     assert found.mask[:, :, 2].sum() == 121
@@ -275,7 +286,7 @@ def test_a_structure_set_cut_off_anywhere_is_refused_or_has_lost_no_contour(tmp_
     [
         (["0", "1", "2", "3"], "a contour has 4 coordinates, expected three a point"),
         (["0", "nan", "2"], "1 coordinates of a contour are NaN or infinite"),
-        (["0", "1", "2"], "a contour has 1 points, NumberOfContourPoints says 4"),
+        (["0", "1", "2"], "a contour has 1 points, NumberOfContourPoints is 4"),
         (["zero", "1", "2"], "cannot be read, the file is damaged or truncated"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Masks become structure sets that give the same mask back, in this reader, in others, and in a validator's eyes."""
+"""Masks become structure sets that give the same mask back, in this reader and in others; a validator accepts them."""
 
 import shutil
 import subprocess
@@ -150,9 +150,9 @@ def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(series: Series, 
 def test_a_validator_finds_no_error(series: Series, tmp_path: Path) -> None:
     write_rtstruct(tmp_path / "RS.dcm", Volume(odd_mask(), series.geometry.affine), series, "Mandible")
     done = subprocess.run(["dciodvfy", tmp_path / "RS.dcm"], capture_output=True, text=True)
-    said = (done.stdout + done.stderr).splitlines()
-    assert "RTStructureSet" in said
-    assert [line for line in said if line.startswith("Error")] == []
+    printed = (done.stdout + done.stderr).splitlines()
+    assert "RTStructureSet" in printed
+    assert [line for line in printed if line.startswith("Error")] == []
 
 
 @pytest.mark.skipif(shutil.which("plastimatch") is None, reason="plastimatch is not installed")

@@ -9,10 +9,10 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from dicom_files import Ids, ct_slices, save
+from dicom_files import Ids, ct_slices, read_planes, save
 from mandseg.data.dicom.dataset import reading
 from mandseg.data.dicom.pixels import read_ct
-from mandseg.data.dicom.series import CT_CLASSES, Series, arrange, read_planes
+from mandseg.data.dicom.series import CT_CLASSES, Series, arrange
 from mandseg.data.volume import to_canonical
 from mandseg.system.errors import UserError
 
@@ -189,7 +189,7 @@ def test_a_tilted_gantry_is_refused_with_its_angle(hu: np.ndarray, tmp_path: Pat
 
 def test_a_tilt_in_the_header_alone_is_refused(hu: np.ndarray, tmp_path: Path) -> None:
     message = refusal(ct_slices(hu, GantryDetectorTilt=-15.5), tmp_path)
-    assert message == "gantry tilt: GantryDetectorTilt is -15.5 degrees, the slices' positions say 0"
+    assert message == "gantry tilt: GantryDetectorTilt is -15.5 degrees, the slices' positions give 0"
 
 
 @pytest.mark.parametrize(

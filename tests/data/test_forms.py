@@ -1,4 +1,4 @@
-"""What check says of NIfTI headers that place an image in two ways, or in none."""
+"""The check of NIfTI headers that place an image in two ways, or in none."""
 
 from pathlib import Path
 
@@ -36,17 +36,17 @@ def written(path: Path, sform: Form, qform: Form, kind: type = nib.Nifti1Image, 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
 @pytest.mark.parametrize(
-    ("sform", "qform", "apart_mm", "says"),
+    ("sform", "qform", "apart_mm", "message"),
     [
         ((TURNED, 2), (AFFINE, 1), 4.56, "direction"),  # the corner at y 4, z 6 mm moves by 2 * sin(18.4) * 7.2 mm
         ((MIRRORED, 1), (AFFINE, 1), 8.0, "one is the mirror image of the other"),  # x 4 mm comes to lie at -4 mm
         ((MOVED, 1), (AFFINE, 1), 5.0, "origin (0, 0, 5) mm differs from (0, 0, 0) mm"),
     ],
 )
-def test_two_forms_that_disagree_are_named(tmp_path: Path, kind, sform, qform, apart_mm, says) -> None:
+def test_two_forms_that_disagree_are_named(tmp_path: Path, kind, sform, qform, apart_mm, message) -> None:
     (doubt,) = position_doubts(written(tmp_path / "a.nii", sform, qform, kind))
     assert f"sform (code {sform[1]}) and qform (code {qform[1]}) disagree, up to {apart_mm:.3g} mm apart: " in doubt
-    assert says in doubt
+    assert message in doubt
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])

@@ -1,4 +1,4 @@
-"""Grids that cannot be true are refused with both values: shear, other units, two sizes of one voxel, no voxel."""
+"""Impossible grids are refused with both values: shear, other units, two sizes of one voxel, no voxel."""
 
 from pathlib import Path
 
@@ -63,12 +63,12 @@ def test_a_turned_or_mirrored_grid_is_not_sheared() -> None:
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
-@pytest.mark.parametrize(("unit", "said"), [("micron", "micrometres"), ("meter", "metres")])
-def test_other_units_than_mm_are_refused(tmp_path: Path, kind: type, unit: str, said: str) -> None:
+@pytest.mark.parametrize(("unit", "name"), [("micron", "micrometres"), ("meter", "metres")])
+def test_other_units_than_mm_are_refused(tmp_path: Path, kind: type, unit: str, name: str) -> None:
     image = kind(np.zeros((2, 2, 2), np.int16), np.diag([2, 2, 3, 1.0]))
     image.header.set_xyzt_units(unit, "sec")
     nib.save(image, tmp_path / "a.nii")
-    with pytest.raises(UserError, match=rf"the header's unit is {said} \(voxels of 2 x 2 x 3\), expected mm"):
+    with pytest.raises(UserError, match=rf"the header's unit is {name} \(voxels of 2 x 2 x 3\), expected mm"):
         read_geometry(tmp_path / "a.nii")
 
 

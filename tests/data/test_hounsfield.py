@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mandseg.data.case import Case
-from mandseg.data.check import check_case
+from mandseg.data.check import inspect_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.hounsfield import fill_value, padding, signed, tissue_around
@@ -98,7 +98,7 @@ def test_an_image_in_hu_without_air_is_left_as_it_is_and_named(
     assert not any("case b" in note or "case c" in note for note in result.notes)
 
 
-def test_an_offset_that_no_image_has_is_not_applied_and_that_is_said(
+def test_an_offset_that_no_image_has_is_not_applied_and_reported(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     make_case("a", image=ct)
@@ -107,7 +107,7 @@ def test_an_offset_that_no_image_has_is_not_applied_and_that_is_said(
     assert result.notes == ("--hu-offset 1024 is not applied: all 1 images are in HU already",)
 
 
-def test_an_image_that_does_not_tell_is_what_the_others_are_and_is_named(
+def test_an_unclear_image_is_treated_like_the_others_and_named(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
     odd = stored(ct)
@@ -145,7 +145,7 @@ def test_without_an_offset_the_images_that_are_not_in_hu_are_named(
     )
 
 
-def test_bright_padding_of_an_image_in_hu_is_said_and_can_be_made_air(
+def test_bright_padding_of_an_image_in_hu_is_reported_and_can_be_made_air(
     convert: Callable[..., Imported], make_case: Callable[..., Case], ct: np.ndarray, tmp_path: Path
 ) -> None:
     case = make_case("a", image=padded(ct, 3071))
@@ -153,7 +153,7 @@ def test_bright_padding_of_an_image_in_hu_is_said_and_can_be_made_air(
         "WARNING: 1 images (first: a) hold 3071 outside the field of view, as bright as metal; "
         "--hu-offset writes it as air, with 0 if the rest is HU",
     )
-    assert any("holds 3071 outside the field of view" in finding.line for finding in check_case(case))
+    assert any("holds 3071 outside the field of view" in finding.line for finding in inspect_case(case).findings)
     (tmp_path / "out").rename(tmp_path / "before")
     assert hu_of(convert(0)) == {"a": RIGHT}
 
@@ -161,9 +161,9 @@ def test_bright_padding_of_an_image_in_hu_is_said_and_can_be_made_air(
 def test_an_image_with_an_offset_and_padding_is_not_hu_to_the_check(
     make_case: Callable[..., Case], ct: np.ndarray
 ) -> None:
-    lines = [finding.line for finding in check_case(make_case("a", image=padded(stored(ct), -2000)))]
+    lines = [finding.line for finding in inspect_case(make_case("a", image=padded(stored(ct), -2000))).findings]
     assert lines == ["case a: the median around the label is 1064, soft tissue has about 40 HU: not HU?"]
-    assert check_case(make_case("b", image=ct)) == []
+    assert inspect_case(make_case("b", image=ct)).findings == ()
 
 
 def test_metal_inside_the_body_is_no_padding(ct: np.ndarray) -> None:

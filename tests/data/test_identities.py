@@ -1,4 +1,4 @@
-"""Ids that look like a patient's are warned of, ids of public sets and pseudonyms are not."""
+"""The check warns of ids that look like a patient's, but not of ids of public sets and pseudonyms."""
 
 from collections.abc import Callable
 from pathlib import Path

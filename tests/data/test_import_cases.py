@@ -1,4 +1,4 @@
-"""An importer is two methods, find and convert; the walk does the rest."""
+"""An importer is two methods, find and convert; the common loop does the rest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from mandseg.system.errors import UserError
 
 @dataclass(frozen=True)
 class Names(Importer[str, Converted]):
-    """Each line of a text file is a case; its word says what becomes of it."""
+    """Each line of a text file is a case; its word is its outcome."""
 
     title = "Names"
 

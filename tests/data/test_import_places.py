@@ -1,4 +1,4 @@
-"""What an import may write and replace: names of cases become names of files, and nobody else's file is deleted."""
+"""The files that an import may write and replace: case names become file names, and no file of the user is deleted."""
 
 from collections.abc import Callable
 from pathlib import Path

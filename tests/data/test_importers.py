@@ -1,4 +1,4 @@
-"""A folder of one's own, by index or by patterns; splits by subject; the folder that is written."""
+"""A user's folder, by index or by patterns; splits by subject; the folder that is written."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +61,9 @@ def test_values_that_are_not_hu_are_pointed_out(own: Path, tmp_path: Path) -> No
     assert note.startswith("WARNING: 3 of 3 images have no value below -200 (first: p1): not HU? --hu-offset 1000")
 
 
-def test_columns_can_be_said_and_wrong_ones_are_refused(own: Path, tmp_path: Path) -> None:
-    said = Layout(Path("index.csv"), {"case_id": "patient", "reference": "mandible"})
-    assert len(import_folder(own, tmp_path / "out", said).cohort.cases) == 3
+def test_columns_can_be_given_and_wrong_ones_are_refused(own: Path, tmp_path: Path) -> None:
+    layout = Layout(Path("index.csv"), {"case_id": "patient", "reference": "mandible"})
+    assert len(import_folder(own, tmp_path / "out", layout).cohort.cases) == 3
     with pytest.raises(UserError, match=r"no column 'jaw' \(given as the reference\), the file has: patient, split,"):
         import_folder(own, tmp_path / "out2", Layout(None, {"reference": "jaw"}))
     (own / "index.csv").write_text("number,image\n1,p1_image.nii.gz\n")
@@ -108,9 +108,7 @@ def test_a_label_with_several_values_asks_which(
     layout = Layout(None, {"image": "{case}/data.nii.gz", "reference": "{case}/label.nii.gz"})
     with pytest.raises(UserError) as error:
         import_folder(source, tmp_path / "out", layout)
-    line = (
-        "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; --label-values says which are the mandible"
-    )
+    line = "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; choose the mandible with --label-values"
     assert error.value.problems[1] == line
     assert len(error.value.problems) == 3
     assert not (tmp_path / "out").exists()
@@ -186,7 +184,7 @@ def test_subjects_stay_together_and_shares_are_met() -> None:
     assert [list(split_of.values()).count(name) for name in ("train", "val", "test")] == [14, 2, 4]
 
 
-def test_the_seed_draws_the_split_whatever_the_order_of_cases() -> None:
+def test_the_seed_draws_the_split_for_any_order_of_cases() -> None:
     forward = {case.case_id: case.split for case in split_by_subject(scans(20), (0.7, 0.1, 0.2), seed=1)}
     backward = {case.case_id: case.split for case in split_by_subject(scans(20)[::-1], (0.7, 0.1, 0.2), seed=1)}
     other = {case.case_id: case.split for case in split_by_subject(scans(20), (0.7, 0.1, 0.2), seed=2)}
@@ -217,7 +215,7 @@ def import_own(own: Path, dest: Path, overwrite: bool = False) -> Imported:
     return import_folder(own, dest, overwrite=overwrite)
 
 
-def test_a_destination_that_exists_is_kept_unless_told(own: Path, tmp_path: Path) -> None:
+def test_a_destination_that_exists_is_kept_without_overwrite(own: Path, tmp_path: Path) -> None:
     import_own(own, tmp_path / "out")
     before = sorted((tmp_path / "out").iterdir())
     (own / "p3_reference.nii.gz").unlink()

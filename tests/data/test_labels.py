@@ -1,4 +1,4 @@
-"""Label values as files really hold them: scaled, resampled, one for each half."""
+"""Label values as in real files: scaled, resampled, one for each half."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mandseg.data.case import Case
-from mandseg.data.check import check_case
+from mandseg.data.check import inspect_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
 from mandseg.data.importers.labels import label_values
@@ -36,13 +36,13 @@ def halves(bone: np.ndarray, first: float, second: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("value", [0.99999994, 1.0000001, 0.9991, 1.0009])
-def test_a_label_of_almost_one_is_binary_and_that_is_said(
+def test_a_label_of_almost_one_is_binary_and_that_is_reported(
     merge: Callable[..., Imported], make_case: Callable[..., Case], bone: np.ndarray, value: float
 ) -> None:
     case = make_case("a", reference=(bone * value).astype(np.float32))
     np.testing.assert_array_equal(load_case(case).reference.array, bone)
     line = "reference has values within 0.001 of a whole number"
-    assert any(line in finding.line and finding.severity == "warning" for finding in check_case(case))
+    assert any(line in finding.line and finding.severity == "warning" for finding in inspect_case(case).findings)
     result = merge()
     assert result.notes[0].startswith(f"case a: {line}")
     assert result.cohort.cases[0].reference == case.reference
@@ -60,13 +60,13 @@ def test_a_label_between_whole_numbers_is_refused(
     case = make_case("a", reference=np.where(bone, value, 0).astype(np.float32))
     with pytest.raises(UserError):
         load_case(case)
-    with pytest.raises(UserError, match=r"case a: reference has the values 0, .*expected 0 and 1; --label-values"):
+    with pytest.raises(UserError, match=r"case a: reference has the values 0, .*expected 0 and 1; choose "):
         merge()
     with pytest.raises(UserError, match=r"case a: reference has the value .*, which is no whole number"):
         merge(1)
 
 
-def test_both_halves_are_merged_whatever_scaling_left_of_them(
+def test_both_halves_are_merged_after_any_scaling(
     merge: Callable[..., Imported], make_case: Callable[..., Case], bone: np.ndarray
 ) -> None:
     make_case("a", reference=halves(bone, 3, BELOW_FOUR))

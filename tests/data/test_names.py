@@ -1,4 +1,4 @@
-"""Names from data as names of files; the home folder where no shell puts it."""
+"""Names from data as names of files, and the home folder where no shell expands it."""
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,7 +29,7 @@ def test_the_home_folder_is_where_a_shell_does_not_put_it(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("home", ["/home/jd", "/home/j d", "/home/a,b", "/home/(x)", "/home/k=v"])
-def test_hydra_reads_the_home_folder_whatever_it_is_called(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+def test_hydra_reads_a_home_folder_with_any_name(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
     monkeypatch.setenv("HOME", home)
     parser = OverridesParser.create()
     assert parser.parse_override(with_home_in_setting("data.manifest=~/c.csv")).value() == f"{home}/c.csv"

@@ -1,4 +1,4 @@
-"""OpenKBP's own layout: values become HU, voxels land where the patient has them, the split is the official one."""
+"""The layout of OpenKBP: values become HU, voxels keep their position in the patient, the split is official."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -125,7 +125,7 @@ def test_stored_values_become_hu_with_padding_and_metal_handled() -> None:
     assert from_stored(stored, 1024).tolist() == [-1000, -1000, -124, -24, 16, 3047, 3071]
 
 
-def test_tissue_peaks_are_found_and_tell_a_wrong_offset() -> None:
+def test_tissue_peaks_are_found_and_show_a_wrong_offset() -> None:
     rng = np.random.default_rng(0)
     tissue = np.r_[rng.normal(903, 15, 20_000), rng.normal(1037, 15, 20_000), np.zeros(50_000)]
     counts = histogram(from_stored(tissue, 1000))

@@ -1,4 +1,4 @@
-"""File name patterns as people write them: where they may lead, and what their fields may be called."""
+"""File name patterns as users write them: the folders that they may reach, and the names of their fields."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -146,7 +146,7 @@ def test_chin_is_in_front_and_below_and_condyles_above(clinic_case: tuple[Volume
 
 
 @pytest.mark.parametrize("population", [COARSE, replace(COARSE, orientation="LPS")])
-def test_right_stays_right_whatever_the_storage(population: Population) -> None:
+def test_right_stays_right_for_any_storage(population: Population) -> None:
     """A metal crown on the right must end up at positive x of the patient, in both orientations."""
     seed = next(s for s in range(200) if _metal_on_the_right_only(s))
     ct, _ = phantom_case(replace(population, metal_share=1.0, shape=(88, 88, 60), spacing_mm=(3.0, 3.0, 4.0)), seed)

@@ -1,4 +1,4 @@
-"""Preprocessing: there and back on the image's own grid; cache entries appear once, whole, and anew with the file."""
+"""Preprocessing and its inverse on the image's grid; cache entries are complete and follow the files."""
 
 import subprocess
 import sys
@@ -14,7 +14,8 @@ from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
-from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window, resample, resample_onto
+from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window
+from mandseg.data.resampling import resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
 from mandseg.system.errors import UserError
@@ -34,7 +35,7 @@ def test_the_body_is_cropped_with_its_margin_and_keeps_its_place(make_case):
 
 
 @pytest.mark.parametrize("axes", ["RAS", "LPS", "SAR", "mirrored", "oblique", "oblique and mirrored"])
-def test_a_label_comes_back_on_the_images_own_grid_whatever_its_axes(make_case, bone, ct, affine, axes):
+def test_a_label_comes_back_on_the_images_own_grid_for_any_axes(make_case, bone, ct, affine, axes):
     oblique = np.eye(4)
     oblique[:3, :3] = Rotation.from_euler("xz", [20, 30], degrees=True).as_matrix()
     turn = {
@@ -182,16 +183,16 @@ def test_four_slices_are_enough(make_case, tmp_path, ct, bone):
 
 
 @pytest.mark.parametrize(
-    ("size", "says"), [(3, "3 x 3 x 3 voxels around the body"), (24, r"cannot be resampled to \(")]
+    ("size", "message"), [(3, "3 x 3 x 3 voxels around the body"), (24, r"cannot be resampled to \(")]
 )
-def test_what_resampling_cannot_do_is_said_with_the_case(make_case, ct, affine, monkeypatch, size, says):
+def test_a_failure_of_resampling_names_the_case(make_case, ct, affine, monkeypatch, size, message):
     scan = load_case(make_case("odd"))
     window = tuple(slice(0, size) for _ in range(3))
     monkeypatch.setattr(preprocessing, "body_window", lambda *_: window)
-    monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_itk())
-    with pytest.raises(UserError, match=f"^case odd: .*{says}"):
+    monkeypatch.setattr(preprocessing, "resample", lambda *_: raise_memory())
+    with pytest.raises(UserError, match=f"^case odd: .*{message}"):
         FINE.image(scan.image, "case odd: image")
 
 
-def raise_itk():
-    raise RuntimeError("Exception thrown in SimpleITK\nitk::ERROR: Failed to allocate memory for image.")
+def raise_memory():
+    raise MemoryError("Unable to allocate 3.5 TiB")

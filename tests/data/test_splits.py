@@ -1,4 +1,4 @@
-"""Folds: every case is left out once, with its subject, and the folds are of one size."""
+"""Folds: every case is left out once, with its subject, and the folds have one size."""
 
 import pytest
 from hypothesis import given

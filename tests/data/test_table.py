@@ -24,7 +24,7 @@ ROWS = [{"a": "1", "b, c": "2"}, {"a": "3", "b, c": "4;5"}]
         "sep=|\na|b, c\n1|2\n3|4;5\n",
     ],
 )
-def test_a_table_is_the_same_whatever_separates_its_cells(tmp_path: Path, text: str) -> None:
+def test_a_table_is_the_same_for_any_separator(tmp_path: Path, text: str) -> None:
     (tmp_path / "table.csv").write_text(text, encoding="utf-8", newline="")
     assert read_table(tmp_path / "table.csv") == (["a", "b, c"], ROWS)
 

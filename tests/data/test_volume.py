@@ -44,7 +44,7 @@ def test_masks_are_stored_as_uint8(tmp_path: Path, affine: np.ndarray) -> None:
     assert read_volume(tmp_path / "a.nii").array.dtype == np.uint8
 
 
-def test_same_volume_gives_same_bytes_whatever_the_name(tmp_path: Path, ct: np.ndarray, affine: np.ndarray) -> None:
+def test_same_volume_gives_same_bytes_for_any_name(tmp_path: Path, ct: np.ndarray, affine: np.ndarray) -> None:
     for name in ("a.nii.gz", "b.nii.gz"):
         write_volume(tmp_path / name, Volume(ct, affine))
     assert (tmp_path / "a.nii.gz").read_bytes() == (tmp_path / "b.nii.gz").read_bytes()
@@ -114,7 +114,7 @@ def test_scaled_values_are_read_as_the_file_means_them(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("codes", ORIENTATIONS)
-def test_canonical_axes_are_the_same_whatever_the_file_order(codes: str) -> None:
+def test_canonical_axes_are_the_same_for_any_file_order(codes: str) -> None:
     canonical, expected = to_canonical(oriented(codes)), oriented("RAS")
     np.testing.assert_array_equal(canonical.array, expected.array)
     np.testing.assert_allclose(canonical.affine, expected.affine)

@@ -1,4 +1,4 @@
-"""Sliding windows equal the whole volume for a voxelwise network; predictions land on the image's own grid."""
+"""Predictions land on the image's own grid, in the arithmetic of the training; a mean is that of probabilities."""
 
 from dataclasses import replace
 
@@ -13,14 +13,6 @@ from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.predictor import Predictor, mean_of
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.system.errors import UserError
-
-
-@pytest.mark.parametrize("shape", [(17, 13, 11), (8, 8, 8), (5, 30, 9)])
-@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5])
-def test_windows_of_a_voxelwise_network_give_the_whole_volumes_result(shape, overlap):
-    image = torch.rand(1, 1, *shape)
-    logits = SlidingWindow((8, 8, 8), overlap)(lambda x: x + 1, image)
-    torch.testing.assert_close(logits, image + 1)
 
 
 def bone_detector(x):
@@ -72,12 +64,28 @@ def test_the_mean_of_predictors_is_the_mean_of_their_probabilities(ct, affine):
     assert np.array_equal(mean.mask(image, 0).array, expected >= 0.5)
 
 
+@pytest.mark.parametrize(
+    ("precision", "seen"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16), ("64-true", torch.float32)]
+)
+def test_a_prediction_is_made_in_the_arithmetic_of_the_training(precision, seen):
+    types = []
+
+    def network(image):
+        logits = torch.nn.functional.conv3d(image, torch.ones(1, 1, 1, 1, 1))
+        types.append(logits.dtype)
+        return logits
+
+    probability = predictor(network, precision=precision).on_grid(np.zeros((9, 8, 7), np.int16))
+    assert set(types) == {seen}
+    assert probability.dtype == np.float32
+
+
 def test_certain_members_of_a_mean_leave_finite_logits():
     mean = mean_of([predictor(lambda x: 200 + 0 * x)] * 2)
     assert torch.isfinite(mean.logits(torch.zeros(1, 1, 16, 16, 16))).all()
 
 
-def test_predictors_that_see_images_differently_have_no_mean():
+def test_predictors_with_different_preprocessing_have_no_mean():
     with pytest.raises(UserError, match=r"different window .*-200.*-500"):
         mean_of([predictor(), predictor(window=HuWindow(-500, 1500))])
     with pytest.raises(UserError, match="no predictors"):

@@ -1,4 +1,4 @@
-"""The catalogue is the one place that names a metric: columns, scores, margins and their sources follow from it."""
+"""Only the catalogue names a metric: columns, scores, margins and their sources follow from it."""
 
 from dataclasses import replace
 

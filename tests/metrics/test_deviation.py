@@ -1,4 +1,4 @@
-"""Displacement of a contour from its reference: signed, in mm, by region, as a ruler would have it."""
+"""Displacement of a contour from its reference: signed, in mm, by region, as measured with a ruler."""
 
 import numpy as np
 import pytest

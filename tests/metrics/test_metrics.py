@@ -30,7 +30,7 @@ def blob(seed, shape=(40, 36, 28)):
 
 
 def published(prediction, reference, spacing_mm):
-    """What the package surface-distance gives on the whole arrays."""
+    """The result of the package surface-distance on the whole arrays."""
     import surface_distance as package
 
     with warnings.catch_warnings():

@@ -24,7 +24,7 @@ def region_at(x, y, z, mask=None):
         ((30, 43, 20), "teeth"),  # above the crest
     ],
 )
-def test_a_voxel_is_in_the_region_an_anatomist_would_say(voxel, region):
+def test_a_voxel_is_in_its_anatomical_region(voxel, region):
     assert region_at(*voxel) == region
 
 

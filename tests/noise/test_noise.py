@@ -53,7 +53,7 @@ def test_an_empty_mask_is_refused_by_modes_and_profiles():
 
 @pytest.mark.parametrize("spacing", [ISO, (1.0, 1.0, 2.0), (2.0, 1.0, 1.0), (0.5, 0.5, 1.0)])
 @pytest.mark.parametrize("mm", [-2.9, -1.0, -0.4, 0.4, 1.0, 2.9])
-def test_a_margin_is_in_millimetres_whatever_the_spacing(spacing, mm):
+def test_a_margin_is_in_millimetres_for_any_spacing(spacing, mm):
     ball_mask = ball(8.0, spacing, 48)
     before, after = (
         (mask.sum() * np.prod(spacing) * 3 / 4 / np.pi) ** (1 / 3)
@@ -120,7 +120,7 @@ def test_a_polygon_of_a_disc_stays_within_its_tolerance_and_has_fewer_corners():
     assert np.abs(signed_distance_mm(disc, ISO)[drawn != disc]).max() <= 2.0 + 0.5
     square = np.zeros((20, 20, 3), bool)
     square[5:15, 5:15] = True
-    assert (Polygon(0.4)(square, ISO, rng()) == square).all()  # four corners say it all
+    assert (Polygon(0.4)(square, ISO, rng()) == square).all()  # its four corners are enough
 
 
 def test_a_polygon_keeps_a_hole():
@@ -245,7 +245,7 @@ def test_metal_smears_its_own_slices_only():
 
 
 @pytest.mark.parametrize("mode", [NeighbouringBone(), MetalSmear()])
-def test_a_mode_that_follows_the_image_says_so_where_there_is_none(mode):
+def test_a_mode_that_needs_the_image_is_refused_without_one(mode):
     with pytest.raises(ValueError, match="needs the CT"):
         mode(horseshoe(), ISO, rng())
 
@@ -265,7 +265,7 @@ def test_the_upper_jaw_is_the_wrong_structure_that_is_drawn():
     assert not drawn[:, :6].any()
 
 
-def test_each_gross_error_is_what_it_says():
+def test_each_gross_error_is_of_its_kind():
     mask, hu = horseshoe(), ct(horseshoe())
     hu[5:55, 20:30, 20:30] = 500  # another bone
     drawn = {
@@ -303,7 +303,7 @@ def test_a_target_of_perfection_is_the_reference():
     assert (replace(PROFILE, target=Target("dice", 1.0))(horseshoe(), ISO, rng()) == horseshoe()).all()
 
 
-def test_a_target_out_of_reach_is_said_with_both_values():
+def test_a_target_out_of_reach_is_reported_with_both_values():
     with pytest.raises(ValueError, match=r"target dice 0\.3 cannot be reached: 1\.000 at severity 16"):
         Profile([], target=Target("dice", 0.3))(horseshoe(), ISO, rng())
     with pytest.raises(UserError, match=r"target_dice=1\.2"):
@@ -324,7 +324,7 @@ def test_gross_errors_come_after_calibration():
     assert not spoilt(horseshoe(), ISO, rng()).any()
 
 
-def test_severity_zero_is_the_reference_whatever_the_profile():
+def test_severity_zero_is_the_reference_for_any_profile():
     assert (
         Profile([*MODES, GrossError(1.0)], severity=0.0)(horseshoe(), ISO, rng(), ct(horseshoe())) == horseshoe()
     ).all()

@@ -1,4 +1,4 @@
-"""What noise a run applied is measured on the labels it trains on, once for all runs of a grid."""
+"""The applied noise of a run is measured on its training labels, once for all runs of a grid."""
 
 import numpy as np
 import pandas as pd
@@ -23,7 +23,7 @@ def training(make_case, bone, tmp_path):
     return prepare_cases(cases, Preprocessing((4.0, 4.0, 4.0), 40.0), tmp_path / "cache", Recorded())
 
 
-def test_a_label_that_lacks_a_layer_is_told_with_its_dice_and_volume(training):
+def test_a_label_that_lacks_a_layer_is_listed_with_its_dice_and_volume(training):
     table = noise_applied(training, plan_noise({"a": "", "b": ""}, 0.5, seed=1)).set_index("case_id")
     kept, whole = 9 * 9 * 8, 9 * 9 * 9
     assert table.dice["a"] == pytest.approx(2 * kept / (kept + whole))
@@ -34,7 +34,7 @@ def test_a_label_that_lacks_a_layer_is_told_with_its_dice_and_volume(training):
     assert sorted(table.label) == ["noisy", "reference"]
 
 
-def test_a_second_run_of_the_grid_measures_nothing_anew(training, monkeypatch):
+def test_a_second_run_of_the_grid_measures_nothing_again(training, monkeypatch):
     first = noise_applied(training, plan_noise({"a": "", "b": ""}, 0.0, seed=0))
     monkeypatch.setattr(module, "score", lambda *_: pytest.fail("measured again"))
     pd.testing.assert_frame_equal(noise_applied(training, plan_noise({"a": "", "b": ""}, 0.0, seed=0)), first)

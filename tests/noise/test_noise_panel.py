@@ -1,4 +1,4 @@
-"""Panels of annotators: who draws what, styles that can be recognised, presets, recorded labels."""
+"""Panels of annotators: the annotator of each case, recognisable styles, presets, recorded labels."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_cases_are_dealt_out_among_the_panel_and_recorded_annotators_are_kept():
     assert panel.style("annotator_01") != panel.style("annotator_02")
 
 
-def test_leaving_one_out_deals_only_their_cases_anew():
+def test_leaving_one_out_reassigns_only_their_cases():
     panel, without = Panel(TENDENCIES), Panel(TENDENCIES, leave_out="annotator_03")
     for k in range(100):
         before, after = panel.annotator(case(str(k))), without.annotator(case(str(k)))

@@ -1,4 +1,4 @@
-"""What holds for every error, preset and calibration on any mask: one voxel, one slice, in pieces, at the border."""
+"""Properties of every error, preset and calibration on any mask: one voxel, one slice, in pieces, at the border."""
 
 import numpy as np
 import pytest

@@ -63,7 +63,7 @@ def test_a_first_plan_is_hashed_by_its_table_as_studies_before_it_were():
     assert plan.digest == hashlib.sha256(table.encode()).hexdigest()[:12]
 
 
-def test_the_label_of_a_case_is_what_the_plan_says(tmp_path):
+def test_the_label_of_a_case_is_that_of_the_plan(tmp_path):
     plan = plan_noise({"a": "x", "b": "x"}, 0.5, 0)
     (noisy,) = plan.noisy
     (clean,) = {"a", "b"} - plan.noisy

@@ -1,4 +1,4 @@
-"""Where the real data are; their tests skip where they are not."""
+"""The folders of the real data; their tests are skipped without them."""
 
 import os
 from pathlib import Path

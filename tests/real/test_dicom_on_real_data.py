@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from scipy import ndimage
 
+from bone_network import write_checkpoint
 from command import run
 from mandseg.data.check import check_cohort
 from mandseg.data.dicom.archive import read_series
@@ -94,10 +95,10 @@ def test_the_whole_folder_is_imported_and_the_broken_exports_are_refused(
 ) -> None:
     options = ("--structure", "GTV-1,ROI-1,Heart", "--several", "first", "--all-in", "test")
     assert run("prepare", "dicom", real_data / "dicom", tmp_path / "cohort", *options) == 2
-    said = capfd.readouterr().err
-    assert "the structure set refers to 98 images, 97 of them are not among the 1 of the CT series" in said
-    assert "the structure set refers to 5 images, 3 of them are not among the 2 of the CT series" in said
-    assert "skipped: no structure set refers to this CT" in said
+    printed = capfd.readouterr().err
+    assert "the structure set refers to 98 images, 97 of them are not among the 1 of the CT series" in printed
+    assert "the structure set refers to 5 images, 3 of them are not among the 2 of the CT series" in printed
+    assert "skipped: no structure set refers to this CT" in printed
     cases = read_cohort(tmp_path / "cohort").cases
     assert len(cases) == 4
     volumes_ml = sorted(round(i.reference_ml or 0) for i in check_cohort(tmp_path / "cohort").inspections)
@@ -119,3 +120,32 @@ def test_a_mask_of_real_bone_comes_back_from_its_structure_set(head: Series, tmp
     if shutil.which("dciodvfy"):
         done = subprocess.run(["dciodvfy", tmp_path / "RS.dcm"], capture_output=True, text=True)
         assert [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")] == []
+
+
+def test_a_prediction_of_a_real_series_comes_back_from_its_structure_set(real_data: Path, tmp_path: Path) -> None:
+    """A network that finds bone by a threshold stands in for a trained one: the way is tested, not the contour."""
+    source, out = real_data / "dicom" / "head_neck_ct", tmp_path / "out"
+    network = write_checkpoint(tmp_path / "bone.ckpt", 500.0)
+    assert run("predict", network, source, "--out", out, "--rtstruct", "--device", "cpu") == 0
+    mask, head = read_volume(out / "head_neck_ct.nii.gz"), read_series(source)
+    assert mask.geometry.disagreement(head.geometry) is None
+    assert np.median(read_ct(head).array[mask.array > 0]) > 400
+    (roi,) = read_structure_set(out / "head_neck_ct.rtstruct.dcm").rois
+    np.testing.assert_array_equal(rasterise(roi, head).mask, mask.array > 0)
+    if shutil.which("plastimatch"):
+        command = ["plastimatch", "convert", "--input", out / "head_neck_ct.rtstruct.dcm", "--referenced-ct", source]
+        subprocess.run([*command, "--output-prefix", tmp_path / "p", "--prefix-format", "nrrd"], check=True)
+        (file,) = (tmp_path / "p").glob("*.nrrd")
+        np.testing.assert_array_equal(read_volume(file).array > 0, mask.array > 0)
+
+
+def test_broken_and_other_series_are_refused_one_by_one_and_the_others_are_predicted(
+    real_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    network, source = write_checkpoint(tmp_path / "bone.ckpt"), real_data / "dicom"
+    images = [source / "broken_rtstruct", source / "chest_ct_rtstruct" / "pat_2"]
+    assert run("predict", network, *images, "--out", tmp_path / "out", "--device", "cpu") == 2
+    said = capfd.readouterr()
+    assert "missing_slices: the series has 1 slice, expected at least 2" in said.err
+    assert "missing_reference: has 512 x 512 x 2 voxels, expected at least 4 along each axis" in said.err
+    assert said.out.startswith("pat_2: ")

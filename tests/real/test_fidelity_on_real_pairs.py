@@ -1,4 +1,4 @@
-"""The preset `radiographer` and a plain margin beside real radiographers, on pairs that they were not fitted on."""
+"""The preset `radiographer` and a plain margin beside real radiographers, on pairs that were not used for the fit."""
 
 from pathlib import Path
 

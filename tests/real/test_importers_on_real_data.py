@@ -1,4 +1,4 @@
-"""The importers on the data sets as their providers hand them out."""
+"""The importers on the data sets in the form of their providers."""
 
 from pathlib import Path
 

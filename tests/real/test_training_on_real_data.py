@@ -1,4 +1,4 @@
-"""Real CTs go the whole way: imported, checked, preprocessed, trained on and scored."""
+"""Real CTs in the complete process: imported, checked, preprocessed, trained on and scored."""
 
 import subprocess
 import sys

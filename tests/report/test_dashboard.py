@@ -33,7 +33,7 @@ def home(monkeypatch, tmp_path):
 def written(tmp_path_factory):
     study = write_study(tmp_path_factory.mktemp("miller") / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=3)
     for run in study.glob("ratio*"):
-        tell(run)
+        set_tracking(run)
     (study / "report" / "shared" / "figures").mkdir(parents=True)
     (study / "report" / "shared" / "figures" / "curve-dice.svg").write_text("<svg/>")
     return study
@@ -44,7 +44,7 @@ def study(written, tmp_path):
     return shutil.copytree(written, tmp_path / "jaws")
 
 
-def tell(run, **tracking):
+def set_tracking(run, **tracking):
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["tracking"] = {**TRACKING, **LIMITS, **tracking}
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
@@ -103,7 +103,7 @@ def test_a_second_call_updates_the_workspace_that_is_there(study, server):
     assert "Noise ratio, test" in panels(json.loads(view["spec"]))
 
 
-def test_a_workspace_that_was_deleted_online_is_made_anew(study, server):
+def test_a_workspace_that_was_deleted_online_is_made_again(study, server):
     assert dashboard(study) == 0
     server.views.clear()
     assert dashboard(study) == 0
@@ -112,7 +112,7 @@ def test_a_workspace_that_was_deleted_online_is_made_anew(study, server):
     assert "Noise ratio, test" in panels(json.loads(view["spec"]))
 
 
-def test_a_dashboard_of_an_older_version_is_written_anew(study, server):
+def test_a_dashboard_of_an_older_version_is_written_again(study, server):
     (study / FILE).write_text('{"entity": "", "project": "jaws", "spec": {}}')
     assert dashboard(study) == 0
     assert len(server.views) == 1
@@ -120,8 +120,8 @@ def test_a_dashboard_of_an_older_version_is_written_anew(study, server):
 
 def test_without_a_key_it_is_a_file_that_is_saved_later(study, capsys, monkeypatch, tmp_path):
     assert dashboard(study) == 0
-    said = capsys.readouterr().out
-    assert said.endswith(f"after `wandb login`: mandseg dashboard {study}\n")
+    printed = capsys.readouterr().out
+    assert printed.endswith(f"after `wandb login`: mandseg dashboard {study}\n")
     copy = shutil.copy(study / FILE, tmp_path / "elsewhere.json")
     with wandb_server() as server:
         log_in(monkeypatch, server.url)
@@ -150,11 +150,11 @@ def test_offline_is_respected(study, server, monkeypatch):
 
 
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys):
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     server.behaviour = "hangs"
     assert dashboard(study) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mandseg: W&B: {server.url} could not be asked within 2 s (")
+    assert line.startswith(f"mandseg: W&B: {server.url} was not reached within 2 s (")
     assert line.endswith(f"kept as {study / FILE}, try again later")
 
 
@@ -173,13 +173,13 @@ def test_a_file_that_holds_no_workspace_is_refused(server, tmp_path, text):
 
 
 def test_a_study_without_tracking_has_no_dashboard(study):
-    tell(next(study.glob("ratio*")), mode="disabled")
+    set_tracking(next(study.glob("ratio*")), mode="disabled")
     with pytest.raises(UserError, match="no dashboard, a run was made with tracking=none"):
         write_dashboard(study)
     assert not (study / FILE).exists()
 
 
-def test_the_library_is_asked_for_when_it_is_missing(study, monkeypatch):
+def test_a_missing_library_is_named(study, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
     with pytest.raises(UserError, match=r"pip install 'mandseg\[dashboard\]'"):
         write_dashboard(study)
@@ -187,7 +187,7 @@ def test_the_library_is_asked_for_when_it_is_missing(study, monkeypatch):
 
 def test_settings_of_the_runs_decide_where_it_goes(study, server):
     for run in study.glob("ratio*"):
-        tell(run, entity="clinic", project="heads")
+        set_tracking(run, entity="clinic", project="heads")
     assert dashboard(study) == 0
     (view,) = server.views.values()
     assert (view["entityName"], view["projectName"]) == ("clinic", "heads")

@@ -1,4 +1,4 @@
-"""Figures draw the numbers they are given, at the places that the axis says."""
+"""Figures draw the numbers that they are given, at the positions of the axis."""
 
 import matplotlib as mpl
 import numpy as np

@@ -1,4 +1,4 @@
-"""The methods section says what was done, from the settings that the real configuration makes; no sentence is lost."""
+"""The methods text describes the settings of the real configuration, and no sentence is lost."""
 
 import copy
 from functools import cache
@@ -22,8 +22,8 @@ SENTENCES = (
     "HU were clipped to -200 to 1500",
     "Network: ",
     "Training: method ",
-    "Augmentation of each patch, in this order: `torchio.RandomAffine` (scales 0.1, degrees 10",
-    "The last weights were tested, in windows of ",
+    "Augmentation of each patch: with probability 0.5 a rotation of up to 10 degrees about each axis and a change of",
+    "The last weights were tested, ",
 )
 
 
@@ -61,7 +61,16 @@ def test_the_numbers_are_those_of_the_settings():
         "loss `monai.losses.DiceCELoss` (sigmoid true",
     ):
         assert phrase in words
-    assert "RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05], p 0.3)." in words
+    assert "with probability 0.3 Gaussian noise with a standard deviation of up to 0.05 on the scale" in words
+
+
+def test_torchio_s_transforms_are_described_in_their_order():
+    config = copy.deepcopy(composed())
+    flip = {"_target_": "torchio.RandomFlip", "axes": [0], "p": 0.5}
+    noise = {"_target_": "torchio.RandomNoise", "std": [0.0, 0.05]}
+    config["patches"]["augmentation"] = {"_target_": "torchio.Compose", "transforms": [flip, noise]}
+    words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
+    assert "in this order: `torchio.RandomFlip` (axes [0], p 0.5) and `torchio.RandomNoise` (std [0.0, 0.05])." in words
 
 
 def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_it():
@@ -74,6 +83,15 @@ def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_
     words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
     stages = "[{name warm, share 0.25}, {name train, share 0.75}]"
     assert f"method two_stages (stages {stages}), loss `losses.GCE` (q 0.7), 400 steps" in words
+
+
+def test_the_windows_of_the_test_are_those_that_the_network_gets():
+    def words(*overrides):
+        return "\n".join(describe_run(run_settings(composed(*overrides)), NOT_MEASURED))
+
+    assert "tested, each CT in one window where memory allowed it, else in the largest equal windows, " in words()
+    assert "tested, in windows of 64 x 64 x 64 voxels, overlapping by 25%" in words("model=dynunet")
+    assert "tested, in windows of 96 x 64 x 32 voxels" in words("sliding_window.patch_size=[96,64,32]")
 
 
 def test_a_training_without_augmentation_says_so():
@@ -99,7 +117,7 @@ def test_a_setting_that_is_not_there_is_named(key):
         run_settings(config)
 
 
-def test_an_object_that_says_not_what_it_is_is_refused():
+def test_an_object_without_a_type_is_refused():
     config = copy.deepcopy(composed())
     del config["model"]["network"]["_target_"]
     with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):

@@ -51,11 +51,11 @@ def test_committed_differences_follow_from_the_committed_scores(analysis):
 
 
 def test_half_is_inconclusive_on_the_confirmation_alone(analysis):
-    said = {
+    stated = {
         name: [row.verdict for row in analysis.differences_of(name, "dice")]
         for name in ("test", "confirmation", "both")
     }
-    assert said == {
+    assert stated == {
         "test": ["non-inferior", "non-inferior", "inconclusive"],
         "confirmation": ["non-inferior", "inconclusive", "inferior"],
         "both": ["non-inferior", "non-inferior", "inconclusive"],
@@ -71,7 +71,7 @@ def test_readmes_state_the_committed_numbers_of_both_halves_and_of_all(pool):
 
 
 @pytest.mark.parametrize("study", ["openkbp", "bias", "severity"])
-def test_committed_verdicts_are_words_that_the_report_knows(study):
+def test_committed_verdicts_are_verdicts_of_the_report(study):
     for file in (ROOT / "docs" / "results" / study).glob("*.csv"):
         table = pd.read_csv(file)
         if "verdict" in table:

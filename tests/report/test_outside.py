@@ -1,4 +1,4 @@
-"""What may leave the machine holds the report's numbers and no name: a word planted everywhere is not in it."""
+"""The shared report has the report's numbers and no name: a word that is planted everywhere does not occur in it."""
 
 import json
 import shutil
@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from mandseg.report import write_report
-from mandseg.report.outside import SHARED, outside_study
+from mandseg.report.folder import SHARED
+from mandseg.report.outside import outside_study
+from mandseg.report.write import write_report
 from mandseg.runs.study import open_study
 from study_fixture import run_name, write_csv, write_study
 
@@ -40,7 +41,9 @@ def study(tmp_path_factory):
     folder = write_study(tmp_path_factory.mktemp("outputs") / "demo", {0.0: 0.0, 0.5: 0.01}, (0, 1), n_cases=5)
     for run in folder.glob("ratio*"):
         plant(run)
-    again = shutil.copytree(folder / run_name(0.5, 0), folder / "again")  # the same condition, told apart by its words
+    again = shutil.copytree(
+        folder / run_name(0.5, 0), folder / "again"
+    )  # the same condition, distinguished by its overrides
     record = json.loads((again / "run.json").read_text()) | {"run": "again"}
     (again / "run.json").write_text(json.dumps(record))
     grid = pd.read_csv(folder / "grid.csv").assign(overrides=f"data.manifest={NAME}/manifest.csv steps=4")
@@ -51,9 +54,7 @@ def study(tmp_path_factory):
     write_csv(folder / "grid.csv", [*grid.to_dict("records"), row])
     (folder / "broken").mkdir()
     (folder / "broken" / "run.json").write_text("{ " + NAME)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.report.figures.style.FILES", {})
-        write_report(folder)
+    write_report(folder)
     return folder
 
 
@@ -80,7 +81,7 @@ def test_the_numbers_outside_are_those_inside(study):
 
 
 def test_problems_are_counted_outside_and_read_inside(study):
-    assert "not listed in grid.csv, counted all the same: broken" in (study / "report" / "index.html").read_text()
+    assert "not listed in grid.csv, but included: broken" in (study / "report" / "index.html").read_text()
     opened = open_study(study)
     (line,) = outside_study(opened).problems
     assert line.startswith(f"{len(opened.problems)} problem")

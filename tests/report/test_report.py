@@ -1,4 +1,4 @@
-"""The report says what is true of the study, needs no other file, and is written whole or not at all."""
+"""The report is true of the study, needs no other file, and is written completely or not at all."""
 
 import csv
 import json
@@ -13,11 +13,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mandseg.report import case_pictures as pictures
-from mandseg.report import write, write_report
+from mandseg.report import write
 from mandseg.report.audience import Audience
 from mandseg.report.figure_set import FIGURES
 from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.page import page
+from mandseg.report.write import write_report
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError
 from study_fixture import (
@@ -42,16 +43,8 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.7, "missed" if k == 3 else "scored") for k in range(8)]
     draw_overlays(write_run(study, 1.0, 0, rows), rows)
     write_run(study, 1.0, 1, [], state="failed", error="loss is <not> finite at step 7")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mandseg.report.figures.style.FILES", {})  # tests/test_figures.py looks at those
-        write_report(study)
+    write_report(study)
     return study / "report"
-
-
-@pytest.fixture
-def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures as SVG only: what is tested is the page."""
-    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
 
 
 def text_of(report: Path) -> str:
@@ -62,7 +55,7 @@ def text_of(report: Path) -> str:
 
 
 def assert_no_absent_number(report: Path) -> None:
-    """No file says nan, None or inf where a number should be, the drawings of the page among them."""
+    """No file has nan, None or inf instead of a number, including the figures of the page."""
     page = (report / "index.html").read_text(encoding="utf-8")
     drawings = re.sub(r"(fill|stroke|display|pointer-events|text-decoration)\s*:\s*none|data:[^\"]*", "", page)
     drawings = re.sub(r"<(style|script)\b.*?</\1>", "", drawings, flags=re.S)
@@ -98,7 +91,7 @@ def test_missed_case_and_failed_run_are_on_the_page(reported):
     assert "Dice with and without missed and spurious predictions" in text
 
 
-def test_noise_that_was_applied_is_told_by_annotator(reported):
+def test_noise_that_was_applied_is_reported_by_annotator(reported):
     data = pd.read_csv(reported / "tables" / "noise-applied.csv").set_index("annotator")
     assert data.loc["all", "dice_median"] == pytest.approx(0.845)  # 0.80 to 0.89 in ten cases
     assert data.loc["a", "dice_median"] == pytest.approx(0.84)
@@ -111,7 +104,7 @@ def test_memorisation_is_drawn(reported):
     assert "noise was memorised" in text_of(reported)
 
 
-def test_settings_that_differ_show_every_value_and_versions_are_told(reported):
+def test_settings_that_differ_show_every_value_and_versions_are_reported(reported):
     text = text_of(reported)
     assert "noise_ratio 0.0 | 0.5 | 1.0" in text
     assert "model.network.channels [16, 32, 64, 128]" in text
@@ -171,6 +164,16 @@ def test_every_figure_of_the_page_is_a_file_as_well(reported):
     assert {file.stem for file in (reported / "figures").glob("*.svg")} == names
 
 
+def test_a_figure_has_the_file_types_that_are_asked_for_and_no_others(reported, tmp_path, monkeypatch):
+    assert {file.suffix for folder in ("figures", "shared/figures") for file in (reported / folder).iterdir()} == {
+        ".svg"
+    }
+    monkeypatch.setattr("mandseg.report.figure_set.FIGURES", {**dict.fromkeys(FIGURES, ()), "seeds": FIGURES["seeds"]})
+    report = write_report(reported.parent, tmp_path / "report", formats=("png", "svg")).parent
+    assert sorted(file.name for file in (report / "figures").iterdir()) == ["seeds.png", "seeds.svg"]
+    assert sorted(file.name for file in (report / "shared" / "figures").iterdir()) == ["seeds.png", "seeds.svg"]
+
+
 def test_methods_state_the_numbers_of_the_study(reported):
     words = (reported / "methods.md").read_text(encoding="utf-8")
     assert "noise ratios 0, 0.5, 1" in words
@@ -188,7 +191,6 @@ def test_worst_case_of_a_ratio_is_the_one_that_is_shown(reported):
     assert "test, noise ratio 1, median case, seed 0: " in text_of(reported)
 
 
-@pytest.mark.usefixtures("light")
 def test_same_study_gives_the_same_files(reported, tmp_path):
     again = write_report(reported.parent, tmp_path / "again").parent
     files = [file.relative_to(reported) for file in reported.rglob("*") if file.is_file()]
@@ -207,7 +209,7 @@ def test_what_may_leave_the_machine_names_no_annotator(reported):
     assert "noise" not in links
 
 
-def test_study_without_a_done_run_says_so(tmp_path):
+def test_study_without_a_done_run_is_reported(tmp_path):
     write_run(tmp_path / "demo", 0.0, 0, [], state="failed", error="no space left")
     page = write_report(tmp_path / "demo")
     text = text_of(page.parent)
@@ -216,7 +218,6 @@ def test_study_without_a_done_run_says_so(tmp_path):
     assert_no_absent_number(page.parent)
 
 
-@pytest.mark.usefixtures("light")
 @pytest.mark.parametrize(
     ("ratios", "sentence"),
     [
@@ -224,7 +225,7 @@ def test_study_without_a_done_run_says_so(tmp_path):
         ((0.2, 0.5), "No run at noise ratio 0 is done: the loss against clean labels cannot be given."),
     ],
 )
-def test_study_that_cannot_answer_says_why(tmp_path, ratios, sentence):
+def test_study_without_a_conclusion_gives_the_reason(tmp_path, ratios, sentence):
     study = write_study(tmp_path / "demo", dict.fromkeys(ratios, 0.0), seeds=(0,), datasets={"test": 0.9}, n_cases=3)
     report = write_report(study).parent
     assert sentence in text_of(report)
@@ -232,8 +233,7 @@ def test_study_that_cannot_answer_says_why(tmp_path, ratios, sentence):
     assert_no_absent_number(report)
 
 
-@pytest.mark.usefixtures("light")
-def test_faults_in_runs_are_said_on_a_page_without_absent_numbers(tmp_path):
+def test_faults_in_runs_are_reported_on_a_page_without_absent_numbers(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.01}, range(6), {"test": 0.9}, n_cases=5)
     halved, elsewhere, other_code, no_numbers, no_noise = (study / run_name(0.5, seed) for seed in range(5))
     cut_in_half(halved / "cases.csv")
@@ -261,7 +261,6 @@ def change_record(run: Path, **changes: object) -> None:
     (run / "run.json").write_text(json.dumps(record | changes))
 
 
-@pytest.mark.usefixtures("light")
 def test_methods_are_compared_by_the_same_code(tmp_path):
     study = write_methods(tmp_path / "demo")
     report = write_report(study, compare="method").parent
@@ -299,8 +298,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(reported):
         write_report(reported.parent, by=["protocol"])
 
 
-@pytest.mark.usefixtures("light")
-def test_groups_of_cases_and_data_sets_are_told_apart(tmp_path):
+def test_groups_of_cases_and_data_sets_are_distinguished(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.0}, (0, 1, 2), DATASETS, n_cases=6)
     for file in study.glob("*/cases.csv"):
         rows = list(csv.DictReader(file.read_text().splitlines()))
@@ -351,7 +349,7 @@ def test_broken_picture_is_left_out(tmp_path):
     assert pictures.embedded(tmp_path / "none.png") is None
 
 
-def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
+def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=2)
     opened = open_study(study)
     many = pd.concat([opened.ledger] * 1200, ignore_index=True)
@@ -366,9 +364,8 @@ def test_page_of_many_runs_lists_a_part_and_says_so(tmp_path):
     assert "And 200 more: see runs.csv." in words
 
 
-@pytest.mark.usefixtures("light")
 def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
-    """What one line in the list of figures does: nothing else knows of a figure."""
+    """The effect of one line in the list of figures: no other code names a figure."""
 
     def scatter(source: FigureSource) -> Iterator[ReportFigure]:
         def plot() -> Axes:
@@ -386,7 +383,6 @@ def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch
         assert (folder / "figures" / "scatter.svg").exists()
 
 
-@pytest.mark.usefixtures("light")
 def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path):
     study = write_study(tmp_path / "s", loss={0.0: 0.0, 0.5: 0.001}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
     for ratio, steps in ((0.0, 4.0), (0.5, 40.0)):
@@ -398,4 +394,4 @@ def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_
     assert "Only noise ratio 0 was run" in text
     assert "the change is" not in text
     assert "0 of 1 (0.000)" in text
-    assert "noise_ratio=0.5: 0 of 1 training cases carry the noisy label, a share of 0.000" in text
+    assert "noise_ratio=0.5: 0 of 1 training cases have the noisy label, a share of 0.000" in text

@@ -1,10 +1,10 @@
-"""Settings of many runs are read once each, and what cannot be read is said instead of hanging the report."""
+"""Settings of many runs are read once each; settings that cannot be read are reported and do not hang the report."""
 
 import time
 
-from mandseg.report import write_report
 from mandseg.report.audience import Audience
 from mandseg.report.settings import StudySettings
+from mandseg.report.write import write_report
 from mandseg.runs.study import open_study
 from study_fixture import run_name, write_study
 
@@ -13,8 +13,7 @@ def study_of_two(folder):
     return write_study(folder, {0.0: 0.0, 0.5: 0.01}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
 
 
-def test_settings_that_could_hang_a_reader_are_said_and_the_report_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
+def test_settings_that_could_hang_a_reader_are_reported_and_the_report_is_written(tmp_path):
     study = study_of_two(tmp_path / "demo")
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12)]
@@ -28,7 +27,6 @@ def test_settings_that_could_hang_a_reader_are_said_and_the_report_is_written(tm
 
 
 def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr("mandseg.report.figures.style.FILES", {})
     study = study_of_two(tmp_path / "demo")
     config = study / run_name(0.0, 0) / "config.yaml"
     config.write_text(config.read_text().replace("jitter_share", "jitter"))
@@ -49,7 +47,7 @@ def test_each_config_is_read_once(tmp_path, monkeypatch):
     assert len(read) == len(set(read)) == 2
 
 
-def test_readers_outside_see_no_folder(tmp_path):
+def test_the_shared_report_has_no_folder(tmp_path):
     study = study_of_two(tmp_path / "demo")
     for config in study.glob("*/config.yaml"):
         config.write_text(config.read_text().replace("cache_dir: cache", "cache_dir: DOE^JANE"))

@@ -1,4 +1,4 @@
-"""A study is sent once, whatever interrupts it, with table, curves and report, and without a word about the user."""
+"""A study is sent once, also after interruptions, with table, curves and report, and without a word about the user."""
 
 import io
 import json
@@ -17,9 +17,9 @@ import wandb
 import yaml
 from rich.console import Console
 
-from mandseg.report import write_report
 from mandseg.report.wandb.sync import sync
 from mandseg.report.wandb.upload import STATE
+from mandseg.report.write import write_report
 from mandseg.runs.ownership import own_run
 from mandseg.system.errors import UserError
 from mandseg.tracking.recordings import UNSENT, recordings
@@ -53,7 +53,7 @@ def written(tmp_path_factory):
     home = tmp_path_factory.mktemp(HOME)
     study = write_study(home / "jaws", {0.0: 0.0, 0.5: 0.01}, seeds=(0, 1), n_cases=8, pictures=True)
     for run in study.glob("ratio*"):
-        tell(run, home)
+        set_tracking(run, home)
     (study / "grid.csv").write_text(
         (study / "grid.csv").read_text().replace(" seed=", f" data.manifest={PATIENT} seed=")
     )
@@ -81,7 +81,7 @@ def study(reported):
     return reported
 
 
-def tell(run: Path, home: Path, **tracking) -> None:
+def set_tracking(run: Path, home: Path, **tracking) -> None:
     """Settings and record of a run that name the user and the host."""
     settings = yaml.safe_load((run / "config.yaml").read_text())
     settings["tracking"] = {"_target_": "mandseg.tracking.settings.TrackingSettings", **TRACKING, **LIMITS, **tracking}
@@ -186,7 +186,7 @@ def test_a_killed_upload_is_gone_on_with_and_nothing_is_there_twice(study, serve
         assert server.streams[id_of(folder)]["exitcode"] == 0
 
 
-def test_a_resumed_run_goes_on_under_its_id(study, server):
+def test_a_resumed_run_keeps_its_id(study, server):
     with pytest.raises(RuntimeError):
         record(study, 0.0, 0, fails=True, steps=(10, 20))
     time.sleep(1.1)  # W&B names a recording by the second
@@ -233,7 +233,7 @@ def test_a_run_that_was_killed_while_it_wrote_is_sent_as_far_as_it_goes(study, s
     assert synced(study)[1][folder.name][0] == "already there"
 
 
-def test_a_damaged_recording_fails_alone_and_says_why(study, server):
+def test_a_damaged_recording_fails_alone_with_the_reason(study, server):
     good, bad = record(study, 0.0, 0), record(study, 0.0, 1)
     (recording,) = recordings(bad)
     wandb.teardown()  # or the client may still be writing
@@ -253,21 +253,21 @@ def test_a_run_that_is_training_is_left_out(study, server):
 
 @pytest.mark.parametrize("behaviour", ["hangs", "fails"])
 def test_a_server_that_does_not_answer_costs_seconds_and_one_line(study, server, monkeypatch, capsys, behaviour):
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     record(study, 0.0, 0)
     server.behaviour = behaviour
     started = time.monotonic()
     assert sync(study) == 1
     assert time.monotonic() - started < 20
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"mandseg: W&B: {server.url} could not be asked within 2 s (")
+    assert line.startswith(f"mandseg: W&B: {server.url} was not reached within 2 s (")
     assert sync_hint(study) is not None
 
 
-def test_a_server_that_goes_away_is_not_asked_for_every_run(study, server, monkeypatch):
+def test_a_server_that_stops_is_not_tried_for_every_run(study, server, monkeypatch):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     monkeypatch.setattr("mandseg.report.wandb.sync.BATCH", 1)
-    monkeypatch.setattr("mandseg.tracking.client.PATIENCE_S", 2)
+    monkeypatch.setattr("mandseg.tracking.client.SERVER_WAIT_S", 2)
     server.hangs_at = "file_stream"
     console = Console(record=True, width=400, file=io.StringIO())
     started = time.monotonic()
@@ -278,7 +278,7 @@ def test_a_server_that_goes_away_is_not_asked_for_every_run(study, server, monke
     assert text.count("not tried: W&B:") == len(folders) - 1
 
 
-def test_no_key_is_one_line_that_says_what_to_do(study):
+def test_no_key_is_one_line_with_advice(study):
     with pytest.raises(UserError) as error:
         sync(study)
     assert error.value.problems == [
@@ -328,7 +328,7 @@ def test_the_study_itself_arrives_with_table_curves_figures_and_report(reported,
     panels = json.loads(run["config"])["_wandb"]["value"]["visualize"]
     assert panels["curve/dice"]["panel_config"]["panelDefId"] == "wandb/lineseries/v0"
 
-    assert any(name.startswith("media/images/figures/curve-dice") for name, _ in media(server, "images"))
+    assert any(name.startswith("media/html/figures/curve-dice") for name, _ in media(server, "html"))
     assert server.artifacts["jaws-report"]["artifactTypeName"] == "report"
     assert server.artifacts["jaws-report"]["committed"]
     page = server.files["artifact/jaws-report/index.html"].decode()
@@ -394,8 +394,8 @@ def test_a_report_that_compares_something_else_is_not_sent(reported, server):
 
 
 def test_what_a_run_withheld_the_study_withholds(reported, home, server):
-    tell(reported / run_name(0.0, 0), home, overlays=False)
-    tell(reported / run_name(0.0, 1), home, case_table=False)
+    set_tracking(reported / run_name(0.0, 0), home, overlays=False)
+    set_tracking(reported / run_name(0.0, 1), home, case_table=False)
     assert study_row(reported)[0] == "uploaded"
     assert server.artifacts == {}
     assert media(server, "images") == []
@@ -404,7 +404,7 @@ def test_what_a_run_withheld_the_study_withholds(reported, home, server):
 
 
 def test_a_study_made_without_tracking_is_not_sent(reported, home, server):
-    tell(reported / run_name(0.0, 0), home, mode="disabled")
+    set_tracking(reported / run_name(0.0, 0), home, mode="disabled")
     assert study_row(reported) == ("left out", "a run was made with tracking=none")
     assert server.runs == {}
 
@@ -412,7 +412,7 @@ def test_a_study_made_without_tracking_is_not_sent(reported, home, server):
 def test_nothing_that_was_sent_names_the_user_the_host_a_folder_or_a_subject(reported, home, server):
     report = reported / "report"
     for file in ("index.html", "cases.csv"):
-        with (report / file).open("a") as opened:  # of this part of the report nothing is sent, whatever it says
+        with (report / file).open("a") as opened:  # nothing of this part of the report is sent
             opened.write("smith")
     ours = "".join(file.read_text() for file in report.rglob("*") if file.suffix in (".html", ".csv"))
     private = (HOME, "smith/clinic", "/mnt/smith/scans/x.nii.gz", "DOE^JANE", "doe-", "dr-jones", "st-mary")

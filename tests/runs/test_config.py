@@ -7,7 +7,7 @@ import torch
 from omegaconf import OmegaConf
 
 from composing import composed
-from mandseg.runs.condition import config_hash, run_name
+from mandseg.runs.condition import condition, config_hash, run_name
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make, targets_in, trusted
@@ -90,7 +90,7 @@ def test_every_heavy_network_can_be_made(model):
     "change",
     [
         *("noise_ratio=0.3", "seed=1", "steps=410", "optimizer.lr=0.001", "noise.source.severity=0.5"),
-        *("model=segresnet", "loss.batch=false", "method.stages.0.name=other"),
+        *("clean_budget=5", "clean_budget=0.1", "model=segresnet", "loss.batch=false", "method.stages.0.name=other"),
     ],
 )
 def test_what_changes_the_result_changes_the_name(change):
@@ -101,6 +101,7 @@ def test_what_changes_the_result_changes_the_name(change):
     "change",
     [
         *("study=other", "output_dir=elsewhere", "cache_dir=/cache", "num_workers=4", "trainer=cpu", "tracking=none"),
+        *("clean_budget=0.0", "ranking=oracle"),  # without a budget as before there were budgets
         *("analysis.primary=hd95_mm", "++analysis.margins.dice=0.01"),
     ],
 )
@@ -113,13 +114,29 @@ def test_equal_numbers_are_one_condition_however_they_are_typed():
     assert config_hash(composed("noise_ratio=1")) == config_hash(composed("noise_ratio=1.0"))
 
 
+def test_a_ranking_file_counts_by_its_order_and_not_by_its_place(tmp_path):
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "worklist.csv").write_text(f"case_id,why\nc1,{place}\nc2,\n")
+    names = [
+        run_name(composed("clean_budget=1", f"ranking={tmp_path}/{place}/worklist.csv")) for place in ("here", "there")
+    ]
+    assert names[0] == names[1] != run_name(composed("clean_budget=1"))
+    (tmp_path / "there" / "worklist.csv").write_text("case_id\nc2\nc1\n")
+    assert run_name(composed("clean_budget=1", f"ranking={tmp_path}/there/worklist.csv")) != names[0]
+    with pytest.raises(UserError, match="ranking=worklist: expected one of random, stratified, oracle, or a CSV file"):
+        run_name(composed("clean_budget=1", "ranking=worklist"))
+    assert condition(composed("clean_budget=5", "ranking=stratified"))["clean_budget"] == "5"
+    assert condition(composed("ranking=stratified"))["ranking"] == "none"
+
+
 def test_the_hash_of_the_default_config_is_known():
     """A change of this text renames every run and refuses every checkpoint: let it be a decision."""
-    assert config_hash(composed()) == "70902a52"
-    assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "e095a6fb"
+    assert config_hash(composed()) == "6889e04c"
+    assert config_hash(composed("data=folder", MANIFEST, "noise=recorded")) == "3a13a3f0"
 
 
-def test_case_ids_and_pictures_of_the_user_s_own_data_are_not_sent_unless_it_is_said():
+def test_case_ids_and_pictures_of_the_user_s_own_data_are_sent_only_if_allowed():
     def sent(*words):
         tracking = composed(*words).tracking
         return tracking.case_table, tracking.overlays

@@ -1,10 +1,8 @@
-"""Several processes for one run: the result of one process, every case once, and a crash that ends its run only."""
+"""Several processes for one run: the result of one process, every case once, and a crash that ends only its run."""
 
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,11 +13,10 @@ from omegaconf import OmegaConf
 
 from mandseg.runs.ddp.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.system.errors import UserError
-from mandseg.training.datamodule import StepSampler, shared_out
+from mandseg.training.loading.datamodule import StepSampler, shared_out
 from tiny_cohort import TESTED, words, write_tiny_cohort
 from warm_processes import WarmProcesses
 
-HERE = Path(__file__).parents[1] / "fixtures"
 # Plain gradient descent: Adam turns the rounding of gradients that are zero (biases before a normalisation) into steps.
 SGD = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1", "loss._target_=crashing.Loss"]
 SGD += ["trusted_packages=[crashing]"]
@@ -34,22 +31,14 @@ def world(tmp_path_factory):
     return folder
 
 
-def environment(**more):
-    path = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
-    return os.environ | {"PYTHONPATH": path, "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"} | more
+@pytest.fixture(scope="module")
+def launch(world, nursery):
+    return WarmProcesses(world, nursery)
 
 
 def command(world, name, *own):
-    multirun = [word for word in own if word == "-m"]
     settings = [w for w in words(world / "cohort", world / name / "outputs") if not w.startswith("trainer")]
-    own = [word for word in own if word != "-m"]
-    progress = "trainer.enable_progress_bar=false"
-    return [sys.executable, "-m", "mandseg.train", *multirun, *settings, *SGD, *LOSS, *own, progress]
-
-
-def run(world, name, *own, **more):
-    argv = command(world, name, *own)
-    return subprocess.run(argv, capture_output=True, text=True, cwd=world, env=environment(**more))
+    return [*settings, *SGD, *LOSS, *own, "trainer.enable_progress_bar=false"]
 
 
 def runs(world, name):
@@ -77,23 +66,24 @@ def processes_of(world):
     return found
 
 
-def start_task(world, rank, argv):
+def start_task(world, nursery, rank, argv):
     """What srun starts on one node for a step of two tasks."""
     slurm = {"JOB_ID": 4242, "STEP_ID": 0, "STEP_NUM_TASKS": 2, "NTASKS": 2, "NTASKS_PER_NODE": 2, "NODEID": 0}
     slurm |= {"PROCID": rank, "LOCALID": rank, "NODELIST": "127.0.0.1", "JOB_NAME": "grid"}
-    env = environment(**{f"SLURM_{key}": str(value) for key, value in slurm.items()})
-    return subprocess.Popen(argv, cwd=world, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    task = WarmProcesses(world, nursery)
+    task.start(argv, env={f"SLURM_{key}": str(value) for key, value in slurm.items()})
+    return task
 
 
 @pytest.fixture(scope="module")
-def grid(world):
-    """Three cells on two processes each; the second process of the second cell is killed."""
-    return run(world, "two", "-m", *TWO, "seed=0,1,2", "tracking=wandb")
+def grid(world, launch):
+    """Three cells on two processes each; the second process of the second cell is killed. The exit code."""
+    return launch.run(["-m", *command(world, "two", *TWO, "seed=0,1,2", "tracking=wandb")])
 
 
 @pytest.mark.slow
-def test_a_crashing_rank_ends_its_run_with_a_reason_and_not_the_sweep(world, grid):
-    assert grid.returncode == 1, grid.stderr
+def test_a_crashing_rank_ends_its_run_with_a_reason_and_not_the_sweep(world, grid, launch):
+    assert grid == 1, launch.log.read_text()
     folders = runs(world, "two")
     assert {seed: state(folder)["state"] for seed, folder in folders.items()} == {0: "done", 1: "failed", 2: "done"}
     assert state(folders[1])["error"] == "rank 1 of 2 was killed by SIGKILL"
@@ -114,9 +104,9 @@ def test_each_run_of_a_grid_has_its_folder_its_cases_once_and_one_run_on_wandb(w
 
 
 @pytest.mark.slow
-def test_two_processes_end_like_one_with_the_same_batches(world, grid):
-    alone = run(world, "one", "trainer=cpu", "trainer.precision=32-true")
-    assert alone.returncode == 0, alone.stderr
+def test_two_processes_end_like_one_with_the_same_batches(world, grid, launch):
+    alone = launch.run(command(world, "one", "trainer=cpu", "trainer.precision=32-true"))
+    assert alone == 0, launch.log.read_text()
     one, two = runs(world, "one")[0], runs(world, "two")[0]
     first, second = weights(one), weights(two)
     for name, values in first.items():  # without the shared normalisation they are 8e-3 apart
@@ -130,35 +120,45 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid):
 
 
 @pytest.mark.slow
-def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like_an_undisturbed_one(world, grid):
+def test_two_networks_that_select_voxels_for_each_other_do_so_in_two_processes_as_in_one(world, launch):
+    own = ["method=co_teaching", "method.wrong_share=0.3", "seed=0", "tracking=none"]
+    alone = ["trainer=cpu", "trainer.precision=32-true"]
+    for name, devices in (("one-teaches", alone), ("two-teach", TWO)):
+        assert launch.run(command(world, name, *devices, *own)) == 0, launch.log.read_text()
+    one, two = (weights(runs(world, name)[0]) for name in ("one-teaches", "two-teach"))
+    assert any(name.startswith("method.networks.1.") for name in one)
+    for name, values in one.items():
+        torch.testing.assert_close(two[name], values, rtol=0, atol=2e-4, msg=name)
+
+
+@pytest.mark.slow
+def test_ranks_end_with_a_killed_parent_and_the_run_resumed_under_srun_ends_like_an_undisturbed_one(
+    world, grid, launch, nursery
+):
     own = [*TWO, "seed=2", "checkpoint_minutes=0"]
-    parent = subprocess.Popen(command(world, "killed", *own), cwd=world, env=environment(), stderr=subprocess.DEVNULL)
+    parent = launch.start(command(world, "killed", *own))
     deadline = time.monotonic() + 300
     while not list((world / "killed").rglob("last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.05)
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    os.kill(parent, signal.SIGKILL)
+    assert launch.end() == -signal.SIGKILL
     while processes_of(world) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert processes_of(world) == []
-    tasks = [start_task(world, rank, command(world, "killed", *own)) for rank in (0, 1)]
-    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
+    tasks = [start_task(world, nursery, rank, command(world, "killed", *own)) for rank in (0, 1)]
+    assert [task.end() for task in tasks] == [0, 0]
     assert state(runs(world, "killed")[2])["state"] == "done"
     first, second = weights(runs(world, "two")[2]), weights(runs(world, "killed")[2])
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.slow
-def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path):
+def test_more_devices_than_tasks_is_one_line_and_exit_code_2(world, tmp_path, nursery):
     slurm = {"SLURM_JOB_ID": "7", "SLURM_STEP_ID": "0", "SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "1"}
-    warm_processes = WarmProcesses(tmp_path)
-    try:
-        own = [*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"]
-        assert warm_processes.run(own, env=slurm) == 2
-        (line,) = warm_processes.told()
-        assert "trainer.devices=2 asks for 2 processes, SLURM started 1 task" in line
-    finally:
-        warm_processes.close()
+    launch = WarmProcesses(tmp_path, nursery)
+    assert launch.run([*words(world / "cohort", tmp_path / "outputs"), "trainer.devices=2"], env=slurm) == 2
+    (line,) = launch.error_lines()
+    assert "trainer.devices=2 needs 2 processes, SLURM started 1 task" in line
 
 
 def trainer(**changes):
@@ -184,7 +184,7 @@ def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refus
     cfg = OmegaConf.create({"batch_size": 3, "trainer": {"devices": 2, "accelerator": "cpu"}})
     with pytest.raises(UserError, match="batch_size=3 cannot be divided evenly among 2 processes"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
-    with pytest.raises(UserError, match="asks for 2 processes, 4 tasks were started"):
+    with pytest.raises(UserError, match="needs 2 processes, 4 tasks were started"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 4))
     cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
     if torch.cuda.device_count() < 2:
@@ -210,7 +210,7 @@ def test_who_started_the_processes_is_read_from_the_environment(monkeypatch):
     assert process_rank() == ProcessRank(1, 4)
 
 
-def test_the_first_process_tells_the_others_whether_a_run_is_run(tmp_path):
+def test_the_first_process_announces_to_the_others_whether_they_run(tmp_path):
     announce(tmp_path, "1-0-0", runs=False)
     assert not is_run(tmp_path, "1-0-0")
     announce(tmp_path, "1-0-1", runs=True)

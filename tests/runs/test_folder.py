@@ -1,4 +1,4 @@
-"""One owner of the names in a run folder and of what run.json may hold: odd values are one line, no traceback."""
+"""Only one module has the names in a run folder and the values of run.json: odd values are one line, no traceback."""
 
 import ast
 import io
@@ -18,7 +18,7 @@ from mandseg.runs.record import RecordError, record_of
 from mandseg.runs.run_name import name_of
 from mandseg.runs.status import status
 from mandseg.runs.study import open_study, read_pilot
-from mandseg.statistics.columns import CONDITION, EARLIEST, LATER, NOT_STATED
+from mandseg.statistics.columns import CONDITION, EARLIEST, LATER, NOT_STATED, USUAL
 from mandseg.statistics.comparison import COMPARABLE
 from mandseg.system.errors import UserError
 from study_fixture import run_name, write_study
@@ -105,7 +105,7 @@ def test_a_value_of_another_kind_in_a_record_is_one_line(study, changes, line):
     assert list(ledger.state).count("done") == 3
     assert status(study, Console(file=io.StringIO())) == 1
     assert not RunFolder(run).is_done()
-    assert RunFolder(run).facts() == {}  # the next start begins its record anew
+    assert RunFolder(run).facts() == {}  # the next start begins a new record
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 50_000, '"done"', "17", "null", "\ufeff{}", "1" * 5000])
@@ -128,7 +128,7 @@ def test_null_and_a_missing_key_are_what_an_older_version_did_not_record(study):
     assert open_study(study).counts()["done"] == 4
 
 
-def test_done_needs_the_end_the_complete_cases_and_the_tests_that_are_asked_for(study):
+def test_done_needs_the_end_the_complete_cases_and_the_requested_tests(study):
     run = RunFolder(study / run_name(0.5, 1))
     edit_record(run.path, evaluated="1a2b3c4d", n_rows=3)
     assert run.is_done()
@@ -146,7 +146,17 @@ def test_every_list_of_condition_columns_follows_from_one():
     found = condition(composed())
     assert tuple(found) == (*CONDITION, "config_hash")
     assert found["loss"] == "dice_ce"
-    assert COMPARABLE == ("noise_ratio", "data", "noise", "model", "method", "loss", "variant")
+    assert COMPARABLE == (
+        "noise_ratio",
+        "data",
+        "noise",
+        "model",
+        "method",
+        "loss",
+        "clean_budget",
+        "ranking",
+        "variant",
+    )
     assert tuple(earliest(found)) == (*EARLIEST, "config_hash")
 
 
@@ -156,9 +166,9 @@ def test_the_loss_is_no_part_of_a_runs_name():
     assert name_of(found) == f"ratio0_seed0_planning_unet_supervised_{config_hash(cfg)}"
 
 
-def test_a_run_without_a_later_column_says_so_in_its_settings_or_not_at_all():
+def test_a_later_column_is_taken_from_the_settings_of_an_older_run_or_not_stated():
     old = {"condition": GOOD, "state": "done"}
-    assert record_of(old).condition == GOOD | {"loss": NOT_STATED}
+    assert record_of(old).condition == GOOD | {"loss": NOT_STATED} | USUAL
     assert record_of(old | {"settings": {"loss.name": "focal"}}).condition["loss"] == "focal"
     assert record_of(old | {"condition": GOOD | {"loss": "gce"}}).condition["loss"] == "gce"
     with pytest.raises(RecordError, match="the condition lacks method"):
@@ -187,9 +197,9 @@ def test_a_grid_of_an_older_version_gets_the_new_column_and_keeps_its_rows(study
     new = {"run": "new", **GOOD, "loss": "focal", "overrides": "loss=focal"}
     add_to_grid(study, [{key: str(value) for key, value in new.items()}])
     header, *rows = (study / GRID).read_text().splitlines()
-    assert header == "run,noise_ratio,seed,data,noise,model,method,loss,overrides"
+    assert header == "run,noise_ratio,seed,data,noise,model,method,loss,clean_budget,ranking,overrides"
     assert len(rows) == len(before)
-    assert rows[-1] == "new,0.5,1,phantom,planning,unet,supervised,focal,loss=focal"
+    assert rows[-1] == "new,0.5,1,phantom,planning,unet,supervised,focal,,,loss=focal"
     assert open_study(study).counts() == {"expected": 5, "done": 4, "running": 0, "failed": 0, "missing": 1}
 
 

@@ -1,4 +1,4 @@
-"""A cell's SLURM job, without SLURM: exit codes, what is given back to the queue, and the lock of a former self."""
+"""A cell's SLURM job, without SLURM: exit codes, requeues, and the lock of the job's earlier process."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from mandseg.system.signals import TRY_AGAIN
 
 @pytest.fixture(autouse=True)
 def slurm(monkeypatch, tmp_path):
-    """The environment of a job's first task, and a controller that says that the job runs."""
+    """The environment of a job's first task, and a controller for which the job runs."""
     for name, value in {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0", "SLURM_CPUS_PER_TASK": "3"}.items():
         monkeypatch.setenv(name, value)
     controller(tmp_path, "RUNNING")

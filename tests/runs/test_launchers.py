@@ -1,4 +1,4 @@
-"""Grids handed to SLURM or shared out on one machine: what is composed, asked for and refused, without any cluster."""
+"""Grids for SLURM or for one machine: what is composed, requested and refused, without a cluster."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -23,6 +22,7 @@ from mandseg.runs.launchers.slurm import Resources, SlurmSettings, parameters, r
 from mandseg.runs.launchers.slurm_queue import queued_runs
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
+from warm_processes import WarmProcesses
 
 CELLS = [
     ["noise_ratio=0.5", "seed=1"],
@@ -90,10 +90,10 @@ def test_another_sweeper_is_chosen_on_the_command_line(loader):
     assert config.hydra.sweeper._target_.endswith("BasicSweeper")
 
 
-def test_the_command_of_a_cell_knows_nothing_of_the_grid(launch_config):
+def test_the_command_of_a_cell_has_no_settings_of_the_grid(launch_config):
     (cell,) = compose_cells(launch_config, [["noise_ratio=0.5", "seed=1"]])
     words = command(launch_config, cell)
-    assert words[:5] == [sys.executable, "-m", "mandseg.train", "--config-name", "train"]
+    assert words[:6] == [sys.executable, "-P", "-m", "mandseg.train", "--config-name", "train"]
     assert words[-3:] == ["hydra.mode=RUN", "noise_ratio=0.5", "seed=1"]
     assert not [word for word in words if "launcher" in word]
 
@@ -130,7 +130,7 @@ def test_devices_that_are_not_the_tasks_are_refused(devices, tasks, line):
         resources(OmegaConf.create({"devices": devices, "accelerator": "gpu"}), settings(tasks_per_node=tasks))
 
 
-def test_sbatch_is_asked_for_cores_in_srun_too_and_for_a_requeue():
+def test_sbatch_gets_cores_for_srun_and_a_requeue():
     asked = parameters(Resources(tasks=2, gpus=2), settings(cpus_per_task=6, mem_gb=0.5, partition="gpu"))
     assert asked["srun_args"] == ["--cpus-per-task=6", "--kill-on-bad-exit=1", "--wait=0"]
     assert asked["additional_parameters"] == {"requeue": True}
@@ -170,7 +170,7 @@ def test_the_gpus_of_the_environment_are_the_ones_to_share(monkeypatch):
     assert visible_gpus() == []
 
 
-def test_queued_runs_are_those_whose_last_job_slurm_still_knows(monkeypatch, tmp_path):
+def test_queued_runs_are_those_whose_last_job_is_in_the_queue(monkeypatch, tmp_path):
     for when, jobs in (("1", "a,7_0\nb,7_1\n"), ("2", "b,8\n")):
         (tmp_path / "slurm" / when).mkdir(parents=True)
         (tmp_path / "slurm" / when / "jobs.csv").write_text(f"run,job\n{jobs}")
@@ -212,9 +212,9 @@ def train(folder, *words, **env):
 def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
     done = train(tmp_path, "-m", "noise_ratio=0,1", "tracking=none", *words, PATH="/nowhere")
     assert done.returncode == 2, done.stderr
-    told = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert line in told[0]
+    printed = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(printed) == 1
+    assert line in printed[0]
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.glob("outputs/*/*.csv")), "a refused launch lists nothing"
 
@@ -227,6 +227,12 @@ def test_a_grid_file_that_is_none_is_refused_before_a_run_starts(monkeypatch, ca
     for words in ([], ["-m", "seed=0,1"]):
         line = refused(monkeypatch, capsys, tmp_path, *words, "tracking=none")
         assert line.startswith("outputs/phantom/grid.csv: cannot be read as a list of runs")
+
+
+@pytest.fixture
+def launch(tmp_path, nursery):
+    """Starts a launch in tmp_path; its runs start in a moment, too."""
+    return WarmProcesses(tmp_path, nursery)
 
 
 def states(folder):
@@ -259,25 +265,24 @@ def small(make_case, bone, tmp_path):
 
 
 @pytest.mark.slow
-def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small):
+def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small, launch):
     own = ["loss._target_=failing.Loss", "trusted_packages=[failing]", "+loss.fails=false,true"]
     words = ["-m", *small, *own, "hydra/launcher=local", "hydra.launcher.jobs=2"]
-    done = train(tmp_path, *words, PYTHONPATH=str(Path(__file__).parents[1] / "fixtures"))
-    assert done.returncode == 1, done.stderr
-    assert "2 runs, 2 at a time; 0 are done already" in done.stdout
+    assert launch.run(words) == 1, launch.log.read_text()
+    assert "2 runs, 2 at a time; 0 are done already" in launch.log.read_text()
     assert states(tmp_path) == ["done", "failed"]
     assert any("the loss failed" in file.read_text() for file in tmp_path.glob("outputs/s/*/console.log"))
 
 
 @pytest.mark.slow
-def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small):
+def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small, launch):
     words = ["-m", *small, "steps=5000", "seed=0,1,2", "hydra/launcher=local", "hydra.launcher.jobs=2"]
-    launch = subprocess.Popen([sys.executable, "-m", "mandseg.train", *words], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    pid = launch.start(words)
     deadline = time.monotonic() + 120
     while len(list(tmp_path.glob("outputs/s/*/learning_curve.csv"))) < 2 and time.monotonic() < deadline:
         time.sleep(0.1)
-    launch.send_signal(signal.SIGTERM)
-    assert launch.wait() == 128 + signal.SIGTERM
+    os.kill(pid, signal.SIGTERM)
+    assert launch.end() == 128 + signal.SIGTERM
     assert states(tmp_path) == ["interrupted", "interrupted"]
     assert len(list(tmp_path.glob("outputs/s/*/checkpoints/train/last.ckpt"))) == 2
 
@@ -291,14 +296,13 @@ def test_the_joblib_launcher_runs_our_grid(tmp_path, small):
 
 
 @pytest.mark.slow
-def test_an_optuna_search_maximises_the_validation_dice(tmp_path, small):
+def test_an_optuna_search_maximises_the_validation_dice(tmp_path, small, launch):
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     if "version_base" not in VERSION:
         pytest.skip("hydra-optuna-sweeper 1.3 does not run with Hydra 1.4: its own settings are refused")
     search = ["hydra/sweeper=optuna", "hydra.sweeper.direction=maximize", "hydra.sweeper.n_trials=2"]
     search += ["hydra.sweeper.n_jobs=2", "hydra/launcher=local", "hydra.launcher.jobs=2"]
-    done = train(tmp_path, "-m", *small, *search, "optimizer.lr=interval(0.0001,0.01)")
-    assert done.returncode == 0, done.stderr
+    assert launch.run(["-m", *small, *search, "optimizer.lr=interval(0.0001,0.01)"]) == 0, launch.log.read_text()
     assert states(tmp_path) == ["done", "done"]
     rows = (tmp_path / "outputs" / "s" / "grid.csv").read_text().splitlines()[1:]
     runs = [file.parent.name for file in tmp_path.glob("outputs/s/*/run.json")]

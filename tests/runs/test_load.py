@@ -1,4 +1,4 @@
-"""A trained network is loaded from its run folder alone, and answers as the run did, voxel for voxel."""
+"""A trained network is loaded from its run folder alone, and predicts like the run, voxel for voxel."""
 
 import shutil
 
@@ -14,12 +14,10 @@ from warm_processes import WarmProcesses
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, nursery):
     folder = tmp_path_factory.mktemp("load")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def trained(world, checkpoint):
@@ -72,7 +70,7 @@ def test_weights_of_another_network_are_refused(run, tmp_path):
 
 
 def test_what_cannot_be_loaded_is_one_line(run, tmp_path):
-    with pytest.raises(UserError, match=r"nowhere: no run folder, it has no config.yaml"):
+    with pytest.raises(UserError, match=r"nowhere: not a run folder, it has no config.yaml"):
         load_predictor(tmp_path / "nowhere")
     copy = shutil.copytree(run, tmp_path / "run")
     with pytest.raises(UserError, match="checkpoint 'newest': expected one of last, best"):

@@ -1,4 +1,4 @@
-"""What a run is made from: the digests of its sets follow the files' content, and what changed is told."""
+"""The origin of a run: the digests of its sets follow the files' content, and changes are reported."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_each_set_has_a_digest_of_its_images_and_labels(tmp_path, cohort):
     assert all(len(digest) == 12 for kinds in content.values() for digest in kinds.values())
 
 
-def test_a_corrected_label_is_told_with_its_set_and_both_digests(tmp_path, cohort):
+def test_a_corrected_label_is_reported_with_its_set_and_both_digests(tmp_path, cohort):
     before = content_of(config(tmp_path))
     case = cohort.split("train")[0]
     replace_by(case.reference, case.noisy)
@@ -64,7 +64,7 @@ def test_a_data_set_called_training_hides_no_set_of_the_project(tmp_path, cohort
     assert "training (data set)" in content
 
 
-def test_files_that_are_not_here_are_said_and_change_nothing(tmp_path, cohort, caplog):
+def test_files_that_are_not_here_are_reported_and_change_nothing(tmp_path, cohort, caplog):
     (tmp_path / "cohort" / "manifest.csv").unlink()
     assert content_or_none(config(tmp_path)) is None
     assert "cannot be checked" in caplog.text

@@ -1,7 +1,8 @@
-"""A run has one owner at a time, on any node; a dead one's lock is taken over; two launches share a grid."""
+"""A run has one owner at a time, on any node; the lock of a dead owner is taken over; two launches share a grid."""
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from mandseg.runs import ownership
 from mandseg.runs.folder import LOCK
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, RunInUseError, own_run
+from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, RunInUseError, own_run
 from mandseg.system import lock
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.lock import HeldError, is_held, lock_owner, locked
 from tiny_cohort import words, write_tiny_cohort
 from warm_processes import WarmProcesses
@@ -61,7 +63,7 @@ def test_a_live_owner_is_named_and_keeps_the_lock(tmp_path, holder):
         pass
 
 
-def test_a_killed_owner_on_this_host_is_noticed_at_once_and_said(tmp_path, holder, caplog):
+def test_a_killed_owner_on_this_host_is_noticed_at_once_and_reported(tmp_path, holder, caplog):
     file = tmp_path / "x"
     holder.kill()
     holder.wait()
@@ -110,17 +112,44 @@ def test_a_lock_whose_maker_was_killed_before_it_wrote_its_name_expires_too(tmp_
         assert lock_owner(file).pid == os.getpid()
 
 
-def test_a_process_that_lost_its_run_writes_nothing_more(tmp_path, quick):
+def test_a_process_whose_run_was_taken_over_writes_nothing_more_without_waiting_for_a_heartbeat(tmp_path):
+    lock = tmp_path / "run" / LOCK
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="running")
-        (tmp_path / "run" / LOCK).unlink()  # as another node does that saw no heartbeat
-        assert owned.lost.wait(5)
+        marker = re.sub(r"(?m)^token=.*$", f"token={'0' * 32}", lock.read_text())
+        lock.unlink()  # as another node does that saw no heartbeat
+        lock.write_text(marker)
         with pytest.raises(OwnershipLostError, match="another process took the run over"):
             owned.update(state="done")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
 
 
-def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path):
+def test_a_run_whose_lock_file_was_removed_stops_and_says_so(tmp_path):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        owned.update(state="running")
+        (tmp_path / "run" / LOCK).unlink()
+        with pytest.raises(LockRemovedError, match=r"run: its lock file .*run\.lease was removed while it worked"):
+            owned.update(state="done")
+
+
+def test_a_heartbeat_reports_a_lost_lock_to_a_process_that_writes_nothing(tmp_path, quick):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        (tmp_path / "run" / LOCK).unlink()
+        assert owned.lost.wait(5)
+
+
+def test_a_run_whose_files_vanished_is_not_complete(tmp_path):
+    with own_run(tmp_path / "run", "s", CONDITION) as owned:
+        for file in (owned.files.config_file, owned.files.applied_file, owned.files.cases_file):
+            file.write_text("x")
+        with pytest.raises(RunFailedError, match=r"noise_plan\.csv vanished from .*run while the run worked; remove"):
+            owned.check_complete()
+        owned.files.plan_file.write_text("x")
+        owned.check_complete()
+
+
+def test_a_second_claim_is_refused_and_the_leftovers_of_a_killed_writer_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(ownership, "RELEASE_WAIT_S", 0.2)
     folder = tmp_path / "run"
     stage, labels = folder / "checkpoints" / "train", folder / "labels" / ".corrected.0123456789ab"
     stage.mkdir(parents=True)
@@ -152,7 +181,7 @@ def test_of_many_who_want_a_lock_one_at_a_time_has_it(tmp_path):
     assert most == [1] * 8
 
 
-def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
+def test_an_owned_run_has_the_facts_of_an_earlier_process(tmp_path):
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="done")
         assert not owned.files.is_done()  # without cases.csv
@@ -162,26 +191,19 @@ def test_a_claim_tells_what_an_earlier_process_wrote(tmp_path):
 
 
 @pytest.mark.slow
-def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entry_once(tmp_path):
+def test_two_launches_of_one_grid_at_once_run_each_cell_and_make_each_cache_entry_once(tmp_path, nursery):
     write_tiny_cohort(tmp_path / "cohort")
     diary = tmp_path / "diary"
     argv = ["-m", *words(tmp_path / "cohort", tmp_path / "outputs"), "seed=0,1,2"]
-    nurseries = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        nurseries.append(WarmProcesses(tmp_path / name))
-    try:
-        for warm_processes in nurseries:
-            warm_processes.start(argv, diary=str(diary))
-        assert [warm_processes.end() for warm_processes in nurseries] == [0, 0]
-        # a third launch after a kill in the midst of it all: a run of the killed one is taken up
-        pid = nurseries[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=str(diary))
-        assert nurseries[0].end() == -signal.SIGKILL
-        assert nurseries[1].run([*argv[:-1], "seed=3,4"], diary=str(diary)) == 0
-        assert f"run.lease: taken over from process {pid}" in nurseries[1].log.read_text()
-    finally:
-        for warm_processes in nurseries:
-            warm_processes.close()
+    launches = [WarmProcesses(tmp_path, nursery) for _ in range(2)]
+    for launch in launches:
+        launch.start(argv, diary=diary)
+    assert [launch.end() for launch in launches] == [0, 0]
+    # a third launch after a kill in the midst of it all: a run of the killed one is taken up
+    pid = launches[0].start([*argv[:-1], "seed=3,4"], ["step", 6, signal.SIGKILL], diary=diary)
+    assert launches[0].end() == -signal.SIGKILL
+    assert launches[1].run([*argv[:-1], "seed=3,4"], diary=diary) == 0
+    assert f"run.lease: taken over from process {pid}" in launches[1].log.read_text()
     lines = diary.read_text().splitlines()
     runs = sorted(line.split("_")[1] for line in lines if line.startswith("run "))
     assert runs == ["seed0", "seed1", "seed2", "seed3", "seed3", "seed4"]
@@ -201,7 +223,7 @@ def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
 
 
 @pytest.mark.parametrize("text", ["run,noise_ratio,seed\n", '\ufeff"run";"noise_ratio"\n', ""])
-def test_a_run_goes_on_beside_the_files_of_an_earlier_try(tmp_path, text):
+def test_a_run_continues_beside_the_files_of_an_earlier_try(tmp_path, text):
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")
     (tmp_path / "config.yaml").write_text("data:\n  name: phantom\nnoise_ratio: 0.0\n")
     with own_run(tmp_path, "s", CONDITION) as owned:

@@ -1,4 +1,4 @@
-"""A result is tied to the images and labels that it came from: what changed is said, and one option makes it anew."""
+"""A result belongs to its images and labels: changes are reported, and one option repeats the run."""
 
 import json
 import signal
@@ -104,7 +104,7 @@ def test_a_launch_refuses_a_done_run_whose_labels_changed(cell, tmp_path, case_i
         refuse_changed([cell])
 
 
-def test_a_launch_that_makes_changed_runs_anew_is_not_refused(cell, tmp_path):
+def test_a_launch_that_makes_changed_runs_again_is_not_refused(cell, tmp_path):
     correct(tmp_path / "cohort", "t1")
     cell.cfg.rerun = True
     refuse_changed([cell])
@@ -119,56 +119,53 @@ def test_a_run_of_an_older_version_is_done_without_a_word(cell, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path):
+def test_a_changed_run_is_refused_made_anew_and_kept(tmp_path, nursery):
     cohort, outputs = tmp_path / "cohort", tmp_path / "outputs"
     write_tiny_cohort(cohort)
-    argv, warm_processes = words(cohort, outputs), WarmProcesses(tmp_path)
-    try:
-        assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
-        (run,) = (file.parent for file in outputs.glob("s/*/run.json"))
-        first, cases = json.loads((run / "run.json").read_text()), (run / "cases.csv").read_bytes()
-        weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
-        assert first["n_rows"] == 3
-        assert first["settings"]["steps"] == 12
-        assert (first["condition"]["loss"], first["analysis"]) == ("dice_ce", {"primary": "dice", "margins": {}})
+    argv, warm_processes = words(cohort, outputs), WarmProcesses(tmp_path, nursery)
+    assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
+    (run,) = (file.parent for file in outputs.glob("s/*/run.json"))
+    first, cases = json.loads((run / "run.json").read_text()), (run / "cases.csv").read_bytes()
+    weights = (run / "checkpoints" / "train" / "last.ckpt").read_bytes()
+    assert first["n_rows"] == 3
+    assert first["settings"]["steps"] == 12
+    assert (first["condition"]["loss"], first["analysis"]) == ("dice_ce", {"primary": "dice", "margins": {}})
 
-        # a table that was cut: tested again, not trained again
-        (run / "cases.csv").write_bytes(cases[:-50])
-        assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
-        assert RunFolder(run).count_rows() == 3
-        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
+    # a table that was cut: tested again, not trained again
+    (run / "cases.csv").write_bytes(cases[:-50])
+    assert warm_processes.run(argv) == 0, warm_processes.log.read_text()
+    assert RunFolder(run).count_rows() == 3
+    assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
 
-        # a corrected test label: said, then tested again
-        correct(cohort, "x")
-        assert warm_processes.run(argv) == 2
-        (line,) = warm_processes.told()
-        assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
-        assert json.loads((run / "run.json").read_text())["state"] == "done"
-        assert warm_processes.run([*argv, "rerun=true"]) == 0, warm_processes.log.read_text()
-        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
-        (kept,) = (outputs / "s" / "replaced").iterdir()
-        assert json.loads((kept / "run.json").read_text())["content"] == first["content"]
-        assert (kept / "cases.csv").exists()
+    # a corrected test label: said, then tested again
+    correct(cohort, "x")
+    assert warm_processes.run(argv) == 2
+    (line,) = warm_processes.error_lines()
+    assert line.startswith(f"mandseg: run {run.name}: done on other images or labels (test references ")
+    assert json.loads((run / "run.json").read_text())["state"] == "done"
+    assert warm_processes.run([*argv, "rerun=true"]) == 0, warm_processes.log.read_text()
+    assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
+    (kept,) = (outputs / "s" / "replaced").iterdir()
+    assert json.loads((kept / "run.json").read_text())["content"] == first["content"]
+    assert (kept / "cases.csv").exists()
 
-        # a corrected training label: said, then trained anew, the old run kept whole
-        correct(cohort, "t1")
-        assert warm_processes.run(["-m", *argv]) == 2
-        assert warm_processes.run(["-m", *argv, "rerun=true"]) == 0, warm_processes.log.read_text()
-        second = json.loads((run / "run.json").read_text())
-        assert second["content"]["training"]["references"] != first["content"]["training"]["references"]
-        assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() != weights
-        kept = sorted((outputs / "s" / "replaced").iterdir())[-1]
-        assert (kept / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
-        assert warm_processes.run([*argv, "rerun=true"]) == 0
-        assert len(list((outputs / "s" / "replaced").iterdir())) == 2  # what did not change stays
+    # a corrected training label: said, then trained anew, the old run kept whole
+    correct(cohort, "t1")
+    assert warm_processes.run(["-m", *argv]) == 2
+    assert warm_processes.run(["-m", *argv, "rerun=true"]) == 0, warm_processes.log.read_text()
+    second = json.loads((run / "run.json").read_text())
+    assert second["content"]["training"]["references"] != first["content"]["training"]["references"]
+    assert (run / "checkpoints" / "train" / "last.ckpt").read_bytes() != weights
+    kept = sorted((outputs / "s" / "replaced").iterdir())[-1]
+    assert (kept / "checkpoints" / "train" / "last.ckpt").read_bytes() == weights
+    assert warm_processes.run([*argv, "rerun=true"]) == 0
+    assert len(list((outputs / "s" / "replaced").iterdir())) == 2  # what did not change stays
 
-        # a training that was cut short and went on to other labels
-        other = [*argv, "seed=1"]
-        assert warm_processes.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
-        correct(cohort, "t2")
-        assert warm_processes.run(other) == 2
-        assert "begun on other images or labels (training references " in warm_processes.told()[0]
-        assert warm_processes.run([*other, "rerun=true"]) == 0, warm_processes.log.read_text()
-        assert len(list((outputs / "s" / "replaced").iterdir())) == 3
-    finally:
-        warm_processes.close()
+    # a training that was cut short and went on to other labels
+    other = [*argv, "seed=1"]
+    assert warm_processes.run(other, ["step", 6, signal.SIGKILL]) == -signal.SIGKILL
+    correct(cohort, "t2")
+    assert warm_processes.run(other) == 2
+    assert "begun on other images or labels (training references " in warm_processes.error_lines()[0]
+    assert warm_processes.run([*other, "rerun=true"]) == 0, warm_processes.log.read_text()
+    assert len(list((outputs / "s" / "replaced").iterdir())) == 3

@@ -1,4 +1,4 @@
-"""A run that is killed or interrupted at any moment and started again ends bit for bit like an undisturbed one."""
+"""A run that is killed or interrupted at any time and started again ends bit for bit like an undisturbed one."""
 
 import json
 import os
@@ -35,13 +35,11 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """A cohort, and a nursery with its log in a folder."""
+def world(tmp_path_factory, nursery):
+    """A cohort, and runs with their log in a folder."""
     folder = tmp_path_factory.mktemp("resume")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def settings(world, name):
@@ -146,7 +144,7 @@ def test_a_kill_costs_no_more_than_the_interval(world, undisturbed):
         assert last["global_step"] == steps  # of the six whole ones; four were saved at the validation
 
 
-def test_sigterm_from_slurm_saves_and_goes_on_until_the_kill(world, undisturbed):
+def test_sigterm_from_slurm_saves_and_continues_until_the_kill(world, undisturbed):
     fault, env = ["step", 7, signal.SIGTERM], {"SLURM_JOB_ID": "1"}
     assert world.run(settings(world, "slurm"), fault, env=env) == 0  # nobody killed it
     assert "SLURM is about to kill this job" in world.log.read_text()
@@ -160,11 +158,11 @@ def test_a_checkpoint_of_another_condition_or_a_broken_one_is_one_line_and_exit_
     checkpoint["mandseg_run"]["noise_ratio"] = 0.2
     torch.save(checkpoint, last)
     assert world.run(settings(world, "foreign")) == 2
-    (line,) = world.told()
+    (line,) = world.error_lines()
     assert "last.ckpt: a checkpoint of another condition (noise_ratio 0.2, this run has 0.5)" in line
     last.write_bytes(last.read_bytes()[:1000])
     assert world.run(settings(world, "foreign")) == 2
-    (line,) = world.told()
+    (line,) = world.error_lines()
     assert "last.ckpt: cannot be read as a checkpoint" in line
     assert "Traceback" not in world.log.read_text()
     last.unlink()
@@ -175,7 +173,7 @@ def test_a_checkpoint_of_another_condition_or_a_broken_one_is_one_line_and_exit_
 def test_an_output_folder_that_cannot_be_written_is_one_line_and_exit_code_2(world):
     (world.folder / "file").write_text("")
     assert world.run([*settings(world, "nowhere"), f"output_dir={world.folder}/file/outputs"]) == 2
-    (line,) = world.told()
+    (line,) = world.error_lines()
     assert "file/outputs/s cannot be written (Not a directory)" in line
 
 

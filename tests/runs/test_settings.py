@@ -1,4 +1,4 @@
-"""Every setting of conf/train.yaml has a type and a range, and is checked before anything is made."""
+"""Every setting of conf/train.yaml has a type and a range, and is checked before any object is made."""
 
 from dataclasses import fields, is_dataclass
 from typing import get_type_hints
@@ -16,6 +16,12 @@ from mandseg.system.errors import UserError
 
 WRONG = [
     ("noise_ratio=1.5", "noise_ratio=1.5: a share of cases"),
+    ("clean_budget=-1", "clean_budget=-1: expected a number of training cases, or a share of them between 0 and 1"),
+    ("clean_budget=1.0", "clean_budget=1.0: expected a number of training cases"),
+    ("clean_budget=2.5", "clean_budget=2.5: expected a number of training cases"),
+    ("clean_budget=true", "clean_budget=true: expected a number of training cases"),
+    ("clean_budget=few", "clean_budget=few: expected a number of training cases"),
+    ("ranking=", "ranking=: expected a text"),
     ("seed=4294967296", "seed=4294967296: expected a whole number, 0 to 4294967295"),
     ("steps=abc", "steps=abc: expected a whole number, 1 or more"),
     ("steps=0", "steps=0: expected a whole number, 1 or more"),
@@ -25,7 +31,8 @@ WRONG = [
     ("memorisation=-1", "memorisation=-1: expected a whole number, 0 or more"),
     ("batch_size=0", "batch_size=0: expected a whole number, 1 or more"),
     ("batch_size=null", "batch_size=null: expected a whole number"),
-    ("num_workers=-1", "num_workers=-1: expected a whole number, 0 to 1024"),
+    ("num_workers=-1", "num_workers=-1: expected auto, or a whole number, 0 to 1024"),
+    ("num_workers=some", "num_workers=some: expected auto, or a whole number"),
     ("checkpoint_minutes=nan", "checkpoint_minutes=nan: expected a number, 0 or more"),
     ("checkpoint_minutes=-1", "checkpoint_minutes=-1: expected a number, 0 or more"),
     ("debug=3", "debug=3: expected true or false"),
@@ -65,6 +72,11 @@ WRONG = [
     ("segmenter.final_lr_share=2", "segmenter.final_lr_share=2: expected a share, 0 to 1"),
     ("segmenter.foreground_prior=2", "segmenter.foreground_prior=2: expected a share between 0 and 1"),
     ("segmenter.foreground_prior=0", "segmenter.foreground_prior=0: expected a share between 0 and 1"),
+    (
+        "sliding_window.patch_size=whole",
+        "sliding_window.patch_size=whole: expected three whole numbers of voxels, each",
+    ),
+    ("sliding_window.memory_mib=0", "sliding_window.memory_mib=0: expected a whole number, 16 or more"),
     ("sliding_window.overlap=1", "sliding_window.overlap=1: expected a share, 0 to 0.95"),
     ("+sliding_window.batch_size=0", "sliding_window.batch_size=0: expected a whole number, 1 or more"),
     ("evaluation.checkpoint=foo", "evaluation.checkpoint=foo: expected one of last, best"),
@@ -96,7 +108,11 @@ WRONG = [
     ("analysis.margins.dice=0", "analysis.margins.dice=0: expected a positive number"),
     ("trusted_packages=os", "trusted_packages=os: expected a list of packages"),
     ("loss._target_=os.system", "loss._target_=os.system: expected a path in mandseg, torch"),
-    ("patches.augmentation.transforms.0._target_=eval", "patches.augmentation.transforms[0]._target_=eval: expected"),
+    ("patches.augmentation._target_=eval", "patches.augmentation._target_=eval: expected"),
+    ("patches.augmentation=3", "patches.augmentation=3: expected a group of settings"),
+    ("patches.augmentation.degrees=90", "patches.augmentation.degrees=90: expected an angle in degrees, 0 to 45"),
+    ("patches.augmentation.noise_probability=2", "patches.augmentation.noise_probability=2: expected a probability"),
+    ("+patches.augmentation.p=1", "patches.augmentation.p=1: expected one of affine_probability"),
 ]
 
 
@@ -114,6 +130,7 @@ def test_a_wrong_setting_is_refused_in_one_line(word, line):
         ["trainer.devices=[0,1]", "trainer.strategy=ddp", "+trainer.num_nodes=2"],
         ["trainer.precision=32", "trainer.gradient_clip_val=null", "checkpoint_minutes=0.5"],
         ["hu_window.low=-200.5", "preprocessing.spacing_mm=[1,1,2.5]", "segmenter.warmup_steps=0"],
+        ["~patches.augmentation", "+patches.augmentation={_target_: torchio.RandomFlip, axes: [0]}"],
         ["patches.augmentation=null", "noise=recorded", "tracking=none", "tracking.entity=ours"],
         ["model=swin_unetr", "patches.patch_size=[64,64,32]"],
         ["model.network={_target_: mine.Network}", "trusted_packages=[mine]", "patches.patch_size=[30,30,30]"],
@@ -141,6 +158,27 @@ def test_a_multiple_is_the_product_of_the_strides_of_each_axis():
     assert granularity(unet) == (12, 12, 6)
     assert granularity({"_target_": "monai.networks.nets.SegResNet", "blocks_down": [1, 1, 1]}) == (4, 4, 4)
     assert granularity({"_target_": "mine.Network", "strides": [2]}) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        (["model=unet"], (72, 72, 80)),
+        (["model=unet", "model.network.norm=INSTANCE"], (64, 64, 64)),
+        (["model=dynunet"], (64, 64, 64)),
+        (["model=dynunet", "+model.network.norm_name=batch"], (72, 72, 80)),
+        (["model=segresnet"], (64, 64, 64)),
+        (["model=unet", "sliding_window.patch_size=[32,32,32]"], (32, 32, 32)),
+        (["model.network={_target_: torch.nn.Identity}"], (64, 64, 64)),
+    ],
+    ids=str,
+)
+def test_a_window_of_size_auto_is_the_volumes_where_the_network_takes_any_else_that_of_its_training(words, size):
+    from mandseg.runs.build import build_method, build_sliding_window
+
+    cfg = composed(*words)
+    method = build_method(cfg, untrained=False)
+    assert tuple(build_sliding_window(cfg, method).size((65, 70, 73))) == size
 
 
 @pytest.mark.parametrize("model", ["unet", "dynunet", "segresnet", "attention_unet"])

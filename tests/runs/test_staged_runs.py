@@ -22,12 +22,10 @@ KILLS = [
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
+def world(tmp_path_factory, nursery):
     folder = tmp_path_factory.mktemp("stages")
     write_tiny_cohort(folder / "cohort")
-    warm_processes = WarmProcesses(folder)
-    yield warm_processes
-    warm_processes.close()
+    return WarmProcesses(folder, nursery)
 
 
 def settings(world, name, minutes=5):
@@ -58,7 +56,7 @@ def labels(folder):
     return {file.stem: np.load(file) for file in (folder / "labels" / "corrected").glob("*.npy")}
 
 
-def test_the_second_stage_goes_on_from_the_first_and_is_trained_on_the_networks_labels(undisturbed):
+def test_the_second_stage_continues_from_the_first_and_is_trained_on_the_networks_labels(undisturbed):
     folder = undisturbed
     assert [checkpoint(folder, stage)["global_step"] for stage in ("warm-up", "corrected")] == [4, 8]
     plan = pd.read_csv(folder / "noise_plan.csv").set_index("case_id").label
@@ -125,13 +123,13 @@ def test_labels_that_changed_since_a_stage_began_are_refused(world):
     file = next((run_folder(world, "changed") / "labels" / "corrected").glob("*.npy"))
     np.save(file, 1 - np.load(file))
     assert world.run(settings(world, "changed", 0)) == 2
-    (line,) = world.told()
+    (line,) = world.error_lines()
     assert "corrected/last.ckpt: a checkpoint of another condition (labels " in line
 
 
 def test_a_stage_without_a_case_is_one_line_and_exit_code_2_before_anything_is_trained(world):
     stages = "method.stages=[{name: a, share: 0.5}, {name: b, share: 0.5, trusted_only: true}]"
     assert world.run([word if word != STAGES else stages for word in settings(world, "nobody")]) == 2
-    (line,) = world.told()
+    (line,) = world.error_lines()
     assert "stage b: trained on trusted cases only, and the label plan has none" in line
     assert not list((world.folder / "nobody").rglob("*.ckpt"))

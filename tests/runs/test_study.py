@@ -1,4 +1,4 @@
-"""The ledger keeps every run with its state and reason, and the table holds what the done runs scored."""
+"""The ledger has every run with its state and reason, and the table has the scores of the done runs."""
 
 import io
 import json
@@ -50,7 +50,7 @@ def test_done_runs_become_one_table_with_a_row_per_run_data_set_and_case(study):
     assert opened.problems == ()
 
 
-def test_ledger_tells_noisy_labels_and_cost(study):
+def test_ledger_has_noisy_labels_and_cost(study):
     row = open_study(study).ledger.set_index("run").loc[run_name(0.5, 1)]
     assert (row.n_noisy, row.n_training) == (5, 10)
     assert (row.prepare_s, row.train_s, row.evaluate_s, row.steps) == (1.5, 41.0, 6.0, 400)
@@ -138,11 +138,11 @@ def test_case_that_is_there_twice_is_refused(study):
     rows = [case_row(1.0, 0, "test", "a", 0.9), case_row(1.0, 0, "test", "a", 0.8)]
     assert state_of(study, write_run(study, 1.0, 0, rows)) == (
         "failed",
-        "cases.csv: case a of data set test is there twice",
+        "cases.csv: case a of data set test occurs twice",
     )
 
 
-def test_value_that_is_no_number_is_left_out_and_said(study):
+def test_value_that_is_no_number_is_left_out_and_reported(study):
     rows = [case_row(1.0, 0, "test", f"test_{k:03d}", 0.9) for k in range(3)]
     rows[1]["hd95_mm"] = "inf"
     write_run(study, 1.0, 0, rows)
@@ -157,7 +157,7 @@ def test_a_column_of_a_pooled_table_in_a_run_is_no_obstacle(study):
     assert set(open_study(study).cases.variant) == {""}
 
 
-def test_run_that_lacks_cases_of_the_others_is_said(study):
+def test_run_that_lacks_cases_of_the_others_is_reported(study):
     write_run(study, 1.0, 0, [case_row(1.0, 0, "test", "test_000", 0.9)])
     assert open_study(study).problems == ("run ratio1-seed0: 1 of the 3 cases of data set test",)
 
@@ -167,14 +167,14 @@ def test_folder_that_the_grid_does_not_list_is_counted_all_the_same(study):
     grid.write_text("".join(grid.read_text().splitlines(keepends=True)[:-1]))
     opened = open_study(study)
     assert opened.counts()["done"] == 4
-    assert opened.problems == (f"not listed in grid.csv, counted all the same: {run_name(0.5, 1)}",)
+    assert opened.problems == (f"not listed in grid.csv, but included: {run_name(0.5, 1)}",)
 
 
 def test_study_without_a_grid_counts_what_it_finds(study):
     (study / "grid.csv").unlink()
     opened = open_study(study)
     assert opened.counts()["expected"] == 4
-    assert opened.problems == ("grid.csv is missing: only runs that left a folder are counted",)
+    assert opened.problems == ("grid.csv is missing: only runs with a folder are counted",)
 
 
 def test_identifiers_stay_text(study):
@@ -195,7 +195,7 @@ def test_same_condition_with_other_settings_becomes_another_arm(study):
     assert open_study(study).problems == ()
 
 
-def test_same_condition_twice_is_used_once_and_said(study):
+def test_same_condition_twice_is_used_once_and_reported(study):
     twin = study / "again"
     shutil.copytree(run_of(study), twin)
     opened = open_study(study)
@@ -206,12 +206,12 @@ def test_same_condition_twice_is_used_once_and_said(study):
     )
 
 
-def test_runs_of_another_study_or_of_other_code_are_said(study):
+def test_runs_of_another_study_or_of_other_code_are_reported(study):
     versions = {"mandseg": "0.1.0", "torch": "2.13.0", "code": "def5678"}
     edit_record(run_of(study), study="elsewhere", versions=versions)
     lines = (
-        f"runs of different studies, counted all the same: demo (3 runs); elsewhere ({run_of(study).name})",
-        f"runs of different code versions, counted all the same: abc1234 (3 runs); def5678 ({run_of(study).name})",
+        f"runs of different studies, all included: demo (3 runs); elsewhere ({run_of(study).name})",
+        f"runs of different code versions, all included: abc1234 (3 runs); def5678 ({run_of(study).name})",
     )
     assert open_study(study).problems == lines
     assert all(line in printed_status(study)[1] for line in lines)
@@ -286,11 +286,11 @@ def test_runs_of_other_settings_are_not_paired_and_what_differs_is_listed(study)
     assert set(opened.cases.variant[opened.cases.noise_ratio == 0.5]) == {"steps=40"}
     assert len(split_arms(opened.cases)) == 2
     line = "runs that differ in steps are not compared with each other: 4 (ratio0-seed0, ratio0-seed1); 40 ("
-    assert opened.told_apart[0].startswith(line)
+    assert opened.arm_differences[0].startswith(line)
     assert line in printed_status(study)[1]
 
 
-def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
+def test_runs_from_other_labels_are_not_paired_and_both_digests_are_reported(study):
     edit_record(run_of(study, 0.0, 1), content={"test": {"references": "aaaaaaaaaaaa"}})
     edit_record(run_of(study), content={"test": {"references": "bbbbbbbbbbbb"}})
     opened = open_study(study)
@@ -300,21 +300,21 @@ def test_runs_from_other_labels_are_not_paired_and_both_digests_are_said(study):
     assert line in printed_status(study)[1]
 
 
-def test_older_runs_from_other_prepared_cases_are_said(study):
+def test_older_runs_from_other_prepared_cases_are_reported(study):
     edit_record(run_of(study, 0.0, 1), cohort="aaaaaaaaaaaa")
     edit_record(run_of(study), cohort="bbbbbbbbbbbb")
     assert open_study(study).problems == (
-        "runs of different prepared training cases, counted all the same: aaaaaaaaaaaa (ratio0-seed1); "
+        "runs of different prepared training cases, all included: aaaaaaaaaaaa (ratio0-seed1); "
         "bbbbbbbbbbbb (ratio0.5-seed1)",
     )
 
 
-def test_a_ratio_that_the_cases_are_too_few_for_is_said(study):
+def test_a_ratio_with_too_few_cases_is_reported(study):
     rows = ["case_id,annotator,label", "t0,a,reference", "t1,a,reference"]
     for seed in (0, 1):
         (run_of(study, 0.5, seed) / "noise_plan.csv").write_text("\n".join(rows) + "\n")
         edit_record(run_of(study, 0.5, seed), n_noisy=0, n_training=2)
-    line = "noise_ratio=0.5: 0 of 2 training cases carry the noisy label, a share of 0.000"
+    line = "noise_ratio=0.5: 0 of 2 training cases have the noisy label, a share of 0.000"
     assert open_study(study).problems == (line,)
     assert line in printed_status(study)[1]
 

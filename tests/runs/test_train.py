@@ -1,11 +1,10 @@
-"""The whole way through ``python -m mandseg.train``: a small cohort in, run folders and an exit code out."""
+"""The complete process of ``python -m mandseg.train``: from a small cohort to run folders and an exit code."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from composing import composed
 from mandseg.data.manifest import write_cohort
 from mandseg.system.errors import UserError
+from warm_processes import WarmProcesses
 
 SMALL = [
     "data=folder",
@@ -43,11 +43,18 @@ def cohort(make_case, bone):
 def command(tmp_path, cohort, *words):
     own = [f"data.manifest={cohort.root}/manifest.csv", f"cache_dir={tmp_path}/cache", f"output_dir={tmp_path}/outputs"]
     multirun = [word for word in words if word == "-m"]  # options before settings, as Hydra wants them
-    return [sys.executable, "-m", "mandseg.train", *multirun, *SMALL, *own, *[w for w in words if w != "-m"]]
+    return [*multirun, *SMALL, *own, *[w for w in words if w != "-m"]]
 
 
-def train(tmp_path, cohort, *words, **options):
-    return subprocess.run(command(tmp_path, cohort, *words), capture_output=True, text=True, cwd=tmp_path, **options)
+@pytest.fixture
+def process(tmp_path, nursery):
+    return WarmProcesses(tmp_path, nursery)
+
+
+@pytest.fixture
+def train(tmp_path, cohort, process):
+    """Runs the training command; its exit code."""
+    return lambda *words: process.run(command(tmp_path, cohort, *words))
 
 
 def run_folders(tmp_path, study="s"):
@@ -59,8 +66,11 @@ def scores(folder):
 
 
 @pytest.mark.slow
-def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_path, cohort, make_case):
-    first = train(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")
+def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_path, cohort, make_case, train, process):
+    words = command(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")  # as a user starts it, nothing warm
+    first = subprocess.run(
+        [sys.executable, "-m", "mandseg.train", *words], capture_output=True, text=True, cwd=tmp_path
+    )
     assert first.returncode == 0, first.stderr
     noisy, clean = run_folders(tmp_path)  # ratio0.5_..., ratio0_...
     assert json.loads((clean / "run.json").read_text())["state"] == "done"
@@ -79,23 +89,22 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
     assert pictures == {"validation", "test"}
     assert not list(clean.glob(".predictions*"))
     made = (clean / "cases.csv").stat().st_mtime_ns
-    second = train(tmp_path, cohort, "-m", "noise_ratio=0.0,0.50", "noise=recorded")
-    assert second.returncode == 0, second.stderr
+    assert train("-m", "noise_ratio=0.0,0.50", "noise=recorded") == 0, process.log.read_text()
     assert run_folders(tmp_path) == [noisy, clean]
     assert (clean / "cases.csv").stat().st_mtime_ns == made
     external = write_cohort(cohort.root / "far", [make_case("z", "test")])
     trained = (clean / "checkpoints" / "train" / "last.ckpt").read_bytes()
-    third = train(tmp_path, cohort, "noise_ratio=0", "noise=recorded", f"eval.far={external.root}/manifest.csv")
-    assert third.returncode == 0, third.stderr
+    further = ["noise_ratio=0", "noise=recorded", f"eval.far={external.root}/manifest.csv"]
+    assert train(*further) == 0, process.log.read_text()
     assert set(scores(clean).dataset) == {"test", "far"}
     assert (clean / "checkpoints" / "train" / "last.ckpt").read_bytes() == trained
 
 
 @pytest.mark.slow
-def test_annotators_are_axes_of_a_grid(tmp_path, cohort):
+def test_annotators_are_axes_of_a_grid(tmp_path, train, process):
     axis = "noise.annotators=[dosimetrist_01,dosimetrist_02],[dosimetrist_03]"
-    done = train(tmp_path, cohort, "-m", "noise=planning", "noise_ratio=1", axis, "steps=2", "validations=1")
-    assert done.returncode == 0, done.stderr
+    words = ["-m", "noise=planning", "noise_ratio=1", axis, "steps=2", "validations=1"]
+    assert train(*words) == 0, process.log.read_text()
     grid = pd.read_csv(tmp_path / "outputs/s/grid.csv")
     assert list(grid.noise) == ["planning-by_dosimetrist_01+dosimetrist_02", "planning-by_dosimetrist_03"]
     for run, names in zip(grid.run, [{"dosimetrist_01", "dosimetrist_02"}, {"dosimetrist_03"}], strict=True):
@@ -106,19 +115,14 @@ def test_annotators_are_axes_of_a_grid(tmp_path, cohort):
 
 
 @pytest.mark.slow
-def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort):
-    longer = ["steps=200", "validations=10"]
-    assert train(tmp_path, cohort, *longer, "study=undisturbed").returncode == 0
-    job = subprocess.Popen(command(tmp_path, cohort, *longer), cwd=tmp_path, stderr=subprocess.DEVNULL)
-    checkpoint = "outputs/s/*/checkpoints/train/last.ckpt"
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob(checkpoint)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    job.send_signal(signal.SIGKILL)
-    job.wait()
+def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort, train, process):
+    longer = ["steps=24", "validations=4"]  # a checkpoint every six steps
+    assert train(*longer, "study=undisturbed") == 0, process.log.read_text()
+    assert process.run(command(tmp_path, cohort, *longer), ["step", 15, signal.SIGKILL]) == -signal.SIGKILL
     (killed,) = run_folders(tmp_path)
+    assert (killed / "checkpoints" / "train" / "last.ckpt").exists()
     assert not (killed / "cases.csv").exists()
-    assert train(tmp_path, cohort, *longer).returncode == 0
+    assert train(*longer) == 0, process.log.read_text()
     (undisturbed,) = run_folders(tmp_path, "undisturbed")
     pd.testing.assert_frame_equal(scores(killed), scores(undisturbed))
     curves = [pd.read_csv(f / "learning_curve.csv") for f in (killed, undisturbed)]
@@ -126,31 +130,27 @@ def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_pat
 
 
 @pytest.mark.slow
-def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort):
+def test_a_failing_job_does_not_stop_the_others(tmp_path, cohort, train, process):
     case = cohort.split("train")[0]
     own = ["noise=recorded", "loss._target_=failing.Loss", "trusted_packages=[failing]"]
-    with_tests = {"env": os.environ | {"PYTHONPATH": str(Path(__file__).parents[1] / "fixtures")}}
-    result = train(tmp_path, cohort, "-m", *own, "noise_ratio=0", "+loss.fails=false,true", **with_tests)
-    assert result.returncode == 1, result.stderr
+    assert train("-m", *own, "noise_ratio=0", "+loss.fails=false,true") == 1, process.log.read_text()
     states = {json.loads((f / "run.json").read_text())["state"] for f in run_folders(tmp_path)}
     assert states == {"done", "failed"}
-    assert case.case_id not in result.stderr
+    log = process.log.read_text().replace(str(tmp_path), "")  # its last letters may be a case's name
+    assert case.case_id not in log
     reasons = {json.loads((f / "run.json").read_text())["error"] for f in run_folders(tmp_path)}
     assert reasons == {None, "the loss failed"}
-    again = train(tmp_path, cohort, *own, "+loss.fails=true", **with_tests)
-    assert again.returncode == 1  # rerun, and it fails again
+    assert train(*own, "+loss.fails=true") == 1  # rerun, and it fails again
 
 
 L1 = ["loss._target_=torch.nn.L1Loss", "~loss.sigmoid", "~loss.batch"]
 
 
-def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
-    result = train(tmp_path, cohort, "eval.far=nowhere.csv")
-    assert result.returncode == 2
-    told = [text for text in result.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert "nowhere.csv: no such manifest" in told[0]
-    assert "Traceback" not in result.stderr
+def test_a_wrong_path_gives_one_line_and_exit_code_2(train, process):
+    assert train("eval.far=nowhere.csv") == 2
+    (line,) = process.error_lines()
+    assert "nowhere.csv: no such manifest" in line
+    assert "Traceback" not in process.log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_wrong_path_gives_one_line_and_exit_code_2(tmp_path, cohort):
         ([*L1, "+loss.reduction=none"], "loss: expected one number, got a tensor of [2, 1, 8, 8, 8]"),
         (["trainer.strategy=waltz"], "trainer.strategy=waltz: expected one of auto, "),
         (["+trainer.colour=red"], "trainer.colour=red: Lightning's Trainer has no such argument"),
-        (["patches.augmentation.transforms.0.p=2"], "patches: "),
+        (["~patches.augmentation", "+patches.augmentation={_target_: torchio.RandomFlip, p: 2}"], "patches: "),
         (["model.network.channels=[4]"], "model.network: monai.networks.nets.UNet cannot be made: "),
     ],
 )
@@ -172,8 +172,8 @@ def test_what_the_objects_refuse_is_one_line_before_any_data_is_read(words, line
 
     with pytest.raises(UserError) as error:
         refuse_unfit(composed(*SMALL, *words))
-    (told,) = error.value.problems
-    assert told.startswith(line)
+    (printed,) = error.value.problems
+    assert printed.startswith(line)
 
 
 def test_nothing_random_is_used_up_before_the_run():
@@ -185,39 +185,36 @@ def test_nothing_random_is_used_up_before_the_run():
 
 
 @pytest.mark.slow
-def test_names_and_paths_are_those_that_were_typed(tmp_path, cohort):
+def test_names_and_paths_are_those_that_were_typed(tmp_path, train, process):
     own = ["data.manifest=cohort/manifest.csv", "cache_dir=cache", "output_dir=outputs", "eval.far=cohort/manifest.csv"]
     own += ["hydra.job.chdir=true", "evaluation.shared_subjects=[]", "noise=recorded", "steps=2", "validations=1"]
-    done = train(tmp_path, cohort, "-m", *own, "study=1e5", "tracking=wandb", "tracking.mode=offline")
-    assert done.returncode == 0, done.stderr
+    words = ["-m", *own, "study=1e5", "tracking=wandb", "tracking.mode=offline"]
+    assert train(*words) == 0, process.log.read_text()
     (folder,) = run_folders(tmp_path, "1e5")
     assert list(folder.glob("wandb/offline-run-*"))
     assert set(scores(folder).dataset) == {"test", "far"}
     assert sorted(p.name for p in tmp_path.iterdir()) == ["cache", "cohort", "outputs"]
 
 
-def test_a_case_that_is_unusable_is_named_with_both_values(tmp_path, cohort, make_case, ct, affine):
+def test_a_case_that_is_unusable_is_named_with_both_values(tmp_path, make_case, affine, train, process):
     from mandseg.data.volume import Volume
 
     make_case("t0", "train", reference=Volume(np.ones((24, 24, 23), bool), affine))
-    result = train(tmp_path, cohort)
-    assert result.returncode == 2
-    assert "case t0: reference shape (24, 24, 23) differs from (24, 24, 24)" in result.stderr
+    assert train() == 2
+    assert "case t0: reference shape (24, 24, 23) differs from (24, 24, 24)" in process.log.read_text()
     assert not list(tmp_path.glob("outputs/s/*/cases.csv"))
 
 
-def test_a_subject_in_training_and_in_an_external_test_set_is_refused(tmp_path, cohort, make_case):
+def test_a_subject_in_training_and_in_an_external_test_set_is_refused(cohort, make_case, train, process):
     external = write_cohort(cohort.root / "far", [make_case("z", "test", subject_id="t1")])
-    result = train(tmp_path, cohort, f"eval.far={external.root}/manifest.csv")
-    assert result.returncode == 2
-    assert "subject t1: case t1 is used for training and case z for testing" in result.stderr
+    assert train(f"eval.far={external.root}/manifest.csv") == 2
+    assert "subject t1: case t1 is used for training and case z for testing" in process.log.read_text()
 
 
-def test_noise_that_the_manifest_does_not_record_is_refused(tmp_path, cohort, make_case):
-    bare = write_cohort(cohort.root, [make_case(n, s) for n, s in (("a", "train"), ("b", "val"), ("c", "test"))])
-    result = train(tmp_path, bare, "noise=recorded", "noise_ratio=1")
-    assert result.returncode == 2
-    assert "case a" in result.stderr
+def test_noise_that_the_manifest_does_not_record_is_refused(cohort, make_case, train, process):
+    write_cohort(cohort.root, [make_case(n, s) for n, s in (("a", "train"), ("b", "val"), ("c", "test"))])
+    assert train("noise=recorded", "noise_ratio=1") == 2
+    assert "case a" in process.log.read_text()
 
 
 def test_help_and_the_launch_import_neither_torch_nor_other_large_libraries(tmp_path):

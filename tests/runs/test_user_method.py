@@ -17,6 +17,7 @@ from mandseg.runs.build import build_method
 from mandseg.runs.load import load_predictor
 from mandseg.system.config_paths import config_folder
 from tiny_cohort import SMALL, TESTED, words, write_tiny_cohort
+from warm_processes import WarmProcesses
 
 SOURCE = """
 import torch
@@ -66,20 +67,33 @@ def world(tmp_path_factory):
     return folder
 
 
-def train(world, name, *own):
-    argv = [*words(world / "cohort", world / name / "outputs"), *METHOD, "evaluation.save_predictions=true", *own]
-    env = os.environ | {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, "-m", "mandseg.train", *argv], capture_output=True, text=True, cwd=world, env=env
-    )
-    assert done.returncode == 0, done.stderr
+def command(world, name, *own):
+    return [*words(world / "cohort", world / name / "outputs"), *METHOD, "evaluation.save_predictions=true", *own]
+
+
+def run_folder(world, name):
     (folder,) = (p for p in (world / name / "outputs" / "s").iterdir() if p.is_dir())
     return folder
 
 
+def train(world, nursery, name, *own):
+    run = WarmProcesses(world, nursery)
+    assert run.run(command(world, name, *own)) == 0, run.log.read_text()
+    return run_folder(world, name)
+
+
+def train_cold(world, name, *own):
+    """The command as a user starts it: it and the processes that it starts import everything."""
+    argv = [sys.executable, "-m", "mandseg.train", *command(world, name, *own)]
+    env = os.environ | {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=world, env=env)
+    assert done.returncode == 0, done.stderr
+    return run_folder(world, name)
+
+
 @pytest.fixture(scope="module")
-def trained(world):
-    return train(world, "alone")
+def trained(world, nursery):
+    return train(world, nursery, "alone")
 
 
 def last(folder):
@@ -121,10 +135,11 @@ def test_the_first_network_of_any_method_is_the_supervised_one_and_the_others_ar
 
 
 @pytest.mark.slow
-def test_two_processes_train_a_users_method_like_one(world, trained):
+def test_two_processes_train_a_users_method_like_one(world, nursery):
     two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.precision=32-true"]
     sgd = ["optimizer._target_=torch.optim.SGD", "optimizer.lr=0.1"]
     noise = "trainer.enable_progress_bar=false"
-    one, both = (last(train(world, name, *sgd, *how, noise))["state_dict"] for name, how in (("one", []), ("two", two)))
+    one = last(train(world, nursery, "one", *sgd, noise))["state_dict"]
+    both = last(train_cold(world, "two", *sgd, *two, noise))["state_dict"]
     assert torch.equal(both["method.seen"], one["method.seen"])
     assert one.keys() == both.keys()

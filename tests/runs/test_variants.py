@@ -1,4 +1,4 @@
-"""Arms differ by settings and by content, and never by the words or the order in which settings were typed."""
+"""Arms differ by settings and by content, and never by the spelling or the order of overrides."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_runs_of_other_settings_are_other_arms_even_if_no_condition_is_there_twi
     assert apart.settings == ("runs that differ in steps are not compared with each other: 4 (a); 40 (b)",)
 
 
-def test_equal_settings_make_one_arm_whatever_was_typed():
+def test_equal_settings_make_one_arm_for_any_spelling():
     runs = [describe(run, COLUMNS, FOUR_STEPS, words) for run, words in (("a", "steps=4"), ("b", ""))]
     assert tell_apart(runs).names == {"a": "", "b": ""}
 
@@ -69,7 +69,7 @@ def test_settings_of_a_column_may_differ_with_it():
     assert tell_apart([*runs, wider]).names == {"a": "model.width=16", "b": "", "c": "model.width=32"}
 
 
-def test_runs_from_other_labels_are_other_arms_and_both_digests_are_told():
+def test_runs_from_other_labels_are_other_arms_and_both_digests_are_reported():
     old = {"training": {"images": "i", "references": "aaaa"}, "test": {"images": "i", "references": "cccc"}}
     new = {"training": {"images": "i", "references": "bbbb"}, "test": {"images": "i", "references": "cccc"}}
     apart = tell_apart([whole("a", old), whole("b", new)])
@@ -93,13 +93,13 @@ def test_a_data_set_that_one_run_was_not_tested_on_makes_no_arm():
     assert set(apart.names.values()) == {""}
 
 
-def test_an_older_run_is_compared_by_what_its_words_say():
+def test_an_older_run_is_compared_by_its_overrides():
     assert tell_apart([whole("new", steps=20.0, window=1.0), typed("old", "steps=20")]).names == {"new": "", "old": ""}
     apart = tell_apart([whole("new", steps=20.0), typed("old", "steps=40")])
     assert apart.names == {"new": "steps=20", "old": "steps=40"}
 
 
-def test_many_differences_stay_a_short_name_that_tells_runs_apart():
+def test_many_differences_give_a_short_name_that_distinguishes_runs():
     runs = [whole(run, **{f"key{k}": float(k + shift) for k in range(20)}) for shift, run in enumerate("ab")]
     names = tell_apart(runs).names
     assert names["a"] != names["b"]

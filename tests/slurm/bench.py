@@ -1,4 +1,4 @@
-"""The commands that the tests of this folder run, on a cohort of 24-voxel cases, and what they leave behind."""
+"""The commands that the tests of this folder run on a cohort of 24-voxel cases, and their results."""
 
 import json
 import subprocess

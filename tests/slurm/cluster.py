@@ -67,7 +67,7 @@ PartitionName=graceful Nodes={host} MaxTime=INFINITE PriorityTier=1 GraceTime=10
 
 @dataclass(frozen=True)
 class Cluster:
-    """A running cluster: its folder, and the environment in which SLURM's commands speak to it."""
+    """A running cluster: its folder, and the environment for SLURM's commands."""
 
     root: Path
     env: dict[str, str]
@@ -79,7 +79,7 @@ class Cluster:
         ).stdout.strip()
 
     def job(self, job_id: str) -> dict[str, str]:
-        """What SLURM knows of one job."""
+        """SLURM's information on one job."""
         words = self.ask("scontrol", "--oneliner", "show", "job", job_id).split()
         return {word.partition("=")[0]: word.partition("=")[2] for word in words}
 
@@ -157,7 +157,7 @@ def _daemons(root: Path) -> list[list[str]]:
 
 @contextmanager
 def _running(words: Sequence[str], env: dict[str, str]) -> Iterator[None]:
-    """Run a daemon; it is told to end afterwards, and also where the tests are killed."""
+    """Run a daemon; it ends afterwards, also if the tests are killed."""
     program = _find(words[0])
     assert program is not None
     process = subprocess.Popen(

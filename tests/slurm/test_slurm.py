@@ -1,4 +1,4 @@
-"""A grid on a real SLURM: each cell runs once, whatever the cluster does, and gives what it gives elsewhere."""
+"""A grid on a real SLURM: each cell runs once under every event of the cluster, with the result of other launchers."""
 
 import os
 import signal
@@ -57,7 +57,7 @@ def test_a_run_in_two_tasks_tests_each_case_once(bench: Bench):
     assert sorted(bench.scores("ddp").case_id) == ["x", "y"]
 
 
-def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
+def test_a_run_that_raises_is_a_failed_job_and_the_grid_continues(bench: Bench):
     words = [*FAILING, "+loss.fails=true,false", "hydra.launcher.wait=true"]
     done = bench.train("-m", "study=raises", *ON_SLURM, *words, PYTHONPATH=str(FIXTURES))
     assert done.returncode == 1, done.stderr
@@ -65,14 +65,14 @@ def test_a_run_that_raises_is_a_failed_job_and_the_grid_goes_on(bench: Bench):
     assert sorted((j["JobState"], j["ExitCode"]) for j in jobs) == [("COMPLETED", "0:0"), ("FAILED", "1:0")]
 
 
-def test_a_run_goes_on_after_its_time_limit(bench: Bench):
+def test_a_run_continues_after_its_time_limit(bench: Bench):
     job = bench.submit("limit", *LONGER, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=10")
     bench.cluster.wait_until_empty()
     assert int(bench.cluster.job(job)["Restarts"]) >= 1
     assert_done_as(bench, "limit", scores_without_slurm(bench, "limitless", LONGER))
 
 
-def test_a_run_goes_on_after_preemption_with_and_without_grace(bench: Bench, undisturbed):
+def test_a_run_continues_after_preemption_with_and_without_grace(bench: Bench, undisturbed):
     jobs = {p: bench.submit(p, *LONG, f"hydra.launcher.partition={p}") for p in ("scavenge", "graceful")}
     for study in jobs:
         bench.wait_for_step(study, 100)
@@ -83,7 +83,7 @@ def test_a_run_goes_on_after_preemption_with_and_without_grace(bench: Bench, und
         assert_done_as(bench, study, undisturbed)
 
 
-def test_a_run_goes_on_after_requeue_as_the_same_wandb_run(bench: Bench, undisturbed):
+def test_a_run_continues_after_requeue_as_the_same_wandb_run(bench: Bench, undisturbed):
     job = bench.submit("requeued", *LONG, "tracking=wandb")
     bench.wait_for_step("requeued", 100)
     bench.cluster.ask("scontrol", "requeue", job)
@@ -96,7 +96,7 @@ def test_a_run_goes_on_after_requeue_as_the_same_wandb_run(bench: Bench, undistu
     assert len(set(records)) == 1
 
 
-def test_a_run_goes_on_after_its_node_failed(bench: Bench, undisturbed):
+def test_a_run_continues_after_its_node_failed(bench: Bench, undisturbed):
     job = bench.submit("node", *LONG)
     bench.wait_for_step("node", 100)
     node = bench.cluster.ask("sinfo", "--noheader", "--Node", "--format", "%N").split()[0]
@@ -107,7 +107,7 @@ def test_a_run_goes_on_after_its_node_failed(bench: Bench, undisturbed):
     assert_done_as(bench, "node", undisturbed)
 
 
-def test_a_killed_training_is_a_failed_job_that_the_next_launch_goes_on_with(bench: Bench, undisturbed):
+def test_a_killed_training_is_a_failed_job_that_the_next_launch_continues(bench: Bench, undisturbed):
     job = bench.submit("killed", *LONG)
     bench.wait_for_step("killed", 100)
     os.kill(bench.record("killed")["pid"], signal.SIGKILL)
@@ -119,7 +119,7 @@ def test_a_killed_training_is_a_failed_job_that_the_next_launch_goes_on_with(ben
     assert_done_as(bench, "killed", undisturbed)
 
 
-def test_a_cancelled_run_stays_cancelled_and_status_tells_what_is_queued(bench: Bench):
+def test_a_cancelled_run_stays_cancelled_and_status_lists_queued_runs(bench: Bench):
     job = bench.submit("cancelled", *LONG)
     bench.wait_for_step("cancelled", 50)
     assert f"SLURM job {job} running" in bench.status("cancelled")
@@ -146,8 +146,8 @@ def test_a_cancelled_run_stays_cancelled_and_status_tells_what_is_queued(bench: 
 def test_what_slurm_cannot_run_gives_one_line_and_exit_code_2(bench: Bench, words, line):
     done = bench.train("-m", "study=bad", *ON_SLURM, "noise_ratio=0,1", *words)
     assert done.returncode == 2
-    told = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(told) == 1
-    assert line in told[0]
+    printed = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
+    assert len(printed) == 1
+    assert line in printed[0]
     assert "Traceback" not in done.stderr
     assert not list(bench.folder.glob("outputs/bad/slurm/*"))

@@ -121,7 +121,7 @@ def test_one_subject_has_no_interval_and_two_have(n_subjects):
     [(0.0, 1.0, 3, 20), (1.0, 0.3, 3, 20), (0.3, 1.0, 5, 20), (0.0, 0.0, 4, 20), (0.3, 1.0, 1, 20)],
     ids=["cases vary", "seeds vary", "both vary", "only pairs vary", "one seed, judged for itself"],
 )
-def test_interval_covers_the_truth_about_as_often_as_it_says(seed_spread, case_spread, n_seeds, n_cases):
+def test_interval_has_about_its_nominal_coverage(seed_spread, case_spread, n_seeds, n_cases):
     rng = np.random.default_rng(7)
     trials, hits = 300, 0
     for trial in range(trials):

@@ -1,4 +1,4 @@
-"""What is compared with what, and what was declared before the runs."""
+"""The levels that are compared, and the declarations before the runs."""
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,12 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [
-        ("colour", None, "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, variant"),
+        (
+            "colour",
+            None,
+            "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, clean_budget, "
+            "ranking, variant",
+        ),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
         ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
         ("noise_ratio", "few", "baseline=few: expected a noise ratio, 0 to 1"),
@@ -111,7 +116,7 @@ def test_groups_stand_beside_the_whole_data_set_and_lose_no_case(cases):
     assert len(analysis.differences_of("test", "dice")) == 2  # the whole data set only
 
 
-def test_methods_paragraph_says_what_was_compared_with_what(cases):
+def test_methods_paragraph_states_what_was_compared_with_what(cases):
     arm = split_arms(cases, Comparison("method", "supervised"))[0]
     text = state_methods(analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised")))
     assert "compared with method supervised in pairs of equal seed and case" in text
@@ -185,13 +190,13 @@ def test_runs_that_differ_or_declare_nothing_are_counted_in_a_note():
         ({"primary": "iou"}, "the declared analysis cannot be read, the defaults are used: metric 'iou'"),
     ],
 )
-def test_undeclared_study_uses_the_defaults_and_says_so(analysis, note):
+def test_undeclared_study_uses_the_defaults_and_states_it(analysis, note):
     read = read_declaration([analysis])
     assert (read.primary, read.margins, read.is_declared) == ("dice", MARGINS, False)
     assert read.notes[0].startswith(note)
 
 
-def test_another_primary_than_the_declared_one_is_said():
+def test_another_primary_than_the_declared_one_is_reported():
     read = read_declaration([HD95])
     assert read.with_primary(None) == read.with_primary("hd95_mm") == read
     assert read.with_primary("dice").notes == (
@@ -201,7 +206,7 @@ def test_another_primary_than_the_declared_one_is_said():
         read.with_primary("iou")
 
 
-def test_a_group_is_asked_for_by_its_column_whatever_commas_are_in_its_name():
+def test_a_group_is_requested_by_its_column_even_with_commas_in_its_name():
     columns = ["scanner, kV", "scanner", "site", "a,b,c"]
     cases = pd.DataFrame({f"group_{name}": ["x"] for name in columns})
     assert check_groups(cases, ["scanner, kV"]) == ("scanner, kV",)

@@ -1,4 +1,4 @@
-"""Intervals hold the truth and verdicts are wrong about as often as they say, in a few of the benchmark's studies."""
+"""Intervals and verdicts have about their nominal errors, in a few studies of the benchmark."""
 
 import importlib.util
 from pathlib import Path

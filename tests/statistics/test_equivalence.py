@@ -43,7 +43,7 @@ def rows_of(pairs: list[Pairs], margin: float = 0.02) -> list[Difference]:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "said", "both"),
+    ("low", "high", "expected", "both"),
     [
         (-0.019, 0.005, "non-inferior", "equivalent"),
         (-0.019, 0.030, "non-inferior", "inconclusive"),
@@ -53,9 +53,9 @@ def rows_of(pairs: list[Pairs], margin: float = 0.02) -> list[Difference]:
         (-0.020, 0.000, "inconclusive", "inconclusive"),
     ],
 )
-def test_verdict_follows_from_where_the_interval_lies(low, high, said, both):
+def test_verdict_follows_from_where_the_interval_lies(low, high, expected, both):
     interval = Interval(low, high)
-    assert (verdict(DICE, 0.02, interval), equivalence(DICE, 0.02, interval)) == (said, both)
+    assert (verdict(DICE, 0.02, interval), equivalence(DICE, 0.02, interval)) == (expected, both)
 
 
 def test_worse_is_upwards_for_distances():
@@ -69,11 +69,11 @@ def test_p_values_go_with_the_verdicts():
         values = crossed_table(rng, 4, 15, 0.005, 0.02, 0.01) + rng.uniform(-0.04, 0.02)
         found = scores(values).distribution(QUICK, 0)
         assert found is not None
-        said, both = verdict(DICE, 0.02, found.interval), equivalence(DICE, 0.02, found.interval)
+        conclusion, both = verdict(DICE, 0.02, found.interval), equivalence(DICE, 0.02, found.interval)
         p, tost = p_non_inferior(DICE, 0.02, found), p_equivalent(DICE, 0.02, found)
         assert p is not None
         assert tost is not None
-        assert (p < 0.025) == (said == "non-inferior")
+        assert (p < 0.025) == (conclusion == "non-inferior")
         assert (tost < 0.025) == (both == "equivalent")
         assert tost >= p
 
@@ -107,7 +107,7 @@ def test_tolerated_ratio_of_zero_means_that_not_even_the_smallest_is():
     assert (tolerance.tolerated, tolerance.estimate, tolerance.low, tolerance.high) == (None, 0.0, 0.0, 0.0)
 
 
-def test_ratios_beyond_one_that_cannot_be_compared_are_left_out_and_said():
+def test_ratios_beyond_one_that_cannot_be_compared_are_left_out_and_reported():
     pairs = study({0.2: 0.0, 0.5: 0.0})
     alone = Pairs(0.3, None, None, ("no seed was run at both ratios",))
     broken = [pairs[0], alone, pairs[1]]

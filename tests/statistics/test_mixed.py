@@ -51,7 +51,7 @@ def test_moments_agree_with_reml_of_statsmodels_on_a_whole_table(sizes):
     assert squares.spread.variance**0.5 == pytest.approx(error, rel=0.01)
 
 
-def test_mixed_check_gives_the_mean_and_says_whether_it_agrees():
+def test_mixed_check_gives_the_mean_and_whether_it_agrees():
     values = -0.001 + crossed_table(np.random.default_rng(4), 3, 30, 0.001, 0.005, 0.003)
     check = mixed_check(ROW, Pairs(0.5, scores(values), None, ()), DICE, 0.025)
     assert check.difference == pytest.approx(values.mean())
@@ -60,7 +60,7 @@ def test_mixed_check_gives_the_mean_and_says_whether_it_agrees():
     assert (worse.verdict, worse.agrees) == ("inferior", False)
 
 
-def test_mixed_check_leaves_cases_out_that_lack_a_seed_and_says_so():
+def test_mixed_check_leaves_cases_out_that_lack_a_seed_and_reports_it():
     values = crossed_table(np.random.default_rng(5), 3, 30, 0.001, 0.005, 0.003)
     values[1, 4] = np.nan
     check = mixed_check(ROW, Pairs(0.5, scores(values), None, ()), DICE, 0.025)
@@ -116,7 +116,7 @@ def test_contrast_cancels_what_a_seed_does_to_both_data_sets():
     assert found.p < 0.01
 
 
-def test_contrast_without_a_common_seed_is_said():
+def test_contrast_without_a_common_seed_is_reported():
     row = Contrast("b", "a", "dice", 0.0)
     found = contrast(
         row, scores(np.ones((1, 3)), seeds=(0,)), scores(np.ones((1, 3)), seeds=(1,)), (1, 0), Resampling()
@@ -124,7 +124,7 @@ def test_contrast_without_a_common_seed_is_said():
     assert (found.value, found.notes) == (None, ("no seed was tested on both data sets",))
 
 
-def test_contrast_of_one_seed_says_what_its_interval_lacks():
+def test_contrast_of_one_seed_states_what_its_interval_lacks():
     rng = np.random.default_rng(8)
     found = contrast(
         Contrast("b", "a", "dice", 0.0),

@@ -1,4 +1,4 @@
-"""The signed-rank test against scipy, Holm against statsmodels, and what is done with ties and zeros."""
+"""The signed-rank test against scipy, Holm against statsmodels, and the treatment of ties and zeros."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_signed_rank_agrees_with_scipy(n_cases, decimals):
     assert effect == pytest.approx((ranks[moved > 0].sum() - ranks[moved < 0].sum()) / ranks.sum())
 
 
-def test_signed_rank_of_three_risen_cases_is_a_quarter_and_says_so():
+def test_signed_rank_of_three_risen_cases_is_a_quarter_with_a_note():
     p, effect, words = signed_rank(np.array([0.1, 0.2, 0.3]))
     assert p == pytest.approx(2 * 0.5**3)
     assert effect == 1.0
@@ -30,7 +30,7 @@ def test_rank_biserial_by_hand():
     assert signed_rank(np.array([1.0, -2.0, 3.0]))[1] == pytest.approx((1 - 2 + 3) / 6)
 
 
-def test_all_zero_differences_are_said_in_words():
+def test_all_zero_differences_are_reported_in_words():
     assert signed_rank(np.zeros(5)) == (1.0, 0.0, ("all differences are zero",))
 
 
@@ -44,7 +44,7 @@ def test_holm_agrees_with_statsmodels(n_ratios):
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1])
 
 
-def test_signed_rank_calls_no_difference_significant_as_rarely_as_it_says():
+def test_signed_rank_has_about_its_nominal_error():
     rng = np.random.default_rng(8)
     trials = 2000
     for n_cases in (8, 30):

@@ -1,4 +1,4 @@
-"""A plan needs the cases that its power says, refuses pilots that cannot tell, and appears whole."""
+"""A plan has the cases that its power needs, refuses insufficient pilots, and is written completely."""
 
 from pathlib import Path
 
@@ -96,7 +96,7 @@ def test_pilot_is_found_in_a_study_and_in_its_pooled_cases(study, tmp_path):
         ({"loss": {0.0: 0.0}}, "needs noise ratio 0 and another one"),
     ],
 )
-def test_pilot_that_cannot_tell_is_refused_with_the_reason(tmp_path, change, reason):
+def test_insufficient_pilot_is_refused_with_the_reason(tmp_path, change, reason):
     folder = write_study(tmp_path / "pilot", **({"loss": {0.0: 0.0, 0.5: 0.0}} | change))
     with pytest.raises(UserError, match=reason):
         plan_study(folder, 0.02)

@@ -65,9 +65,9 @@ def test_known_loss_gets_its_verdicts():
         "inferior",
     ]
     assert difference(analysis, 1.0).difference == pytest.approx(-0.1, abs=0.005)
-    (said,) = sentences(analysis)
-    assert "The largest tested ratio with a mean loss below the margin is " in said
-    assert "The fitted loss reaches the margin at noise ratio 0." in said
+    (sentence,) = sentences(analysis)
+    assert "The largest tested ratio with a mean loss below the margin is " in sentence
+    assert "The fitted loss reaches the margin at noise ratio 0." in sentence
     assert difference(analysis, 1.0, "hd95_mm").difference == pytest.approx(3.0, abs=0.15)
     dice_tolerance = next(row for row in analysis.tolerances if row.metric == "dice")
     assert (dice_tolerance.tolerated, dice_tolerance.stopped_at) == (0.2, 0.5)
@@ -75,7 +75,7 @@ def test_known_loss_gets_its_verdicts():
         "Mean Dice is shown to stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test "
         "(0.5 is inconclusive)."
     )
-    assert "At 1 the change is −0.1" in said
+    assert "At 1 the change is −0.1" in sentence
 
 
 def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
@@ -90,7 +90,7 @@ def test_tolerance_stops_at_the_first_failure_even_if_a_larger_ratio_passes():
     )
 
 
-def test_headline_names_every_data_set_and_says_that_they_differ_the_worst_first():
+def test_headline_names_every_data_set_and_their_differences_the_worst_first():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     worse = [value - 0.2 for value in steady]
     robust = {(ratio, seed): steady for ratio in (0.0, 0.2, 0.5) for seed in (0, 1)}
@@ -104,7 +104,7 @@ def test_headline_names_every_data_set_and_says_that_they_differ_the_worst_first
     )
 
 
-def test_headline_tells_an_inconclusive_ratio_from_an_inferior_one_and_names_what_cannot_be_compared():
+def test_headline_distinguishes_inconclusive_from_inferior_ratios_and_names_what_cannot_be_compared():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     worse = [value - 0.2 for value in steady]
     unclear = [value - 0.02 + 0.01 * (-1) ** k for k, value in enumerate(steady)]
@@ -120,7 +120,7 @@ def test_headline_tells_an_inconclusive_ratio_from_an_inferior_one_and_names_wha
     )
 
 
-def test_headline_of_data_sets_that_agree_speaks_of_all_of_them():
+def test_headline_of_data_sets_that_agree_names_all_of_them():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     dice = {(ratio, seed): steady for ratio in (0.0, 0.5) for seed in (0, 1)}
     assert headline(analyse(pd.concat([table(dice, name) for name in "ab"]), resampling=QUICK)) == (
@@ -129,7 +129,7 @@ def test_headline_of_data_sets_that_agree_speaks_of_all_of_them():
     )
 
 
-def test_headline_without_a_data_set_that_has_both_ratios_says_so():
+def test_headline_states_that_no_data_set_has_both_ratios():
     rows = [table({(ratio, 0): [0.9, 0.88]}, name) for ratio, name in ((0.0, "a"), (0.5, "b"))]
     assert headline(analyse(pd.concat(rows), resampling=QUICK)) == (
         "No data set was scored at noise ratio 0 and at another one: no tolerated noise ratio can be given."
@@ -248,7 +248,7 @@ def test_finding_is_about_the_primary_metric():
     assert "mean HD95 is 5.50" in sentences(analysis)[0]
 
 
-def test_empty_table_is_said():
+def test_empty_table_is_reported():
     analysis = analyse(table({(0.0, 0): [0.9]}).iloc[:0])
     assert analysis.notes == ("no case was scored: there is nothing to analyse",)
     assert headline(analysis) == "No run is done yet: there is nothing to report."
@@ -261,7 +261,7 @@ def test_missed_cases_stay_in_the_mean_and_are_counted():
     assert (mean.n_missed, mean.n_predictions) == (1, 4)
 
 
-def test_missing_cells_are_left_out_in_pairs_and_said():
+def test_missing_cells_are_left_out_in_pairs_and_reported():
     full = [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
     holed = [None, 0.7, 0.6, 0.5, 0.4, 0.3]
     analysis = analyse(table({(0.0, 0): full, (0.0, 1): full, (0.5, 0): holed, (0.5, 1): full}), resampling=QUICK)
@@ -271,7 +271,7 @@ def test_missing_cells_are_left_out_in_pairs_and_said():
     assert "1 of 12 case-seed pairs are missing" in row.notes
 
 
-def test_seed_without_a_partner_is_left_out_and_said():
+def test_seed_without_a_partner_is_left_out_and_reported():
     cases = {(0.0, 0): [0.9, 0.8, 0.7], (0.0, 1): [0.5, 0.5, 0.5], (0.2, 0): [0.8, 0.7, 0.6]}
     row = difference(analyse(table(cases), resampling=QUICK), 0.2)
     assert row.difference == pytest.approx(-0.1)
@@ -286,19 +286,19 @@ def test_ratios_without_a_common_seed_are_not_compared():
     assert row.notes == ("no seed was run at both ratios: nothing can be paired",)
 
 
-def test_levels_without_a_common_seed_are_told_with_their_seeds():
+def test_levels_without_a_common_seed_are_reported_with_their_seeds():
     dice = {(0.0, 0): [0.9, 0.8], (0.0, 1): [0.9, 0.8], (0.5, 3): [0.9, 0.8]}
     seeds = "seeds 0, 1 at noise ratio 0; seed 3 at noise ratio 0.5"
     line = f"Nothing can be paired: no seed was run at both ratios ({seeds})."
     assert headline(analyse(table(dice), resampling=QUICK)) == line
 
 
-def test_a_level_without_a_common_seed_is_said_beside_the_finding():
+def test_a_level_without_a_common_seed_is_reported_beside_the_finding():
     steady = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
     dice = dict.fromkeys(((0.0, 0), (0.0, 1), (0.2, 0), (0.2, 1), (0.5, 7)), steady)
-    said = headline(analyse(table(dice), resampling=QUICK))
-    assert "stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test" in said
-    assert said.endswith("(seeds 0, 1 at noise ratio 0; seed 7 at noise ratio 0.5).")
+    sentence = headline(analyse(table(dice), resampling=QUICK))
+    assert "stay within 0.02 of training on clean labels up to a noise ratio of 0.2 on test" in sentence
+    assert sentence.endswith("(seeds 0, 1 at noise ratio 0; seed 7 at noise ratio 0.5).")
 
 
 @pytest.mark.parametrize(
@@ -316,7 +316,7 @@ def test_no_tolerance_is_claimed_against_a_baseline_that_has_not_learned(clean, 
         for k, value in enumerate(clean)
     ]
     analysis = analyse(pd.DataFrame(rows), resampling=QUICK)
-    line = f"Nothing can be said about noise: at noise ratio 0 the network has not learned ({why} on test)."
+    line = f"No conclusion about noise is possible: at noise ratio 0 the network has not learned ({why} on test)."
     assert headline(analysis) == line
     assert {row.verdict for row in analysis.differences} == {"not comparable"}
     assert {row.equivalence for row in analysis.differences} == {"not comparable"}
@@ -329,9 +329,9 @@ def test_a_data_set_whose_baseline_has_not_learned_is_left_out_of_the_finding():
     steady, poor = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8], [0.3, 0.28, 0.26, 0.24, 0.22, 0.2]
     runs = [(ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     cases = pd.concat([table(dict.fromkeys(runs, steady), "home"), table(dict.fromkeys(runs, poor), "far")])
-    said = headline(analyse(cases, resampling=QUICK))
-    assert "within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) on home. Nothing" in said
-    assert said.endswith("the network has not learned (mean Dice is 0.250 on far).")
+    sentence = headline(analyse(cases, resampling=QUICK))
+    assert "within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) on home. No" in sentence
+    assert sentence.endswith("the network has not learned (mean Dice is 0.250 on far).")
 
 
 AWKWARD = {

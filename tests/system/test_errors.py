@@ -1,4 +1,4 @@
-"""An error of a library is one line: what it says, without what only its authors can read."""
+"""An error of a library is one line: its message without the parts that only its authors can read."""
 
 import pytest
 from torch._utils import ExceptionWrapper
@@ -30,11 +30,11 @@ def test_an_error_without_words_has_its_name():
 
 
 def test_advice_of_torch_is_left_out():
-    told = "CUDA error: out of memory\nCUDA kernel errors might be asynchronous\nCompile with `TORCH_USE_CUDA_DSA`"
-    assert reason(RuntimeError(told)) == "CUDA error: out of memory"
+    printed = "CUDA error: out of memory\nCUDA kernel errors might be asynchronous\nCompile with `TORCH_USE_CUDA_DSA`"
+    assert reason(RuntimeError(printed)) == "CUDA error: out of memory"
 
 
 def test_a_long_reason_is_cut_between_words():
-    told = reason(RuntimeError("word " * 1000))
-    assert len(told) <= LONGEST_REASON + 4
-    assert told.endswith("word ...")
+    printed = reason(RuntimeError("word " * 1000))
+    assert len(printed) <= LONGEST_REASON + 4
+    assert printed.endswith("word ...")

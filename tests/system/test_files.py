@@ -1,4 +1,4 @@
-"""What replaces a folder, what refuses to, and what a killed writer leaves behind."""
+"""Replacement of folders, its refusal, and the files that a killed writer leaves behind."""
 
 import errno
 import os
@@ -208,7 +208,7 @@ def full(*_: object) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_one_line_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_one_line_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mandseg.system.files.os.fsync", full)
     line = r"album: cannot be written \(No space left on device\); choose an empty folder"
     with pytest.raises(UserError, match=line), replaced_folder(tmp_path / "album", ALBUM) as part:

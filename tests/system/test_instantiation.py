@@ -1,5 +1,6 @@
-"""Objects from a config: of trusted packages only, by what a target leads to and not by how it is spelled."""
+"""Objects from a config: only of trusted packages, by the object to which a target leads and not by its spelling."""
 
+import subprocess
 import sys
 
 import pytest
@@ -98,12 +99,12 @@ def test_an_alias_in_a_trusted_package_is_no_way_out(own):
 def test_a_wrong_argument_is_one_line_that_names_the_group(node, line):
     with pytest.raises(UserError) as error:
         make(node, "model.network")
-    (told,) = error.value.problems
-    assert told.startswith(f"model.network: {node['_target_']} cannot be made: ")
-    assert line in told
+    (printed,) = error.value.problems
+    assert printed.startswith(f"model.network: {node['_target_']} cannot be made: ")
+    assert line in printed
 
 
-def test_an_error_of_ours_is_told_as_it_is():
+def test_an_error_of_ours_is_unchanged():
     with pytest.raises(UserError, match=r"^preprocessing.spacing_mm="):
         make({"_target_": "mandseg.data.preprocessing.Preprocessing", "spacing_mm": [1, 2]}, "preprocessing")
 
@@ -119,3 +120,14 @@ def test_what_the_configs_name_is_made():
     optimizer = make({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1}, "optimizer")
     made = optimizer([torch.nn.Parameter(torch.zeros(1))])
     assert (type(made), made.defaults["lr"]) == (torch.optim.AdamW, 0.1)
+
+
+def test_modules_of_the_current_folder_are_not_run(tmp_path):
+    for name in ("torch", "hydra", "random", "omegaconf", "yaml", "numpy"):
+        (tmp_path / f"{name}.py").write_text(f"raise SystemExit('{name} of the current folder ran')")
+    (tmp_path / "hydra_plugins").mkdir()
+    (tmp_path / "hydra_plugins" / "evil.py").write_text("raise SystemExit('a plugin of the current folder ran')")
+    command = [sys.executable, "-m", "mandseg.train", "--cfg", "job", "seed=3"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "seed: 3" in done.stdout

@@ -1,4 +1,4 @@
-"""YAML that somebody else wrote is read at once, or refused at once."""
+"""Foreign YAML is read at once or refused at once."""
 
 import time
 

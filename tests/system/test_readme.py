@@ -1,4 +1,4 @@
-"""The README shows the tree that is there."""
+"""The README shows the real tree."""
 
 import re
 from pathlib import Path

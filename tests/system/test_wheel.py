@@ -1,4 +1,4 @@
-"""A built wheel works from any folder: the configs and the report's template travel with it."""
+"""A built wheel works from any folder: it contains the configs and the report's template."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Tracking copies a run to W&B, asks nothing, says little, and never fails or delays it: with the real client."""
+"""Tracking copies a run to W&B, prints little, and does not stop or delay it: with the real client."""
 
 import json
 import logging
@@ -41,7 +41,7 @@ CASES = pd.DataFrame(
 
 @pytest.fixture(autouse=True)
 def clean_client(monkeypatch, tmp_path):
-    """A user without key and settings, and a client that has forgotten the test before."""
+    """A user without key and settings, and a client without state of the test before."""
     become_a_new_user(monkeypatch, tmp_path / "home")
     wandb.teardown()
     yield
@@ -189,7 +189,7 @@ def test_a_failing_client_stops_the_tracking_and_not_the_training(tmp_path, capl
     assert len(warnings_of(caplog)) == 1
 
 
-def test_a_failed_online_run_says_so(tmp_path, server):
+def test_a_failed_online_run_is_marked_as_failed(tmp_path, server):
     with pytest.raises(RuntimeError):
         train(tmp_path / "run", fails=True)
     (stream,) = server.streams.values()
@@ -316,7 +316,7 @@ def test_the_summary_averages_over_all_cases_and_counts_the_missed():
         ("outputs/study", "..."),
         ("DOE^JANE 1961/manifest.csv", ".../manifest.csv"),  # a relative path's folder can be a patient's
         ("cohorts/DOE.JANE", "..."),
-        ({"manifest": "DOE_JANE"}, {"manifest": "..."}),  # a folder beside the working folder: nothing tells it
+        ({"manifest": "DOE_JANE"}, {"manifest": "..."}),  # a folder beside the working folder: nothing shows it
         ({"eval": {"a": "DOE_JANE", "b": "/a/b/c"}}, {"eval": {"a": "...", "b": "..."}}),
         ({"sizes": ["/a/b/c", 3, None]}, {"sizes": ["...", 3, None]}),
         (

@@ -1,4 +1,4 @@
-"""Online only with a key for that server; offline otherwise; asked for nothing."""
+"""Online only with a key for that server, otherwise offline; the user is not asked."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The learning curve survives kills, resumes and new columns, and never holds a step twice."""
+"""The learning curve is complete after kills, resumes and new columns, and has no step twice."""
 
 import pandas as pd
 import pytest
@@ -75,7 +75,7 @@ def test_rows_of_a_forked_process_survive_the_parents_next_column(path):
     assert path.read_text() == "step,train_loss,val_dice\n10,0.5,\n20,0.25,0.75\n"
 
 
-def test_a_file_cut_within_its_header_is_begun_anew(path):
+def test_a_file_cut_within_its_header_is_begun_again(path):
     path.parent.mkdir()
     path.write_text("step,train_l")
     LearningCurve(path).log_metrics({"train_loss": 1.0}, 10)

@@ -1,4 +1,4 @@
-"""Memorisation is measured against both labels of the same cases at every ratio, and leaves the training as it is."""
+"""Memorisation is measured against both labels of the same cases at every ratio, and does not change the training."""
 
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -89,7 +89,7 @@ def module(network, steps=6):
 
 def test_a_network_that_finds_the_bone_scores_one_against_the_reference_and_three_quarters_against_the_shift():
     segmenter = module(Threshold())
-    callback = Memorisation(WatchedCases([prepared()], [prepared("c1")]), segmenter.predictor, 1, 1)
+    callback = Memorisation(WatchedCases([prepared()], [prepared("c1")]), segmenter.predictor, 1, 1, (8, 8, 8))
     logged = {}
     logger = SimpleNamespace(log_metrics=lambda values, step: logged.update(values, step=step))
     precision = SimpleNamespace(forward_context=torch.no_grad)
@@ -109,7 +109,7 @@ def train(folder, watches):
     network = nn.Sequential(nn.Conv3d(1, 4, 3, padding=1), nn.BatchNorm3d(4), nn.Dropout(0.5), nn.Conv3d(4, 1, 1))
     segmenter, curve = module(network), LearningCurve(folder / "learning_curve.csv")
     cases = WatchedCases([prepared("a")], [prepared("b")])
-    callbacks = [Memorisation(cases, segmenter.predictor, 3, 6)] if watches else []
+    callbacks = [Memorisation(cases, segmenter.predictor, 3, 6, (8, 8, 8))] if watches else []
     generator = torch.Generator().manual_seed(1)
     batches = [{"image": torch.rand(1, 8, 8, 8, generator=generator)} for _ in range(6)]
     batches = [batch | {"label": (batch["image"] > 0.5).float()} for batch in batches]
@@ -137,4 +137,4 @@ def test_the_training_is_the_same_with_and_without_the_measurement(tmp_path):
 @pytest.mark.parametrize("measurements", [-1, 2.5, True])
 def test_a_number_of_measurements_that_is_none_is_refused(measurements):
     with pytest.raises(UserError, match=f"memorisation={measurements}"):
-        Memorisation(WatchedCases([], []), module(Threshold()).predictor, measurements, 6)
+        Memorisation(WatchedCases([], []), module(Threshold()).predictor, measurements, 6, (8, 8, 8))

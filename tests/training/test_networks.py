@@ -1,4 +1,4 @@
-"""Networks of a run: one seed each, and every output layer starts at the prior, wherever it stands in the network."""
+"""Networks of a run: each has its own seed, and every output layer starts at the prior, anywhere in the network."""
 
 import pytest
 import torch

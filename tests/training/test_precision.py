@@ -42,7 +42,7 @@ def test_one_that_does_not_is_trained_in_fp32_however_fast_bf16_is(tmp_path: Pat
     assert choose_precision("auto", "cpu", Unsteady(disturbance), SHAPE, tmp_path) == "32-true"
 
 
-def test_bf16_that_was_asked_for_and_does_not_repeat_itself_is_refused(tmp_path: Path, bf16_is_faster):
+def test_requested_bf16_that_is_not_reproducible_is_refused(tmp_path: Path, bf16_is_faster):
     with pytest.raises(UserError, match=r"trainer\.precision=bf16-mixed: equal steps on patches of 4 x 4 x 4 differ"):
         choose_precision("bf16-mixed", "cpu", Unsteady(0.1), SHAPE, tmp_path / "unsteady")
     assert choose_precision("bf16-mixed", "cpu", Unsteady(0.0), SHAPE, tmp_path / "steady") == "bf16-mixed"

@@ -16,7 +16,7 @@ from mandseg.training.module import Segmenter, dice
 
 
 class Followed(Supervised):
-    """Notes the share of steps that is done when it is asked for a loss, and after each step of the optimiser."""
+    """Notes the share of steps that is done when its loss is computed, and after each step of the optimiser."""
 
     def __init__(self, make_network, loss):
         super().__init__(make_network, loss)

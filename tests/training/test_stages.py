@@ -1,16 +1,20 @@
-"""Stages: their steps add up to the run's, impossible ones are refused, and labels appear as one whole folder."""
+"""Stages: their steps add up to the run's, impossible ones are refused, and labels are one complete folder."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from mandseg.data.case import Case
 from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.training.stages import (
     Span,
     Stage,
     check_stages,
+    fold_of_cases,
     plan_of_stage,
     read_plan,
     relabel_stage,
@@ -18,6 +22,7 @@ from mandseg.training.stages import (
     write_plan,
 )
 
+CASES = [Case(f"c{k}", f"c{k}", "train", Path(f"c{k}.nii.gz"), None) for k in range(6)]
 PLAN = plan_noise({f"c{k}": f"a{k % 2}" for k in range(6)}, 0.5, 0)
 
 
@@ -30,6 +35,7 @@ def test_stages_follow_each_other_and_each_ends_in_a_validation():
     assert spans([Stage("warm-up", 1 / 3), Stage("corrected", 2 / 3)], 12, 3) == [Span(0, 4, 4), Span(4, 8, 4)]
 
 
+@example([3, 2, 7], 1, 6)  # ends at 1.5 and 2.5 steps
 @given(st.lists(st.integers(1, 10), min_size=1, max_size=5), st.integers(1, 20), st.integers(1, 20))
 def test_the_stages_have_exactly_the_steps_of_the_run(weights, validations, per_validation):
     steps = validations * per_validation
@@ -69,6 +75,13 @@ def no_labels(cases, plan, predictor, folder):
         ([Stage("", 1.0)], "stage '': expected names"),
         ([Stage("a", 0.5), Stage("b", 0.4)], "the shares add up to 0.9, expected 1"),
         ([Stage("a", 1.5), Stage("b", -0.5)], "stage 'b': share=-0.5, expected more than 0"),
+        (
+            [Stage("a", 0.5, "new", fold=[1, 2]), Stage("b", 0.5)],
+            "stage 'b': .* the stages of all folds follow",
+        ),
+        ([Stage("a", 1.0, "new", fold=[1, 2])], r"the stage of the fold \[2, 2\] is missing"),
+        ([Stage("a", 1.0, "new", fold=[2, 3])], r"stage 'a': fold=\[2, 3\], expected \[1, 2\]"),
+        ([Stage("a", 0.5, "new", fold=[1, 2]), Stage("b", 0.5, fold=[2, 2])], "stage 'b': .* with start: new"),
         ([Stage("a", 1.0, start="old")], "stage 'a': start=old, expected new or former"),
     ],
 )
@@ -80,10 +93,21 @@ def test_stages_that_are_no_training_are_refused(stages, line):
 def test_a_stage_of_trusted_cases_is_trained_on_them_alone():
     labels = dict(PLAN.labels) | {"c4": Label("reference", "a0", trusted=True)}
     fine_tuning = Stage("fine-tuning", 0.2, trusted_only=True)
-    assert list(plan_of_stage(fine_tuning, LabelPlan(labels, PLAN.order)).labels) == ["c4"]
-    assert plan_of_stage(Stage("train", 0.8), PLAN) is PLAN
+    assert list(plan_of_stage(fine_tuning, LabelPlan(labels, PLAN.order), CASES, 0).labels) == ["c4"]
+    assert plan_of_stage(Stage("train", 0.8), PLAN, CASES, 0) is PLAN
     with pytest.raises(UserError, match="stage fine-tuning: trained on trusted cases only, and the label plan"):
-        plan_of_stage(fine_tuning, PLAN)
+        plan_of_stage(fine_tuning, PLAN, CASES, 0)
+
+
+def test_every_case_is_held_out_by_one_fold_and_by_the_same_one_in_any_stage():
+    stages = [Stage(f"fold-{k}", 0.5, "new", fold=[k, 3]) for k in (1, 2, 3)]
+    own = fold_of_cases(3, CASES, 0)
+    for number, stage in enumerate(stages):
+        trained = plan_of_stage(stage, PLAN, CASES, 0)
+        assert set(trained.labels) == {case for case in PLAN.labels if own[case] != number}
+    assert sorted(own.values()) == [0, 0, 1, 1, 2, 2]
+    with pytest.raises(UserError, match="7 folds of 6 subjects: expected 2 or more, and a subject for each"):
+        plan_of_stage(Stage("a", 0.5, "new", fold=[1, 7]), PLAN, CASES, 0)
 
 
 def corrects(case_id):

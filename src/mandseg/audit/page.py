@@ -21,7 +21,8 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
-from mandseg.report.figures.source import ReportFigure, draw
+from mandseg.report.figures.source import Drawing, ReportFigure, draw
+from mandseg.report.figures.style import FURTHER_TYPES
 from mandseg.report.page import environment
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
@@ -148,20 +149,21 @@ def _show(drawn: Iterator[DrawnCase], cases: pd.DataFrame, folder: Path) -> Iter
 
 
 def _draw_figures(audit: Audit, folder: Path) -> dict[str, ReportFigure]:
-    return {
-        "annotators": draw(
-            folder / "annotators",
+    drawings = (
+        Drawing(
+            "annotators",
             partial(plot_annotators, audit.cases, audit.annotators),
             "Each point is a case. Box: the middle half. Line: median.",
             wide=True,
         ),
-        "regions": draw(
-            folder / "regions",
+        Drawing(
+            "regions",
             partial(plot_regions, audit.annotators),
             "Mean signed displacement of the contour from the reference in mm. Red: outward (positive). Blue: inward.",
             wide=True,
         ),
-    }
+    )
+    return {drawing.name: draw(drawing, folder, FURTHER_TYPES) for drawing in drawings}
 
 
 def _page(audit: Audit, figures: dict[str, ReportFigure], pictures: Sequence[PagePicture]) -> str:

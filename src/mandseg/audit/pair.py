@@ -83,7 +83,7 @@ def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
 
 
 def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> LabelPair:
-    """Read the labels of a case, and simulate the noisy one if the source says so.
+    """Read the labels of a case, and simulate the noisy one if the source is a simulation.
 
     An empty label is a result of the audit, also in a training case. (Training refuses such a case.)
 

@@ -70,7 +70,8 @@ def case_figure(pair: LabelPair) -> Figure:
     The surface is left out if a label is empty.
     """
     near = pair.around(MARGIN_MM)
-    surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if _both_drawn(near) else None
+    both_drawn = near.reference.any() and near.noisy.any()
+    surface = measure_deviation(near.noisy, near.reference, near.spacing_mm) if both_drawn else None
     sizes = [_planes_mm(near), *([_views_mm(surface)] if surface else [])]
     heights = [TEXT_INCHES + DRAWN_INCHES * up / across for across, up in sizes]
     figure = Figure(figsize=(WIDTH_INCHES, sum(heights)), layout="constrained")
@@ -86,10 +87,6 @@ def planes_of_difference(pair: LabelPair) -> list[int]:
     differs: Mask = pair.reference ^ pair.noisy
     counts = [differs.sum(axis=tuple({0, 1, 2} - {plane.axis})) for plane in PLANES]
     return [int(np.argmax(n)) if n.any() else len(n) // 2 for n in counts]
-
-
-def _both_drawn(pair: LabelPair) -> bool:
-    return bool(pair.reference.any() and pair.noisy.any())
 
 
 def _planes_mm(pair: LabelPair) -> tuple[float, float]:

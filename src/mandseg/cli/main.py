@@ -1,6 +1,6 @@
 """The command line: ``mandseg prepare | check | audit | train | status | report`` and further commands.
 
-Nothing heavy is imported before a command runs, so that ``mandseg --help`` answers at once.
+Large libraries are imported only when a command runs, so that ``mandseg --help`` is fast.
 """
 
 import sys
@@ -12,13 +12,15 @@ from typing import Annotated
 import typer
 
 from mandseg import __version__
+from mandseg.cli.commission import commission
 from mandseg.cli.pair import pair
+from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
+from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
 from mandseg.system.errors import UserError
 from mandseg.system.names import with_home
 
 BAD_INPUT = 2  # exit code
-WIDTH_OF_A_FILE = 140  # columns, where there is no terminal to ask
 
 app = typer.Typer(
     name="mandseg",
@@ -29,6 +31,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(prepare, name="prepare")
+app.command()(predict)
+app.command()(commission)
 app.command("pair")(pair)
 
 
@@ -69,13 +73,13 @@ def _options(
 @app.command()
 def check(
     cohorts: Annotated[list[Path], typer.Argument(help="Folders of cohorts, or their manifest.csv.")],
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write all that was measured to this CSV file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write all measurements to this CSV file.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that read the files.")] = None,
 ) -> None:
     """Check cohorts before a training: grids, label values, HU, pieces, duplicates, leaks, one patient under two names.
 
-    Several cohorts are also compared with each other: which of their cases show the same patient?
-    Exit code 2 on errors (training would refuse the cohort), 0 with warnings (worth a look).
+    Several cohorts are also compared with each other, to find cases of the same patient.
+    Exit code 2 on errors, with which a training refuses the cohort; exit code 0 with warnings only.
 
     Example: [bold]mandseg check cohorts/openkbp --csv openkbp-check.csv[/bold]
 
@@ -120,9 +124,9 @@ def audit(
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
-    """Compare noisy labels with their references: who errs, where and how far; which cases to correct first.
+    """Compare noisy labels with their references: errors by annotator and region, and the cases to correct first.
 
-    Writes a page, tables as CSV and figures, and prints a row an annotator.
+    Writes a page, tables as CSV and figures, and prints one row for each annotator.
 
     Example: [bold]mandseg audit cohorts/clinic --figures[/bold]
 
@@ -155,15 +159,15 @@ def fidelity(
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv; its CTs are not read.")],
     preset: Annotated[str, typer.Option(help="A preset of conf/noise.")] = "radiographer",
     out: Annotated[Path | None, typer.Option(help="Folder to write tables and figures to.")] = None,
-    baseline: Annotated[str, typer.Option(help="The preset to beat.")] = "margin",
+    baseline: Annotated[str, typer.Option(help="The preset to compare it with.")] = "margin",
     drawings: Annotated[int, typer.Option(min=1, help="Simulated drawings of each reference.")] = 8,
-    rounds: Annotated[int, typer.Option("--fit", min=0, help="Fit both presets first, in so many rounds.")] = 0,
+    rounds: Annotated[int, typer.Option("--fit", min=0, help="Number of rounds to fit both presets; 0: no fit.")] = 0,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
 ) -> None:
-    """Compare simulated with real pairs of drawings: are a preset's errors distributed like people's?
+    """Compare simulated with real pairs of contours: are a preset's errors distributed like those of annotators?
 
-    Takes the cases with a reference and a noisy label. With --fit both presets are fitted on either half and
-    compared on the other, and fitted on all pairs to be used; without, they are compared as they are.
+    Uses the cases with a reference and a noisy label. With --fit, both presets are fitted on each half of the pairs
+    and compared on the other half; they are also fitted on all pairs, for use. Without --fit, nothing is fitted.
 
     Example: [bold]mandseg fidelity cohorts/deepmind --preset radiographer --out fidelity[/bold]
 
@@ -199,102 +203,7 @@ def train(context: typer.Context) -> None:
     mandseg.train.main()
 
 
-@app.command()
-def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
-    """List a study's runs: done, running, failed with the reason, missing; exit code 0 if all are done.
-
-    Example: [bold]mandseg status outputs/openkbp[/bold]
-    """
-    import mandseg.runs.status
-
-    raise typer.Exit(mandseg.runs.status.status(study))
-
-
-@app.command()
-def report(
-    study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: report in the study.")] = None,
-    compare: Annotated[
-        str, typer.Option(help="What is compared: noise_ratio, method, loss, model, noise, data or variant.")
-    ] = "noise_ratio",
-    baseline: Annotated[
-        str | None, typer.Option(help="What the others are compared with; default: ratio 0, else the most frequent.")
-    ] = None,
-    by: Annotated[str, typer.Option(help="Groups of cases to look at as well, by column: protocol,annotator.")] = "",
-    primary: Annotated[
-        str | None, typer.Option(help="The metric of the finding, e.g. hd95_mm; default: as declared before the runs.")
-    ] = None,
-    pdf: Annotated[bool, typer.Option(help="Print report.pdf, too, where there is a Chromium.")] = True,
-) -> None:
-    """Write the study's report: a page, its PDF, figures, tables as CSV and LaTeX, the methods in words.
-
-    Examples: [bold]mandseg report outputs/openkbp[/bold]
-
-    [bold]mandseg report outputs/openkbp --compare method --by protocol,annotator[/bold]
-    """
-    import mandseg.report
-
-    names = [name.strip() for name in by.split(",") if name.strip()]
-    page = mandseg.report.write_report(
-        study, out, compare=compare, baseline=baseline, by=names, primary=primary, pdf=pdf
-    )
-    print(page)
-
-
-@app.command("plan-study")
-def plan_study(
-    pilot: Annotated[Path, typer.Argument(help="A study's folder, or a pooled cases.csv such as a report's.")],
-    margin: Annotated[float, typer.Option(help="The loss that counts as no loss, in the metric's unit.")],
-    power: Annotated[float, typer.Option(help="How often the planned study is to show it.")] = 0.8,
-    metric: Annotated[str, typer.Option(help="dice, hd95_mm, assd_mm, nsd_1mm or nsd_2mm.")] = "dice",
-    loss: Annotated[float, typer.Option(help="The true loss that is assumed.")] = 0.0,
-    dataset: Annotated[str | None, typer.Option(help="Data set of the pilot; default: the first.")] = None,
-    ratio: Annotated[float | None, typer.Option(help="Noise ratio of the pilot; default: the most variable.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to; default: plan in the study.")] = None,
-) -> None:
-    """Compute how many test cases and seeds a study needs, from the variation in a pilot.
-
-    Example: [bold]mandseg plan-study outputs/demo --margin 0.02 --power 0.8[/bold]
-    """
-    import mandseg.report.study_plan
-
-    print(mandseg.report.study_plan.plan_study(pilot, margin, power, metric, loss, dataset, ratio, out))
-
-
-@app.command()
-def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")]) -> None:
-    """Send offline recordings to Weights & Biases, each run once, then the study's table, curves and report.
-
-    Exit code 0 if all is there, 1 if something could not be sent (call it again), 2 without a key.
-
-    Example: [bold]mandseg sync outputs/openkbp[/bold]
-    """
-    from rich.console import Console
-
-    import mandseg.report.wandb.sync
-
-    console = Console()
-    raise typer.Exit(
-        mandseg.report.wandb.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
-    )
-
-
-@app.command()
-def dashboard(
-    study: Annotated[Path, typer.Argument(help="A study's folder, or a dashboard.json that is to be saved online.")],
-) -> None:
-    """Write a Weights & Biases workspace of a study to its dashboard.json, and save it online if a key is configured.
-
-    A second call updates the saved workspace and overwrites changes that were made to it online.
-
-    Example: [bold]mandseg dashboard outputs/openkbp[/bold]
-
-    Example: [bold]mandseg dashboard dashboard.json[/bold]
-    """
-    import mandseg.report.wandb.workspace
-
-    raise typer.Exit(mandseg.report.wandb.workspace.dashboard(study))
-
+app.add_typer(of_a_study)
 
 if __name__ == "__main__":
     main()

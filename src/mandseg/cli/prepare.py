@@ -1,4 +1,4 @@
-"""The commands ``mandseg prepare ...``: one a source, each writes a cohort folder with its manifest."""
+"""The commands ``mandseg prepare ...``: one for each source; each writes a cohort folder with its manifest."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitS
 from mandseg.system.errors import UserError
 
 prepare = typer.Typer(
-    help="Write a cohort folder (manifest.csv and what it needs) from your data, a public set or a phantom.",
+    help="Write a cohort folder with its manifest.csv from your data, a public set or a phantom.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -26,8 +26,8 @@ def phantom(
     n_train: Annotated[int, typer.Option("--train", min=0, help="Training cases.")] = 24,
     n_val: Annotated[int, typer.Option("--val", min=0, help="Validation cases.")] = 4,
     n_test: Annotated[int, typer.Option("--test", min=0, help="Test cases.")] = 8,
-    noisy: Annotated[bool, typer.Option(help="Add twelve annotators' rough contours as noisy labels.")] = True,
-    seed: Annotated[int, typer.Option(help="Same seed, same cohort.")] = 0,
+    noisy: Annotated[bool, typer.Option(help="Add contours of twelve simulated annotators as noisy labels.")] = True,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same cohort.")] = 0,
 ) -> None:
     """Draw procedural head-and-neck CTs with a mandible: no data needed.
 
@@ -49,7 +49,7 @@ def phantom(
 
 @prepare.command()
 def folder(
-    source: Annotated[Path, typer.Argument(help="A folder, or a CSV file with one row a case.")],
+    source: Annotated[Path, typer.Argument(help="A folder, or a CSV file with one row per case.")],
     dest: Dest,
     csv: Annotated[Path | None, typer.Option("--csv", help="The CSV file; default: the one in the folder.")] = None,
     case_id: Annotated[str | None, typer.Option(help="Column with the case's name.")] = None,
@@ -58,22 +58,22 @@ def folder(
     image: Annotated[str | None, typer.Option(help="Column or pattern of the CTs.")] = None,
     reference: Annotated[str | None, typer.Option(help="Column or pattern of the reference labels.")] = None,
     noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
-    annotator: Annotated[str | None, typer.Option(help="Column with who drew the noisy label.")] = None,
+    annotator: Annotated[str | None, typer.Option(help="Column with the annotator of the noisy label.")] = None,
     label_values: Annotated[
-        str | None, typer.Option(help="Values that are mandible, merged into one mask, e.g. 21,22.")
+        str | None, typer.Option(help="Values of the mandible, merged into one mask, e.g. 21,22.")
     ] = None,
     hu_offset: Annotated[
-        float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, where images are not in HU.")
+        float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, if images are not in HU.")
     ] = None,
     fractions: Fractions = "0.7,0.1,0.2",
     split_seed: SplitSeed = 0,
     all_in: AllIn = "",
     overwrite: Overwrite = False,
 ) -> None:
-    """Point at your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
+    """Make a cohort of your own NIfTI, NRRD or MetaImage files, by a CSV file or by file name patterns.
 
-    Files stay where they are unless they have to change (--hu-offset, --label-values).
-    Columns are guessed where no option names them; further columns are kept as grouping variables.
+    Files are not copied unless they have to change (--hu-offset, --label-values).
+    Columns that no option names are guessed; further columns are kept as grouping variables.
 
     Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
 
@@ -106,27 +106,25 @@ def folder(
 def dicom(
     source: Annotated[Path, typer.Argument(help="A folder tree with an export: CT series, RTSTRUCTs, RTDOSEs.")],
     dest: Annotated[Path | None, typer.Argument(help="The cohort folder to write; must not exist.")] = None,
-    structure: Annotated[
-        str, typer.Option(help="The structure, by any of its names, the preferred first.")
-    ] = "Mandible",
+    structure: Annotated[str, typer.Option(help="Names of the structure, the preferred name first.")] = "Mandible",
     reference: Annotated[
         str | None, typer.Option(help="The reference's RTSTRUCT: file, label, name, description or operator; * and ?.")
     ] = None,
-    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, named in the same way.")] = None,
+    noisy: Annotated[str | None, typer.Option(help="The noisy label's RTSTRUCT, by the same kinds of names.")] = None,
     noisy_structure: Annotated[
-        str | None, typer.Option(help="The noisy label's ROI, where it is called otherwise or in the same RTSTRUCT.")
+        str | None, typer.Option(help="The noisy label's ROI, if it has another name or is in the same RTSTRUCT.")
     ] = None,
-    several: Annotated[str, typer.Option(help="Several ROIs that fit: refuse, merge, or take the first.")] = "refuse",
-    dose: Annotated[str | None, typer.Option(help="The RTDOSE file, where there are several.")] = None,
+    several: Annotated[str, typer.Option(help="If several ROIs fit: refuse, merge, or take the first.")] = "refuse",
+    dose: Annotated[str | None, typer.Option(help="The RTDOSE file, if there are several.")] = None,
     synonyms: Annotated[Path | None, typer.Option(help="YAML file with further names of structures.")] = None,
     key: Annotated[
         Path | None, typer.Option(help="File with the key of the pseudonyms; made once, mode 600, in your settings.")
     ] = None,
     linking_table: Annotated[
-        Path | None, typer.Option(help="Write who is behind each pseudonym to this file, outside the cohort.")
+        Path | None, typer.Option(help="Write the patient of each pseudonym to this file, outside the cohort.")
     ] = None,
     show_names: Annotated[
-        bool, typer.Option("--show-names", help="Print the RTSTRUCTs and ROIs as they are named, and write nothing.")
+        bool, typer.Option("--show-names", help="Print the names of RTSTRUCTs and ROIs, and write nothing.")
     ] = False,
     fractions: Annotated[
         str | None, typer.Option(help="Shares of train, val, test; default 0.7,0.1,0.2, or all in test if too few.")
@@ -137,7 +135,7 @@ def dicom(
 ) -> None:
     """Convert an export of a planning system: contours to masks, doses to Gy, patients to pseudonyms.
 
-    No name, number, date or UID gets into the cohort. Exit code 2 if a patient failed; the others are there.
+    The cohort has no name, number, date or UID of a patient. Exit code 2 if a patient failed; the others are imported.
 
     Example: [bold]mandseg prepare dicom export cohorts/clinic --reference '*corrected*' --noisy '*planning*'[/bold]
 
@@ -178,6 +176,6 @@ def dicom(
         print(f"mandseg: {line}", file=sys.stderr)
     show(result)
     if (result.failed or result.skipped) and linking_table is None:
-        print("which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
+        print("to store which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
     if result.failed:
         raise typer.Exit(2)

@@ -30,7 +30,7 @@ from mandseg.system.files import atomic_folder, atomic_write, writable_folder, w
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
 
-FORMAT = 8  # part of every key; increase it when the content of an entry changes
+FORMAT = 9  # part of every key; increase it when the content of an entry changes
 
 
 def max_open_maps() -> int:

@@ -26,7 +26,7 @@ from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.progress import for_each
 
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
-BONE_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
+LEAST_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 COPY_DICE = 0.999  # drawings of two people never reach this
 FACES = {
     "R": ("left", "right"),
@@ -128,11 +128,6 @@ def check_cohort(path: Path, workers: int | None = None) -> CohortCheck:
     findings += [Finding(case_id, "warning", line) for line, case_id in identity_warnings(cohort.cases).items()]
     between_cases = duplicates(inspections) + same_patients(inspections)
     return CohortCheck(cohort, inspections, tuple(findings + between_cases))
-
-
-def check_case(case: Case) -> list[Finding]:
-    """List the errors and warnings of one case."""
-    return list(inspect_case(case).findings)
 
 
 def inspect_case(case: Case) -> CaseCheck:
@@ -250,7 +245,7 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     tissue = None if mask is None or not mask.any() else tissue_around(image.array, mask, outside)
     if low > HU_IF_BELOW:
         texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
-    elif high < BONE_HU:
+    elif high < LEAST_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
     elif tissue is not None and tissue > SOFT_BELOW_HU:
         texts.append(f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?")
@@ -270,8 +265,8 @@ def _label_warnings(label: LabelBox, image: Volume | None, structure: Structure)
         texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
     if structure.is_mandible and image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
-        if median < BONE_HU:
-            texts.append(f"has a median of {median:.0f} HU, bone is above {BONE_HU:g}: off the mandible, or not HU?")
+        if median < LEAST_HU:
+            texts.append(f"has a median of {median:.0f} HU, bone is above {LEAST_HU:g}: off the mandible, or not HU?")
     return texts
 
 

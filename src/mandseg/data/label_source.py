@@ -1,12 +1,14 @@
 """The interface of noisy labels that the cache and the phantoms use: the annotator of a case and the label."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mandseg.data.case import Case
-from mandseg.metrics.masks import Mask
+
+if TYPE_CHECKING:  # a launch reads no label: it need not load numpy
+    import numpy.typing as npt
+
+    from mandseg.metrics.masks import Mask
 
 
 class LabelSource(Protocol):
@@ -24,11 +26,11 @@ class LabelSource(Protocol):
     def draw(
         self,
         case: Case,
-        reference: Mask | None,
-        recorded: Mask | None,
+        reference: "Mask | None",
+        recorded: "Mask | None",
         spacing_mm: tuple[float, float, float],
-        hu: npt.NDArray[Any],
-    ) -> Mask:
+        hu: "npt.NDArray[Any]",
+    ) -> "Mask":
         """The noisy label, (X, Y, Z) on RAS+ axes, on the grid of the image ``hu``."""
 
 

@@ -21,7 +21,7 @@ class Splitting:
     """Shares of train, val and test among the subjects."""
     seed: int = 0
     all_in: str = ""
-    """The split of all cases, whatever the source says; empty: none."""
+    """One split for all cases, for any source; empty: none."""
     if_too_few: str = ""
     """The split of all cases if the subjects are too few for the fractions; empty: that is an error."""
 

@@ -1,7 +1,6 @@
 """Reads and writes image files: arrays with an affine from voxel indices to RAS+ millimetres."""
 
 import gzip
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,13 +8,16 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.image_files import header_lines
+from mandseg.data.formats import metaimage, nrrd
+from mandseg.data.formats.header import ImageHeader
+from mandseg.data.formats.nifti import load_header, read_voxels
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
-ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-SUFFIXES = NIFTI_SUFFIXES + ITK_SUFFIXES
+NRRD_SUFFIXES = (".nrrd", ".nhdr")
+META_SUFFIXES = (".mha", ".mhd")
+SUFFIXES = NIFTI_SUFFIXES + NRRD_SUFFIXES + META_SUFFIXES
 
 Array = npt.NDArray[np.generic]
 Affine = npt.NDArray[np.float64]  # (4, 4)
@@ -29,13 +31,6 @@ ORIGIN_TOLERANCE_VOXELS = 0.01
 SHEAR_TOLERANCE_DEG = 0.1  # direction cosines of three decimals are off by up to 0.06
 SAME_SIZE = 0.01  # relative difference of a voxel's edge between sform and qform, which round differently
 VOXEL_EDGE_MM = (0.01, 50.0)  # from micro-CT to the coarsest scout; metres and micrometres read as mm are outside
-NIFTI_UNITS = {1: "metres", 3: "micrometres"}  # refused; code 2 is mm, and code 0 (unknown) is read as mm
-ITK_UNITS = re.compile(
-    r"(?:space units|units|DistanceUnits)\s*(?::(?!=)|=).*?(?<![a-z])"
-    r"([uµ]m|microns?|micromet(?:er|re)s?|cm|centimet(?:er|re)s?|m|met(?:er|re)s?|in|inch(?:es)?)(?![a-z]).*",
-    re.IGNORECASE,
-)
-LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 NARROWER = {"bool": np.uint8, "int64": np.int32, "uint64": np.uint32, "float64": np.float32, "float16": np.float32}
 """Types that NIfTI readers do not support or that double the file size -> the type that is written instead."""
 
@@ -132,11 +127,11 @@ def read_geometry(path: Path) -> Geometry:
     Raises:
         UserError: The file is missing, unreadable, not 3D or of an unknown format.
     """
-    return _nifti_geometry(path, _load_nifti(path)) if is_nifti(path) else _read_itk_geometry(path)
+    return _nifti_geometry(path, load_header(path)) if is_nifti(path) else _checked_header(path)[0]
 
 
 def read_volume(path: Path) -> Volume:
-    """Read NIfTI (nibabel), NRRD or MetaImage (SimpleITK) and apply the scaling of the header.
+    """Read NIfTI, NRRD or MetaImage and apply the scaling of the header. Packed files are read to their checksum.
 
     Returns:
         The array in file order (X, Y, Z); it has the stored dtype if the header has no scaling.
@@ -144,7 +139,13 @@ def read_volume(path: Path) -> Volume:
     Raises:
         UserError: The file is missing, truncated, not 3D or of an unknown format.
     """
-    return _read_nifti(path) if is_nifti(path) else _read_itk(path)
+    return _read_nifti(path) if is_nifti(path) else _read_text_headed(path)
+
+
+def has_stated_orientation(path: Path) -> bool:
+    """Whether a NIfTI file states its orientation by an sform or a qform."""
+    header = load_header(path).header
+    return int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0
 
 
 def write_volume(path: Path, volume: Volume) -> None:
@@ -172,29 +173,20 @@ def to_canonical(volume: Volume) -> Volume:
     return Volume(np.asarray(array), np.asarray(affine, dtype=np.float64))
 
 
+def canonical(geometry: Geometry) -> Geometry:
+    """The grid that ``to_canonical`` brings a volume to."""
+    return to_canonical(Volume(np.broadcast_to(np.float32(0), geometry.shape), geometry.affine)).geometry
+
+
 def from_canonical(array: Array, original: Geometry) -> Array:
     """Undo ``to_canonical``: bring an array on RAS+ axes back to the axis order of ``original``."""
     to_ras = nib.orientations.io_orientation(original.affine)
-    canonical = nib.orientations.axcodes2ornt("RAS")
-    back = nib.orientations.ornt_transform(canonical, to_ras)
+    back = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), to_ras)
     return np.asarray(nib.orientations.apply_orientation(array, back))
 
 
 def _show(values: npt.ArrayLike) -> str:
     return "(" + ", ".join(f"{v:.5g}" for v in np.ravel(values)) + ")"
-
-
-def _load_nifti(path: Path) -> nib.Nifti1Image:
-    try:
-        image = nib.load(path, mmap=False)  # a memory map would keep the file open
-    except Exception as error:  # zlib, gzip and struct raise many types on a broken header
-        raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
-    if not isinstance(image, nib.Nifti1Image):
-        raise UserError(f"{path}: {type(image).__name__}, expected a NIfTI volume")
-    if unit := NIFTI_UNITS.get(int(image.header["xyzt_units"]) & 7):
-        edges = " x ".join(f"{edge:.5g}" for edge in Geometry(image.shape, np.asarray(image.affine)).spacing_mm)
-        raise UserError(f"{path}: the header's unit is {unit} (voxels of {edges}), expected mm")
-    return image
 
 
 def _nifti_geometry(path: Path, image: nib.Nifti1Image) -> Geometry:
@@ -209,13 +201,11 @@ def _nifti_geometry(path: Path, image: nib.Nifti1Image) -> Geometry:
 
 
 def _read_nifti(path: Path) -> Volume:
-    image = _load_nifti(path)
+    image = load_header(path)
     geometry = _nifti_geometry(path, image)
-    if image.get_data_dtype().fields:
-        raise UserError(f"{path}: colour image ({image.get_data_dtype()}), expected one number a voxel")
     try:
-        array = np.asarray(image.dataobj)
-    except Exception as error:  # zlib, gzip and numpy raise many types on a broken file
+        array = read_voxels(path, image)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read to its end, the file is damaged ({error})") from error
     return Volume(array.reshape(geometry.shape), geometry.affine)
 
@@ -240,42 +230,23 @@ def _checked(path: Path, shape: tuple[int, ...], affine: Affine) -> Geometry:
     return geometry
 
 
-def _itk_affine(spacing: npt.ArrayLike, direction: npt.ArrayLike, origin: npt.ArrayLike) -> Affine:
-    affine = np.eye(4)
-    affine[:3, :3] = np.reshape(direction, (3, 3)) * np.asarray(spacing)
-    affine[:3, 3] = np.asarray(origin)
-    return np.asarray(LPS_TO_RAS @ affine, dtype=np.float64)
-
-
-def _read_itk_geometry(path: Path) -> Geometry:
-    import SimpleITK as sitk
-
-    if unit := next((match[1] for line in header_lines(path) if (match := ITK_UNITS.fullmatch(line))), ""):
-        raise UserError(f"{path}: the header's unit is {unit}, expected mm")
-    reader = sitk.ImageFileReader()
-    reader.SetFileName(str(path))
+def _checked_header(path: Path) -> tuple[Geometry, ImageHeader]:
+    read_header = nrrd.read_header if path.suffix.lower() in NRRD_SUFFIXES else metaimage.read_header
     try:
-        reader.ReadImageInformation()
-    except RuntimeError as error:
-        raise UserError(f"{path}: not a readable image ({_last_line(error)})") from error
-    size = tuple(reader.GetSize())
-    if len(size) != 3 or reader.GetNumberOfComponents() != 1:
-        raise UserError(
-            f"{path}: shape {size} with {reader.GetNumberOfComponents()} numbers a voxel, expected a 3D volume with 1"
-        )
-    return _checked(path, size, _itk_affine(reader.GetSpacing(), reader.GetDirection(), reader.GetOrigin()))
+        header = read_header(path)
+    except (OSError, ValueError, OverflowError) as error:
+        raise UserError(f"{path}: not a readable image ({error})") from error
+    shape, components = header.shape, header.components
+    if len(shape) != 3 or components != 1:
+        raise UserError(f"{path}: shape {shape} with {components} numbers a voxel, expected a 3D volume with 1")
+    if header.other_unit:
+        raise UserError(f"{path}: the header's unit is {header.other_unit}, expected mm")
+    return _checked(path, shape, header.affine), header
 
 
-def _read_itk(path: Path) -> Volume:
-    import SimpleITK as sitk
-
-    geometry = _read_itk_geometry(path)
+def _read_text_headed(path: Path) -> Volume:
+    geometry, header = _checked_header(path)
     try:
-        image = sitk.ReadImage(str(path))
-    except RuntimeError as error:
-        raise UserError(f"{path}: cannot be read to its end, the file is damaged ({_last_line(error)})") from error
-    return Volume(np.asarray(sitk.GetArrayFromImage(image)).T, geometry.affine)
-
-
-def _last_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[-1]
+        return Volume(header.voxels.read(geometry.shape), geometry.affine)
+    except (OSError, ValueError, MemoryError) as error:
+        raise UserError(f"{path}: cannot be read to its end, the file is damaged ({error})") from error

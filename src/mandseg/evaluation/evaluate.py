@@ -1,4 +1,4 @@
-"""Evaluates a trained network on every data set: predictions on the images' grids, scores per case, pictures."""
+"""Evaluates a trained network on every data set: predictions on the grids of the images, scores per case, pictures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -80,7 +80,7 @@ def overlay_figure(
             raise UserError(f"shape {mask.shape} of the {name} differs from {image_hu.shape} of the image")
     figure = Figure(figsize=(9.0, 3.5), facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=9)
-    cut, view = centre(reference, prediction), _view(reference, prediction, spacing_mm)
+    cut, view = centre(reference, prediction), view_around(reference, prediction, spacing_mm)
     for plane, ax in zip(PLANES, figure.subplots(1, 3), strict=True):
         draw_plane(ax, image_hu, reference, prediction, spacing_mm, plane, cut[plane.axis], view)
     lines = [
@@ -134,7 +134,7 @@ def _draw_contour(ax: Axes, cut: npt.NDArray[np.generic], colour: str, stroke: L
         ax.contour(columns, rows, closed, levels=[0.5], linewidths=1.4, colors=colour, linestyles=stroke)
 
 
-def _view(reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
+def view_around(reference: Mask, prediction: Mask, spacing_mm: Sequence[float]) -> tuple[slice, slice, slice]:
     """Choose the view: all contours with a margin, and at least ``LEAST_VIEW_MM``, to recognise the anatomy."""
     box = bounding_box(reference, prediction)
     if box is None:
@@ -155,7 +155,7 @@ def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
 
 
 def _png(figure: Figure, dpi: int) -> bytes:
-    """Render as a PNG with a palette, which has half the size of full colour; the pictures are mostly grey."""
+    """Render as a PNG with a palette: the pictures are mostly grey, and this is half the size of full colour."""
     raw, content, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
     figure.savefig(raw, format="rgba", dpi=dpi)
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)

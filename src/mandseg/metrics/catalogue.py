@@ -1,19 +1,19 @@
 """The catalogue of metrics. A new metric is one more entry of ``METRICS``, or of ``FURTHER`` if it is not compared.
 
-Everything else follows from it: the columns of cases.csv, the comparisons, the margins, the tables.
+Everything else follows from it: the columns of cases.csv, the comparisons, the margins, the tables. Every command reads
+the names and margins, so numpy and the arithmetic are imported only when something is measured.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from math import inf
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from mandseg.metrics.mask_pair import MaskPair
-from mandseg.metrics.masks import dice
-from mandseg.metrics.surfaces import assd_mm, hd95_mm, nsd
 from mandseg.system.errors import UserError
+
+if TYPE_CHECKING:
+    from mandseg.metrics.mask_pair import MaskPair
 
 VOLUMES = ("reference_ml", "prediction_ml")
 
@@ -57,11 +57,11 @@ class Metric:
     lowest: float
     highest: float
     decimals: int
-    of: Callable[[MaskPair], float]
+    of: Callable[["MaskPair"], float]
     empty: Empty | None
     margin: Margin | None
 
-    def measure(self, pair: MaskPair) -> float:
+    def measure(self, pair: "MaskPair") -> float:
         """The metric of two masks, empty ones included."""
         if self.empty is None or pair.outcome == "scored":
             return self.of(pair)
@@ -74,7 +74,33 @@ class Metric:
         return -difference if self.better == "higher" else difference
 
 
-def _nsd(pair: MaskPair, tolerance_mm: float) -> float:
+def _dice_in_slices(pair: "MaskPair") -> float:
+    from mandseg.metrics.masks import dice
+
+    return dice(*pair.in_reference_slices)
+
+
+def _dice(pair: "MaskPair") -> float:
+    from mandseg.metrics.masks import dice
+
+    return dice(*pair.cropped)
+
+
+def _hd95_mm(pair: "MaskPair") -> float:
+    from mandseg.metrics.surfaces import hd95_mm
+
+    return hd95_mm(pair.surfaces)
+
+
+def _assd_mm(pair: "MaskPair") -> float:
+    from mandseg.metrics.surfaces import assd_mm
+
+    return assd_mm(pair.surfaces)
+
+
+def _nsd(pair: "MaskPair", tolerance_mm: float) -> float:
+    from mandseg.metrics.surfaces import nsd
+
     return nsd(pair.surfaces, tolerance_mm)
 
 
@@ -84,15 +110,15 @@ DISTANCE = Empty(one="diagonal", both=0.0)
 # van der Veen 2021 (doi 10.1186/s13014-020-01677-2): 14 radiation oncologists, median and best.
 METRICS = (
     Metric(
-        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, lambda pair: dice(*pair.cropped), SHARE),
+        *("dice", "Dice", "", "higher", 0.0, 1.0, 3, _dice, SHARE),
         Margin(0.02, "three annotators' mandible Dice lies 0.017 apart (Oktay 2020)"),
     ),
     Metric(
-        *("hd95_mm", "HD95", "mm", "lower", 0.0, np.inf, 2, lambda pair: hd95_mm(pair.surfaces), DISTANCE),
+        *("hd95_mm", "HD95", "mm", "lower", 0.0, inf, 2, _hd95_mm, DISTANCE),
         Margin(1.0, "about half of the 1.9 mm between the median and the best of 14 oncologists (van der Veen 2021)"),
     ),
     Metric(
-        *("assd_mm", "ASSD", "mm", "lower", 0.0, np.inf, 2, lambda pair: assd_mm(pair.surfaces), DISTANCE),
+        *("assd_mm", "ASSD", "mm", "lower", 0.0, inf, 2, _assd_mm, DISTANCE),
         Margin(0.3, "the 0.3 mm between the median and the best of 14 oncologists (van der Veen 2021)"),
     ),
     Metric(
@@ -104,14 +130,14 @@ METRICS = (
         Margin(0.02, "as for Dice; no published figure at hand"),
     ),
     Metric(
-        *("volume_error_ml", "Volume error", "ml", None, -np.inf, np.inf, 2),
+        *("volume_error_ml", "Volume error", "ml", None, -inf, inf, 2),
         *(lambda pair: pair.prediction_ml - pair.reference_ml, None, None),
     ),
 )
 FURTHER = (
     Metric(
         *("dice_in_slices", "Dice in the reference's slices", "", "higher", 0.0, 1.0, 3),
-        *(lambda pair: dice(*pair.in_reference_slices), SHARE, None),
+        *(_dice_in_slices, SHARE, None),
     ),
 )
 """Measured for every case and written to cases.csv, but not compared: no tests, margins or tables follow from them."""

@@ -3,18 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from mandseg.metrics.masks import Mask, bounding_box, volume_ml
+from mandseg.metrics.outcome import Outcome
 from mandseg.metrics.surfaces import Surfaces, surfaces
 from mandseg.system.errors import UserError
-
-Outcome = Literal["scored", "missed", "spurious", "both_empty"]
-OUTCOMES: tuple[Outcome, ...] = ("scored", "missed", "spurious", "both_empty")
-WORST_CASE: tuple[Outcome, ...] = ("missed", "spurious")
-"""Outcomes whose scores are worst-case values by definition."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +53,12 @@ class MaskPair:
     @cached_property
     def reference_ml(self) -> float:
         """Volume of the reference."""
-        return volume_ml(self.reference, self.spacing_mm)
+        return 0.0 if self._box is None else volume_ml(self.reference[self._box], self.spacing_mm)
 
     @cached_property
     def prediction_ml(self) -> float:
         """Volume of the prediction."""
-        return volume_ml(self.prediction, self.spacing_mm)
+        return 0.0 if self._box is None else volume_ml(self.prediction[self._box], self.spacing_mm)
 
     @cached_property
     def diagonal_mm(self) -> float:
@@ -73,10 +68,13 @@ class MaskPair:
     @cached_property
     def cropped(self) -> tuple[Mask, Mask]:
         """Prediction and reference cropped to the box of both."""
-        box = bounding_box(self.prediction, self.reference)
-        if box is None:
+        if self._box is None:
             raise ValueError("both masks are empty: there is no box around them")
-        return self.prediction[box], self.reference[box]
+        return self.prediction[self._box], self.reference[self._box]
+
+    @cached_property
+    def _box(self) -> tuple[slice, slice, slice] | None:
+        return bounding_box(self.prediction, self.reference)
 
     @cached_property
     def in_reference_slices(self) -> tuple[Mask, Mask]:

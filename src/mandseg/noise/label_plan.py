@@ -17,6 +17,8 @@ from mandseg.noise import NoiseSource, Panel
 from mandseg.system.errors import UserError
 from mandseg.system.files import csv_text, write_text
 
+STREAM = 0x6E6F6973  # of the noise, independent of the stream of the training seed
+
 
 @dataclass(frozen=True)
 class Label:
@@ -93,9 +95,13 @@ class LabelPlan:
         return LabelPlan(labels, tuple(case_id for case_id in self.order if case_id in kept))
 
     def to_csv(self) -> str:
-        """Format the plan as CSV: case_id, annotator, label (reference, noisy or corrected)."""
-        rows = [[case_id, label.annotator, label.kind] for case_id, label in self.labels.items()]
-        return csv_text(["case_id", "annotator", "label"], rows)
+        """Format the plan as CSV: case_id, annotator, label (reference, noisy or corrected).
+
+        Where a case is trusted there is a column ``trusted``, 1 or 0. Without it the digest of earlier plans stays.
+        """
+        columns = ["case_id", "annotator", "label", *(["trusted"] if self.trusted else [])]
+        rows = [[case_id, x.annotator, x.kind, str(int(x.trusted))] for case_id, x in self.labels.items()]
+        return csv_text(columns, [row[: len(columns)] for row in rows])
 
     @cached_property
     def digest(self) -> str:
@@ -157,13 +163,18 @@ def cases_of_annotators(
     return chosen
 
 
-def noisy_order(annotators: Mapping[str, str], seed: int) -> tuple[str, ...]:
+def noisy_order(annotators: Mapping[str, str], seed: int, stream: int = STREAM) -> tuple[str, ...]:
     """Order the cases so that every prefix has nearly the same shares of annotators as all cases.
 
     The cases of each annotator are shuffled and get evenly spaced positions in (0, 1) from a random start. All cases
     are sorted by position.
+
+    Args:
+        annotators: case_id -> annotator.
+        seed: Seed of the draw.
+        stream: Draws with different numbers are independent.
     """
-    rng = np.random.default_rng([seed, 0x6E6F6973])  # independent of the stream of the training seed
+    rng = np.random.default_rng([seed, stream])
     by_annotator: dict[str, list[str]] = defaultdict(list)
     for case_id in sorted(annotators):
         by_annotator[annotators[case_id]].append(case_id)

@@ -1,5 +1,1 @@
 """A study folder -> report/: a page that needs nothing else, its PDF, figures, tables, and the methods in words."""
-
-from mandseg.report.write import write_report
-
-__all__ = ["write_report"]

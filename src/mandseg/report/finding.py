@@ -11,7 +11,7 @@ from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
 
 
 def headline(analysis: Analysis) -> str:
-    """One sentence: what the primary metric shows, or why nothing can be said."""
+    """One sentence: what the primary metric shows, or why there is no conclusion."""
     levels, comparison, metric = analysis.levels, analysis.comparison, metric_named(analysis.primary)
     if not levels:
         return "No run is done yet: there is nothing to report."
@@ -24,7 +24,7 @@ def headline(analysis: Analysis) -> str:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
     rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
     if rows and all(row.dataset in analysis.unlearned for row in rows):
-        return f"Nothing can be said about {_subject(comparison)}: {_unlearned(analysis)}."
+        return f"No conclusion about {_subject(comparison)} is possible: {_unlearned(analysis)}."
     if rows and all(row.difference is None for row in rows):
         return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
@@ -55,7 +55,7 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
 def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
     """A sentence on the data sets that were not learned, and one on the levels that share no seed."""
     sets = listed(list(analysis.unlearned)) if analysis.unlearned else ""
-    lines = [f"Nothing can be said about {sets}: {_unlearned(analysis)}."] if sets else []
+    lines = [f"No conclusion about {sets} is possible: {_unlearned(analysis)}."] if sets else []
     if any(row.difference is None for row in rows) and analysis.unpaired:
         lines.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
     return lines

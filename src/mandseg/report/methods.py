@@ -11,6 +11,7 @@ from mandseg.report.run_settings import MissingSettingError, Object, RunSettings
 from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
 from mandseg.report.wording import amount, count, level_name, listed, number
+from mandseg.runs.settings.granularity import takes_any_window
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
@@ -140,18 +141,43 @@ def augmentation(settings: RunSettings) -> str:
     """The augmentation of a patch."""
     if settings.augmentation is None:
         return "Patches were not augmented."
+    target = str(settings.augmentation.get("_target_"))
+    if target.startswith("mandseg.") and target.endswith(".Augmentation"):
+        return _own_augmentation(settings.augmentation)
     steps = settings.augmentation.get("transforms", [settings.augmentation])
     return f"Augmentation of each patch, in this order: {listed([_object(step) for step in steps])}."
+
+
+def _own_augmentation(drawn: Object) -> str:
+    try:
+        return (
+            f"Augmentation of each patch: with probability {drawn['affine_probability']:g} a rotation of up to "
+            f"{drawn['degrees']:g} degrees about each axis and a change of size of up to {drawn['scale_share']:.0%} "
+            "along each, by one linear resampling of the CT (a label keeps its volume); with probability "
+            f"{drawn['flip_probability']:g} an exchange of left and right; with probability "
+            f"{drawn['noise_probability']:g} Gaussian noise with a standard deviation of up to {drawn['noise_sd']:g} "
+            "on the scale from -1 to 1."
+        )
+    except KeyError as error:
+        raise MissingSettingError(f"the settings lack patches.augmentation.{error.args[0]}") from error
 
 
 def testing(settings: RunSettings) -> str:
     """The tested weights and the test procedure."""
     weights = WEIGHTS.get(settings.checkpoint, settings.checkpoint)
     return (
-        f"{weights[0].upper()}{weights[1:]} were tested, in windows of {_product(settings.window)} voxels, overlapping "
-        f"by {settings.overlap:.0%}. Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
+        f"{weights[0].upper()}{weights[1:]} were tested, {_windows(settings)}, overlapping by {settings.overlap:.0%}. "
+        f"Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
         "were scored on the grid of the CT."
     )
+
+
+def _windows(settings: RunSettings) -> str:
+    """The windows of the test: a network that takes windows of one size only gets those of its training."""
+    if settings.window == "auto" and takes_any_window(settings.network):
+        return "each CT in one window where memory allowed it, else in the largest equal windows"
+    size = settings.patch_size if isinstance(settings.window, str) else settings.window
+    return f"in windows of {_product(size)} voxels"
 
 
 def _object(made: Object, by_class: bool = False) -> str:

@@ -7,18 +7,16 @@ import pandas as pd
 
 from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
-from mandseg.report.settings import PHASES
+from mandseg.report.settings import PHASE_COLUMNS
 from mandseg.report.wording import count
 from mandseg.runs.study import Study
 from mandseg.runs.tables import NUMBERS
 from mandseg.statistics.columns import CONDITION
 from mandseg.tracking.redaction import without_folders_in_overrides
 
-SHARED = "shared"
-"""The folder of a report that ``mandseg sync`` sends. It sends nothing else of a report."""
 CASES = ("run", *CONDITION, "variant", "dataset", "case_id", "outcome", *NUMBERS)
 """Columns of the cases for readers outside: no subjects, annotators or groups."""
-RUNS = ("run", *CONDITION, "variant", "state", "steps", "device", "precision", "started", "ended", *PHASES)
+RUNS = ("run", *CONDITION, "variant", "state", "steps", "device", "precision", "started", "ended", *PHASE_COLUMNS)
 """Columns of the runs for readers outside, beside ``COUNTS``: no hosts, overrides or reasons."""
 COUNTS = ("n_noisy", "n_training")
 
@@ -38,7 +36,7 @@ def outside_study(study: Study) -> Study:
         cases=_kept_columns(study.cases, CASES),
         records={run: record.outside() for run, record in study.records.items()},
         problems=problems,
-        told_apart=(),
+        arm_differences=(),
         declaration=replace(study.declaration, notes=notes),
     )
 

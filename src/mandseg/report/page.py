@@ -1,6 +1,7 @@
 """The page: one HTML file that loads no other file."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
@@ -15,8 +16,9 @@ from mandseg.report.wording import number
 from mandseg.runs.study import Study
 
 
+@cache
 def environment(*packages: str) -> Environment:
-    """The one jinja environment. It escapes what it prints and refuses unknown names.
+    """The one jinja environment, with its templates compiled once. It escapes what it prints and refuses unknown names.
 
     Args:
         packages: Packages with templates, searched before this one. Every page includes its ``page.css.j2`` and

@@ -45,7 +45,7 @@ class RunSettings:
     final_lr_share: float = field(metadata=_at("segmenter.final_lr_share", int, float))
     gradient_clip: float | None = field(metadata=_at("trainer.gradient_clip_val", int, float, type(None)))
     checkpoint: str = field(metadata=_at("evaluation.checkpoint", str))
-    window: Sequence[int] = field(metadata=_at("sliding_window.patch_size", list))
+    window: Sequence[int] | str = field(metadata=_at("sliding_window.patch_size", list, str))
     overlap: float = field(metadata=_at("sliding_window.overlap", int, float))
     smallest_piece: float = field(metadata=_at("evaluation.smallest_piece", int, float))
 

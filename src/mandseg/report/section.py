@@ -58,7 +58,14 @@ class Section:
 
 
 def build_section(
-    study: Study, arm: Arm, analysis: Analysis, folder: Path, prefix: str, title: str, n_arms: int = 1
+    study: Study,
+    arm: Arm,
+    analysis: Analysis,
+    folder: Path,
+    prefix: str,
+    title: str,
+    n_arms: int = 1,
+    further: Sequence[str] = (),
 ) -> Section:
     """Draw the figures of an arm into ``folder`` and make its tables.
 
@@ -70,18 +77,19 @@ def build_section(
         prefix: Prefix of file names; empty for a single arm.
         title: Title of the arm on the page.
         n_arms: Number of arms on the page. With many arms each has fewer pictures, and only the main figures.
+        further: File types of the figures beside SVG.
     """
     runs = frozenset(map(str, arm.cases.run.unique()))
     curves = _curves(study, arm.cases, analysis)
     applied = applied_noise(study, runs)
-    source = FigureSource(analysis, arm.cases, applied, curves, folder, prefix)
+    source = FigureSource(analysis, arm.cases, applied, curves, prefix)
     label = metric_named(analysis.primary).label
     return Section(
         title=title,
         fixed=arm.fixed,
         runs=runs,
         analysis=analysis,
-        figures=draw_figures(source, few_arms=n_arms <= FULL_ARMS),
+        figures=draw_figures(source, folder, n_arms <= FULL_ARMS, further),
         verdicts=verdict_table(analysis, f"{prefix}verdicts"),
         group_verdicts=verdict_table(analysis, f"{prefix}verdicts-by-group", groups=True),
         tolerances=tolerance_table(analysis, f"{prefix}tolerances", primary=True),

@@ -11,7 +11,7 @@ from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.study import Study
 from mandseg.tracking.redaction import without_folders
 
-PHASES = ["prepare_s", "train_s", "evaluate_s"]
+PHASE_COLUMNS = ["prepare_s", "train_s", "evaluate_s"]
 READ_CONFIGS = 200  # of more runs, this number is read, evenly spaced over the study
 
 
@@ -70,10 +70,10 @@ def versions(study: Study) -> dict[str, str]:
 def cost(study: Study) -> pd.DataFrame:
     """For the runs that are done, by noise ratio: mean seconds of each phase, and the sum of all runs in hours."""
     done = study.ledger[study.ledger.state == "done"]
-    numbers = done.assign(**{phase: pd.to_numeric(done[phase], errors="coerce") for phase in PHASES})
+    numbers = done.assign(**{phase: pd.to_numeric(done[phase], errors="coerce") for phase in PHASE_COLUMNS})
     grouped = numbers.groupby("noise_ratio")
-    hours = numbers[PHASES].sum(axis=1).groupby(numbers.noise_ratio).sum() / 3600
-    return grouped[PHASES].mean().assign(runs=grouped.size(), hours=hours).reset_index()
+    hours = numbers[PHASE_COLUMNS].sum(axis=1).groupby(numbers.noise_ratio).sum() / 3600
+    return grouped[PHASE_COLUMNS].mean().assign(runs=grouped.size(), hours=hours).reset_index()
 
 
 def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:

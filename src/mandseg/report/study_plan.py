@@ -31,7 +31,7 @@ def plan_study(
 
     Args:
         path: A study folder, or a pooled cases.csv.
-        margin: The loss that counts as no loss.
+        margin: The largest tolerated loss.
         power: The share of studies of the planned size that shall show the claim.
         metric: Column of the metric.
         loss: The assumed true loss.

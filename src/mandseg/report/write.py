@@ -1,6 +1,5 @@
 """Write a report: read the run folders, analyse each arm, draw the figures, and write the whole folder or nothing."""
 
-import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +9,9 @@ import pandas as pd
 
 from mandseg.metrics.margins import Margins
 from mandseg.report.audience import Audience
+from mandseg.report.folder import FIGURE_TYPES, FOLDER, SHARED, checked_folder
 from mandseg.report.methods import methods
-from mandseg.report.outside import SHARED, names_people, outside_section, outside_study
+from mandseg.report.outside import names_people, outside_section, outside_study
 from mandseg.report.page import page
 from mandseg.report.pdf import print_page
 from mandseg.report.section import Section, build_section
@@ -22,11 +22,11 @@ from mandseg.report.tables.table import Table
 from mandseg.report.wording import level_name
 from mandseg.runs.folder import CASES
 from mandseg.runs.study import Study, open_study
-from mandseg.statistics.analysis import analyse
-from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
+from mandseg.statistics.analysis import Analysis, analyse
+from mandseg.statistics.columns import RATIO_COLUMN, is_worth_stating
 from mandseg.statistics.comparison import (
-    COMPARABLE,
     RATIO_COMPARISON,
+    Arm,
     Comparison,
     Level,
     check_groups,
@@ -34,24 +34,7 @@ from mandseg.statistics.comparison import (
     split_arms,
 )
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
-from mandseg.system.errors import UserError
-from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
-
-FOLDER = Kind(
-    "a report",
-    "choose an empty folder with --out",
-    frozenset({"index.html", "methods.md", "summary.csv", "differences.csv", CASES}),
-    re.compile(
-        rf"({SHARED}/)?("
-        r"index\.html|report\.pdf|methods\.md|(summary|differences|cases)\.csv"
-        r"|figures/(arm\d+-)?(curve|forest|learning|noise)-\w+\.(svg|pdf|png)"
-        r"|figures/(arm\d+-)?(response|cases|case-differences|seeds|memorisation)\.(svg|pdf|png)"
-        r"|tables/(arm\d+-)?(means|differences)-.+\.(csv|tex)"
-        r"|tables/(arm\d+-)?(verdicts|verdicts-by-group|tolerances|tolerances-other|gaps|interactions|missed"
-        r"|without-missed|noise-applied|matrix|not-done|cost|runs)\.(csv|tex)"
-        r"|tables/(tolerated|crossings|mixed|contrasts-gap|contrasts-interaction)\.csv)"
-    ),
-)
+from mandseg.system.files import replaced_folder
 
 
 def write_report(
@@ -64,30 +47,29 @@ def write_report(
     by: Sequence[str] = (),
     primary: str | None = None,
     pdf: bool = False,
+    formats: Sequence[str] = (),
 ) -> Path:
     """Write the report of a study completely or not at all. An earlier report is replaced.
 
     Args:
         study: The study folder.
         out: Folder of the report (default: ``report`` inside the study, or ``report-<compare>``).
-        margins: The loss that counts as no loss, by metric (default: the declared ones).
+        margins: The largest tolerated loss, by metric (default: the declared ones).
         compare: The column whose levels are compared.
         baseline: The level that the others are compared with.
         by: Columns of the cases; each of their values is analysed as a group, too.
         primary: The metric of the finding (default: the declared one).
         pdf: Whether report.pdf is printed.
+        formats: File types of the figures; SVG is always written.
 
     Returns:
         Path of index.html.
 
     Raises:
-        UserError: The study cannot be read or compared, ``out`` contains files that no report wrote, or it cannot be
-            written.
+        UserError: The study cannot be read or compared, a file type is unknown, ``out`` contains files that no report
+            wrote, or it cannot be written.
     """
-    if compare not in COMPARABLE:
-        raise UserError(f"compare={compare}: expected one of {', '.join(COMPARABLE)}")
-    folder = out or study / ("report" if compare == RATIO_COLUMN else f"report-{compare}")
-    refuse_foreign_files(folder, FOLDER)
+    folder = checked_folder(study, out, compare, formats)
     opened = open_study(study)
     declaration = opened.declaration.with_primary(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO_COMPARISON
@@ -95,7 +77,8 @@ def write_report(
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
-        parts = _parts(opened, comparison, groups, declaration.primary, margins or declaration.margins, new / "figures")
+        arms = _analysed(opened, comparison, groups, declaration.primary, margins or declaration.margins)
+        parts = _parts(opened, arms, new / "figures", [kind for kind in FIGURE_TYPES[1:] if kind in formats])
         _write(new, opened, parts, settings, Audience.INSIDE)
         if not names_people(groups):
             _write_copy(new / SHARED, new / "figures", opened, parts, settings)
@@ -104,22 +87,21 @@ def write_report(
     return folder / "index.html"
 
 
-def _parts(
-    study: Study, comparison: Comparison, by: Sequence[str], primary: str, margins: Margins, folder: Path
-) -> list[Section]:
+def _analysed(
+    study: Study, comparison: Comparison, by: Sequence[str], primary: str, margins: Margins
+) -> list[tuple[Arm, Analysis]]:
+    """Each arm with its analysis."""
     arms = split_arms(study.cases, comparison) if len(study.cases) else []
-    titles = _titles([arm.fixed for arm in arms])
+    return [(arm, analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary)) for arm in arms]
+
+
+def _parts(study: Study, arms: Sequence[tuple[Arm, Analysis]], folder: Path, further: Sequence[str]) -> list[Section]:
+    """The sections of the page; their figures are drawn into the folder."""
+    titles = _titles([arm.fixed for arm, _ in arms])
+    prefixes = [f"arm{number}-" for number in range(1, len(arms) + 1)] if len(arms) > 1 else [""]
     return [
-        build_section(
-            study,
-            arm,
-            analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary),
-            folder,
-            f"arm{number}-" if len(arms) > 1 else "",
-            title,
-            len(arms),
-        )
-        for number, (arm, title) in enumerate(zip(arms, titles, strict=True), start=1)
+        build_section(study, arm, analysis, folder, prefix, title, len(arms), further)
+        for (arm, analysis), prefix, title in zip(arms, prefixes, titles, strict=False)
     ]
 
 
@@ -131,7 +113,7 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
         ", ".join(
             f"{key.replace('_', ' ')} {level_name(arm[key])}"
             for key in keys
-            if arm[key] not in ("", NOT_STATED) or key in differ
+            if is_worth_stating(key, arm[key]) or key in differ
         )
         for arm in fixed
     ]
@@ -140,7 +122,8 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
 def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
     """Write everything except the figures, for one audience."""
     shared = _shared_tables(study, parts)
-    runs = [list(rows.run) for rows in _ledgers(study, parts)]
+    done = study.ledger.run[study.ledger.state == "done"]
+    runs = [list(done[done.isin(part.runs)]) for part in parts]
     words = methods(study, parts, runs, settings, audience)
     (folder / "methods.md").write_text(words, encoding="utf-8")
     html = page(study, parts, shared, words, settings.values(audience), audience)
@@ -167,11 +150,6 @@ def _shared_tables(study: Study, parts: Sequence[Section]) -> list[Table]:
     titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
     matrix = matrix_table(titled, "matrix") if parts else None
     return [*study_tables(study), *([matrix] if matrix else [])]
-
-
-def _ledgers(study: Study, parts: Sequence[Section]) -> list[pd.DataFrame]:
-    done = study.ledger[study.ledger.state == "done"]
-    return [done[done.run.isin(part.runs)] for part in parts]
 
 
 def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:

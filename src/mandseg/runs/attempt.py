@@ -12,11 +12,12 @@ from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.ddp.devices import ProcessRank, announce, is_run, process_rank, processes_wanted, refuse_wrong_number
 from mandseg.runs.ddp.local import start_ranks
 from mandseg.runs.folder import RunFolder
-from mandseg.runs.ownership import OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
+from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
 from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
 from mandseg.system.signals import Interruption, interruptible
+from mandseg.training.libraries import import_libraries
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,9 @@ def attempt_run(cfg: DictConfig) -> str:
         except RunInUseError as error:
             log.info("%s; left to it", error)
             return announce_nothing_to_do(folder, process, "busy")
+        except LockRemovedError as error:
+            log.error("%s; it stopped, and the same command continues it", error)
+            return "failed"
         except OwnershipLostError as error:
             log.error("%s; left to it", error)
             return "busy"
@@ -48,7 +52,7 @@ def attempt_run(cfg: DictConfig) -> str:
 
 
 def announce_nothing_to_do(folder: Path, process: ProcessRank, state: str) -> str:
-    """Announce to the run's other processes that there is nothing to do."""
+    """Announce to the run's other processes that they do not run."""
     if process.size > 1:
         announce(folder, process.launch, runs=False)
     return state
@@ -58,6 +62,7 @@ def _run_as_follower(cfg: DictConfig, folder: Path, process: ProcessRank, interr
     """Follow the announcement of the run's first process: run or leave the run."""
     if not is_run(folder, process.launch):
         return "done"
+    import_libraries()
     from mandseg.runs.run import run
 
     run(cfg, ReadOnlyRun(folder, RunFolder(folder).facts() | {"condition": condition(cfg)}), interruption)
@@ -68,13 +73,14 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
     finished = dict(owned.record) if owned.files.is_done() else {}
     try:
         _run_in_processes(cfg, owned, process, interruption)
+        owned.check_complete()
     except OwnershipLostError:
         raise
     except Exception as error:
         if cfg.debug:
             raise
         wrong = user_error_behind(error)
-        if finished and wrong is not None:  # a done run stays done when further data sets are wrong
+        if finished and wrong is not None:  # a done run stays done if a further data set is wrong
             owned.update(**finished)
             print_problems(wrong)
             return "wrong input"
@@ -86,7 +92,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
         print_problems(wrong)
         owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())
         return "wrong input"
-    except BaseException as stop:  # a signal, also one whose handler ends the process
+    except BaseException as stop:  # a signal, or a handler that ends the process
         owned.update(state="interrupted", wrong_input=False, error=str(stop) or type(stop).__name__, ended=now())
         raise
     rows = owned.files.count_rows()
@@ -95,7 +101,7 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
 
 
 def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: Interruption) -> None:
-    """Run in this process, or in one for each device, which SLURM or torchrun started or which are started now."""
+    """Run in this process, or in one process per device: started by SLURM or torchrun, or here."""
     size = processes_wanted(cfg.trainer)
     refuse_wrong_number(cfg, size, process)
     if process.size == 1 and size > 1:
@@ -103,8 +109,9 @@ def _run_in_processes(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, in
         return
     if process.size > 1:
         announce(owned.folder, process.launch, runs=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it where optuna is installed
-    from mandseg.runs.run import run  # torch and the rest, which a launch on a cluster need not load
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # MONAI imports it if optuna is installed
+    import_libraries()
+    from mandseg.runs.run import run  # imports torch, which a launch on a cluster does not need
 
     run(cfg, owned, interruption)
-    gc.collect()  # trainer and module refer to each other: without this the memory maps of several runs stay open
+    gc.collect()  # trainer and module refer to each other; otherwise memory maps of several runs stay open

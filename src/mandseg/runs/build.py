@@ -8,29 +8,32 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase
+from mandseg.evaluation.activations import fitted
 from mandseg.evaluation.predictor import Predictor
-from mandseg.evaluation.sliding_window import SlidingWindow
+from mandseg.evaluation.sliding_window import AUTO, SlidingWindow
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
-from mandseg.training.compatibility import refuse_misfit
-from mandseg.training.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.fit import refuse_unknown
+from mandseg.training.loading.datamodule import PatchDataModule, ValidationDataset
+from mandseg.training.loading.patches import PatchDataset
+from mandseg.training.losses.loss import Loss
 from mandseg.training.memorisation import Memorisation, WatchedCases
-from mandseg.training.methods.method import Loss, Method
+from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
-from mandseg.training.patches import PatchDataset
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
-NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that its constructor does not take
+NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
     """The object of a node of the config.
 
     Raises:
-        UserError: It is not to be trusted, or cannot be made.
+        UserError: Its package is not trusted, or it cannot be made.
     """
     return make(OmegaConf.select(cfg, name), name, cfg.trusted_packages, **arguments)
 
@@ -40,10 +43,10 @@ def build_method(cfg: DictConfig, untrained: bool = True) -> Method:
 
     Args:
         cfg: The run's config.
-        untrained: Whether the output layers start at the prior; False where the weights are replaced at once.
+        untrained: Whether the output layers start at the prior; False if the weights are replaced at once.
 
     Raises:
-        UserError: ``method._target_`` is no Method, is not to be trusted, or cannot be made.
+        UserError: ``method._target_`` is no Method, its package is not trusted, or it cannot be made.
     """
     prior = cfg.segmenter.foreground_prior if untrained else None
     shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
@@ -74,7 +77,7 @@ def refuse_unfit(cfg: DictConfig) -> None:
     span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
         segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
-        refuse_misfit(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
+        refuse_incompatible(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
     for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
         made(cfg, name, _convert_="all")
 
@@ -83,7 +86,7 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     """The stages of the method.
 
     Raises:
-        UserError: A key that no stage has, or stages that are no training.
+        UserError: A key that no stage has, or stages that cannot form a training.
     """
     known = [field.name for field in fields(Stage)]
     stages: list[Stage] = []
@@ -98,15 +101,35 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     return stages
 
 
-def build_predictor(cfg: DictConfig, method: Method, device: torch.device) -> Predictor:
-    """The method's answer for whole volumes."""
+def build_predictor(cfg: DictConfig, method: Method, device: torch.device, precision: str = "32-true") -> Predictor:
+    """The method's prediction for whole volumes.
+
+    Args:
+        cfg: The run's config.
+        method: The method with its networks.
+        device: Where it is.
+        precision: The arithmetic of the prediction, by Lightning's names; inside a training Lightning sets it.
+    """
     return Predictor(
         method,
         made(cfg, "preprocessing", _convert_="all"),
         made(cfg, "hu_window"),
-        made(cfg, "sliding_window", _convert_="all"),
+        build_sliding_window(cfg, method),
         device,
+        precision,
     )
+
+
+def build_sliding_window(cfg: DictConfig, method: Method) -> SlidingWindow:
+    """The windows of a prediction; of size ``auto`` for a network that takes any, else those of the training."""
+    window: SlidingWindow = made(cfg, "sliding_window", _convert_="all")
+    if not isinstance(window, SlidingWindow) or window.patch_size != AUTO:
+        return window
+    network = cast(dict[str, Any], OmegaConf.to_container(cfg.model.network, resolve=True))
+    patch_size = list(cfg.patches.patch_size)
+    if not takes_any_window(network):
+        return replace(window, patch_size=patch_size)
+    return fitted(window, method, granularity(network), patch_size)
 
 
 def build_segmenter(cfg: DictConfig, method: Method, span: Span) -> Segmenter:
@@ -144,10 +167,11 @@ def build_data(
 
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
-    """What measures memorisation on some training cases, in windows of the training patch's size."""
-    sliding_window: SlidingWindow = replace(predictor.sliding_window, patch_size=list(cfg.patches.patch_size))
-    predictor = replace(predictor, sliding_window=sliding_window)
-    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, span.first_step)
+    """The callback that measures memorisation on some training cases, in one window or in windows of a patch's size."""
+    patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
+    if window.patch_size != AUTO:
+        predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))
+    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, patch_size, span.first_step)
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:

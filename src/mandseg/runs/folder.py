@@ -1,14 +1,13 @@
-"""One run folder: the names of its files, its state, its record and its tables. No other module knows these names.
+"""One run folder: the names of its files, its state, its record and its tables. No other module defines these names.
 
-What is wrong with a file comes back as one line of words.
+A problem with a file is returned as one line of text.
 
-Beside its results a run folder holds files of a protocol between processes. Their names begin with a dot:
+A run folder also contains files by which processes exchange information. Their names begin with a dot:
 
-- ``.launch-<start>``: the first process of a start from outside (srun, torchrun) says whether the others run or leave.
-- ``.slurm-<job>``: which process trained for a SLURM job. It lets the job's next start release the lock.
+- ``.launch-<start>``: after a start by srun or torchrun, the first process writes whether the others run or leave.
+- ``.slurm-<job>``: the process that trained for a SLURM job. With it, the job's next start can release the lock.
 - ``.predictions/``: predicted masks that the processes of a run exchange. It is removed at the end of the test.
-- ``.<name>.<digits>``: a file or folder that is just being written (mandseg.system.leftovers). The next owner of the
-  run removes it.
+- ``.<name>.<digits>``: an unfinished file or folder (mandseg.system.leftovers). The next owner of the run removes it.
 - In the study folder, ``.grid.csv.lease`` is the lock of grid.csv.
 """
 
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.metrics.mask_pair import OUTCOMES
+from mandseg.metrics.outcome import OUTCOMES
 from mandseg.runs.record import RecordError, RunRecord, read_facts, record_of
 from mandseg.runs.tables import read_table
 from mandseg.system.errors import one_line
@@ -39,7 +38,7 @@ SHARE_TOLERANCE = 0.01 + 1e-9
 
 
 class RunState(NamedTuple):
-    """How a run stands: ``done``, ``running``, ``failed`` or ``missing``, why, and its record if there is one."""
+    """The state of a run: ``done``, ``running``, ``failed`` or ``missing``, the reason, and its record if it exists."""
 
     state: str
     reason: str
@@ -51,14 +50,14 @@ class RunFolder:
     """A run folder, which need not exist.
 
     Args:
-        path: Where it lies: ``<output_dir>/<study>/<run>``.
+        path: Its path: ``<output_dir>/<study>/<run>``.
     """
 
     path: Path
 
     @property
     def record_file(self) -> Path:
-        """run.json: how the run stands and what it was made from."""
+        """run.json: the state of the run, and the inputs and software that it used."""
         return self.path / RECORD
 
     @property
@@ -83,7 +82,7 @@ class RunFolder:
 
     @property
     def plan_file(self) -> Path:
-        """noise_plan.csv: which label each training case carries."""
+        """noise_plan.csv: the label of each training case."""
         return self.path / PLAN
 
     @property
@@ -98,12 +97,12 @@ class RunFolder:
 
     @property
     def log_file(self) -> Path:
-        """train.log: what the run logged."""
+        """train.log: the log of the run."""
         return self.path / LOG
 
     @property
     def console_file(self) -> Path:
-        """console.log: what the process printed that a launcher started for the run."""
+        """console.log: the output of the process that a launcher started for the run."""
         return self.path / CONSOLE
 
     def checkpoints(self, stage: str) -> Path:
@@ -115,19 +114,19 @@ class RunFolder:
         return self.path / LABELS / stage
 
     def predictions(self, keep: bool) -> Path:
-        """The folder of predicted masks, hidden where it is not kept."""
+        """The folder of predicted masks; it is hidden if it is temporary."""
         return self.path / (PREDICTIONS if keep else f".{PREDICTIONS}")
 
     def launch_file(self, start: str) -> Path:
-        """Says to the other processes of a start whether the run is run."""
+        """The file in which the first process announces whether the others run."""
         return self.path / f"{LAUNCH}{start}"
 
     def slurm_file(self, job: str) -> Path:
-        """Says which process trained for a SLURM job."""
+        """The file with the process that trained for a SLURM job."""
         return self.path / f"{SLURM}{job}"
 
     def record(self) -> RunRecord | None:
-        """The run's record; None where there is no run.json.
+        """The run's record; None without a run.json.
 
         Raises:
             RecordError: run.json cannot be read or is no record of a run.
@@ -136,14 +135,14 @@ class RunFolder:
         return record_of(facts) if facts else None
 
     def facts(self) -> dict[str, Any]:
-        """run.json as a dict to add to; empty where there is none or it is no record of a run."""
+        """run.json as a dict for new facts; empty if there is none, or if it is no record of a run."""
         try:
             return read_facts(self.record_file)
         except RecordError:
             return {}
 
     def state(self) -> RunState:
-        """How the run stands. Of its files only run.json is read, and of a done run whether cases.csv is complete."""
+        """The state of the run. It reads only run.json, and for a done run whether cases.csv is complete."""
         try:
             record = self.record()
         except RecordError as error:
@@ -162,7 +161,7 @@ class RunFolder:
         return RunState("missing", f"stopped before it wrote {RECORD}" if self.path.is_dir() else "not started", None)
 
     def is_done(self, evaluated: str | None = None) -> bool:
-        """The one definition of a done run: it came to its end, and its cases.csv is complete.
+        """The only definition of a done run: it reached its end, and its cases.csv is complete.
 
         Args:
             evaluated: The hash of the requested tests; None: any.
@@ -174,7 +173,7 @@ class RunFolder:
         """The settings of config.yaml.
 
         Raises:
-            ValueError: It cannot be read or holds no settings; one line.
+            ValueError: One line: it cannot be read or holds no settings.
         """
         try:
             settings = read_yaml(self.config_file)
@@ -185,10 +184,10 @@ class RunFolder:
         return settings
 
     def check_cases(self, n_rows: int | None) -> str:
-        """One line that says why cases.csv cannot be used, empty if it is complete; no value is read.
+        """One line with the reason why cases.csv cannot be used, empty if it is complete; no value is read.
 
         Args:
-            n_rows: How many rows the run wrote, None if it does not say.
+            n_rows: Number of rows that the run wrote; None if it is not recorded.
         """
         try:
             content = self.cases_file.read_bytes()
@@ -212,11 +211,11 @@ class RunFolder:
         return self.cases_file.read_bytes().count(b"\n") - 1
 
     def cases(self, condition: Mapping[str, Any], problems: list[str]) -> "pd.DataFrame | str":
-        """The cases.csv of a done run, or one line that says why it cannot be used.
+        """The cases.csv of a done run, or one line with the reason why it cannot be used.
 
         Args:
             condition: The condition in the run's record.
-            problems: Gets a line for each score that has values which are no numbers.
+            problems: The list gets a line for each score with values that are no numbers.
         """
         cases = read_table(self.cases_file, [*KEYS, *SCORES])
         if isinstance(cases, str):
@@ -227,7 +226,7 @@ class RunFolder:
             return f"{CASES}: unknown outcome {strange[0]!r}"
         if (twice := cases.duplicated(["dataset", "case_id"])).any():
             row = cases[twice].iloc[0]
-            return f"{CASES}: case {row.case_id} of data set {row.dataset} is there twice"
+            return f"{CASES}: case {row.case_id} of data set {row.dataset} occurs twice"
         for key in ("noise_ratio", "seed"):
             if not (cases[key] == float(condition[key])).all():
                 return f"{CASES}: {key} {cases[key].iloc[0]} differs from {RECORD}'s {condition[key]}"
@@ -239,7 +238,7 @@ class RunFolder:
         return cases
 
     def curve(self, condition: Mapping[Any, Any], problems: list[str]) -> "pd.DataFrame":
-        """The learning curve as numbers with the run's condition, empty where there is none."""
+        """The learning curve as numbers with the run's condition; empty if there is none."""
         import pandas as pd
 
         if not self.curve_file.exists():
@@ -252,7 +251,9 @@ class RunFolder:
         return numbers.assign(run=self.path.name, noise_ratio=condition["noise_ratio"], seed=condition["seed"])
 
     def validation_dice(self) -> float | None:
-        """The last validation Dice, for a search over settings; None where there is none."""
+        """The last validation Dice, for a search over settings; None if there is none."""
+        if not self.curve_file.exists():  # as for each job that is submitted: pandas is not imported
+            return None
         import pandas as pd
 
         curve = read_table(self.curve_file, ["val_dice"])
@@ -260,7 +261,7 @@ class RunFolder:
         return float(numbers[-1]) if numbers else None
 
     def noisy_share(self) -> dict[str, int | None]:
-        """How many training cases the plan gave a noisy label, of how many; None without a readable plan."""
+        """Number of training cases with a noisy label, and of all training cases; None without a readable plan."""
         plan = read_table(self.plan_file, ["case_id", "label"])
         if isinstance(plan, str):
             return {"n_noisy": None, "n_training": None}
@@ -268,10 +269,10 @@ class RunFolder:
 
 
 def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
-    """One line where the share of noisy cases differs from the requested ratio by more than 0.01; else empty."""
+    """One line if the share of noisy cases differs from the requested ratio by more than 0.01; else empty."""
     share = n_noisy / n_training
     if abs(share - ratio) <= SHARE_TOLERANCE:
         return ""
     return (
-        f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases carry the noisy label, a share of {share:.3f}"
+        f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases have the noisy label, a share of {share:.3f}"
     )

@@ -1,10 +1,10 @@
-"""grid.csv: every run that was ever requested in a study."""
+"""grid.csv: every run that was requested in a study."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from mandseg.runs.launchers.cells import Cell
+from mandseg.runs.folder import RECORD
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
@@ -15,12 +15,6 @@ GRID = "grid.csv"
 COLUMNS = ("run", *CONDITION, "overrides")
 
 
-def grid_row(cell: Cell) -> dict[str, str]:
-    """One row of grid.csv."""
-    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
-    return {name: str(columns[name]) for name in COLUMNS}
-
-
 def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """Add expected runs to the study's grid.csv, each once.
 
@@ -29,7 +23,7 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
     """
     try:
         study.mkdir(parents=True, exist_ok=True)
-        if not _unlisted(study, rows):  # as for each job of a grid: no lock to wait for
+        if not _unlisted(study, rows):  # as for each job of a grid: no lock is needed
             return
         with locked(study / f".{GRID}.lease"):
             write_csv(study / GRID, COLUMNS, [*read_grid(study), *_unlisted(study, rows)])
@@ -44,8 +38,20 @@ def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[st
     return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
 
 
+def refuse_no_study(path: Path) -> None:
+    """Refuse a folder without runs, by its file names alone.
+
+    Raises:
+        UserError: The folder is missing, or has neither a grid.csv nor a run folder.
+    """
+    if not path.is_dir():
+        raise UserError(f"study {path}: no such folder")
+    if not (path / GRID).exists() and not any(path.glob(f"*/{RECORD}")):
+        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
+
+
 def read_grid(study: Path) -> list[dict[str, str]]:
-    """The rows of grid.csv; none where there is no such file."""
+    """The rows of grid.csv; no rows without such a file."""
     try:
         with (study / GRID).open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))

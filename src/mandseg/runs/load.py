@@ -1,46 +1,91 @@
-"""A trained network from a run folder: the weights of a checkpoint, and from config.yaml all that belongs to them."""
+"""A trained network from a run folder, or from a checkpoint file that lies anywhere."""
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.evaluation.prediction.network import TrainedNetwork
+from mandseg.evaluation.prediction.training_summary import TrainingSummary, summary_from
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
+from mandseg.runs.network_record import NETWORK, settings_of_record
+from mandseg.runs.run_name import name_of
 from mandseg.system.errors import UserError, one_line
-from mandseg.training.checkpoint import BEST, LAST
+from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
-from mandseg.training.precision import device_kind
+from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
+CHECKPOINT_SUFFIX = ".ckpt"
+STRUCTURE = "Mandible"
+"""What runs of earlier versions segment, which did not record it."""
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
-    """The predictor of a run, as the run itself was tested: for any image, without a cache.
+    """The predictor with which a run was tested; it takes any image and uses no cache.
 
-    Of the checkpoint only tensors and plain values are read; no code is run. The classes that config.yaml names are
-    imported and called: load run folders of people you trust.
+    The arithmetic is that of the test (``test_precision`` in run.json). Where the device has no instructions for it,
+    float32 is used: masks then differ in single voxels.
+
+    Only tensors and plain values of the checkpoint are read; no code is run. But the classes that config.yaml names are
+    imported and called. Load only run folders from people whom you trust.
 
     Args:
         run_folder: A folder of a study.
         checkpoint: ``last``: the weights at the end of the training; ``best``: those with the highest validation Dice.
-        device: ``auto`` (a GPU if there is one), or what torch calls a device: ``cpu``, ``cuda:1``.
+        device: ``auto`` (a GPU if there is one), or a device by torch's name: ``cpu``, ``cuda:1``.
 
     Raises:
-        UserError: The folder has no readable config.yaml, no such checkpoint, or one of another network; or torch knows
-            no such device.
+        UserError: The folder has no readable config.yaml, no such checkpoint, or a checkpoint of another network; or
+            torch has no such device.
     """
-    if checkpoint not in CHECKPOINT_FILES:
-        raise UserError(f"checkpoint {checkpoint!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
-    cfg = _read_config(RunFolder(run_folder))
-    file = last_stage(run_folder, cfg) / CHECKPOINT_FILES[checkpoint]
-    if not file.is_file():
-        raise UserError(f"{file}: no such checkpoint; was the run trained to its end?")
-    process_rank = device_named(device)
-    return build_predictor(cfg, load_method(cfg, file).to(process_rank).eval(), process_rank)
+    return load_network(run_folder, checkpoint, device).predictor
+
+
+def load_network(
+    place: Path, checkpoint: str | None = None, device: str = "auto", trusted_packages: Sequence[str] = ()
+) -> TrainedNetwork:
+    """The network of a run folder, built from its config.yaml; or of a checkpoint file, built from the file alone.
+
+    A checkpoint file names no package to trust, so a network of the user's own needs ``trusted_packages``.
+
+    Args:
+        place: A run folder or a file ``*.ckpt``.
+        checkpoint: As for :func:`load_predictor`, for a run folder only; default: the one the run was tested with.
+        device: As for :func:`load_predictor`.
+        trusted_packages: Further packages that the settings of a checkpoint file may name.
+
+    Raises:
+        UserError: As :func:`load_predictor`; or the file was written by a version that did not describe its network.
+    """
+    if place.is_file() or place.suffix == CHECKPOINT_SUFFIX:
+        file, record = place, _record_of(place, required=True)
+        try:
+            cfg = settings_of_record(record, trusted_packages)
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from error
+    else:
+        cfg = _read_config(RunFolder(place))
+        file = _file_of(place, cfg, checkpoint)
+        record = _record_of(file, required=False)
+    place_of_work = device_named(device)
+    try:
+        method = load_method(cfg, file).to(place_of_work).eval()
+        predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
+        smallest_piece = float(cfg.evaluation.smallest_piece)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
+    structure = str(cfg.structure) if "structure" in cfg else STRUCTURE
+    return TrainedNetwork(
+        _name(place, record), predictor, structure, smallest_piece, _training(file, record), _digest(file)
+    )
 
 
 def load_method(cfg: DictConfig, file: Path) -> Method:
@@ -56,10 +101,10 @@ def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
 
 
 def device_named(name: str) -> torch.device:
-    """A device by what a user calls it.
+    """A device by its name.
 
     Raises:
-        UserError: torch knows no such device, or it is not there.
+        UserError: torch has no such device, or this machine has not.
     """
     if name == "auto":
         return torch.device("cpu" if device_kind(name) == "cpu" else "cuda")
@@ -71,14 +116,61 @@ def device_named(name: str) -> torch.device:
     return device
 
 
+def _file_of(run_folder: Path, cfg: DictConfig, checkpoint: str | None) -> Path:
+    wanted = checkpoint or str(cfg.evaluation.checkpoint)
+    if wanted not in CHECKPOINT_FILES:
+        raise UserError(f"checkpoint {wanted!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
+    file = last_stage(run_folder, cfg) / CHECKPOINT_FILES[wanted]
+    if not file.is_file():
+        raise UserError(f"{file}: no such checkpoint; was the run trained to its end?")
+    return file
+
+
+def _record_of(file: Path, required: bool) -> Mapping[str, Any]:
+    """What a checkpoint carries of its network; empty where an earlier version wrote it and it is not required."""
+    if not file.is_file():
+        raise UserError(f"{file}: no such checkpoint file")
+    record = read_checkpoint(file, "is it a checkpoint of mandseg?").get(NETWORK)
+    if record is None and required:
+        raise UserError(f"{file}: holds weights alone, it was written by an earlier version; give its run folder")
+    return record if isinstance(record, Mapping) else {}
+
+
+def _precision(place: Path, record: Mapping[str, Any], device: torch.device) -> str:
+    """The arithmetic of the run's test if the device has it, else float32, which the oldest versions tested in."""
+    tested = str(record.get("precision") or RunFolder(place).facts().get("test_precision") or FP32)
+    return tested if can_compute(tested, device) else FP32
+
+
+def _training(file: Path, record: Mapping[str, Any]) -> TrainingSummary | None:
+    try:
+        return summary_from(record["training"]) if record.get("training") else None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{file}: the summary of its training cannot be read ({one_line(error)})") from error
+
+
+def _name(place: Path, record: Mapping[str, Any]) -> str:
+    if place.is_dir():
+        return place.resolve().name
+    try:
+        return name_of(record["condition"])
+    except (KeyError, TypeError, ValueError):
+        return place.stem
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
+
+
 def _read_config(folder: RunFolder) -> DictConfig:
     file = folder.config_file
     if not file.exists():
-        raise UserError(f"{folder.path}: no run folder, it has no {CONFIG}")
+        raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
         cfg = OmegaConf.create(folder.config())
     except Exception as error:  # OmegaConf's own
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
     if "method" not in cfg or "stages" not in cfg.method:
-        raise UserError(f"{file}: not the config of a run of this version, it names no stages of the method")
+        raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

@@ -1,4 +1,4 @@
-"""What a run is made from: digests of the images and labels of each of its sets, and what has changed since."""
+"""The input of a run: digests of the images and labels of each of its sets, and their later changes."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,14 +17,14 @@ log = logging.getLogger(__name__)
 
 TRAINING, VALIDATION = "training", "validation"
 TRAINED = (TRAINING, VALIDATION)
-"""The sets that a training sees; all others are data sets that it is tested on."""
+"""The sets that a training uses; all others are data sets of the test."""
 
 Content = dict[str, dict[str, str]]
-"""Set -> kind of file (``images``, ``references``, ``noisy``) -> 12 hex digits, empty where there is no such file."""
+"""Set -> kind of file (``images``, ``references``, ``noisy``) -> 12 hex digits; empty if there is no such file."""
 
 
 def content_of(cfg: DictConfig) -> Content:
-    """Digest what the sets of a config hold now. The digests of files are kept in the cache. No torch is imported.
+    """The digests of the present files of a config's sets. Digests of files are cached. No torch is imported.
 
     Raises:
         UserError: A manifest is wrong, or a file is missing.
@@ -38,7 +38,7 @@ def content_of(cfg: DictConfig) -> Content:
 
 
 def content_or_none(cfg: DictConfig) -> Content | None:
-    """:func:`content_of`; None, and a warning, where the files cannot be read from here."""
+    """:func:`content_of`; None, with a warning, if the files cannot be read on this machine."""
     try:
         return content_of(cfg)
     except Exception as error:
@@ -52,8 +52,8 @@ def content_or_none(cfg: DictConfig) -> Content | None:
 def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
     """The content of sources that were read already.
 
-    The training set is the complete split with the labels of all annotators. A simulated noise reads no noisy labels,
-    so these do not count.
+    The training set is the complete split with the labels of all annotators. Noisy labels do not count if the noise is
+    simulated, because it does not read them.
     """
     cache = Path(cfg.cache_dir) / "cases"
     training = sources.training.split("train")
@@ -67,13 +67,13 @@ def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
 
 
 def reads_noisy_labels(cfg: DictConfig) -> bool:
-    """Whether the noise reads the manifest's column ``noisy``, or may do so. Only this package's panel never does."""
+    """Whether the noise can read the manifest's column ``noisy``. Only this package's panel does not."""
     package, _, name = str(cfg.noise.source._target_).partition(".")
     return package != __name__.partition(".")[0] or name.rpartition(".")[2] != "Panel"
 
 
 def changes(recorded: Mapping[str, Any], now: Content, sets: Sequence[str] | None = None) -> list[str]:
-    """What differs between two contents, in the sets that both have.
+    """The differences between two contents, in the sets that both have.
 
     Args:
         recorded: The content in run.json.

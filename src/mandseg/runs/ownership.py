@@ -1,10 +1,10 @@
-"""The ownership of a run folder: one process at a time, on any node, writes it and the record in run.json."""
+"""The ownership of a run folder: only one process at a time, on any node, writes the folder and run.json."""
 
 import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +12,16 @@ from time import perf_counter
 from typing import Any
 
 from mandseg.runs.folder import CASES, CHECKPOINTS, CONFIG, LABELS, RunFolder
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.files import write_text
-from mandseg.system.lock import HeldError, locked
+from mandseg.system.lock import NOBODY, HeldError, Owner, locked
 
 OWN_STARTS = {
     CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
     CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
 }
-"""Text that a run's file holds and a foreign file of the same name does not."""
-PATIENCE_S = 2.0  # for an owner that is about to release the lock
+"""A text that is in the file of a run and not in a foreign file of the same name."""
+RELEASE_WAIT_S = 2.0  # for an owner that is about to release the lock
 
 
 class RunInUseError(Exception):
@@ -32,6 +32,10 @@ class OwnershipLostError(Exception):
     """The lease expired (suspended process or stalled disk) and another process took the run."""
 
 
+class LockRemovedError(OwnershipLostError):
+    """The run's lock file was removed from outside, and nobody else owns the run."""
+
+
 @dataclass
 class OwnedRun:
     """A run folder that this process owns, and its record."""
@@ -39,11 +43,22 @@ class OwnedRun:
     folder: Path
     record: dict[str, Any] = field(default_factory=dict)
     lost: threading.Event = field(default_factory=threading.Event)
+    other_owner: Callable[[], Owner | None] = lambda: None
 
     def check(self) -> None:
-        """Raise OwnershipLostError if another process took the run; called before each write."""
-        if self.lost.is_set():
+        """Raise OwnershipLostError if this process owns the run no longer; called before each write."""
+        if (owner := self.other_owner()) == NOBODY:
+            removed = f"its lock file {self.files.lock_file} was removed while it worked"
+            raise LockRemovedError(f"{self.folder.name}: {removed}, so another process may write the same files")
+        if owner is not None or self.lost.is_set():
             raise OwnershipLostError(f"{self.folder.name}: another process took the run over")
+
+    def check_complete(self) -> None:
+        """Raise RunFailedError if files of the run vanished while it worked, so that it never counts as done."""
+        files = (self.files.config_file, self.files.plan_file, self.files.applied_file, self.files.cases_file)
+        if gone := [file.name for file in files if not file.is_file()]:
+            what = f"{', '.join(gone)} vanished from {self.folder} while the run worked"
+            raise RunFailedError(f"{what}; remove the folder and repeat the command")
 
     @property
     def files(self) -> RunFolder:
@@ -69,7 +84,7 @@ class OwnedRun:
 
 
 class ReadOnlyRun(OwnedRun):
-    """A run as its other processes have it: they read the record and write nothing."""
+    """A run in its other processes, which read the record and write nothing."""
 
     def update(self, **facts: Any) -> None:
         """Keep the facts in this process."""
@@ -82,14 +97,14 @@ def own_run(folder: Path, study: str, condition: Mapping[str, Any]) -> Iterator[
 
     Raises:
         RunInUseError: Another live process owns it.
-        UserError: The folder cannot be written, or holds files that no run wrote and that a run would replace.
+        UserError: The folder cannot be written, or a run would replace files in it that no run wrote.
     """
     owned = OwnedRun(folder)
     refuse_foreign_run(folder)
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked(owned.files.lock_file, PATIENCE_S, owned.lost.set))
+            owned.other_owner = stack.enter_context(locked(owned.files.lock_file, RELEASE_WAIT_S, owned.lost.set))
         except HeldError as error:
             raise RunInUseError(f"{folder.name}: {error} is working on it") from error
         except OSError as error:
@@ -114,7 +129,7 @@ def refuse_foreign_run(folder: Path) -> None:
 
 
 def _writable(value: Any) -> Any:
-    """A fact; of a text, letters that UTF-8 does not know, as in the name of a damaged file, become question marks."""
+    """A fact in which letters that UTF-8 cannot encode, as in the name of a damaged file, are question marks."""
     return value.encode("utf-8", "replace").decode("utf-8") if isinstance(value, str) else value
 
 

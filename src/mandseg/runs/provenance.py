@@ -1,4 +1,4 @@
-"""Where a result comes from: time, host, versions, commit."""
+"""The origin of a result: time, host, versions, commit."""
 
 import os
 import platform
@@ -33,7 +33,7 @@ def now() -> str:
 
 @cache
 def versions() -> dict[str, str]:
-    """The versions that a result depends on: Python, packages, and the code's commit where it is a checkout."""
+    """The versions that a result depends on: Python, packages, and the commit if the code is a checkout."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -44,7 +44,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The commit of the checkout that holds this file, with a plus sign where files differ from it."""
+    """The commit of the checkout of this file, with a plus sign if files differ from it."""
     here = Path(__file__).parents[1]
     try:
         commit = check_output(["git", "-C", here, "rev-parse", "--short=12", "HEAD"], text=True, stderr=DEVNULL)

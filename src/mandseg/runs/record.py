@@ -1,6 +1,6 @@
-"""run.json as a typed object: what a run recorded of itself, checked value by value.
+"""run.json as a typed object: the record of a run, checked value by value.
 
-A file with a value of another kind is refused in one line that names the key and the value.
+A file with a value of a wrong kind is refused in one line with the key and the value.
 """
 
 import json
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from mandseg.statistics.columns import CONDITION, EARLIEST, NOT_STATED
+from mandseg.statistics.columns import CONDITION, EARLIEST, NOT_STATED, USUAL
 from mandseg.system.errors import one_line
 
 STATES = ("running", "done", "failed", "interrupted")
@@ -47,7 +47,7 @@ def _is_flag(value: object) -> bool:
 
 
 def _is_plain(value: object, depth: int = DEEPEST) -> bool:
-    """Texts, numbers, lists and groups, nested no deeper than settings are."""
+    """Texts, numbers, lists and groups, nested at most as deep as settings."""
     if isinstance(value, dict | list):
         inner = [*value, *value.values()] if isinstance(value, dict) else value
         return depth > 0 and all(_is_plain(each, depth - 1) for each in inner)
@@ -64,24 +64,24 @@ def _is_table(inner: Callable[[object], bool]) -> Callable[[object], bool]:
 
 
 def _key(check: Callable[[object], bool], kind: str, default: Any = None) -> Any:
-    """A key of run.json: which values are of its kind, and what stands for a missing one or null."""
+    """A key of run.json: the kind of its values, and the value that replaces a missing one or null."""
     return field(default=default, metadata={"check": check, "kind": kind})
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run recorded of itself. A run of an older version lacks some of it.
+    """The record of a run. A run of an older version lacks some of it.
 
     Attributes:
         condition: The columns of :data:`CONDITION`, and ``config_hash`` where it is recorded.
         state: One of :data:`STATES`.
-        error: Why it failed or stopped.
+        error: The reason why it failed or stopped.
         wrong_input: Whether it failed because the user's input is wrong.
         seconds: Phase to seconds, over all its processes.
-        content: Digests of the images and labels that it was made from.
-        settings: Every setting that decides a score: ``{"optimizer.lr": 0.003}``.
-        analysis: The group ``analysis`` of its config: what it declared before it began.
-        evaluated: The hash of the data sets that it was tested on, and how.
+        content: Digests of the images and labels that it used.
+        settings: Every setting that can change a score: ``{"optimizer.lr": 0.003}``.
+        analysis: The group ``analysis`` of its config, which was declared before its start.
+        evaluated: The hash of the data sets and settings of the test.
         n_rows: Rows of its cases.csv.
     """
 
@@ -96,6 +96,7 @@ class RunRecord:
     steps: int | None = _key(_is_count, "a number of steps")
     device: str | None = _key(_is_text, "a text")
     precision: str | None = _key(_is_text, "a text")
+    test_precision: str | None = _key(_is_text, "a text")
     cohort: str | None = _key(_is_text, "a text")
     evaluated: str | None = _key(_is_text, "a text")
     n_rows: int | None = _key(_is_count, "a number of rows")
@@ -110,11 +111,11 @@ class RunRecord:
     analysis: Mapping[str, Any] | None = _key(_is_group, "the group analysis of the config")
 
     def outside(self) -> "RunRecord":
-        """What of the record may leave the machine: the condition, the state and the versions."""
+        """The part of the record that may leave the machine: the condition, the state and the versions."""
         return RunRecord(self.condition, self.state, versions=self.versions)
 
     def cost(self) -> dict[str, Any]:
-        """Steps, device and seconds of the run, None where not recorded. Relabelling is part of the training."""
+        """Steps, device and seconds of the run; None if not recorded. Relabelling is part of the training."""
         facts = {key: getattr(self, key) for key in ("steps", "device", "precision", "started", "ended", "host")}
         for part, phases in PHASES.items():
             found = [s for name, s in (self.seconds or {}).items() if name.partition("/")[0] in phases]
@@ -123,7 +124,7 @@ class RunRecord:
 
 
 def read_facts(file: Path) -> dict[str, Any]:
-    """The keys of a run.json that :func:`record_of` takes; none where there is no such file.
+    """The keys of a run.json that :func:`record_of` takes; none without such a file.
 
     Raises:
         RecordError: It cannot be read or is no record of a run.
@@ -150,10 +151,10 @@ def record_of(facts: object) -> RunRecord:
     """The record of a run, checked.
 
     Args:
-        facts: What run.json holds.
+        facts: The content of run.json.
 
     Raises:
-        RecordError: A value is of another kind, or the condition or the state is missing.
+        RecordError: A value has a wrong kind, or the condition or the state is missing.
     """
     if not isinstance(facts, dict) or not isinstance(facts.get("condition"), dict):
         raise RecordError("run.json holds no condition")
@@ -172,10 +173,10 @@ KINDS = {"noise_ratio": (_is_share, "a share from 0 to 1"), "seed": (_is_count, 
 
 
 def _condition(found: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns of the condition; one that an older version did not record is looked for in the settings."""
+    """The columns of the condition; a column that an older version did not record is taken from the settings."""
     if absent := [key for key in EARLIEST if key not in found]:
         raise RecordError(f"run.json: the condition lacks {', '.join(absent)}")
-    stated = {key: found.get(key, settings.get(f"{key}.name", NOT_STATED)) for key in CONDITION}
+    stated = {key: found.get(key, settings.get(f"{key}.name", USUAL.get(key, NOT_STATED))) for key in CONDITION}
     for key, value in stated.items():
         check, kind = KINDS.get(key, (_is_text, "a name"))
         if not check(value):
@@ -184,6 +185,6 @@ def _condition(found: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 
 def _shown(value: object) -> str:
-    """A value in a message: one line of letters that every terminal can print, cut where it is long."""
+    """A value in a message: one line of letters that every terminal can print; a long value is cut."""
     text = ascii(value)
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -1,4 +1,4 @@
-"""A run whose images or labels changed since: refused, or kept under another name and made anew."""
+"""A run whose images or labels have changed: it is refused, or it is kept under another name and repeated."""
 
 import logging
 import shutil
@@ -15,19 +15,19 @@ from mandseg.runs.ownership import OwnedRun
 log = logging.getLogger(__name__)
 
 REPLACED = "replaced"  # folder in the study's
-STAYS = (LOCK, CONSOLE, LOG, HYDRA)  # files of the new start, or open
+STAYS = (LOCK, CONSOLE, LOG, HYDRA)  # files of the new start, or open files
 STAYS_PREFIXES = (LAUNCH, SLURM)
 
 
 def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
     """Check whether a run was made from the present images and labels.
 
-    With ``rerun=true`` what an earlier start left is moved to ``<study>/replaced/<run>-<time>``; nothing is deleted.
-    Where only data sets changed that the run is tested on, its training stays and it is tested again. A run that is
-    not done is checked only with ``rerun=true``; without it, the run compares its content when it resumes.
+    With ``rerun=true``, the files of an earlier start are moved to ``<study>/replaced/<run>-<time>``; nothing is
+    deleted. If only data sets of the test changed, the training stays and the run is tested again. A run that is not
+    done is checked only with ``rerun=true``; otherwise it compares its content when it resumes.
 
     Returns:
-        One line if it was not and must not continue; empty if it may.
+        Empty if the run may continue; otherwise one line with the reason.
     """
     is_over = owned.record.get("state") == "done"
     if "content" not in owned.record or not (is_over or cfg.rerun):
@@ -37,18 +37,18 @@ def outdated(cfg: DictConfig, owned: OwnedRun) -> str:
     if differing and not cfg.rerun:
         return changed_line(owned.folder.name, differing)
     if differing:
-        is_trained_anew = bool(changes(owned.record["content"], now, TRAINED))
-        dest = keep_run(owned) if is_trained_anew else keep_scores(owned)
-        how, what = ("trained", "run") if is_trained_anew else ("tested", "scores")
+        is_trained_again = bool(changes(owned.record["content"], now, TRAINED))
+        dest = keep_run(owned) if is_trained_again else keep_scores(owned)
+        how, what = ("trained", "run") if is_trained_again else ("tested", "scores")
         why = "; ".join(differing)
-        log.warning("%s: %s anew (%s); the old %s: %s", owned.folder.name, how, why, what, dest)
+        log.warning("%s: %s again (%s); the old %s: %s", owned.folder.name, how, why, what, dest)
     return ""
 
 
 def changed_line(run: str, differing: Sequence[str]) -> str:
     """The message about a done run whose images or labels changed."""
     return (
-        f"run {run}: done on other images or labels ({'; '.join(differing)}); rerun=true makes it anew and keeps the "
+        f"run {run}: done on other images or labels ({'; '.join(differing)}); rerun=true repeats it and keeps the "
         "old folder, or choose another study="
     )
 
@@ -57,7 +57,7 @@ def keep_scores(owned: OwnedRun) -> Path:
     """Move the scores and predictions of a run away, with a copy of its record, so that it is tested again.
 
     Returns:
-        The folder that holds them now.
+        Their new folder.
     """
     dest = _new_folder(owned)
     shutil.copy2(owned.folder / RECORD, dest)
@@ -74,10 +74,10 @@ def _new_folder(owned: OwnedRun) -> Path:
 
 
 def keep_run(owned: OwnedRun) -> Path:
-    """Move what an earlier start left out of a run folder, run.json last, and begin its record anew.
+    """Move the files of an earlier start out of a run folder, run.json last, and begin a new record.
 
     Returns:
-        The folder that holds it now.
+        Their new folder.
     """
     dest = _new_folder(owned)
     left = [p for p in owned.folder.iterdir() if p.name not in STAYS and not p.name.startswith(STAYS_PREFIXES)]

@@ -6,12 +6,10 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
 from typing import Any, cast
 
 import lightning as L
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.cache import PreparedCase, prepare_cases
@@ -21,7 +19,7 @@ from mandseg.data.sources import EvaluationSets, with_external
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import noise_applied
-from mandseg.noise.label_plan import LabelPlan, cases_of_annotators, plan_noise
+from mandseg.noise.label_plan import LabelPlan, cases_of_annotators
 from mandseg.runs.build import (
     build_data,
     build_memorisation,
@@ -35,11 +33,13 @@ from mandseg.runs.build import (
 from mandseg.runs.condition import earliest, settings_of
 from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
+from mandseg.runs.labels import TrainedStage, evaluation_device, first_labels, labels_of_stage
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
+from mandseg.runs.network_record import network_record
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
-from mandseg.system.distributed import gather_objects, process_group
+from mandseg.system.distributed import process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import Interruption
@@ -50,8 +50,9 @@ from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
-from mandseg.training.precision import choose_precision, device_kind, device_name
-from mandseg.training.stages import Stage, plan_of_stage, read_plan, relabel_stage, spans
+from mandseg.training.precision import choose_precision, device_name, prediction_precision
+from mandseg.training.stages import Stage, plan_of_stage, spans
+from mandseg.training.summary import summarise_training
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """The prepared cases of a run, the noise plan of its training cases, and the data sets to test on."""
+    """The prepared cases of a run, the noise plan of its training cases, and the data sets of the test."""
 
     training: Sequence[PreparedCase]
     validation: Sequence[PreparedCase]
@@ -70,7 +71,7 @@ class PreparedRun:
 
     @property
     def digest(self) -> str:
-        """A short hash of the content of every training image and label, and of how they were prepared."""
+        """A short hash of the content of all training images and labels, and of their preprocessing."""
         entries = sorted(f"{p.folder.name}/{p.noisy_file.name if p.noisy_file else ''}" for p in self.training)
         return hashlib.sha256("\n".join(entries).encode()).hexdigest()[:12]
 
@@ -79,7 +80,7 @@ class PreparedRun:
 def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
     """Train one network on its noise plan and test it on every data set; continue where an earlier attempt stopped.
 
-    On several devices each process of the run calls this. The first one owns the run, the others read only.
+    On several devices, each process of the run calls this. The first one owns the run; the others only read.
 
     Raises:
         UserError: Something is wrong with the input.
@@ -97,8 +98,6 @@ def run(cfg: DictConfig, owned: OwnedRun, interruption: Interruption) -> None:
         owned.update(cohort=prepared.digest, content=prepared.content, settings=settings_of(cfg))
         warn_of_share(prepared.plan, cfg.noise_ratio)
         owned.update(n_noisy=len(prepared.plan.noisy), n_training=len(prepared.plan.labels))
-        for stage in takewhile(lambda stage: stage.relabel is None, stages):
-            plan_of_stage(stage, prepared.plan)  # refuses a stage without a case before anything is trained
         prepared.plan.write(owned.files.plan_file)
         applied = noise_applied(prepared.training, prepared.plan)
         write_text(owned.files.applied_file, applied.to_csv(index=False))
@@ -124,15 +123,20 @@ def train(
     tracker: Tracker,
 ) -> None:
     """Train stage by stage. Lightning returns at once from a stage that is done."""
-    plan, former = prepared.plan, None
+    plan, done = prepared.plan, list[TrainedStage]()
+    tested = prediction_precision(owned.record["precision"])
+    summary = summarise_training(prepared.training, plan)
+    network = network_record(cfg, owned.record["condition"], tested, summary)
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
-        if stage.relabel is not None and former is not None:
-            plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, former)
-        trained = plan_of_stage(stage, plan)
+        if stage.relabel is not None:
+            plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, done)
+        trained = plan_of_stage(stage, plan, [p.case for p in prepared.training], cfg.seed)
         folder = owned.files.checkpoints(stage.name)
         with owned.phase(f"train/{stage.name}"):
-            method = load_method(cfg, former) if former and stage.start == "former" else build_method(cfg)
+            goes_on = done and stage.start == "former"
+            method = load_method(cfg, done[-1].weights) if goes_on else build_method(cfg)
+            method.check(trained)
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
             callbacks = [
@@ -145,36 +149,17 @@ def train(
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
             size, precision = processes_wanted(cfg.trainer), owned.record["precision"]
-            fit(segmenter, data, trainer, precision, size, RunCheckpointIO(mark), last, tracker.loggers, callbacks)
-        former = folder / LAST
-
-
-def labels_of_stage(
-    cfg: DictConfig, owned: OwnedRun, stage: Stage, plan: LabelPlan, training: Sequence[PreparedCase], former: Path
-) -> LabelPlan:
-    """The labels that a stage makes from the network of the stage before, made once by the run's first process."""
-    folder = owned.files.labels(stage.name)
-    with owned.phase(f"relabel/{stage.name}"):
-        if not isinstance(owned, ReadOnlyRun) and not folder.exists():
-            device = evaluation_device(cfg)
-            predictor = build_predictor(cfg, load_method(cfg, former).to(device).eval(), device)
-            torch.manual_seed(cfg.seed)  # the same draws whether the stage before was trained now or before a kill
-            relabel_stage(stage, training, plan, predictor, folder, owned.check)
-        gather_objects(None)  # the other processes wait
-    return read_plan(folder, plan.order)
+            checkpoints = RunCheckpointIO(mark, network)
+            fit(segmenter, data, trainer, precision, size, checkpoints, last, tracker.loggers, callbacks)
+        done.append(TrainedStage(stage, folder / LAST))
 
 
 def measured_precision(cfg: DictConfig) -> str:
-    """The arithmetic of the run, by a trial of its first network where there is a choice."""
+    """The arithmetic of the run; with precision=auto, a trial of its first network decides."""
     batch_shape = (cfg.batch_size, 1, *cfg.patches.patch_size)
     network = build_method(cfg, untrained=False).networks[0]
     wanted, accelerator = cfg.trainer.precision, cfg.trainer.accelerator
     return choose_precision(wanted, accelerator, network, batch_shape, Path(cfg.cache_dir))
-
-
-def evaluation_device(cfg: DictConfig) -> torch.device:
-    """The device for the prediction of whole volumes outside the training."""
-    return torch.device("cpu" if device_kind(cfg.trainer.accelerator) == "cpu" else "cuda")
 
 
 def prepare(cfg: DictConfig) -> PreparedRun:
@@ -188,10 +173,12 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 
     chosen = cases_of_annotators(sources.training.split("train"), noise, cfg.noise.annotators, cfg.noise.leave_out)
     training = prepare_cases(chosen, preprocessing, cache, noise)
-    plan = plan_noise({p.case.case_id: p.annotator for p in training}, cfg.noise_ratio, cfg.seed)
+    plan = first_labels(cfg, training)
     testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
+    for stage in build_stages(cfg):
+        plan_of_stage(stage, plan, chosen, cfg.seed)  # refuses a stage without a case before anything is trained
     refuse_same_patients([*training, *validation], list(testing.values()), cfg.evaluation.shared_subjects)
     return PreparedRun(training, validation, testing, plan, sources.evaluation, content_of_sources(sources, cfg))
 
@@ -199,7 +186,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
 def refuse_missing_labels(
     training: Sequence[PreparedCase], validation: Sequence[PreparedCase], plan: LabelPlan
 ) -> None:
-    """Refuse a run whose noise plan or validation asks for labels that are not there, before it trains.
+    """Refuse a run whose noise plan or validation needs missing labels, before the training.
 
     Raises:
         UserError: One line for each such case.
@@ -224,8 +211,9 @@ def refuse_missing_labels(
 
 
 def warn_of_share(plan: LabelPlan, ratio: float) -> None:
-    """Warn where the share of noisy cases cannot be near the requested ratio."""
-    if line := share_line(ratio, len(plan.noisy), len(plan.labels)):
+    """Warn if the share of noisy cases cannot be near the requested ratio."""
+    line = share_line(ratio, len(plan.noisy), len(plan.labels))
+    if line and not plan.trusted:  # a clean budget takes noisy cases away
         log.warning("%s", line)
 
 
@@ -233,11 +221,11 @@ def refuse_another_cohort(owned: OwnedRun, prepared: PreparedRun) -> None:
     """Refuse to resume a run that was begun on other images or labels.
 
     Raises:
-        UserError: The digests in run.json are others.
+        UserError: The digests in run.json differ from those of the files.
     """
     where = f"run {owned.folder.name}: begun on other images or labels"
     if differing := changes(owned.record.get("content") or {}, prepared.content, TRAINED):
-        ways = "rerun=true begins it anew and keeps the old folder, or choose another study="
+        ways = "rerun=true repeats it and keeps the old folder, or choose another study="
         raise UserError(f"{where} ({'; '.join(differing)}); {ways}")
     begun = owned.record.get("cohort", prepared.digest)
     if begun != prepared.digest:
@@ -249,7 +237,9 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
     """Score the trained network on every data set and write cases.csv, the last file of a run."""
     method = load_method(cfg, last_stage(owned.folder, cfg) / CHECKPOINT_FILES[cfg.evaluation.checkpoint])
     device = evaluation_device(cfg)
-    predictor = build_predictor(cfg, method.to(device).eval(), device)
+    precision = prediction_precision(owned.record["precision"])
+    predictor = build_predictor(cfg, method.to(device).eval(), device, precision)
+    owned.update(test_precision=precision)
     with predictions_folder(owned, cfg.evaluation.save_predictions) as predictions:
         evaluator = Evaluator(predictor, cfg.evaluation.smallest_piece, predictions)
         columns = {"run": owned.folder.name, **earliest(owned.record["condition"])}
@@ -258,16 +248,14 @@ def test(cfg: DictConfig, owned: OwnedRun, prepared: PreparedRun, tracker: Track
             return
         pictures = draw_examples(evaluator, cases, prepared.sets, prepared.testing, owned.files.overlays)
     tracker.log_overlays(cfg.steps, pictures)
-    tracker.log_results(
-        cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]]
-    )  # nothing else of a manifest leaves
+    tracker.log_results(cases[["dataset", "case_id", "outcome", *MEASURED, "seconds"]])  # no other column of a manifest
     owned.check()
     write_text(owned.files.cases_file, cases.to_csv(index=False))
 
 
 @contextmanager
 def predictions_folder(owned: OwnedRun, keep: bool) -> Iterator[Path]:
-    """Where the processes of a run put predicted masks: a folder that stays, or one that the first process removes."""
+    """The folder of the predicted masks of all processes; the first process removes it, unless masks are kept."""
     folder = owned.files.predictions(keep)
     try:
         yield folder

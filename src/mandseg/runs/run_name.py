@@ -1,4 +1,4 @@
-"""The name of a run folder: what of its condition can be read in it, and the hash to be sure."""
+"""The name of a run folder: a readable part of its condition, and the hash."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,9 +14,9 @@ NOISE_SETTINGS: dict[str, tuple[str, Any]] = {
     "annotators": ("by_", None),
     "leave_out": ("without_", None),
 }
-"""Settings of a noise preset: how a change is marked in the name of a condition, and what is no change."""
+"""Settings of a noise preset: the mark of a change in the name of a condition, and the value without a change."""
 
-LONGEST = 60  # letters of a value in a name: file systems end at 255
+LONGEST = 60  # letters of a value in a name; file systems allow names of 255 bytes
 
 
 def noise_label(noise: DictConfig) -> str:
@@ -36,7 +36,7 @@ def name_of(c: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    """A value as a piece of a folder's name; a long value is cut, and the hash still differs."""
+    """A value as a part of a folder's name; a long value is cut, and the hash still differs."""
     text = (
         "+".join(map(str, value))
         if OmegaConf.is_list(value)

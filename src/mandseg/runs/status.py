@@ -9,15 +9,16 @@ from rich.table import Table
 
 from mandseg.runs.folder import RunFolder, RunState
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
+from mandseg.runs.progress import progress
 from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
 
 LISTED_RUNS = 200
 
 
 def status(path: Path, console: Console | None = None) -> int:
-    """Print how many runs are done, running, failed and missing, and why each run is not done.
+    """Print the numbers of done, running, failed and missing runs, and the reason for each run that is not done.
 
-    Of each run only run.json is read, and for a done run whether cases.csv is complete.
+    Only the run.json of each run is read, and for a done run whether cases.csv is complete.
 
     Returns:
         0 if every expected run is done, else 1.
@@ -37,14 +38,19 @@ def status(path: Path, console: Console | None = None) -> int:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
-    _print_open_runs({run: line for run, line in found.items() if line[0] != "done"}, queued_runs(path), console)
+    open_runs = {run: _with_progress(path / run, line) for run, line in found.items() if line.state != "done"}
+    _print_open_runs(open_runs, queued_runs(path), console)
     for problem in [*problems, *apart.content, *apart.settings]:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
     return 0 if counts["done"] == counts["expected"] else 1
 
 
+def _with_progress(folder: Path, run: RunState) -> RunState:
+    return run._replace(reason=progress(RunFolder(folder), run.record)) if run.state == "running" else run
+
+
 def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:
-    """Print at most ``LISTED_RUNS`` of the runs that are not done, and how many more there are."""
+    """Print at most ``LISTED_RUNS`` of the runs that are not done, and the number of the others."""
     if not runs:
         return
     table = Table("run", "state", "reason", title="Not done", title_justify="left")

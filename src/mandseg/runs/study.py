@@ -10,11 +10,11 @@ import pandas as pd
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
-from mandseg.runs.grid_file import GRID
+from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
 from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
-from mandseg.statistics.columns import ARM, CONDITION, GROUPS
+from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
@@ -24,12 +24,12 @@ MIXED: dict[str, Callable[[RunRecord], str]] = {
     "code versions": lambda record: (record.versions or {}).get("code", ""),
     "mandseg versions": lambda record: (record.versions or {}).get("mandseg", ""),
 }
-"""What the done runs of a study should share."""
+"""Properties that should be the same in all done runs of a study."""
 
 
 @dataclass(frozen=True)
 class Study:
-    """What the run folders of a study hold.
+    """The content of the run folders of a study.
 
     Attributes:
         path: The study folder.
@@ -39,8 +39,8 @@ class Study:
         cases: The rows of every done run's cases.csv: one per run, data set and case.
         learning_curves: ``run, noise_ratio, seed, step, ...`` of every run that has a curve, done or not.
         records: The record of every run that has a readable run.json.
-        problems: One line for each thing that was found wrong and left out or assumed.
-        told_apart: One line for each setting that makes arms of its own, besides the condition's columns.
+        problems: One line for each problem, with what was left out or assumed.
+        arm_differences: One line for each setting that separates arms, besides the condition's columns.
         declaration: The primary metric and the margins that the runs declared.
     """
 
@@ -50,12 +50,12 @@ class Study:
     learning_curves: pd.DataFrame
     records: dict[str, RunRecord]
     problems: tuple[str, ...]
-    told_apart: tuple[str, ...] = ()
+    arm_differences: tuple[str, ...] = ()
     declaration: Declaration = field(default_factory=Declaration)
 
     @property
     def name(self) -> str:
-        """The study's name: its folder's."""
+        """The study's name: the name of its folder."""
         return self.path.resolve().name
 
     def counts(self) -> dict[str, int]:
@@ -64,7 +64,7 @@ class Study:
 
 
 def open_study(path: Path) -> Study:
-    """Read every run folder of a study; a run that cannot be used is kept in the ledger with its reason.
+    """Read every run folder of a study; a run that cannot be used is in the ledger with the reason.
 
     Raises:
         UserError: The folder is missing, holds no run, or its grid.csv cannot be read.
@@ -73,7 +73,7 @@ def open_study(path: Path) -> Study:
     grid = read_expected_runs(path, problems)
     runs = [_read_run(path / str(row["run"]), row, problems) for row in grid.to_dict("records")]
     records = {str(run.row["run"]): run.record for run in runs if run.record}
-    ledger, told_apart = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
+    ledger, arm_differences = _with_variant(pd.DataFrame([run.row for run in runs]), records, problems)
     problems += share_lines(ledger.to_dict("records"))
     cases = _pool([run.cases for run in runs], ledger)
     problems += _incomplete_runs(cases)
@@ -81,7 +81,7 @@ def open_study(path: Path) -> Study:
     problems += mixtures({run: records[run] for run in done})
     declaration = read_declaration([_stated_analysis(RunFolder(path / run), records[run], problems) for run in done])
     curves = _concat([run.curve for run in runs])
-    return Study(path, ledger, cases, curves, records, tuple(problems), told_apart, declaration)
+    return Study(path, ledger, cases, curves, records, tuple(problems), arm_differences, declaration)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
 
 
 def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> object:
-    """The analysis that a run declared, from its record; of a run of an earlier version from its config.yaml."""
+    """The analysis that a run declared: from its record, or from its config.yaml for a run of an earlier version."""
     if record.analysis is not None or not run.config_file.exists():
         return record.analysis
     try:
@@ -139,8 +139,9 @@ def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> 
 
 
 def share_lines(rows: Iterable[Mapping[Any, Any]]) -> list[str]:
-    """One line for each noise ratio that the training cases are too few for."""
-    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in rows]
+    """One line for each noise ratio for which the training cases are too few; runs with a clean budget are left out."""
+    plain = [row for row in rows if row.get("clean_budget", USUAL["clean_budget"]) == USUAL["clean_budget"]]
+    counts = [(row["noise_ratio"], row.get("n_noisy"), row.get("n_training")) for row in plain]
     lines = [share_line(ratio, int(n), int(of)) for ratio, n, of in counts if pd.notna(n) and pd.notna(of) and of]
     return list(dict.fromkeys(filter(None, lines)))
 
@@ -158,7 +159,7 @@ def count_states(states: Sequence[str]) -> dict[str, int]:
 
 
 def mixtures(records: Mapping[str, RunRecord]) -> list[str]:
-    """One line for each thing that should be the same in all done runs and is not: the study, the code."""
+    """One line for each property that should be the same in all done runs and is not: the study, the code."""
     lines = []
     for what, of in MIXED.items():
         runs: dict[str, list[str]] = {}
@@ -168,7 +169,7 @@ def mixtures(records: Mapping[str, RunRecord]) -> list[str]:
         if len(runs) > 1:
             usual, *others = sorted(runs, key=lambda value: -len(runs[value]))
             rest = "; ".join(f"{value} ({_run_names(runs[value])})" for value in others)
-            lines.append(f"runs of different {what}, counted all the same: {usual} ({len(runs[usual])} runs); {rest}")
+            lines.append(f"runs of different {what}, all included: {usual} ({len(runs[usual])} runs); {rest}")
     return lines
 
 
@@ -178,8 +179,7 @@ def _run_names(runs: Sequence[str]) -> str:
 
 def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     """The expected runs: those of grid.csv, then run folders that grid.csv does not list."""
-    if not path.is_dir():
-        raise UserError(f"study {path}: no such folder")
+    refuse_no_study(path)
     columns = ["run", *CONDITION, "overrides"]
     found = sorted(file.parent.name for file in path.glob(f"*/{RECORD}"))
     if (path / GRID).exists():
@@ -188,14 +188,14 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
             raise UserError(f"study {path}: {grid}")
         grid = grid.drop_duplicates("run", ignore_index=True)
     else:
-        problems.append(f"{GRID} is missing: only runs that left a folder are counted")
+        problems.append(f"{GRID} is missing: only runs with a folder are counted")
         grid = pd.DataFrame(columns=columns)
     listed = set(grid.run)
     strays = [run for run in found if run not in listed]
     if not len(grid) and not strays:
-        raise UserError(f"study {path}: holds no run (neither grid.csv nor a folder with run.json)")
+        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
     if len(grid) and strays:
-        problems.append(f"not listed in grid.csv, counted all the same: {', '.join(strays)}")
+        problems.append(f"not listed in grid.csv, but included: {', '.join(strays)}")
     extra = [dict.fromkeys(columns, "") | {"run": run} for run in strays]
     rows: list[dict[Any, Any]] = [*grid.to_dict("records"), *extra]
     return pd.DataFrame(rows, columns=columns)
@@ -204,7 +204,7 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
 def _with_variant(
     ledger: pd.DataFrame, records: Mapping[str, RunRecord], problems: list[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Add the column ``variant``: what a run has besides its condition that other runs do not; empty if nothing."""
+    """Add the column ``variant``: the differences of a run from other runs besides its condition; empty if none."""
     for key in ("noise_ratio", "seed"):
         ledger[key] = pd.to_numeric(ledger[key], errors="coerce")
     apart = find_variants(ledger.to_dict("records"), records)
@@ -218,7 +218,7 @@ def _with_variant(
 
 
 def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, RunRecord]) -> list[str]:
-    """One line for each arm with runs of an older version, which recorded no content, from several prepared cohorts."""
+    """One line for each arm in which runs of an older version, which recorded no content, have different cohorts."""
     lines = []
     for _, runs in ledger[ledger.state == "done"].groupby(list(ARM), sort=False):
         own = {str(run): records[str(run)] for run in runs.run}
@@ -228,12 +228,12 @@ def _other_cohorts(ledger: pd.DataFrame, records: Mapping[str, RunRecord]) -> li
         found.pop("", None)
         if len(found) > 1 and not all(record.content is not None for record in own.values()):
             cohorts = "; ".join(f"{digest} ({_run_names(names)})" for digest, names in found.items())
-            lines.append(f"runs of different prepared training cases, counted all the same: {cohorts}")
+            lines.append(f"runs of different prepared training cases, all included: {cohorts}")
     return lines
 
 
 def find_variants(rows: Sequence[Mapping[Any, Any]], records: Mapping[str, RunRecord]) -> Variants:
-    """How the done runs differ; the others may still change."""
+    """The differences between the done runs; the other runs may still change."""
     done = [row for row in rows if row["state"] == "done"]
     return tell_apart([describe(str(r["run"]), r, records.get(str(r["run"])), r.get("overrides")) for r in done])
 
@@ -242,7 +242,7 @@ def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
     """All rows of the done runs with the condition of the ledger; one run per arm, ratio and seed."""
     pooled = _concat(tables)
     if pooled.empty:
-        return pd.DataFrame(columns=[*KEYS, *GROUPS, "variant", "subject_id", *SCORES])
+        return pd.DataFrame(columns=[*KEYS, *ARM, "subject_id", *SCORES])
     done = ledger[ledger.state == "done"].drop_duplicates([*CONDITION, "variant"])
     kept = pooled.drop(columns=[*CONDITION, "variant"], errors="ignore")
     cases: pd.DataFrame = kept.merge(done[["run", *CONDITION, "variant"]], on="run", how="inner", sort=False)
@@ -253,7 +253,7 @@ def _pool(tables: list[pd.DataFrame], ledger: pd.DataFrame) -> pd.DataFrame:
 
 
 def _incomplete_runs(cases: pd.DataFrame) -> list[str]:
-    """One line for each run that lacks cases which other runs of the same arm have."""
+    """One line for each run without some cases that other runs of the same arm have."""
     lines = []
     for (*_, dataset), rows in cases.groupby([*ARM, "dataset"], sort=False):
         expected = rows.case_id.nunique()

@@ -1,22 +1,22 @@
-"""CSV files of runs and studies as tables, or one line that says why a file cannot be read."""
+"""CSV files of runs and studies as tables, or one line with the reason why a file cannot be read."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mandseg.metrics.catalogue import MEASURED
-from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED
+from mandseg.statistics.columns import EARLIEST, LATER, NOT_STATED, USUAL
 from mandseg.system.errors import one_line
 
 if TYPE_CHECKING:
-    import pandas as pd  # a launch names run folders and reads no table: it need not load pandas
+    import pandas as pd  # a launch reads no table, so it does not import pandas
 
 NUMBERS = ["noise_ratio", "seed", *MEASURED, "seconds"]
 """Columns that hold numbers."""
 
 
 def read_table(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
-    """A CSV file with identifiers kept as text and scores as numbers, or one line that says why it cannot be read."""
+    """A CSV file with identifiers as text and scores as numbers, or one line with the reason why it cannot be read."""
     import pandas as pd
 
     try:
@@ -34,8 +34,8 @@ def read_table(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
 
 
 def read_conditions(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
-    """:func:`read_table` of a file with the columns of the condition; one that came later may be missing."""
+    """:func:`read_table` of a file with the columns of the condition; columns of later versions may be missing."""
     table = read_table(file, [*EARLIEST, *required])
     if isinstance(table, str):
         return table
-    return table.assign(**{column: NOT_STATED for column in LATER if column not in table})
+    return table.assign(**{column: USUAL.get(column, NOT_STATED) for column in LATER if column not in table})

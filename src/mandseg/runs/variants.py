@@ -1,8 +1,8 @@
-"""How the arms of a study differ besides the condition's columns: by settings and content, never by typed words.
+"""The differences between the arms of a study besides the condition's columns: settings and content of files.
 
-An arm holds runs that are equal in everything but the noise ratio and the seed. run.json holds
-the settings of a run and digests of its images and labels. For a run of an older version, which recorded none, the
-overrides in grid.csv are read in any order, without those that do not change a score.
+The runs of an arm are equal in everything except the noise ratio and the seed. run.json contains the settings of a run
+and digests of its images and labels. A run of an older version recorded neither. For such a run the overrides in
+grid.csv are compared, in any order and without those that cannot change a score.
 """
 
 import hashlib
@@ -14,12 +14,12 @@ from typing import Any
 
 from mandseg.runs.condition import decides, plain
 from mandseg.runs.record import RunRecord
-from mandseg.statistics.columns import GROUPS
+from mandseg.statistics.columns import CONDITION, GROUPS
 
 OWNERS = GROUPS
-"""Columns of the condition. A group of settings of this name belongs to its column and may differ with it."""
-ELSEWHERE = ("noise_ratio", "seed", *OWNERS)
-"""What the columns of the condition show."""
+"""Columns of the condition. The settings in the group of this name belong to the column and may differ with it."""
+ELSEWHERE = CONDITION
+"""Settings that the columns of the condition show."""
 NOISY_LABELS = "training noisy"
 MOST_WORDS, LONGEST = 6, 60
 DIGITS = 6
@@ -28,25 +28,25 @@ NAMED = 3
 
 @dataclass(frozen=True)
 class Description:
-    """How one run was made.
+    """The settings and the content of one run.
 
     Attributes:
         run: Its name.
         columns: The columns of its condition that own settings.
         settings: Name to value.
-        content: ``<set> <kind>`` to digest; a set that the run was not tested on is not in it.
-        is_whole: Whether all settings are there, or only those that its overrides name.
+        content: ``<set> <kind>`` to digest, without sets on which the run was not tested.
+        has_all: Whether the settings are complete; otherwise they are those of its overrides.
     """
 
     run: str
     columns: Mapping[str, str]
     settings: Mapping[str, Any]
     content: Mapping[str, str]
-    is_whole: bool
+    has_all: bool
 
 
 def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, overrides: object) -> Description:
-    """Describe a run by its record, or by its overrides where the record holds no settings."""
+    """Describe a run by its record, or by its overrides if the record has no settings."""
     own = {name: str(columns.get(name, "")) for name in OWNERS}
     recorded = (record.content if record else None) or {}
     content = {f"{name} {kind}": digest for name, kinds in recorded.items() for kind, digest in kinds.items()}
@@ -56,7 +56,7 @@ def describe(run: str, columns: Mapping[str, Any], record: RunRecord | None, ove
 
 
 def settings_of_words(overrides: object) -> dict[str, Any]:
-    """The settings that overrides name, such as ``steps=40 trainer=cpu``, without those that do not change a score."""
+    """The settings of overrides such as ``steps=40 trainer=cpu``, without those that cannot change a score."""
     text = overrides if isinstance(overrides, str) else ""
     settings = {}
     for word in re.split(r"\s+(?=[+~]*[\w./@:-]+=)", text.strip()):
@@ -69,11 +69,11 @@ def settings_of_words(overrides: object) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Variants:
-    """How the runs of a study differ besides their condition's columns.
+    """The differences between the runs of a study besides their condition's columns.
 
     Attributes:
-        names: Run to what it has of its own: ``steps=40 training=1a2b3c``, empty where all runs agree.
-        settings: One line for each setting in which runs differ that would be one arm else.
+        names: Run to its differences: ``steps=40 training=1a2b3c``; empty if all runs agree.
+        settings: One line for each setting that differs between runs which otherwise would form one arm.
         content: One line for each kind of file that differs between runs.
     """
 
@@ -83,7 +83,7 @@ class Variants:
 
 
 def tell_apart(runs: Sequence[Description]) -> Variants:
-    """Compare how runs were made."""
+    """Compare the settings and the content of runs."""
     settings, content = _differing_settings(runs), _differing_content(runs)
     names = {}
     for run in runs:
@@ -117,19 +117,19 @@ def _content_owner(key: str, run: Description) -> Owner:
 
 
 def _differing_settings(runs: Sequence[Description]) -> set[tuple[str, Owner]]:
-    """The settings that have several values, or that some runs state and some do not, within one owner."""
+    """The settings with several values within one owner, or that only some of its runs have."""
     found = set()
     for key in dict.fromkeys(key for run in runs for key in run.settings):
         values: dict[Owner, set[str]] = {}
-        silent: set[tuple[Owner, bool]] = set()
-        stating: set[tuple[Owner, bool]] = set()
+        without: set[tuple[Owner, bool]] = set()
+        with_key: set[tuple[Owner, bool]] = set()
         for run in runs:
             owner = _owner(key, run)
-            (stating if key in run.settings else silent).add((owner, run.is_whole))
+            (with_key if key in run.settings else without).add((owner, run.has_all))
             if key in run.settings:
                 values.setdefault(owner, set()).add(repr(run.settings[key]))
         found |= {(key, owner) for owner, several in values.items() if len(several) > 1}
-        found |= {(key, owner) for owner, _ in stating & silent}
+        found |= {(key, owner) for owner, _ in with_key & without}
     return found
 
 
@@ -151,7 +151,7 @@ def _content_words(run: Description, differing: set[tuple[str, Owner]]) -> list[
 
 
 def _joined(words: Sequence[str]) -> str:
-    """The words in one text; of many only the first, and a digest of all."""
+    """The words in one text; of many words only the first ones and a digest of all."""
     if len(words) <= MOST_WORDS:
         return " ".join(words)
     kept = words[: MOST_WORDS - 1]
@@ -159,7 +159,7 @@ def _joined(words: Sequence[str]) -> str:
 
 
 def _value(word: str) -> Any:
-    """The value of an override as the settings hold it: a number as a float, ``[1, 2]`` as a list."""
+    """The value of an override in the form of the settings: a number as a float, ``[1, 2]`` as a list."""
     text = word.strip().strip("'\"")
     for read in (float, json.loads):
         try:
@@ -170,7 +170,7 @@ def _value(word: str) -> Any:
 
 
 def _short(value: Any) -> str:
-    """A value in a few letters; of a long one the beginning and a digest."""
+    """A value in a few letters; a long value is its beginning and a digest."""
     if isinstance(value, float):
         return f"{value:g}"
     text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))

@@ -29,16 +29,16 @@ Placed = TypeVar("Placed", Mean, Difference, Tolerance, Crossing, MixedCheck)
 
 @dataclass(frozen=True)
 class Analysis:
-    """Everything the report says about one arm, in the order of data sets, groups, metrics and levels.
+    """All results of the report for one arm, in the order of data sets, groups, metrics and levels.
 
     Attributes:
         comparison: What was compared.
         primary: Column of the metric that the finding is about.
-        margins: The loss that counts as no loss.
+        margins: The largest tolerated loss.
         resampling: How intervals were drawn.
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
             :mod:`mandseg.statistics.results`.
-        notes: What holds for the arm as a whole, in words.
+        notes: Notes on the whole arm.
         unlearned: For each data set on which the networks at the baseline have not learned, the reason.
         unpaired: For the baseline and each level that shares no seed with it, the seeds in words.
         without_missed: The same analysis without missed and spurious predictions; None where there are none.
@@ -96,7 +96,7 @@ def analyse(
 
     Args:
         cases: Rows ``<compared column>, seed, dataset, case_id, subject_id, outcome`` and one column per metric.
-        margins: The loss that counts as no loss.
+        margins: The largest tolerated loss.
         resampling: How intervals are drawn (default: 4,000 resamples, 95 %, seed 0).
         comparison: The compared column and its baseline.
         by: Names of columns ``group_<name>``. Each of their values is analysed as a group of cases, too.
@@ -281,7 +281,7 @@ def _tables(pairs: Sequence[Pairs]) -> dict[Level, ScoreMatrix]:
 
 
 def _notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
-    """What holds for the arm as a whole."""
+    """Notes on the whole arm."""
     ungrouped = [table for table in score_tables if not table.group]
     levels = comparison.ordered(scored)
     if not levels:

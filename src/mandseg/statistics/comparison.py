@@ -5,12 +5,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mandseg.statistics.columns import ARM, NOT_STATED, RATIO_COLUMN
+from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN, is_worth_stating
 from mandseg.system.errors import UserError
 
 Level = float | str
-COMPARABLE = (RATIO_COLUMN, *ARM)
-"""Columns of a run's condition that can be compared. The seed cannot: it pairs the runs."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ class Arm:
     @property
     def title(self) -> str:
         """The shared condition in words."""
-        stated = {column: value for column, value in self.fixed.items() if value not in ("", NOT_STATED)}
+        stated = {column: value for column, value in self.fixed.items() if is_worth_stating(column, value)}
         return ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in stated.items())
 
 

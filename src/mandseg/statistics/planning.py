@@ -33,7 +33,7 @@ class Question:
 
     Attributes:
         metric: The metric.
-        margin: The loss that counts as no loss, in the unit of the metric.
+        margin: The largest tolerated loss, in the unit of the metric.
         power: The share of studies of the planned size that shall show the claim.
         loss: The assumed true loss, below the margin.
     """

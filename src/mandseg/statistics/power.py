@@ -1,6 +1,8 @@
 """Power of a design against a margin, and the smallest difference that the design detects with a given power."""
 
-from scipy import optimize, stats
+import math
+
+from scipy import special
 
 from mandseg.statistics.variance import VarianceParts
 
@@ -18,7 +20,17 @@ def power_of(margin: float, spread: VarianceParts, tail: float) -> float:
     if spread.variance <= 0:
         return 1.0
     critical = spread.quantile(1 - tail)
-    return float(stats.nct.sf(critical, spread.degrees_of_freedom, margin / spread.variance**0.5))
+    return _exceeds(critical, spread.degrees_of_freedom, margin / spread.variance**0.5)
+
+
+def _exceeds(critical: float, degrees_of_freedom: float, shift: float) -> float:
+    """Probability that a noncentral t exceeds a value."""
+    power = 1 - float(special.nctdtr(degrees_of_freedom, shift, critical))
+    if math.isnan(power):  # scipy.special has no value for shifts above 36; scipy.stats takes half a second to import
+        from scipy import stats
+
+        power = float(stats.nct.sf(critical, degrees_of_freedom, shift))
+    return power
 
 
 def detectable_difference(spread: VarianceParts, tail: float, power: float = POWER) -> float:
@@ -28,8 +40,5 @@ def detectable_difference(spread: VarianceParts, tail: float, power: float = POW
     """
     if spread.variance <= 0:
         return 0.0
-    error = spread.variance**0.5
-    highest = (spread.quantile(1 - tail) + 10.0) * 2 * error
-    return float(
-        optimize.brentq(lambda margin: power_of(margin, spread, tail) - power, 0.0, highest, xtol=1e-4 * error)
-    )
+    shift = float(special.nctdtrinc(spread.degrees_of_freedom, 1 - power, spread.quantile(1 - tail)))
+    return shift * float(spread.variance) ** 0.5

@@ -40,7 +40,7 @@ class Mean(_AtLevel):
 
 @dataclass(frozen=True)
 class Difference(_AtLevel):
-    """One level minus the baseline on the same cases and seeds; numbers are None where ``notes`` says why.
+    """One level minus the baseline on the same cases and seeds; numbers are None if ``notes`` gives the reason.
 
     Attributes:
         p: Two-sided p of Wilcoxon's signed-rank test over cases, for these trainings only; ``p_holm`` is the same,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mandseg.metrics.catalogue import METRICS, Metric
-from mandseg.metrics.mask_pair import OUTCOMES, WORST_CASE
+from mandseg.metrics.outcome import OUTCOMES, WORST_CASE
 from mandseg.statistics.bootstrap import Distribution, Resampling, resampled_mean
 from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level

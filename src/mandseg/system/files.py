@@ -109,7 +109,7 @@ def replaced_folder(dest: Path, kind: Kind) -> Iterator[Path]:
     check = partial(refuse_foreign_files, dest, kind)
     with _elsewhere_advised(dest, kind.advice), atomic_folder(place, check) as part:
         yield part
-        files = {name: _fingerprint(part / name) for name in _files(part)}
+        files = {name: fingerprint(part / name) for name in _files(part)}
         write_text(part / LIST, json.dumps({"by": kind.noun, "files": files}, indent=0) + "\n")
 
 
@@ -129,14 +129,14 @@ def refuse_foreign_files(folder: Path, kind: Kind) -> None:
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file, expected a folder for {kind.noun}; {kind.advice}")
     _refuse_unwritable(folder, kind.advice)
-    writer, written = _listed(folder)
+    writer, written = read_list(folder)
     if writer and writer != kind.noun:
         raise UserError(f"{folder}: is {writer}, not {kind.noun}; {kind.advice}")
     is_earlier = not writer and all((folder / name).is_file() for name in kind.always)
     for name in _files(folder):
         if name not in written and not (is_earlier and kind.names.fullmatch(name)):
             raise UserError(f"{folder}: holds {name}, which {kind.noun} did not write; move it away or {kind.advice}")
-        if name in written and written[name] != _fingerprint(folder / name):
+        if name in written and written[name] != fingerprint(folder / name):
             raise UserError(f"{folder}: {name} was changed after it was written; move it away or {kind.advice}")
 
 
@@ -214,7 +214,7 @@ def _files(folder: Path) -> Iterator[str]:
                 yield (Path(place) / name).relative_to(folder).as_posix()
 
 
-def _listed(folder: Path) -> tuple[str, dict[str, list[object]]]:
+def read_list(folder: Path) -> tuple[str, dict[str, list[object]]]:
     """The command that wrote a folder, and the folder's files; both empty without a readable list."""
     try:
         listed = json.loads((folder / LIST).read_text(encoding="utf-8"))
@@ -224,7 +224,7 @@ def _listed(folder: Path) -> tuple[str, dict[str, list[object]]]:
     return (listed["by"], listed["files"]) if whole else ("", {})
 
 
-def _fingerprint(file: Path) -> list[object]:
+def fingerprint(file: Path) -> list[object]:
     """Size and digest of a file's content; of a link: where it points."""
     if file.is_symlink():
         return [-1, str(file.readlink())]

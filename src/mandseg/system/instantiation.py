@@ -6,7 +6,9 @@ has a list of its own (a list of what is refused up to 1.3, of what is let throu
 
 import importlib
 import inspect
+import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -84,6 +86,10 @@ def trusted(key: str, target: Any, trusted_packages: Sequence[str] = ()) -> str:
     if problem := misnamed(key, target, trusted_packages):
         raise UserError(problem)
     setting = f"{key}._target_={target}"
+    if trusted_packages and str(Path.cwd()) not in sys.path:
+        sys.path.append(
+            str(Path.cwd())
+        )  # the user's own package may lie here; searched last, it hides no other
     parent, found = _object_at(setting, target)
     if not isinstance(found, type | FunctionType) or not inspect.ismodule(parent):
         raise UserError(f"{setting}: expected a class or a function of a module, found {type(found).__name__}")
@@ -111,7 +117,7 @@ def hydra_options() -> dict[str, Any]:
 
 
 def _object_at(setting: str, path: str) -> tuple[Any, Any]:
-    """What holds the object at a dotted path, and the object."""
+    """The parent of the object at a dotted path, and the object."""
     parts = path.split(".")
     try:
         parent, found = None, importlib.import_module(parts[0])

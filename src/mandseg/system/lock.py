@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LEASE_S = 180.0  # without a heartbeat for so long a lock is taken over; all processes must use the same value
 HEARTBEAT_S = 20.0  # so the owner may miss eight heartbeats, and a node may see them a minute late
-POLL_S = 0.1
+LOCK_POLL_S = 0.1
 
 
 class Owner(NamedTuple):
@@ -43,7 +43,9 @@ class HeldError(Exception):
 
 
 @contextmanager
-def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(
+    file: Path, patience_s: float | None = None, on_lost: Callable[[], None] | None = None
+) -> Iterator[Callable[[], Owner | None]]:
     """Hold a lock while the block runs; a lock that a dead process left behind is taken over, and that is logged.
 
     A process that died on this host is noticed at once, one on another host when its heartbeat has been missing for
@@ -53,6 +55,10 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
         file: The lock's file; its folder must exist. It exists while the lock is held.
         patience_s: How long to wait for a live owner; None: for as long as it takes.
         on_lost: Called from another thread when someone else took the lock over.
+
+    Yields:
+        A function that reads the lock's file: None while this process holds the lock, else who holds it now. A process
+        that slept for long is the last to notice; this function needs no heartbeat for it.
 
     Raises:
         HeldError: The owner lives and patience has ended.
@@ -66,7 +72,7 @@ def locked(file: Path, patience_s: float | None = None, on_lost: Callable[[], No
     if before is not None and not _lives(before):
         log.warning("%s: taken over from %s, which is gone", file.name, before)
     try:
-        yield
+        yield lambda: _other_owner(lease, file)
     finally:
         lease.release()
 
@@ -87,6 +93,16 @@ def lock_owner(file: Path) -> Owner | None:
     return Owner(record.pid, record.hostname, silent_s) if record else None
 
 
+NOBODY = Owner(0, "", 0.0)  # the lock's file is gone
+
+
+def _other_owner(lease: SoftFileLease, file: Path) -> Owner | None:
+    record = lease.owner
+    if record is not None and record.token == lease.token:
+        return None
+    return lock_owner(file) or NOBODY
+
+
 def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLease:
     def lost(_: object) -> None:
         log.error("%s: the lock was lost to another process", file.name)
@@ -98,7 +114,7 @@ def _lease(file: Path, on_lost: Callable[[], None] | None = None) -> SoftFileLea
         lease_duration=LEASE_S,
         heartbeat_interval=HEARTBEAT_S,
         on_compromise=lost,
-        poll_interval=POLL_S,
+        poll_interval=LOCK_POLL_S,
         thread_local=False,
     )
 

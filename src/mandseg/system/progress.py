@@ -1,10 +1,11 @@
-"""The same work for every case, with a progress bar on a terminal, spread over processes when there are many."""
+"""The same work for every case, with a progress bar on a terminal; many cases are divided among processes."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import TypeVar
+
+from mandseg.system.cores import usable_cores
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -18,10 +19,10 @@ def for_each(
     """Yield ``function(item)`` for every item, in their order.
 
     Args:
-        function: A module-level function or a partial of one, so that it can travel to another process.
-        items: What to work on.
+        function: A module-level function or a partial of one, so that it can be sent to another process.
+        items: The arguments of the calls.
         title: Shown left of the bar.
-        workers: Processes; 1 works in this one. Default: one a core when there are many items, otherwise 1.
+        workers: Processes; 1 works in this one. Default: one per core if there are many items, otherwise 1.
     """
     from rich.console import Console
     from rich.progress import track
@@ -33,9 +34,8 @@ def for_each(
 
 
 def default_workers(n_items: int) -> int:
-    """Decide on the number of processes for so many items: one a core this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 1 if n_items < POOL_FROM else min(cores, n_items)
+    """The number of processes for a number of items: one per core that this process may use."""
+    return 1 if n_items < POOL_FROM else min(usable_cores(), n_items)
 
 
 def _in_processes(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:

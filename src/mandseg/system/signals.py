@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
 TRY_AGAIN = 75  # exit code; EX_TEMPFAIL of sysexits.h
-PATIENCE_S = 60.0  # of a task whose job another task requeues
+REQUEUE_WAIT_S = 60.0  # of a task whose job another task requeues
 
 
 class Interrupted(BaseException):  # not an Exception: no library may catch it
@@ -94,7 +94,7 @@ def interruptible() -> Iterator[Interruption]:
         if callable(owner) and owner is not signal.default_int_handler:
             owner(interruption.signum, None)  # submitit's requeues the job and ends this process
             if is_slurm_warning_signal():
-                time.sleep(PATIENCE_S)  # it did not: this is not the job's first task, and ends with it
+                time.sleep(REQUEUE_WAIT_S)  # it did not: this is not the job's first task, and ends with it
 
 
 def reclaim_signals(interruption: Interruption) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import wandb
 
-PATIENCE_S = 10  # seconds
+SERVER_WAIT_S = 10  # seconds
 STEP_AXIS = "trainer/global_step"  # the name in Lightning's WandbLogger
 RATIO_AXIS = "noise_ratio"
 
@@ -35,7 +35,7 @@ def wandb_client() -> ModuleType:
 
 
 def key_is_configured() -> bool:
-    """Whether the client has a key for its server. Nobody is asked for a key."""
+    """Whether the client has a key for its server. The user is not asked for a key."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     wandb = wandb_client()
@@ -78,18 +78,18 @@ def open_account() -> Account:
 
     Raises:
         UserError: No key is configured.
-        UnreachableError: No answer, or a refusal, within about ``PATIENCE_S``.
+        UnreachableError: No answer, or a refusal, within about ``SERVER_WAIT_S``.
     """
     if not key_is_configured():
         raise UserError("W&B: no key is configured, nothing was sent; run `wandb login` or set WANDB_API_KEY")
     wandb = wandb_client()
     server = wandb.setup().settings.base_url
     try:
-        entity = wandb.Api(timeout=PATIENCE_S).default_entity
+        entity = wandb.Api(timeout=SERVER_WAIT_S).default_entity
     except Exception as error:
-        raise UnreachableError(f"W&B: {server} could not be asked within {PATIENCE_S} s ({one_line(error)})") from error
+        raise UnreachableError(f"W&B: {server} was not reached within {SERVER_WAIT_S} s ({one_line(error)})") from error
     if not entity:
-        raise UnreachableError(f"W&B: {server} does not know this key; run `wandb login --relogin`")
+        raise UnreachableError(f"W&B: {server} refuses this key; run `wandb login --relogin`")
     return Account(server, str(entity))
 
 

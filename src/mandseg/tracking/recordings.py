@@ -1,4 +1,4 @@
-"""The W&B recordings of a run folder: those that have arrived on the server, and those that wait to be sent."""
+"""The W&B recordings of a run folder: those that are on the server, and those that are still to be sent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Recording:
 
     @property
     def start(self) -> tuple[str, bool]:
-        """Start time as a sort key. Of two in the same second the online recording is the first."""
+        """Start time as a sort key. In the same second, the online recording is the first."""
         return self.folder.name.removeprefix("offline-"), self.is_offline
 
     def mark(self, mark: str) -> None:
@@ -49,11 +49,11 @@ def recordings(run_folder: Path) -> list[Recording]:
 
 
 def waiting(own: Sequence[Recording]) -> list[Recording]:
-    """The recordings to send: those that started after the last one that has arrived."""
+    """The recordings to send: those that started after the last one on the server."""
     arrived = [place for place, recording in enumerate(own) if recording.has_arrived]
     return list(own[arrived[-1] + 1 :] if arrived else own)
 
 
 def overtaken(own: Sequence[Recording]) -> list[Recording]:
-    """The recordings that are older than one on the server. Sent now, they would overwrite it."""
+    """The recordings that are older than one on the server. If they were sent now, they would overwrite it."""
     return [recording for recording in own if not recording.has_arrived and recording not in waiting(own)]

@@ -1,4 +1,4 @@
-"""Settings for readers outside: a path is reduced to the name of its file, and annotators are withheld."""
+"""Settings that may leave the machine: a path is reduced to the name of its file, and annotators are removed."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 WITHHELD = "withheld"
 PEOPLE = frozenset({"annotators", "leave_out", "shared_subjects"})
 """Keys whose values name annotators or patients."""
-PLACES = frozenset({"manifest", "cache_dir", "output_dir", "eval"})
+PATH_KEYS = frozenset({"manifest", "cache_dir", "output_dir", "eval"})
 """Keys whose values are files or folders, even if they do not look like a path; all values below ``eval``."""
 
 BEFORE_A_KEY = re.compile(r"\s+(?=[+~]*[\w./@:-]+=)")
@@ -16,22 +16,22 @@ FILES = (".csv", ".tsv", ".xlsx", ".yaml", ".yml", ".json", ".ckpt", ".pt")
 """Endings of file names in settings. A name with another ending may be a folder."""
 
 
-def without_folders(value: Any, is_place: bool = False) -> Any:
+def without_folders(value: Any, is_path: bool = False) -> Any:
     """Nested settings in which a file is ``.../manifest.csv`` and a folder is ``...``.
 
     A folder can be named after a patient, a user or a hospital, in absolute and in relative paths.
 
     Args:
         value: Settings: mappings, lists, texts, numbers.
-        is_place: Whether a text is always a path, even if it does not look like one.
+        is_path: Whether a text is always a path, even if it does not look like one.
     """
     if isinstance(value, Mapping):
-        return {str(key): _of_key(str(key), item, is_place) for key, item in value.items()}
+        return {str(key): _of_key(str(key), item, is_path) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [without_folders(item, is_place) for item in value]
+        return [without_folders(item, is_path) for item in value]
     if isinstance(value, str | PurePath):
         text = str(value)
-        return file_name(text) if is_place or isinstance(value, PurePath) or _looks_like_a_path(text) else text
+        return file_name(text) if is_path or isinstance(value, PurePath) or _looks_like_a_path(text) else text
     return value
 
 
@@ -42,7 +42,7 @@ def without_folders_in_overrides(words: str) -> str:
         key, is_setting, value = word.partition("=")
         parts = {*key.lstrip("+~").split(".")}
         if is_setting:
-            shown = WITHHELD if PEOPLE & parts else without_folders(value, bool(PLACES & parts))
+            shown = WITHHELD if PEOPLE & parts else without_folders(value, bool(PATH_KEYS & parts))
             kept.append(f"{key}={shown}")
         else:
             kept.append(without_folders(word))
@@ -55,10 +55,10 @@ def file_name(path: str) -> str:
     return f".../{last}" if last.lower().endswith(FILES) else "..."
 
 
-def _of_key(key: str, item: Any, is_place: bool) -> Any:
+def _of_key(key: str, item: Any, is_path: bool) -> Any:
     if key in PEOPLE:
         return item if not item else WITHHELD
-    return without_folders(item, is_place or key in PLACES)
+    return without_folders(item, is_path or key in PATH_KEYS)
 
 
 def _looks_like_a_path(text: str) -> bool:

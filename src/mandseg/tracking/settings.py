@@ -43,7 +43,7 @@ class TrackingSettings:
 
 
 def resolve_mode(mode: str) -> Mode:
-    """Choose between online, offline and disabled. Nobody is asked.
+    """Choose between online, offline and disabled. The user is not asked.
 
     Args:
         mode: One of ``MODES``, or ``auto``: WANDB_MODE if set, otherwise online with a key and offline

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mandseg.tracking.wandb_run import WandbRun
 
 LONGEST_TAG = 64  # characters, W&B's limit
-VARIES = ("noise_ratio", "seed", "config_hash")  # within an arm: runs with otherwise equal values share a curve
+VARIES = ("noise_ratio", "seed", "config_hash")  # they vary within an arm; runs that differ only in them share a curve
 
 
 class Tracker:
@@ -124,7 +124,7 @@ def summary(cases: "pd.DataFrame") -> dict[str, float]:
 def description(
     study: str, name: str, condition: Mapping[str, Any], config: Mapping[str, Any]
 ) -> dict[str, str | list[str] | dict[str, Any]]:
-    """Group, name and tags of a run on W&B, and its settings for readers outside."""
+    """Group, name and tags of a run on W&B, and its settings without folders and annotators."""
     sent = without_folders(condition)
     tags = [f"{key}={value}"[:LONGEST_TAG] for key, value in sent.items()]
     arm = ", ".join(str(value) for key, value in sent.items() if key not in VARIES)

@@ -1,4 +1,4 @@
-"""The W&B run of a training, online or recorded on disk. It cannot stop the training or delay it for long.
+"""The W&B run of a training, online or recorded on disk. It does not stop the training or delay it for long.
 
 This module imports Lightning. Code that does not track imports only ``mandseg.tracking.client``.
 """
@@ -66,7 +66,7 @@ class WandbRun:
         self.run.log({**pictures, STEP_AXIS: step})
 
     def log_scores(self, scores: Mapping[str, float], noise_ratio: float | None) -> None:
-        """Log the final scores as the summary of the run, and as its one point of every curve over the noise ratio."""
+        """Log the final scores: as the summary of the run, and as its point of each curve over the noise ratio."""
         self.run.summary.update(dict(scores))
         if noise_ratio is not None:
             self.run.log({**scores, RATIO_AXIS: noise_ratio})

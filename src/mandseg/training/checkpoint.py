@@ -1,13 +1,14 @@
-"""Checkpoints: complete files that name their run, written by time, after validations and at a signal.
+"""Checkpoints: complete files that name their run, written at intervals, after validations and at a signal.
 
-A resumed run continues at the same step, with the weights, moments and learning rate it would have had. The state of
-Lightning's loops is written as a function of the step: the state that Lightning 2.6 keeps in the middle of an epoch
-leads to other epochs after a resume (docs/resume.md).
+A resumed run continues at the same step, with the weights, moments and learning rate of an undisturbed run. The state
+of Lightning's loops is written as a function of the step, because the state that Lightning 2.6 stores in the middle of
+an epoch leads to other epochs after a resume (docs/resume.md).
 """
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
+from types import MappingProxyType
 from typing import Any
 
 import lightning as L
@@ -20,7 +21,7 @@ from mandseg.system.files import atomic_write
 from mandseg.system.signals import Interruption, reclaim_signals
 
 LAST, BEST = "last.ckpt", "best.ckpt"
-MARK = "mandseg_run"  # key in a checkpoint: the condition it belongs to
+MARK = "mandseg_run"  # key in a checkpoint: the condition of its run
 
 Loops = dict[str, Any]
 
@@ -28,14 +29,14 @@ Loops = dict[str, Any]
 class LastCheckpoint(Checkpoint):
     """Keep last.ckpt, from which a run is resumed: after each validation, every few minutes, and at a signal.
 
-    It is written between two steps, when everything of the step before is in the learning curve.
+    It is written between two steps. Then the learning curve contains all values of the step before.
 
     Args:
         folder: The run's folder of checkpoints.
         steps_per_epoch: Steps between two validations.
-        minutes: The most work that a kill can cost.
-        interruption: Tells whether a signal asked to save or to stop.
-        check: Called before anything is written; raises if the run is not this process's any more.
+        minutes: Time between two checkpoints: the largest loss of work if the process is killed.
+        interruption: Whether a signal asked to save or to stop.
+        check: Called before each write; raises if another process took the run.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class LastCheckpoint(Checkpoint):
         self._validates = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock; take the signals back from Lightning, which would stop without saving."""
+        """Start the clock; replace Lightning's signal handlers, which stop without saving."""
         self._saved_at = monotonic()
         reclaim_signals(self.interruption)
 
@@ -63,7 +64,7 @@ class LastCheckpoint(Checkpoint):
         self._save_if_due(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """From here to the validation's end, a checkpoint records that the validation is still to be done."""
+        """From here to the end of the validation, a checkpoint records that the validation is due."""
         self._validates = True
 
     def on_validation_batch_start(
@@ -78,12 +79,12 @@ class LastCheckpoint(Checkpoint):
         self._save_if_due(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """After a validation, when best.ckpt is there already."""
+        """After a validation, when best.ckpt is written already."""
         self._validates = False
         self._save(trainer)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Write where the loops stand."""
+        """Write the position of the loops."""
         loops = checkpoint["loops"]["fit_loop"]
         checkpoint["loops"]["fit_loop"] = loops_at(loops, trainer.global_step, self.steps_per_epoch, self._validates)
 
@@ -110,19 +111,20 @@ class LastCheckpoint(Checkpoint):
 
 
 class RunCheckpointIO(TorchCheckpointIO):
-    """Checkpoint files that are written completely or not at all, name their run and are read for that run only.
+    """Checkpoint files: they are written completely or not at all, name their run, and are read for that run only.
 
     Args:
         mark: The run's condition and cohort.
+        extra: Further entries, plain values: what a prediction needs beside the weights.
     """
 
-    def __init__(self, mark: Mapping[str, Any]) -> None:
-        self.mark = dict(mark)
+    def __init__(self, mark: Mapping[str, Any], extra: Mapping[str, Any] = MappingProxyType({})) -> None:
+        self.mark, self.extra = dict(mark), dict(extra)
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Write under another name, flush to disk, rename: the former file stays until the new one is whole."""
+        """Write under another name, flush to disk, rename: the former file stays until the new one is complete."""
         with atomic_write(Path(path)) as file:
-            torch.save({**checkpoint, MARK: self.mark}, file)
+            torch.save({**checkpoint, **self.extra, MARK: self.mark}, file)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = "cpu", weights_only: bool | None = True
@@ -130,7 +132,7 @@ class RunCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint of this run; tensors and plain values only, no code is run.
 
         Raises:
-            UserError: It cannot be read, or is another run's.
+            UserError: It cannot be read, or belongs to another run.
         """
         checkpoint = read_checkpoint(Path(path))
         refuse_another_run(Path(path), checkpoint.get(MARK), self.mark)
@@ -147,23 +149,27 @@ def best_checkpoint(folder: Path) -> ModelCheckpoint:
         save_top_k=1,
         save_weights_only=True,
         enable_version_counter=False,
-        save_on_train_epoch_end=False,  # otherwise it is saved after last.ckpt, which then does not record it
+        save_on_train_epoch_end=False,  # otherwise it is saved after last.ckpt, which then misses it
     )
 
 
-def read_checkpoint(file: Path) -> dict[str, Any]:
+def read_checkpoint(file: Path, advice: str = "remove it to train from the start") -> dict[str, Any]:
     """A checkpoint as a dict, on the CPU; tensors and plain values only, no code is run.
+
+    Args:
+        file: The checkpoint.
+        advice: What to do if it cannot be read.
 
     Raises:
         UserError: It cannot be read.
     """
     try:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises half a dozen kinds
+    except Exception as error:  # torch raises several kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{file}: cannot be read as a checkpoint ({reason}); remove it to train from the start"
-        ) from error
+        raise UserError(f"{file}: cannot be read as a checkpoint ({reason}); {advice}") from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
     return checkpoint
 
 
@@ -174,7 +180,7 @@ def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapp
         UserError: The first thing that differs, with both values.
     """
     if found is None:
-        raise UserError(f"{file}: does not say which run it belongs to; remove it to train from the start")
+        raise UserError(f"{file}: does not name its run; remove it to train from the start")
     for key, value in wanted.items():
         if found.get(key) != value:
             raise UserError(
@@ -190,7 +196,7 @@ def loops_at(loops: Mapping[str, Any], step: int, steps_per_epoch: int, validate
         loops: The state as Lightning gives it; what follows from the step is replaced.
         step: Steps done.
         steps_per_epoch: Steps between two validations.
-        validates: Whether the validation that is due at this step is still to be done.
+        validates: Whether the validation at this step is due.
     """
     epoch, batch = divmod(step, steps_per_epoch)
     if validates:
@@ -207,7 +213,7 @@ def loops_at(loops: Mapping[str, Any], step: int, steps_per_epoch: int, validate
 
 
 def _progress(total: int, current: int, begun: int = 0) -> dict[str, dict[str, int]]:
-    """Lightning's counters: so many are done, and ``begun`` (0 or 1) more are begun."""
+    """Lightning's counters of completed items; ``begun`` (0 or 1) more are started."""
     return {
         name: {"ready": n + begun, "started": n + begun, "processed": n, "completed": n}
         for name, n in (("total", total), ("current", current))

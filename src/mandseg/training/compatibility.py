@@ -5,15 +5,19 @@ from copy import deepcopy
 
 import torch
 
+from mandseg.evaluation.sliding_window import AUTO
 from mandseg.system.errors import UserError, one_line
-from mandseg.training.methods.method import Loss
+from mandseg.training.losses.loss import Loss
+from mandseg.training.methods.method import Batch, Method
 from mandseg.training.module import Segmenter
 
 SMALL = (8, 8, 8)  # voxels; a loss does not depend on the network
 
 
-def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]) -> None:
-    """Refuse a network that cannot take a training batch or a window, a loss or an optimiser that cannot be called.
+def refuse_incompatible(
+    segmenter: Segmenter, loss: Loss, model: str, batch_size: int, patch_size: Sequence[int]
+) -> None:
+    """Refuse a network that cannot take a training batch or a window, and a loss or an optimiser that does not fit.
 
     Args:
         segmenter: The module.
@@ -30,9 +34,12 @@ def refuse_misfit(segmenter: Segmenter, loss: Loss, model: str, batch_size: int,
     except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"optimizer: {one_line(error)}") from error
     _refuse_loss(loss, batch_size)
-    window = list(segmenter.predictor.sliding_window.patch_size)
+    sliding = segmenter.predictor.sliding_window
+    is_auto = sliding.patch_size == AUTO
+    window = list(sliding.size([n + 1 for n in patch_size]))  # of size auto: not the patch's own
     _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
-    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={window}", model)
+    _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={AUTO if is_auto else window}", model)
+    _refuse_pair(segmenter.train().method, (batch_size, 1, *patch_size))
 
 
 def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, model: str) -> None:
@@ -41,18 +48,35 @@ def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, mo
     except Exception as error:  # a network may raise anything
         raise UserError(f"{setting}: model={model} cannot take batches of {list(shape)} ({one_line(error)})") from error
     if logits.shape != shape:
-        raise UserError(f"{setting}: model={model} answers {list(shape)} with {list(logits.shape)}, expected the same")
+        raise UserError(f"{setting}: model={model} maps {list(shape)} to {list(logits.shape)}, expected the same")
 
 
 def _logits(segmenter: Segmenter, shape: tuple[int, ...]) -> torch.Tensor:
-    """The answer to an image of a shape: without values, which costs nothing, or with them if that does not work."""
+    """The logits for an image of a shape: on torch's meta device, which is fast, or with values if that fails."""
     with torch.no_grad():
         try:
             image = torch.empty(shape, device="meta")
             logits: torch.Tensor = deepcopy(segmenter).to("meta")(image)
-        except Exception:  # a network may look at values
+        except Exception:  # the code of a network may depend on values
             logits = segmenter(torch.zeros(shape))
     return logits
+
+
+def _refuse_pair(method: Method, shape: tuple[int, ...]) -> None:
+    """Refuse a loss that works for itself and not in the method, which may call it for fewer patches."""
+    try:
+        answers = deepcopy(method).to("meta").logits(torch.empty(shape, device="meta"))
+    except Exception:  # a method may look at values
+        return
+    if any(logits.shape != shape for logits in answers):
+        return
+    n, small = shape[0], torch.zeros(shape[0], 1, *SMALL)
+    batch = Batch(image=small, label=small, case=torch.zeros(n, dtype=torch.int64), trusted=torch.arange(n) % 2 > 0)
+    try:
+        method.loss(tuple(small.clone() for _ in answers), batch, 0.5)
+    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+        name = type(method).__name__
+        raise UserError(f"loss: the method {name} cannot use it ({one_line(error)}); choose another") from error
 
 
 def _refuse_loss(loss: Loss, batch_size: int) -> None:

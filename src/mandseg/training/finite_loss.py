@@ -1,6 +1,7 @@
-"""A training whose loss or weights stop being finite fails; the error names its step and its cases."""
+"""Stops a training whose loss or weights are not finite; the error names the step and the cases."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning as L
@@ -15,8 +16,28 @@ class DivergedError(RunFailedError):
     """The loss or a weight is infinite or not a number."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """The loss of a step on its way from a GPU.
+
+    Args:
+        number: The step.
+        cases: The numbers of its cases, (B,).
+        loss: On the CPU; valid when ``copied`` says so.
+        copied: Ends when the loss is there; None: it is there.
+    """
+
+    number: int
+    cases: torch.Tensor
+    loss: torch.Tensor
+    copied: torch.cuda.Event | None
+
+
 class FiniteLoss(Callback):
     """Lightning callback: end a training at the first step whose loss is not finite; its state is not saved.
+
+    A GPU is never waited for: the loss of a step is looked at one step later, and before a validation, a checkpoint and
+    the end.
 
     Args:
         case_ids: The training cases, in the order of their numbers in a batch.
@@ -24,6 +45,7 @@ class FiniteLoss(Callback):
 
     def __init__(self, case_ids: Sequence[str]) -> None:
         self.case_ids = list(case_ids)
+        self._open: Step | None = None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -31,21 +53,54 @@ class FiniteLoss(Callback):
         """After a step. The loss is computed on the complete batch, so all processes agree.
 
         Raises:
-            DivergedError: The loss is not finite.
+            DivergedError: The loss of the step before is not finite; on a CPU, of this step.
         """
-        loss = outputs["loss"]
-        if bool(torch.isfinite(loss)):
+        loss = outputs["loss"].detach()
+        step = Step(trainer.global_step, batch["case"], *_copied(loss))
+        self._look()
+        self._open = step
+        if step.copied is None:
+            self._look()
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the last step, and raise DivergedError as after a step."""
+        self._look()
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Look at the last step, and raise DivergedError as after a step."""
+        self._look()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Look at the last step, and raise DivergedError as after a step."""
+        self._look()
+
+    def _look(self) -> None:
+        step, self._open = self._open, None
+        if step is None:
             return
-        numbers = sorted({number for share in gather_objects(batch["case"].tolist()) for number in share})
+        if step.copied is not None:
+            step.copied.synchronize()
+        if bool(torch.isfinite(step.loss)):
+            return
+        numbers = sorted({number for share in gather_objects(step.cases.tolist()) for number in share})
         cases = ", ".join(self.case_ids[number] for number in numbers)
         raise DivergedError(
-            f"the loss is {float(loss)} at step {trainer.global_step} (cases {cases}): a lower optimizer.lr or "
+            f"the loss is {float(step.loss)} at step {step.number} (cases {cases}): a lower optimizer.lr or "
             "trainer.precision=32-true may help"
         )
 
 
+def _copied(loss: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
+    """The loss on the CPU, without waiting for a GPU, and what ends when it is there."""
+    if loss.device.type != "cuda":
+        return loss, None
+    copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()
+    event.record(torch.cuda.current_stream(loss.device))
+    return copy, event
+
+
 def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
-    """Refuse a network with weights that are not finite. The last step's loss is from before its update.
+    """Refuse a network with weights that are not finite. The loss of the last step does not show its last update.
 
     Raises:
         DivergedError: Its first such weight.

@@ -18,19 +18,20 @@ from lightning.pytorch.strategies import StrategyRegistry
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.instantiation import make
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
-from mandseg.training.datamodule import PatchDataModule
 from mandseg.training.finite_loss import refuse_broken_weights
+from mandseg.training.loading.datamodule import PatchDataModule
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.precision import device_kind
+from mandseg.training.progress_bar import StepBar
 from mandseg.training.shared_batch_norm import SharedBatchNorm
 from mandseg.training.stage_logger import StageLogger
 
 
 def process_settings(trainer_settings: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The trainer's settings for several processes: what started them, and the batch normalisation on a CPU.
+    """The trainer's settings for several processes: their environment, and the batch normalisation on a CPU.
 
-    Signals stay with mandseg.system.signals: Lightning does not requeue.
+    mandseg.system.signals handles the signals; Lightning does not requeue.
     """
     settings = dict(trainer_settings)
     plugins: list[Any] = list(settings.pop("plugins", None) or [])
@@ -59,13 +60,13 @@ def fit(
     """Train to the last step of a stage, from its last checkpoint if it has one.
 
     Args:
-        segmenter: The module; it knows the stage's number of steps, and which of the run's steps is its first.
+        segmenter: The module, with the stage's number of steps and its first step within the run.
         data: Patches and validation volumes.
         trainer_settings: The group conf/trainer and the trusted packages.
         precision: Lightning's name of the arithmetic.
         size: Number of processes of the run.
         checkpoints: How checkpoints are written and read.
-        last: Keeps last.ckpt; best.ckpt (highest validation Dice) comes beside it.
+        last: Writes last.ckpt; best.ckpt (highest validation Dice) lies beside it.
         loggers: Where the learning curve goes.
         callbacks: Further callbacks.
 
@@ -76,6 +77,7 @@ def fit(
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
     plugins, trusted = settings.pop("plugins"), settings.pop("trusted_packages", ())
+    bar = [StepBar()] if settings.get("enable_progress_bar", True) else []
     of_stage = [StageLogger(logger, segmenter.first_step) for logger in loggers]
     arguments: dict[str, Any] = {
         "max_epochs": segmenter.steps // data.steps_per_epoch,
@@ -84,7 +86,7 @@ def fit(
         "use_distributed_sampler": False,
         "enable_model_summary": False,
         "logger": of_stage if segmenter.first_step else list(loggers),
-        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *callbacks],
+        "callbacks": [best_checkpoint(folder), last, LearningRateMonitor("step"), *bar, *callbacks],
         "plugins": [checkpoints, *plugins],
         "default_root_dir": folder.parent,
     }
@@ -97,7 +99,7 @@ def fit(
 
 
 def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments: Mapping[str, Any]) -> L.Trainer:
-    """Lightning's trainer; its refusal of an argument is a UserError."""
+    """Lightning's trainer; an argument that it refuses is a UserError."""
     make_trainer = make({**settings, "_partial_": True}, "trainer", trusted)
     try:
         trainer: L.Trainer = make_trainer(**arguments)
@@ -107,7 +109,7 @@ def _make_trainer(settings: Mapping[str, Any], trusted: Sequence[str], arguments
 
 
 def refuse_unknown(trainer: Mapping[str, Any]) -> None:
-    """Refuse settings and strategies of conf/trainer that Lightning does not know.
+    """Refuse settings and strategies of conf/trainer that Lightning does not have.
 
     Raises:
         UserError: The first of them.
@@ -125,7 +127,7 @@ def load_weights(method: Method, file: Path) -> None:
     """Put a checkpoint's weights into a method; tensors only, no code is run.
 
     Raises:
-        UserError: The checkpoint cannot be read, or is another network's.
+        UserError: The checkpoint cannot be read, or belongs to another network.
         DivergedError: A weight is not finite.
     """
     states = read_checkpoint(file)["state_dict"]

@@ -1,4 +1,4 @@
-"""A run's learning curve as one CSV file that survives kills and resumes: one row per step, columns as they come."""
+"""A run's learning curve as one CSV file, one row per step. Kills and resumes do not damage it."""
 
 import csv
 import io
@@ -19,29 +19,29 @@ STEP = "step"
 class LearningCurve(Logger):
     """Lightning logger that keeps ``learning_curve.csv``; Lightning's CSVLogger starts a new folder at every resume.
 
-    A new step is appended and flushed to disk at once. Whatever cannot be appended (a step seen before, as after a
-    resume from an earlier checkpoint; a new column; the first step of a process) rewrites the file, whole or not at
-    all. A step that is logged again takes the new values and keeps its other old values. Values are
-    written in full precision.
+    A new step is appended and flushed to disk at once. In three cases the file is rewritten, completely or not at all:
+    a step that it contains already (after a resume from an earlier checkpoint), a new column, the first step of a
+    process. A step that is logged again gets the new values and keeps its other old values. Values are written in full
+    precision.
 
     Args:
-        path: The CSV file; rows that a former process left there are kept, a last line cut short is dropped.
+        path: The CSV file. Rows of a former process are kept; an incomplete last line is dropped.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         self.columns, self.rows = _read(path)
-        self._ends_cleanly = False  # the file may end in a line that a kill cut short: the first write rewrites it
+        self._ends_cleanly = False  # the last line may be incomplete after a kill: the first write rewrites the file
 
     @property
     def name(self) -> str:
-        """The file's name; Lightning asks every logger for one."""
+        """The file's name; Lightning needs a name of every logger."""
         return self.path.stem
 
     @property
     def version(self) -> str:
-        """Nothing: there is one curve per run folder."""
+        """No version: a run folder has one curve."""
         return ""
 
     @property
@@ -64,7 +64,7 @@ class LearningCurve(Logger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Keep nothing: the run folder holds the settings already."""
+        """Write nothing: the run folder contains the settings already."""
 
     def _merge(self, step: int, metrics: Mapping[str, float]) -> None:
         self.columns += [name for name in metrics if name not in self.columns]

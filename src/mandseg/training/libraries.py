@@ -1,14 +1,18 @@
-"""Libraries that a training uses: their known messages silenced, memory allocation tuned."""
+"""Settings of the libraries that a training uses: known messages are silenced, and memory allocation is tuned."""
 
 import ctypes
 import logging
 import platform
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 IGNORED_WARNINGS = (
     "`isinstance\\(treespec, LeafSpec\\)` is deprecated",  # Lightning 2.6 with torch 2.13
     "The number of training batches .* is smaller than the logging interval",
-    "The '(train|val)_dataloader' does not have many workers",  # on a CPU more of them take the cores of the training
+    "The '(train|val)_dataloader' does not have many workers",  # on a CPU, workers use the cores of the training
     "The `srun` command is available on your system but is not used",
     "Checkpoint directory .* exists and is not empty",  # a resumed run
     "You're resuming from a checkpoint that ended before the epoch ended",  # the sampler follows the step
@@ -17,8 +21,33 @@ IGNORED_WARNINGS = (
 )
 
 
+def import_libraries() -> None:
+    """Import torchmetrics (for Lightning) and MONAI without packages that they import and that a training never uses.
+
+    This is a quarter of the time until the first step. torchmetrics imports scipy.signal to give one function a second
+    name, MONAI imports optuna with SQLAlchemy where a search (docs/scaling.md) is installed.
+    """
+    with _left_out("scipy.signal", ModuleType("unused")), _left_out("optuna", None):
+        import torchmetrics  # noqa: F401
+
+
+@contextmanager
+def _left_out(name: str, substitute: ModuleType | None) -> Iterator[None]:
+    """While the block runs, an import of a module that is not loaded yet finds a substitute, or with None nothing."""
+    if name in sys.modules:
+        yield
+        return
+    if substitute is not None:
+        substitute.hamming = None  # type: ignore[attr-defined]  # what torchmetrics looks for
+    sys.modules[name] = substitute  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
 def tune_malloc() -> None:
-    """Let glibc keep the large blocks that every step frees and asks for again: 15 to 40 % faster steps on a CPU."""
+    """Let glibc keep large blocks, which every step frees and allocates again: 15 to 40 % faster steps on a CPU."""
     if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
         return
     mallopt = ctypes.CDLL(None).mallopt

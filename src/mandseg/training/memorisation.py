@@ -1,7 +1,7 @@
-"""Lightning callback: how far the network memorises the noisy labels, measured on training cases during the training.
+"""Lightning callback: measures on training cases, during the training, how far the network memorises noisy labels.
 
 The Dice against the noisy label that a case is trained on shows how far the noise is memorised. The Dice against the
-case's reference, which no training step sees, shows what memorisation costs (early learning and memorisation:
+case's reference, which no training step uses, shows what memorisation costs (early learning and memorisation:
 Liu et al., "Adaptive early-learning correction", CVPR 2022). The values go to learning_curve.csv.
 """
 
@@ -20,6 +20,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
 from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
+from mandseg.metrics.masks import bounding_box
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
 from mandseg.training.module import dice
@@ -32,7 +33,7 @@ class WatchedCases:
     """The training cases that are measured, all with both labels.
 
     Args:
-        noisy: Cases trained on their noisy label; at ratio 0 the cases that would be the first to carry it, which
+        noisy: Cases trained on their noisy label. At ratio 0 these are the first cases in the order of noise, which
             shows the Dice to noise that the network never saw.
         clean: Cases trained on their reference, the last in the order of noise; none at ratio 1.
     """
@@ -42,7 +43,7 @@ class WatchedCases:
 
 
 def watched_cases(training: Sequence[PreparedCase], plan: LabelPlan) -> WatchedCases:
-    """Choose up to four cases of a kind by the plan's own order, so that one seed watches the same at every ratio."""
+    """Choose up to four cases of each kind in the plan's order: a seed measures the same cases at every ratio."""
     both = {p.case.case_id: p for p in training if p.noisy is not None and p.reference is not None}
     order = [both[case_id] for case_id in plan.order if case_id in both]
     n = min(CASES, (len(order) + 1) // 2)
@@ -56,26 +57,34 @@ class Memorisation(Callback):
 
     Columns: ``noisy_cases_dice_to_noisy``, ``noisy_cases_dice_to_reference``, and the same of ``clean_cases``; means
     over the cases. A case is predicted in the box around both of its labels, which is at least a training patch.
-    What the network finds elsewhere in the scan does not count. No random number is drawn, so the training is the same
+    Voxels elsewhere in the scan do not count. No random number is drawn, so the training is the same
     with and without the callback.
 
     Args:
         cases: The cases to measure.
-        predictor: The network in training; its windows are of the training patch's size.
-        measurements: How often, evenly over the training; the last one at its end.
+        predictor: The network in training.
+        measurements: Number of measurements, evenly over the training; the last one is at its end.
         steps: Length of the training, over all stages.
+        at_least: Voxels that are predicted of each case, at least: the training patch, (X, Y, Z).
         steps_before: Steps of the run before this stage.
 
     Raises:
-        UserError: The measurements are no whole number, 0 or more.
+        UserError: The number of measurements is not a whole number, 0 or more.
     """
 
     def __init__(
-        self, cases: WatchedCases, predictor: Predictor, measurements: int, steps: int, steps_before: int = 0
+        self,
+        cases: WatchedCases,
+        predictor: Predictor,
+        measurements: int,
+        steps: int,
+        at_least: Sequence[int],
+        steps_before: int = 0,
     ) -> None:
         if isinstance(measurements, bool) or not isinstance(measurements, int) or measurements < 0:
             raise UserError(f"memorisation={measurements}: a number of measurements, expected 0 or more")
-        self.cases, self.predictor, self.steps_before = cases, predictor, steps_before
+        self.cases, self.predictor, self.at_least, self.steps_before = cases, predictor, at_least, steps_before
+        self._boxes: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
         self.due = {max(1, round(k * steps / measurements)) for k in range(1, measurements + 1)}
 
     @rank_zero_only
@@ -104,11 +113,13 @@ class Memorisation(Callback):
         return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
 
     def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
-        corner, size = box_of_labels(case, self.predictor.sliding_window.patch_size)
+        if (name := case.case.case_id) not in self._boxes:  # the labels of a case do not change
+            self._boxes[name] = box_of_labels(case, self.at_least)
+        corner, size = self._boxes[name]
         image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
         mask = self.predictor.logits(image)[0, 0].cpu() > 0
         noisy, reference = (
-            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # both are there
+            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # watched cases have both
             for label in (case.noisy, case.reference)
         )
         return dice(mask, noisy), dice(mask, reference)
@@ -120,8 +131,9 @@ def box_of_labels(case: PreparedCase, at_least: Sequence[int]) -> tuple[npt.NDAr
     Returns:
         Its lowest voxel, possibly negative, and its size in voxels.
     """
-    either = np.asarray(case.noisy).astype(bool) | np.asarray(case.reference).astype(bool)
-    inside = np.argwhere(either) if either.any() else np.array([either.shape]) // 2
-    low, high = inside.min(axis=0), inside.max(axis=0) + 1
+    labels = [np.asarray(label) != 0 for label in (case.noisy, case.reference)]
+    middle = [slice(n // 2, n // 2 + 1) for n in labels[0].shape]
+    box = bounding_box(*labels) or middle
+    low, high = np.array([s.start for s in box]), np.array([s.stop for s in box])
     size = np.maximum(high - low, np.asarray(at_least))
     return (low + high - size) // 2, size

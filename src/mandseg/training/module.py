@@ -18,14 +18,14 @@ class Segmenter(L.LightningModule):
     """One stage of a training; networks and loss belong to the method.
 
     Args:
-        method: The networks and what they learn from.
-        predictor: The method's answer for whole volumes.
+        method: The networks and the loss.
+        predictor: The method's prediction for whole volumes.
         optimizer: Makes the optimiser from the parameters.
         steps: Length of the stage.
         warmup_steps: Steps over which the learning rate rises linearly from zero.
         final_lr_share: The learning rate at the end, as a share of the highest.
-        seed: With the step it determines what is random in a step (dropout, a method's own draws), so that a resumed
-            run sees the same; each process draws its own.
+        seed: Together with the step it determines the random numbers of a step (dropout, a method's own draws). A
+            resumed run draws the same numbers; each process draws its own.
         first_step: Steps of the run before this stage.
     """
 
@@ -49,14 +49,14 @@ class Segmenter(L.LightningModule):
         self.val_dice: dict[int, float] = {}
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the answer's logits (B, 1, X, Y, Z) of patches of that shape."""
+        """Return the method's logits (B, 1, X, Y, Z) for patches of that shape."""
         logits: torch.Tensor = self.method(image)
         return logits
 
     def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        """One step on a batch of patches; the method sees the whole batch, over all processes."""
-        moment = (self.seed, self.first_step + self.global_step, self.global_rank)[: 3 if self.global_rank else 2]
-        torch.manual_seed(hash(moment) % 2**63)  # hash of ints is the same in every process
+        """One step on a batch of patches; the method gets the whole batch of all processes."""
+        stream = (self.seed, self.first_step + self.global_step, self.global_rank)[: 3 if self.global_rank else 2]
+        torch.manual_seed(hash(stream) % 2**63)  # hash of ints is the same in every process
         image = batch["image"].contiguous(memory_format=torch.channels_last_3d)
         logits = tuple(gather_batch(share) for share in self.method.logits(image))
         whole = cast(Batch, {key: gather_batch(cast(torch.Tensor, share)) for key, share in batch.items()})
@@ -67,10 +67,10 @@ class Segmenter(L.LightningModule):
         return terms["loss"]
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """One step of the optimiser; then the method may follow it."""
+        """One step of the optimiser, then the method's own update."""
         super().optimizer_step(*args, **kwargs)
         with torch.no_grad():
-            self.method.after_step((self.global_step + 1) / self.steps)  # Lightning counts the step after this
+            self.method.after_step((self.global_step + 1) / self.steps)  # Lightning counts this step later
 
     def validation_step(self, batch: dict[str, Any], _: int) -> torch.Tensor | None:
         """Dice of one whole volume against the reference; returns the mask, (1, 1, X, Y, Z)."""

@@ -1,4 +1,4 @@
-"""Networks ready to train: each under a seed of its own, its output layers set to the prior, channels-last."""
+"""Networks before the training: each has its own seed, output layers set to the prior, and channels-last memory."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -8,22 +8,22 @@ import numpy as np
 import torch
 from torch import nn
 
-TRIAL_VOXELS = 32  # a side
+TRIAL_VOXELS = 32  # per side
 SEED_STRIDE = 1_000_003  # larger than any seed of a study; torch uses the lowest 32 bits
 
 
 class NetworkFactory:
-    """Makes the networks of a run in order, each under a seed of its own: the first is the same for every method.
+    """Makes the networks of a run in order, each with its own seed. The first one is the same for every method.
 
-    The k-th (from 0) is drawn under ``seed + k * SEED_STRIDE``. With ``seed + k`` the second network of seed 0 would be
-    the first of seed 1, and the seeds of a study, which count as independent, would share networks.
+    The k-th network (from 0) is drawn with ``seed + k * SEED_STRIDE``. With ``seed + k``, the second network of seed 0
+    would equal the first network of seed 1, but the analysis assumes that the seeds of a study are independent.
 
     Args:
         make: Makes a network of one input and one output channel, with weights drawn from torch's random state.
         seed: Seed of the first network.
         foreground_prior: Share of foreground voxels that an untrained network predicts: the bias of its output layers
             starts at the log-odds (Lin et al. 2017, arXiv 1708.02002). Otherwise a short training spends its steps on
-            the class frequency. None leaves the bias as it was drawn (the weights will be replaced anyway).
+            the class frequency. None leaves the bias as it was drawn, for weights that are replaced later.
         batch_shape: (B, 1, X, Y, Z) of a training step; the output layers are found by a trial on such a batch.
     """
 
@@ -34,7 +34,7 @@ class NetworkFactory:
         self.made = 0
 
     def __call__(self) -> nn.Module:
-        """The next network; torch's random state is left as it was."""
+        """The next network; torch's random state does not change."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed + self.made * SEED_STRIDE)
             network = self.make()
@@ -61,13 +61,13 @@ def set_output_prior(network: nn.Module, foreground_prior: float, batch_shape: S
 def output_layers(network: nn.Module, batch_shape: Sequence[int]) -> list[nn.Conv3d | nn.ConvTranspose3d]:
     """The convolutions whose bias is the bias of the logits, one for each head of the network.
 
-    A layer's position in a network's list of modules does not show it: attention gates have one-channel convolutions,
-    and heads of deep supervision come before or after the last layer. So each convolution of one channel is tried, the
-    last one first: its bias is raised by 1, and it is an output layer if this raises some logits by 1 and no other
-    changes. Where two such layers are added up (a residual connection), the later one is taken.
+    The position in a network's list of modules does not identify them: attention gates also have one-channel
+    convolutions, and heads of deep supervision can come before or after the last layer. Therefore each convolution of
+    one channel is tested, the last one first. Its bias is raised by 1. It is an output layer if this raises some logits
+    by 1 and changes no others. If two such layers are added up (a residual connection), the later one is used.
 
     Args:
-        network: The network; a copy of it is tried, in training mode, in which all heads answer.
+        network: The network; a copy of it is tested in training mode, in which all heads give logits.
         batch_shape: (B, 1, X, Y, Z) of a training step. Smaller patches are tried first, for speed.
     """
     small = [*batch_shape[:2], *(min(n, TRIAL_VOXELS) for n in batch_shape[2:])]

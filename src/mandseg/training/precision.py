@@ -1,7 +1,9 @@
-"""The arithmetic of a run: bf16 where measurements show it faster and reproducible on this machine, else fp32.
+"""The arithmetic of a run: bf16 if a measurement on this machine shows that it is faster and reproducible, else fp32.
 
-On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients where few voxels are left (2 x 2 x 2 at
-the bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). So bf16 is tried before it is used.
+The network is validated and tested in the arithmetic of its training.
+
+On a CPU, torch's bf16 convolutions give random and sometimes infinite gradients on very small grids (2 x 2 x 2 at the
+bottom of a U-Net with patches of 16 x 16 x 16; torch 2.13). Therefore bf16 is tested before it is used.
 """
 
 import hashlib
@@ -15,6 +17,7 @@ from time import perf_counter
 import torch
 from torch import nn
 
+from mandseg.evaluation.predictor import AUTOCAST
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.lock import locked
@@ -23,7 +26,7 @@ BF16, FP32 = "bf16-mixed", "32-true"
 LEAST_GAIN = 1.15  # bf16 must be this much faster than fp32 to be chosen
 STEPS = 3
 TRIALS = 8  # equal steps that are compared; a single pair was equal by chance in up to half of the trials
-FORMAT = "2"  # of the measurements that are kept
+FORMAT = "3"  # of the stored measurements
 
 
 def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_shape: Sequence[int], cache: Path) -> str:
@@ -34,7 +37,7 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
         accelerator: ``auto``, ``cpu`` or ``gpu``.
         network: The network; a copy of it is timed.
         batch_shape: (B, 1, X, Y, Z) of a training step.
-        cache: Where the measurement is kept, by processor and network.
+        cache: Folder of the measurements, which are stored by processor and network.
 
     Raises:
         UserError: bf16 is set, and two equal steps differ on this processor.
@@ -67,7 +70,7 @@ def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> di
     ]
     file = cache / "precision" / f"{hashlib.sha256('|'.join(facts).encode()).hexdigest()[:16]}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    with locked(file.with_suffix(".lease")):  # two measurements at once would slow each other
+    with locked(file.with_suffix(".lease")):  # simultaneous measurements would slow each other
         if not file.exists():
             seconds = {f"{name}_s": step_seconds(network, batch_shape, name == "bf16") for name in ("fp32", "bf16")}
             write_text(file, json.dumps(seconds | {"repeats_itself": repeats_itself(network, batch_shape)}) + "\n")
@@ -76,22 +79,25 @@ def _measured(network: nn.Module, batch_shape: Sequence[int], cache: Path) -> di
 
 
 def repeats_itself(network: nn.Module, batch_shape: Sequence[int]) -> bool:
-    """Whether equal bf16 steps on the CPU give equal and finite gradients."""
+    """Whether equal bf16 steps on the CPU give equal and finite gradients, and equal predictions."""
     with torch.random.fork_rng(devices=[]):
-        first, *others = (_gradients(network, batch_shape) for _ in range(TRIALS))
-    return all(bool(gradient.isfinite().all()) for gradient in first) and all(
+        first, *others = (_answers(network, batch_shape) for _ in range(TRIALS))
+    return all(bool(answer.isfinite().all()) for answer in first) and all(
         torch.equal(a, b) for other in others for a, b in zip(first, other, strict=True)
     )
 
 
-def _gradients(network: nn.Module, batch_shape: Sequence[int]) -> list[torch.Tensor]:
+def _answers(network: nn.Module, batch_shape: Sequence[int]) -> list[torch.Tensor]:
+    """The gradients of a step, and the logits of a prediction."""
     torch.manual_seed(0)
     network = deepcopy(network).train()
     batch = (torch.rand(*batch_shape) * 2 - 1).contiguous(memory_format=torch.channels_last_3d)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         loss = network(batch).float().square().mean()
     loss.backward()
-    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = network.eval()(batch)
+    return [parameter.grad for parameter in network.parameters() if parameter.grad is not None] + [logits]
 
 
 def step_seconds(network: nn.Module, batch_shape: Sequence[int], bf16: bool) -> float:
@@ -108,8 +114,22 @@ def step_seconds(network: nn.Module, batch_shape: Sequence[int], bf16: bool) -> 
     return min(seconds[1:])
 
 
+def prediction_precision(precision: str) -> str:
+    """The arithmetic of validation and test after a training: the same if it is a mixed one, else float32."""
+    return precision if precision in AUTOCAST else FP32
+
+
+def can_compute(precision: str, device: torch.device) -> bool:
+    """Whether a device has instructions for an arithmetic; without them bf16 is slower than float32."""
+    if precision not in AUTOCAST:
+        return True
+    if device.type == "cuda":
+        return precision != BF16 or torch.cuda.is_bf16_supported(including_emulation=False)
+    return precision == BF16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def device_kind(accelerator: str) -> str:
-    """Which kind of device Lightning will take: ``cpu`` or ``gpu``."""
+    """The kind of device that Lightning will use: ``cpu`` or ``gpu``."""
     if accelerator == "auto":
         return "gpu" if torch.cuda.is_available() else "cpu"
     return "gpu" if accelerator in ("gpu", "cuda") else accelerator

@@ -54,7 +54,7 @@ class _SharedBatchNorm3d(nn.BatchNorm3d):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes. So is the gradient, since the loss of every process depends on the sum."""
+    """The sum over all processes. The gradient is also a sum, because the loss of every process depends on the sum."""
 
     @staticmethod
     def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ class _Sum(torch.autograd.Function):
 
 
 class _Gather(torch.autograd.Function):
-    """The tensors of all processes, (processes, ...). The gradient is the sum over processes for this one's share."""
+    """The tensors of all processes, (processes, ...). The gradient for this process's tensor is summed over all."""
 
     @staticmethod
     def forward(ctx: Any, share: torch.Tensor) -> torch.Tensor:
@@ -91,10 +91,10 @@ def _sum_over_processes(values: torch.Tensor) -> torch.Tensor:
 
 
 def gather_batch(share: torch.Tensor) -> torch.Tensor:
-    """The patches of all processes, (B, ...), from this one's, (B / processes, ...), in the order of one process.
+    """Gather the patches of all processes, (B, ...), from (B / processes, ...), in the order of a single process.
 
-    A loss that mixes the patches of a batch (a Dice over the batch) is then the same for any number of processes. So
-    are its gradients: they are summed over the processes, and DDP averages them.
+    A loss that mixes the patches of a batch (a Dice over the batch) is then the same for any number of processes. Its
+    gradients are the same, too: they are summed over the processes, and DDP averages them.
     """
     if rank_and_size()[1] == 1:
         return share

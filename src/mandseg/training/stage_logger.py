@@ -1,4 +1,4 @@
-"""A logger for a later stage of a training: Lightning counts the steps of the stage, the log the steps of the run."""
+"""A logger for a later stage: it converts the steps of the stage, which Lightning counts, to steps of the run."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ class StageLogger(Logger):
 
     @property
     def name(self) -> str | None:
-        """As the run's logger."""
+        """The same as of the run's logger."""
         return self.logger.name
 
     @property
     def version(self) -> int | str | None:
-        """As the run's logger."""
+        """The same as of the run's logger."""
         return self.logger.version
 
     @property
     def save_dir(self) -> str | None:
-        """As the run's logger."""
+        """The same as of the run's logger."""
         return self.logger.save_dir
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:

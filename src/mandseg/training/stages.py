@@ -1,18 +1,20 @@
-"""The stages of a training: each a share of the steps, with labels of its own and a start from new or former weights.
+"""The stages of a training. Each has a share of the steps, its own labels, and starts from new or former weights.
 
-A stage keeps its checkpoints in a folder of its own. The labels that a stage makes become visible as one complete
-folder, so a run that is killed between two stages resumes exactly.
+Each stage has its own folder of checkpoints. The labels that a stage makes are written as one complete folder, so a run
+that is killed between two stages resumes exactly.
 """
 
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 import numpy as np
 
 from mandseg.data.cache import PreparedCase
+from mandseg.data.case import Case
+from mandseg.data.splits import folds
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import Label, LabelPlan
 from mandseg.system.errors import UserError
@@ -28,24 +30,30 @@ class Relabelling(Protocol):
     def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:
         """The new plan; corrected labels are written to ``folder`` as .npy files on the prepared grid.
 
+        A relabelling with the attribute ``needs_network = False`` may belong to the first stage. There is no predictor
+        then.
+
         Args:
             cases: All training cases.
             plan: The labels so far.
-            predictor: The answer at the end of the stage before.
-            folder: An empty folder. It takes its final name when this returns.
+            predictor: The method's prediction at the end of the stage before. After stages with a ``fold``,
+                ``predictor.of_case`` is the prediction of the network that was not trained on the case.
+            folder: An empty folder. It gets its final name when this returns.
         """
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A piece of a training.
+    """A part of a training.
 
     Args:
-        name: Names its folders: checkpoints/<name>, labels/<name>.
-        share: Its share of the run's steps. The shares add up to 1, so that methods are compared at equal cost.
+        name: The name of its folders: checkpoints/<name>, labels/<name>.
+        share: Its share of the run's steps. The shares add up to 1; therefore methods are compared at equal cost.
         start: ``former``: from the weights at the end of the stage before; ``new``: from the run's initial weights.
         relabel: Makes its labels; None: the labels of the stage before.
         trusted_only: Whether it is trained on the trusted cases only.
+        fold: ``[2, 3]``: trained without the second of three folds of the subjects, from new weights. The stages of all
+            folds follow each other. None: trained on all cases.
     """
 
     name: str
@@ -53,6 +61,7 @@ class Stage:
     start: Literal["new", "former"] = "former"
     relabel: Relabelling | None = None
     trusted_only: bool = False
+    fold: Sequence[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,14 +80,15 @@ class Span:
 
 
 def check_stages(stages: Sequence[Stage]) -> None:
-    """Refuse stages that do not make a training.
+    """Refuse stages that cannot form a training.
 
     Raises:
-        UserError: No stage; a name twice or no name of a folder; a share that is not above 0, or shares that do not add
-            up to 1; another start than new or former; a first stage that relabels, for which there is no network yet.
+        UserError: There is no stage; a name occurs twice or cannot be a folder; a share is not above 0, or the shares
+            do not add up to 1; a start is not new or former; the first stage relabels with a network, but no network
+            exists before it; folds are not complete, or continue a network that was trained on the cases.
     """
     names = [stage.name for stage in stages]
-    if not stages or stages[0].relabel is not None:
+    if not stages or needs_network(stages[0]):
         raise UserError("method.stages: expected one stage or more, the first without relabel")
     for stage in stages:
         where = f"method.stages: stage {stage.name!r}"
@@ -88,28 +98,50 @@ def check_stages(stages: Sequence[Stage]) -> None:
             raise UserError(f"{where}: share={stage.share}, expected more than 0")
         if stage.start not in ("new", "former"):
             raise UserError(f"{where}: start={stage.start}, expected new or former")
+    _check_folds(stages)
     if not np.isclose(total := sum(stage.share for stage in stages), 1):
         raise UserError(f"method.stages: the shares add up to {total:g}, expected 1")
 
 
+def needs_network(stage: Stage) -> bool:
+    """Whether the labels of a stage are made with the network of the stage before."""
+    return stage.relabel is not None and getattr(stage.relabel, "needs_network", True)
+
+
+def _check_folds(stages: Sequence[Stage]) -> None:
+    expected: list[list[int]] = []  # what has to follow
+    for stage in stages:
+        fold = list(stage.fold or [])
+        where = f"method.stages: stage {stage.name!r}: fold={fold}"
+        if fold and not expected:
+            if len(fold) != 2 or fold[0] != 1 or fold[1] < 2:
+                raise UserError(f"{where}, expected [1, 2], [1, 3], ...: the first of two folds or more")
+            expected = [[k, fold[1]] for k in range(1, fold[1] + 1)]
+        if expected and (fold != expected.pop(0) or stage.start != "new" or stage.relabel or stage.trusted_only):
+            raise UserError(f"{where}: the stages of all folds follow each other, with start: new and nothing else")
+    if expected:
+        raise UserError(f"method.stages: the stage of the fold {expected[0]} is missing")
+
+
 def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
-    """Divide the steps and the validations of a run among its stages by their shares; each stage ends in a validation.
+    """Divide the steps and the validations of a run among its stages by their shares; a stage ends with a validation.
 
     Args:
         stages: The stages.
-        steps: Steps of the run; the stages have exactly as many together.
-        validations: Validations of the run; they divide the steps. Where the steps of a stage cannot be divided by its
-            part of them, it has as many fewer as are needed.
+        steps: Steps of the run, which are the sum of the stages' steps.
+        validations: Validations of the run; they divide the steps. If a stage's part of them does not divide its steps,
+            the stage has fewer validations.
 
     Raises:
-        UserError: The validations do not divide the steps, or a stage is left without a step.
+        UserError: The validations do not divide the steps, or a stage has no step.
     """
     for name, value in (("steps", steps), ("validations", validations)):
         if not isinstance(value, int) or value < 1:
             raise UserError(f"{name}={value}: expected a whole number, 1 or more")
     if steps % validations:
         raise UserError(f"steps={steps} cannot be divided evenly by validations={validations}")
-    ends = np.rint(np.cumsum([stage.share for stage in stages]) * steps).astype(int).tolist()
+    whole = np.cumsum([stage.share for stage in stages]) * steps
+    ends = np.floor(whole + 0.5 + 1e-9).astype(int).tolist()  # a half upwards; rint to even loses stages
     found = []
     for stage, first, end in zip(stages, [0, *ends], ends, strict=False):
         if end == first:
@@ -120,24 +152,48 @@ def spans(stages: Sequence[Stage], steps: int, validations: int) -> list[Span]:
     return found
 
 
-def plan_of_stage(stage: Stage, plan: LabelPlan) -> LabelPlan:
+def plan_of_stage(stage: Stage, plan: LabelPlan, cases: Sequence[Case], seed: int) -> LabelPlan:
     """The part of a plan that a stage is trained on.
 
+    Args:
+        stage: The stage.
+        plan: The labels of all training cases.
+        cases: The training cases, for folds.
+        seed: Seed of the folds.
+
     Raises:
-        UserError: The stage wants trusted cases, and there are none.
+        UserError: The stage needs trusted cases, and there are none; or there are more folds than subjects.
     """
+    if stage.fold:
+        try:
+            own = fold_of_cases(stage.fold[1], cases, seed)
+        except UserError as error:
+            raise UserError(f"stage {stage.name}: {error.problems[0]}") from error
+        return plan.only(case_id for case_id in plan.labels if own[case_id] != stage.fold[0] - 1)
     if not stage.trusted_only:
         return plan
     if not plan.trusted:
-        raise UserError(f"stage {stage.name}: trained on trusted cases only, and the label plan has none")
+        raise UserError(
+            f"stage {stage.name}: trained on trusted cases only, and the label plan has none; clean_budget=10 makes ten"
+        )
     return plan.only(plan.trusted)
+
+
+def fold_of_cases(n: int, cases: Sequence[Case], seed: int) -> dict[str, int]:
+    """case_id -> its fold, from 0; all cases of a subject are in one fold.
+
+    Raises:
+        UserError: More folds than there are subjects.
+    """
+    divided = enumerate(folds(cases, n, seed))
+    return {case.case_id: number for number, (_, held_out) in divided for case in held_out}
 
 
 def relabel_stage(
     stage: Stage,
     cases: Sequence[PreparedCase],
     plan: LabelPlan,
-    predictor: Predictor,
+    predictor: Predictor | None,
     folder: Path,
     check: Callable[[], None] = lambda: None,
 ) -> None:
@@ -147,14 +203,15 @@ def relabel_stage(
         stage: The stage, with its relabelling.
         cases: All training cases.
         plan: The labels of the stage before.
-        predictor: The answer at the end of the stage before.
-        folder: Where the labels shall lie.
-        check: Called before the folder takes its name; raises if another process took the run.
+        predictor: The method's prediction at the end of the stage before; None if the stage needs no network.
+        folder: The folder for the labels.
+        check: Called before the folder gets its name; raises if another process took the run.
     """
     if stage.relabel is None:
         raise ValueError(f"stage {stage.name} makes no labels")
     with atomic_folder(folder) as part:
-        write_plan(stage.relabel(cases, plan, predictor, part), part)
+        relabel = cast(Callable[..., LabelPlan], stage.relabel)  # with a predictor wherever it needs one
+        write_plan(relabel(cases, plan, predictor, part), part)
         check()
 
 
@@ -177,8 +234,8 @@ def read_plan(folder: Path, order: Sequence[str]) -> LabelPlan:
     """Read a plan with the corrected labels beside it.
 
     Args:
-        folder: What ``write_plan`` wrote to.
-        order: The order of the plan that it came from.
+        folder: The folder of ``write_plan``.
+        order: The order of the plan before the correction.
     """
     with (folder / TABLE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))

@@ -14,7 +14,7 @@ from mandseg.evaluation.overlay import draw_overlay
 
 
 class ValidationOverlay(Callback):
-    """Draw overlays/validation--<case_id>.png anew after each validation and hand it to the tracker.
+    """Draw overlays/validation--<case_id>.png again after each validation and pass it to the tracker.
 
     Args:
         case: The case to draw, the first of the validation volumes.

@@ -1,7 +1,5 @@
 """An assessment in, a table and a few lines for the terminal out."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -36,9 +34,10 @@ def summary(assessment: Assessment) -> list[str]:
             )
     for name, comparisons in assessment.comparisons.items():
         fitted = f"held out ({misfit(assessment.in_sample[name]):.3f} fitted on all)" if assessment.fits else "as it is"
+        n_different = sum(comparison.p < SIGNIFICANT for comparison in comparisons)
         lines.append(
             f"{name}: misfit {misfit(comparisons):.3f} {fitted}; "
-            f"{_n_different(comparisons)} of {len(comparisons)} quantities differ (p < {SIGNIFICANT})"
+            f"{n_different} of {len(comparisons)} quantities differ (p < {SIGNIFICANT})"
         )
     won = assessment.advantage
     lines += [
@@ -46,10 +45,6 @@ def summary(assessment: Assessment) -> list[str]:
         f"people: misfit {assessment.between_halves:.3f} between the two halves",
     ]
     return lines
-
-
-def _n_different(comparisons: Sequence[Comparison]) -> int:
-    return sum(comparison.p < SIGNIFICANT for comparison in comparisons)
 
 
 def _table(assessment: Assessment) -> Table:

@@ -131,7 +131,8 @@ def read_archive(source: Path) -> Archive:
     scans = []
     for number, group in enumerate(groups):
         problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
-        doses = tuple(_same_frame(by_kind[DOSE], group[0]))
+        frame = group[0].frame_of_reference_uid
+        doses = tuple(dose for dose in by_kind[DOSE] if frame and dose.frame_of_reference_uid == frame)
         scans.append(Scan(tuple(group), tuple(sets[number]), doses, problem))
     used = {record.path for scan in scans for record in scan.doses}
     unused = tuple(record for record in by_kind[DOSE] if record.path not in used)
@@ -245,8 +246,3 @@ def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]]
         if record.patient == patient and (record.problem or not has_sets):
             return why
     return ""
-
-
-def _same_frame(doses: Iterable[Record], ct: Record) -> list[Record]:
-    frame = ct.frame_of_reference_uid
-    return [dose for dose in doses if frame and dose.frame_of_reference_uid == frame]

@@ -8,7 +8,8 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE, Series
-from mandseg.data.volume import LPS_TO_RAS, Affine, Volume
+from mandseg.data.formats.header import LPS_TO_RAS
+from mandseg.data.volume import Affine, Volume
 from mandseg.system.errors import UserError
 
 GY_PER_UNIT = {"GY": 1.0, "CGY": 0.01}
@@ -53,9 +54,9 @@ def on_ct(dose: Dose, series: Series) -> Volume:
     Returns:
         float32 (columns, rows, slices), Gy.
     """
-    from mandseg.data.preprocessing import resample_onto  # imports scipy, only for exports with doses
+    from mandseg.data.resampling import resample_onto  # imports scipy, only for exports with doses
 
-    return Volume(resample_onto(dose.volume, series.geometry, fill=0), series.geometry.affine)
+    return Volume(resample_onto(dose.volume, series.geometry), series.geometry.affine)
 
 
 def _affine(dataset: Dataset, n_frames: int) -> Affine:

@@ -48,7 +48,7 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
         raise UserError(f"the pixels of a slice cannot be read: {_reason(dataset)}") from error
     stored = stored.reshape(-1, *stored.shape[-2:])
     if stored.shape[1:] != shape:
-        raise UserError(f"the pixels of a slice have the shape {stored.shape[1:]}, its header says {shape}")
+        raise UserError(f"the pixels of a slice have the shape {stored.shape[1:]}, its header has {shape}")
     return stored
 
 

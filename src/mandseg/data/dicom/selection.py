@@ -93,7 +93,7 @@ class Selection:
             similar = self._resembling(named, wanted)
             raise Absent(f"no ROI of {len(named)} structure sets means {wanted[0]}{similar}")
         if len(holding) > 1:
-            raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1: {option} says which")
+            raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1; choose one with {option}")
         return holding[0]
 
     def _named(self, structure_set: StructureSet, wanted: Sequence[str]) -> list[tuple[Roi, str]]:
@@ -118,7 +118,7 @@ class Selection:
         if self.several == FIRST:
             return tuple(rois[:1])
         names = ", ".join(self.vocabulary.shown(roi.name, wanted) or f"number {roi.number}" for roi in rois)
-        raise UserError(f"{len(rois)} ROIs mean {wanted[0]} ({names}), expected 1: --several says what to do")
+        raise UserError(f"{len(rois)} ROIs mean {wanted[0]} ({names}), expected 1; choose with --several")
 
 
 def matches(pattern: str, structure_set: StructureSet, source: Path) -> bool:

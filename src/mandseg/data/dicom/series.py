@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
 
-from mandseg.data.dicom.dataset import numbers, read_header, reading, text
-from mandseg.data.volume import LPS_TO_RAS, Affine, Geometry
+from mandseg.data.dicom.dataset import numbers, text
+from mandseg.data.formats.header import LPS_TO_RAS
+from mandseg.data.volume import Affine, Geometry
 from mandseg.system.errors import UserError
 
 Points = npt.NDArray[np.float64]  # (N, 3)
@@ -78,16 +79,6 @@ class Series:
     @property
     def _lps(self) -> Affine:
         return np.asarray(LPS_TO_RAS @ self.geometry.affine)
-
-
-def read_planes(path: Path) -> list[Plane]:
-    """Read the positions of the images of a CT file: one, or the frames of an enhanced file.
-
-    Raises:
-        UserError: The file is damaged, or an image has no position.
-    """
-    with reading():
-        return planes_of(path, read_header(path))
 
 
 def planes_of(path: Path, dataset: Dataset) -> list[Plane]:
@@ -227,7 +218,7 @@ def _refuse_tilt(step: npt.NDArray[np.float64], normal: npt.NDArray[np.float64],
     if angle > TILT_TOLERANCE_DEG:
         raise UserError(f"gantry tilt: slices are stacked at {angle:.2f} degrees to their normal, expected 0")
     if abs(header_deg) > TILT_TOLERANCE_DEG:
-        raise UserError(f"gantry tilt: GantryDetectorTilt is {header_deg:g} degrees, the slices' positions say 0")
+        raise UserError(f"gantry tilt: GantryDetectorTilt is {header_deg:g} degrees, the slices' positions give 0")
 
 
 def _refuse_shifted(positions_mm: Points, step: npt.NDArray[np.float64]) -> None:
@@ -245,7 +236,7 @@ def _notes(planes: Sequence[Plane], n_localizers: int) -> tuple[str, ...]:
     if expected and np.dot(expected, planes[0].orientation) < 1:  # the product is 2 if both directions agree
         notes.append(
             f"WARNING: PatientPosition {position} does not fit the orientation {_show(planes[0].orientation)}, "
-            "which was believed"
+            "which is used"
         )
     return tuple(notes)
 

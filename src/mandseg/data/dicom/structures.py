@@ -122,7 +122,7 @@ def _points(item: Dataset) -> npt.NDArray[np.float64]:
         raise UserError(f"{np.count_nonzero(~np.isfinite(values))} coordinates of a contour are NaN or infinite")
     stated = text(item, "NumberOfContourPoints")
     if stated and int(stated) != values.size // 3:
-        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints says {int(stated)}")
+        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints is {int(stated)}")
     return values.reshape(-1, 3)
 
 

@@ -1,4 +1,4 @@
-"""The cohort folder that an import writes: it appears complete or not at all, and loses nothing that was there."""
+"""The cohort folder that an import writes: it is written completely or not at all, and no file of the user is lost."""
 
 import re
 from collections.abc import Iterator, Sequence

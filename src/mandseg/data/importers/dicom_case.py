@@ -163,7 +163,7 @@ def _dose(scan: Scan, series: Series, pattern: str, source: Path) -> _Dose:
         record, dose = of_plan[0]
         return _Dose(on_ct(dose, series), record.sop_uid)
     if of_plan:
-        return _Dose(note=f"no dose: {len(of_plan)} doses of whole plans, expected 1: --dose says which")
+        return _Dose(note=f"no dose: {len(of_plan)} doses of whole plans, expected 1; choose one with --dose")
     if wanted:
         return _Dose(note=f"no dose: {problems[0] if problems else f'none of {len(found)} is that of a whole plan'}")
     return _Dose()
@@ -195,7 +195,7 @@ def _rows(
     noisy: _Label | None = None,
     dose: _Dose = _Dose(),
 ) -> tuple[Row, ...]:
-    """List a CT series, its structure sets, their ROIs and its doses with their outcomes."""
+    """List a CT series, its structure sets, their ROIs and its doses, each with its outcome."""
     patient = names.patient(scan.patient)
     rows = [Row(patient, "CT series", names.object(scan.uid), "", len(scan.records), outcome)]
     for one in scan.structure_sets:
@@ -206,19 +206,19 @@ def _rows(
         rows.append(Row(patient, "structure set", uid, "", 1, done))
         for roi in one.rois:
             roles = " and ".join(role for role, label in own.items() if roi.number in label.taken)
-            left_out = "left out: not asked for" if outcome == IMPORTED else outcome
+            left_out = "left out: not chosen" if outcome == IMPORTED else outcome
             rows.append(Row(patient, "ROI", uid, names.roi(roi.name), 1, roles or left_out))
     for record in scan.doses:
         done = dose.note.replace("no dose", "left out") or outcome
         if dose.sop_uid and dose.sop_uid != record.sop_uid:
-            done = "left out: another dose was taken"
+            done = "left out: another dose was chosen"
         rows.append(Row(patient, "dose", names.object(record.sop_uid), "", 1, done))
     return tuple(rows)
 
 
 def _strangers(scan: Scan) -> str:
     others = [one for one in scan.structure_sets if one.patient and one.patient != scan.patient]
-    text = "give another PatientID than their CT; their UIDs were believed"
+    text = "give another PatientID than their CT; they were matched by their UIDs"
     return f"WARNING: {len(others)} of {len(scan.structure_sets)} structure sets {text}" if others else ""
 
 

@@ -135,7 +135,7 @@ def refuse_public_place(path: Path, dest: Path, what: str) -> None:
         UserError: ``path`` lies in ``dest``.
     """
     if path.resolve().is_relative_to(dest.resolve()):
-        raise UserError(f"{path}: {what} would lie in the cohort {dest}, expected a place outside it")
+        raise UserError(f"{path}: {what} would lie in the cohort {dest}, expected a folder outside it")
 
 
 def _read_links(path: Path) -> dict[tuple[str, ...], None]:

@@ -103,7 +103,7 @@ def import_folder(
         dest: The cohort folder to write.
         layout: Table and columns, or patterns; by default the table in the folder, with guessed columns.
         conversion: What has to change in the files.
-        splitting: How to split by subject where the source does not say.
+        splitting: How to split by subject, for cases to which the source gives no split.
         overwrite: Replace an existing cohort.
 
     Raises:
@@ -181,7 +181,7 @@ def _label_path(folder: Path, draft: Case, name: str, masks: Mapping[str, Volume
 
 
 def _as_the_majority(converted: list[ConvertedFiles], folder: Path, conversion: Conversion) -> list[ConvertedFiles]:
-    """Convert again, as most of the sure images, the images that do not show whether they are in HU."""
+    """Convert the images that do not show whether they are in HU again, in the way of most of the sure images."""
     is_hu = majority_is_hu([result.image for result in converted if result.image])
     if is_hu is None or conversion.hu_offset is None:
         return converted

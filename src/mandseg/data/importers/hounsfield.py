@@ -21,6 +21,7 @@ LOWEST_CT_HU = -1024  # the lowest value of a 12-bit CT; lower values are paddin
 BRIGHT = 2000  # no corner of a scan is as bright: corners hold air or skin
 SIGNED_TOP = 32768  # 16 bits: larger unsigned numbers are negative numbers with the wrong type
 FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
+VOXELS_AT_A_TIME = 4_000_000  # of a histogram, which needs 20 bytes for each
 FAT_SEEN = 0.05  # least height of a fat peak, relative to the peak of soft tissue
 
 Array = npt.NDArray[Any]
@@ -117,8 +118,11 @@ def looks_like_hu(array: Array) -> bool:
 
 def histogram(hu: Array) -> npt.NDArray[np.int64]:
     """Count the voxels at each HU from -1000 to 3071; values outside count at the ends."""
-    clipped = np.clip(np.rint(hu.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
-    return np.bincount(clipped - AIR_HU, minlength=METAL_CAP_HU - AIR_HU + 1)
+    counts = np.zeros(METAL_CAP_HU - AIR_HU + 1, np.int64)
+    for part in np.array_split(hu, max(1, min(len(hu), hu.size // VOXELS_AT_A_TIME))):
+        clipped = np.clip(np.rint(part.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
+        counts += np.bincount(clipped - AIR_HU, minlength=len(counts))
+    return counts
 
 
 def tissue_peaks(counts: npt.NDArray[np.int64]) -> tuple[int, int]:

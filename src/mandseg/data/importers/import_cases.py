@@ -1,4 +1,4 @@
-"""The walk that all importers share: find the cases of a source, convert each, split them, write the cohort.
+"""The steps that all importers share: find the cases of a source, convert each, split them, write the cohort.
 
 An importer of a further source is a class with two methods, ``find`` and ``convert``; docs/data.md names an example.
 """
@@ -19,13 +19,13 @@ from mandseg.system.progress import for_each
 
 @dataclass(frozen=True)
 class Converted:
-    """What one found case became: a case of the cohort, or the reason why it is left out."""
+    """The result for one found case: a case of the cohort, or the reason why it is left out."""
 
     case: Case | None = None
     skipped: str = ""
     """Why the case does not belong in the cohort."""
     failed: tuple[str, ...] = ()
-    """What is broken, where the other cases are imported all the same."""
+    """What is broken, if the other cases are imported nevertheless."""
     notes: tuple[str, ...] = ()
     """What was assumed, measured or looked odd."""
 
@@ -35,7 +35,7 @@ Result = TypeVar("Result", bound=Converted)
 
 
 class Importer(Protocol[Found, Result]):
-    """A kind of source. It travels to other processes, so it holds settings and no data."""
+    """A kind of source. It is sent to other processes, so it holds settings and no data."""
 
     @property
     def title(self) -> str:
@@ -60,7 +60,7 @@ class Importer(Protocol[Found, Result]):
         """
 
     def conclude(self, converted: list[Result], folder: Path) -> tuple[list[Result], list[str]]:
-        """Do what needs all cases at once; by default nothing.
+        """Do the work that needs all cases at once; by default nothing.
 
         Returns:
             The results, possibly changed, and notes on the cohort.
@@ -81,7 +81,7 @@ def import_cases(
         importer: How to find and convert its cases.
         source: The folder or file of the provider.
         dest: The cohort folder to write.
-        splitting: How to split by subject where the source does not say.
+        splitting: How to split by subject, for cases to which the source gives no split.
         overwrite: Replace an existing cohort.
 
     Raises:

@@ -54,7 +54,7 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
     label, note = with_integer_values(read_named(case, name, path))
     notes = [f"case {case.case_id}: {name} {note}"] if note else []
     if not values and (odd := non_binary_values(label)):
-        text = f"{odd}, expected 0 and 1; --label-values says which are the mandible"
+        text = f"{odd}, expected 0 and 1; choose the mandible with --label-values"
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
     present = np.unique(label.array) if values else np.ones(1)  # sorting a binary label is not necessary
     present = present[present != 0]

@@ -18,7 +18,7 @@ TABLE_SHAPE = (105, 185)
 class Arch:
     """Curve ``x = half_width * ((front_y - y) / depth) ** power`` for x >= 0, tabled on a 1 mm grid.
 
-    Both sides share it: ask with ``abs(x)``.
+    Both sides have the same curve: pass ``abs(x)``.
     """
 
     points: npt.NDArray[np.float64]  # (N, 2), x and y, midline first, 0.25 mm or less apart
@@ -44,7 +44,7 @@ class Arch:
         return x, y, float(tangent[0]), float(tangent[1])
 
     def length_to(self, y: float) -> float:
-        """Arc length from the midline to where the curve passes ``y``."""
+        """Arc length from the midline to the point of the curve at ``y``."""
         return float(np.interp(-y, -self.points[:, 1], self.lengths))
 
 

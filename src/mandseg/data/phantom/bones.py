@@ -1,4 +1,4 @@
-"""The other bones: skull base, face and neck, close to the mandible in place and HU, and never part of its label."""
+"""The other bones: skull base, face and neck. They are near the mandible, have similar HU, and are not in its label."""
 
 from typing import cast
 
@@ -58,7 +58,7 @@ def _paint_mastoids(canvas: Canvas, subject: Subject) -> None:
 
 
 def _paint_joint_sockets(canvas: Canvas, subject: Subject) -> None:
-    """Temporal bone 2 mm above the condyle, with the articular eminence before it."""
+    """Temporal bone 2 mm above the condyle, with the articular eminence in front of it."""
     x, y, z = condyle_centre(subject)
     gap = ellipsoid((x - 1, y, z), tuple(r + 2.2 for r in subject.condyle))  # type: ignore[arg-type]
     roof = ellipsoid((x - 2, y + 3, z + 7.5), (15, 17, 6))

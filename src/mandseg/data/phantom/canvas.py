@@ -38,7 +38,7 @@ class Canvas:
         """If set, ``paint`` covers at most this share of each voxel."""
 
     def paint(self, solid: Solid, hu: float, grain_hu: float = 0.0, opacity: float = 1.0) -> None:
-        """Blend a solid in; ``grain_hu`` is the standard deviation of its texture."""
+        """Blend a solid into the CT; ``grain_hu`` is the standard deviation of its texture."""
         box = self.box(solid)
         if box is None:
             return
@@ -49,7 +49,7 @@ class Canvas:
         self.hu[box] += cover * (tissue - self.hu[box])
 
     def paint_bone(self, solid: Solid, cortex_hu: float, core_hu: float, cortex_mm: float) -> None:
-        """Blend in a cortical shell around a cancellous core."""
+        """Blend a cortical shell around a cancellous core into the CT."""
         box = self.box(solid)
         if box is None:
             return
@@ -67,7 +67,7 @@ class Canvas:
         return np.asarray(np.clip(0.5 - distance / float(self.spacing_mm.mean()), 0.0, 1.0), np.float32)
 
     def distance(self, solid: Solid, box: Box | None = None) -> Field:
-        """Signed distance of a box's voxels, or of all; slab by slab, so that temporaries stay in the cache."""
+        """Signed distance of a box's voxels, or of all; computed in slabs, which fit into the processor cache."""
         x, y, z = (values if box is None else values[box] for values in (self.x, self.y, self.z))
         slabs = [slice(i, i + SLAB) for i in range(0, x.shape[0], SLAB)]
         return np.concatenate([solid.distance(x[slab], y[slab], z[slab]) for slab in slabs])

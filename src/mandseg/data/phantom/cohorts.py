@@ -3,16 +3,12 @@
 import hashlib
 import inspect
 import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from multiprocessing import get_context
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from mandseg.data import volume
 from mandseg.data.case import Case
@@ -26,13 +22,14 @@ from mandseg.metrics import masks, regions, signed_distance
 from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import locked
+from mandseg.system.progress import for_each
 
 CASES_PER_SEED = 100_000  # case i of a cohort with seed s is drawn from s * this + i
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Number of cases in each split; ``recorded`` says whether an annotator's noisy label comes with each case."""
+    """Number of cases in each split; with ``recorded``, each case also has an annotator's noisy label."""
 
     n_train: int
     n_val: int
@@ -57,11 +54,11 @@ def phantom_cohorts(
     """Make the phantom cohorts on first use, once for any number of simultaneous jobs.
 
     Args:
-        cache_dir: Where they are kept, in a folder named by a hash of everything that defines them, this code included.
-        panel: Annotators who contour each case of the populations whose sizes say ``recorded``.
+        cache_dir: The parent of their folder. A hash of arguments and code names the folder.
+        panel: Annotators who contour each case of the populations that have ``recorded`` sizes.
         sizes: Cases per split of each population; by default 36 of the clinic and 8 of each external population.
         seed: Seed of subjects and annotators.
-        processes: How many cases are made at once; by default one per core.
+        processes: Number of cases that are made at the same time; by default one per core.
 
     Returns:
         Population name to its cohort folder.
@@ -97,28 +94,29 @@ def write_phantom_cohort(
     noise: AnnotatorPanel | None = None,
     processes: int | None = None,
 ) -> Cohort:
-    """Write images, labels and manifest.csv of one cohort; the folder appears complete or not at all.
+    """Write images, labels and manifest.csv of one cohort; the folder is written completely or not at all.
 
     Args:
         dest: The cohort's folder; must not exist.
-        population: What the cases have in common.
+        population: The common properties of the cases.
         n_train: Cases for training.
         n_val: Cases for validation.
         n_test: Cases for testing.
-        seed: Same seed, same cohort, whatever the number of processes.
-        noise: Panel whose annotators contour each case roughly (columns ``noisy`` and ``annotator``); None: references
-            only.
-        processes: How many cases are made at once; by default one per core.
+        seed: The same seed gives the same cohort for any number of processes.
+        noise: Panel whose annotators contour each case with errors (columns ``noisy`` and ``annotator``); None:
+            references only.
+        processes: Number of cases that are made at the same time; by default one per core.
 
     Raises:
-        UserError: The folder exists already, or no case was asked for.
+        UserError: The folder exists already, or the number of cases is not positive.
     """
     drafts = _drafts(population, (n_train, n_val, n_test), seed, noise)
     if dest.exists():
         raise UserError(f"{dest}: exists already; remove it or choose another folder")
+    title = f"phantom cohort {population.name}"
     with replaced_folder(dest, FOLDER) as root:
-        _draw_all(root, drafts, processes or os.cpu_count() or 1)
-        write_cohort(root, [_case(root, draft) for draft in drafts])
+        cases = list(for_each(partial(_write_case, root), drafts, title, processes or os.cpu_count() or 1))
+        write_cohort(root, cases)
     return read_cohort(dest)
 
 
@@ -180,26 +178,7 @@ def _case(root: Path, draft: _Draft) -> Case:
     )
 
 
-def _draw_all(root: Path, drafts: Sequence[_Draft], processes: int) -> None:
-    """Make the cases, several at once, with a progress bar on stderr."""
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task(f"phantom cohort {drafts[0].population.name}", total=len(drafts))
-        if processes == 1:
-            for draft in drafts:
-                _draw(root, draft)
-                progress.advance(bar)
-            return
-        with ProcessPoolExecutor(min(processes, len(drafts)), mp_context=get_context("spawn")) as pool:
-            try:
-                for done in as_completed([pool.submit(_draw, root, draft) for draft in drafts]):
-                    done.result()
-                    progress.advance(bar)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-
-
-def _draw(root: Path, draft: _Draft) -> None:
+def _write_case(root: Path, draft: _Draft) -> Case:
     ct, reference = phantom_case(draft.population, draft.seed)
     case = _case(root, draft)
     if case.image is None or case.reference is None:
@@ -208,6 +187,7 @@ def _draw(root: Path, draft: _Draft) -> None:
     write_volume(case.reference, reference)
     if draft.noise and case.noisy:
         write_volume(case.noisy, _contoured(case, ct, reference, draft.noise))
+    return case
 
 
 def _contoured(case: Case, ct: Volume, reference: Volume, noise: AnnotatorPanel) -> Volume:

@@ -1,4 +1,4 @@
-"""One phantom case: a CT in HU and its reference mandible, a pure function of population and seed."""
+"""One phantom case: a CT in HU and its reference mandible, which depend only on the population and the seed."""
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ def phantom_case(population: Population, seed: int) -> tuple[Volume, Volume]:
 
     Returns:
         The CT (int16, HU in [-1024, 3071]) and the reference mandible (uint8, 0 or 1) on the same grid, stored along
-        ``population.orientation``. The reference is the bone's filled outline: roots of teeth inside it belong to it,
-        crowns do not.
+        ``population.orientation``. The reference is the filled outline of the bone. It contains the roots of teeth and
+        not the crowns.
     """
     subject_rng, tissue_rng, metal_rng, noise_rng = _streams(seed)
     subject = draw_subject(population, subject_rng)
@@ -63,7 +63,7 @@ def pose(subject: Subject) -> Affine:
 
 
 def _affine(population: Population) -> Affine:
-    """RAS+ grid, centred on the head in plane, with ``above_condyles_mm`` of it above the condyles."""
+    """RAS+ grid, centred on the head in plane; ``above_condyles_mm`` of it lie above the condyles."""
     shape, spacing = np.array(population.shape), np.array(population.spacing_mm)
     affine = np.diag([*spacing, 1.0])
     affine[:3, 3] = -0.5 * (shape - 1) * spacing

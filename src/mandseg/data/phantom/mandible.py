@@ -40,15 +40,15 @@ def make_mandible(subject: Subject) -> Mandible:
     """Model the mandible of a subject, in head coordinates."""
     arch = make_arch(subject.chin_y, subject.ramus_half_width, subject.arch_power)
     outline = outline_table(side_outline(subject, arch))
-    knobs = [*_condyles(subject), _chin(subject)]
+    additions = [*_condyles(subject), _chin(subject)]
 
     def distance(x: Field, y: Field, z: Field) -> Field:
         along, across = arch.along_and_across(_unflared(subject, x, y, z), y)
         edge = _look_up(outline, along, z)
         half = _half_thickness(subject, along, z)
         d = _rounded_plate(edge, np.abs(across) - half, 0.8 * half)
-        for knob in knobs:
-            d = smooth_minimum(d, knob.distance(x, y, z), 5.0)
+        for addition in additions:
+            d = smooth_minimum(d, addition.distance(x, y, z), 5.0)
         return d
 
     reach = subject.ramus_half_width + subject.flare + 16.0
@@ -138,14 +138,14 @@ def _corners_cut(polygon: npt.NDArray[np.float64], times: int) -> npt.NDArray[np
 
 
 def _unflared(subject: Subject, x: Field, y: Field, z: Field) -> Field:
-    """``abs(x)`` as if rami and condyles stood straight above the arch; the body's lower border turns outwards."""
+    """``abs(x)`` without the flare of rami and condyles; the lower border of the body turns outwards."""
     height = np.clip((z - subject.gonion_z) / -subject.gonion_z, -0.3, 1.2)
     backwards = np.clip(1.3 - y / 50.0, 0.0, 1.0)
     return cast(Field, np.abs(x) - subject.flare * height * backwards)
 
 
 def _half_thickness(subject: Subject, along: Field, z: Field) -> Field:
-    """Half the plate's thickness: stout body, thin ramus, thinner still towards the coronoid process and the crest."""
+    """Half the plate's thickness: the body is thick, the ramus thin; coronoid process and crest are thinner."""
     ramus = np.clip((along - 52.0) / 26.0, 0.0, 1.0)
     ramus = ramus * ramus * (3.0 - 2.0 * ramus)
     body_height = np.clip((z - subject.chin_z) / subject.body_height, 0.0, 1.2)

@@ -28,10 +28,10 @@ class Population:
     edge_gain: float = 0.0
     """Edge enhancement of a sharp kernel: the added share of the detail lost by blurring."""
     bone_hu_scale: float = 1.0
-    """Mineral density and tube voltage in one factor on every bone's HU."""
+    """Factor on the HU of all bones, for mineral density and tube voltage."""
     edentulous_share: float = 0.1
     lost_tooth_share: float = 0.06
-    """Chance that a single tooth is missing in a dentate subject."""
+    """Probability that a tooth is missing in a dentate subject."""
     metal_share: float = 0.35
     metal_teeth: tuple[int, int] = (1, 4)
     """Fewest and most metal crowns in a subject that has metal."""

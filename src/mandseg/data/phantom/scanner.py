@@ -1,4 +1,4 @@
-"""The scanner: couch, metal streaks, reconstruction kernel, noise, and the int16 that is stored."""
+"""The scanner: couch, mask, metal streaks, reconstruction kernel, noise, and the stored int16 values."""
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ METAL_HALF_HEIGHT_MM = 5.0
 
 
 def lay_on_couch(canvas: Canvas, skin_distance: Field) -> None:
-    """A carbon-fibre couch, foam inside, and a head rest; level with the room, not with the head."""
+    """A carbon-fibre couch with foam inside, and a head rest; aligned with the room, not with the head."""
     touching = np.flatnonzero((skin_distance < 0).any(axis=(0, 2)))
     top_y = float(touching[0] * canvas.spacing_mm[1]) - 11.0 if touching.size else 30.0
     y = (np.arange(canvas.hu.shape[1]) * canvas.spacing_mm[1]).astype(np.float32)[None, :, None]
@@ -57,7 +57,7 @@ def streak(canvas: Canvas, metal: list[Point], rng: np.random.Generator) -> None
 
 
 def _fan(x: Field, y: Field, rng: np.random.Generator) -> Field:
-    """Rays of one crown in its slice: random in angle, symmetrical about it as in a scan over 360 degrees."""
+    """Rays of one crown in its slice: random in angle and point-symmetrical, as in a scan over 360 degrees."""
     n = 180
     rays = ndimage.gaussian_filter1d(rng.standard_normal(n), 2.0, mode="wrap")
     rays += 0.6 * ndimage.gaussian_filter1d(rng.standard_normal(n), 0.9, mode="wrap")
@@ -86,7 +86,7 @@ def _dark_bands(x: Field, y: Field, centres: list[npt.NDArray[np.float64]]) -> F
 def reconstruct(
     canvas: Canvas, population: Population, subject: Subject, rng: np.random.Generator
 ) -> npt.NDArray[np.int16]:
-    """Blur by the kernel, sharpen its edges, add correlated noise, round and clip to what CT stores."""
+    """Blur by the kernel, sharpen edges, add correlated noise, round, and clip to the range of stored CT values."""
     dx, dy, _ = canvas.spacing_mm
     sigma = (population.kernel_sigma_mm / dx, population.kernel_sigma_mm / dy, 0.0)
     hu = ndimage.gaussian_filter(canvas.hu, sigma, truncate=3)

@@ -1,7 +1,7 @@
 """Implicit solids: a bounding box and a signed distance in mm, negative inside; the phantom's building blocks.
 
 Distances of ellipsoids follow the first-order bound of I. Quilez ("Ellipsoid - SDF"); all others are exact or, after
-smooth unions, slightly too small near the seam. Arrays are float32 of any one shape.
+smooth unions, slightly too small near the seam. Arrays are float32; the arrays of a call have the same shape.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ Distance = Callable[[Field, Field, Field], Field]
 
 @dataclass(frozen=True)
 class Solid:
-    """A shape in head coordinates: ``distance(x, y, z)`` in mm holds near the box from ``low`` to ``high``."""
+    """A shape in head coordinates: ``distance(x, y, z)`` in mm is valid near the box from ``low`` to ``high``."""
 
     low: Point
     high: Point
@@ -51,7 +51,7 @@ def ellipsoid(centre: Point, radii: Point, yaw_deg: float = 0.0, pitch_deg: floa
 
 
 def tube(points: Sequence[Point], radii: Sequence[float]) -> Solid:
-    """Round tube along a polyline, its radius running linearly between the points."""
+    """Round tube along a polyline; its radius is linear between the points."""
     path = [tuple(float(c) for c in point) for point in points]
     radii = [float(r) for r in radii]
 
@@ -106,7 +106,7 @@ def grown(solid: Solid, by_mm: float) -> Solid:
 
 
 def union(*solids: Solid, seam_mm: float = 0.0) -> Solid:
-    """All of the solids in one; a positive ``seam_mm`` fills the seams with a fillet of about that size."""
+    """The union of the solids; a positive ``seam_mm`` fills the seams with a fillet of about that size."""
 
     def distance(x: Field, y: Field, z: Field) -> Field:
         nearest = solids[0].distance(x, y, z)
@@ -120,7 +120,7 @@ def union(*solids: Solid, seam_mm: float = 0.0) -> Solid:
 
 
 def without(solid: Solid, *cut: Solid) -> Solid:
-    """The solid less the others."""
+    """The solid minus the others."""
 
     def distance(x: Field, y: Field, z: Field) -> Field:
         remaining = solid.distance(x, y, z)

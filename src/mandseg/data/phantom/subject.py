@@ -1,6 +1,6 @@
 """The subject: all measures of the anatomy of one phantom, drawn from a population.
 
-Head coordinates: x to the right, y forwards, z upwards, in mm; the origin midway between the condyles' centres.
+Head coordinates in mm: x to the right, y forwards, z upwards. The origin is midway between the centres of the condyles.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ class Subject:
     chin_y: float
     """Centre line of the symphysis."""
     arch_power: float
-    """Exponent of the arch: 0.5 is a parabola, less is squarer."""
+    """Exponent of the arch: 0.5 is a parabola, smaller values are squarer."""
     flare: float
-    """How much farther apart the condyles lie than the rami at the body."""
+    """Lateral distance from the ramus at the body to the condyle of the same side."""
     chin_z: float
     """Lower border at the symphysis."""
     body_height: float

@@ -38,9 +38,9 @@ def place_teeth(
     """Place teeth on an arch.
 
     Args:
-        arch: The curve they stand on.
+        arch: The curve on which they stand.
         present: Sixteen flags, right wisdom tooth to left wisdom tooth.
-        metal: Indices that carry a metal crown.
+        metal: Indices of the teeth with a metal crown.
         crest_z: Height of the alveolar crest at the midline, and its rise per mm along the arch.
         up: Whether the crowns point upwards (lower teeth).
         outwards_mm: How far outside the curve the teeth stand.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy import special
 
 from mandseg.metrics.signed_distance import Field
 from mandseg.noise.modes.mode import Mode, severity_scaled
@@ -80,5 +80,5 @@ class BoundaryWalk(Mode):
         for _ in range(self.steps):
             direction = 1 if rng.random() < self.outward else -1
             patches = smooth_field(level_mm.shape, scene.spacing_mm, self.patch_mm, rng)
-            moved += direction * np.clip(norm.ppf(self.flip) - patches + 0.5, 0, 1)  # a sharp edge would make islands
+            moved += direction * np.clip(special.ndtri(self.flip) - patches + 0.5, 0, 1)
         return np.asarray(level_mm - self.step_mm * moved, np.float32)

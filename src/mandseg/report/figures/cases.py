@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 from mandseg.statistics.score_table import paired_differences
 
@@ -62,7 +62,7 @@ def plot_case_differences(
         differences: ``dataset, level, case_id, difference``.
         metric: The metric.
         axis: The levels.
-        margin: The loss that counts as no loss, drawn as a line.
+        margin: The largest tolerated loss, drawn as a line.
     """
     datasets = list(differences.dataset.drop_duplicates())
     figure, axes = panels(len(datasets))
@@ -90,7 +90,7 @@ def _strip(ax: Axes, values: npt.NDArray[np.float64], place: float, gap: float) 
     ax.plot([place], [middle], color=BLUE, marker="o", ms=6)
 
 
-def single_cases(source: FigureSource) -> Iterator[ReportFigure]:
+def single_cases(source: FigureSource) -> Iterator[Drawing]:
     """The scores of every case for the primary metric."""
     metric, column = source.primary, source.analysis.comparison.column
     if len(source.axis.levels) < 2 or metric.column not in source.cases:
@@ -107,7 +107,7 @@ def single_cases(source: FigureSource) -> Iterator[ReportFigure]:
     yield source.draw("cases", lambda: plot_cases(scores, metric, source.axis), caption + source.more, wide)
 
 
-def case_differences(source: FigureSource) -> Iterator[ReportFigure]:
+def case_differences(source: FigureSource) -> Iterator[Drawing]:
     """The differences of every case from the baseline for the primary metric."""
     metric, comparison = source.primary, source.analysis.comparison
     if len(source.axis.levels) < 2 or metric.column not in source.cases:

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 
 from mandseg.metrics.catalogue import METRICS, Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import (
     BAND,
     FAINT,
@@ -153,19 +153,19 @@ def legend_handles(verdicts: Sequence[str], margin: float | None, metric: Metric
     return [*handles, Line2D([], [], color=FAINT, lw=1.1, label="95 % of the mean")]
 
 
-def primary_curve(source: FigureSource) -> Iterator[ReportFigure]:
+def primary_curve(source: FigureSource) -> Iterator[Drawing]:
     """The mean of the primary metric at every level."""
     yield from _curve(source, source.primary)
 
 
-def other_curves(source: FigureSource) -> Iterator[ReportFigure]:
+def other_curves(source: FigureSource) -> Iterator[Drawing]:
     """The means of the other metrics at every level."""
     for metric in METRICS:
         if metric != source.primary:
             yield from _curve(source, metric)
 
 
-def _curve(source: FigureSource, metric: Metric) -> Iterator[ReportFigure]:
+def _curve(source: FigureSource, metric: Metric) -> Iterator[Drawing]:
     means, differences = (table[table.metric == metric.column] for table in (source.means, source.differences))
     if means.empty:
         return

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import FAINT, INK, MARGIN, PAIRED, PAPER, VERDICT_COLOURS, VERDICT_MARKERS, one_axes
 from mandseg.report.wording import number
 from mandseg.statistics.results import Difference, as_table
@@ -28,7 +28,7 @@ def plot_forest(
             drawn, and at most :data:`FOREST_ROWS` rows are drawn.
         metric: The metric.
         axis: The levels.
-        margin: The loss that counts as no loss. Larger losses are shaded.
+        margin: The largest tolerated loss. Larger losses are shaded.
         ax: Axes to draw on.
     """
     rows = differences[differences.difference.notna()].head(FOREST_ROWS)
@@ -96,7 +96,7 @@ def _draw_margin(ax: Axes, rows: pd.DataFrame, margin: float | None, metric: Met
     ax.axvspan(edge, low - pad if edge < 0 else high + pad, color=FAINT, alpha=0.12, lw=0, zorder=0)
 
 
-def forest(source: FigureSource) -> Iterator[ReportFigure]:
+def forest(source: FigureSource) -> Iterator[Drawing]:
     """The differences of the primary metric, with those of groups of cases."""
     metric = source.primary
     table = as_table(source.analysis.differences, Difference, "level")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from mandseg.report.figures.axis import LevelAxis
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import COLOURS, DOSE, one_axes, panels
 from mandseg.statistics.comparison import Level
 
@@ -84,7 +84,7 @@ def _hex(colour: Sequence[float]) -> str:
     return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
 
 
-def memorisation(source: FigureSource) -> Iterator[ReportFigure]:
+def memorisation(source: FigureSource) -> Iterator[Drawing]:
     """Memorisation of the noise; nothing if it was not measured."""
     curves = source.curves
     column = next(iter(WATCHED))
@@ -99,7 +99,7 @@ def memorisation(source: FigureSource) -> Iterator[ReportFigure]:
     yield source.draw("memorisation", lambda: plot_memorisation(curves, source.axis), caption, wide=True)
 
 
-def learning(source: FigureSource) -> Iterator[ReportFigure]:
+def learning(source: FigureSource) -> Iterator[Drawing]:
     """The learning curves: training loss and validation Dice."""
     curves = source.curves
     for column, label in CURVES.items():

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import BLUE, FAINT, INK, one_axes
 
 DRAWN_ANNOTATORS = 30
@@ -38,7 +38,7 @@ def plot_noise(applied: pd.DataFrame, column: str, label: str, ax: Axes | None =
     return ax
 
 
-def noise(source: FigureSource) -> Iterator[ReportFigure]:
+def noise(source: FigureSource) -> Iterator[Drawing]:
     """The noise that was applied, by annotator."""
     applied = source.applied
     once = applied.drop_duplicates("case_id") if len(applied) else applied

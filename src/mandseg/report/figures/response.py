@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import BLUE, FAINT, INK, MARGIN, VERMILION, label_panels, panels
 from mandseg.statistics.results import Crossing, as_table, curve_table
 
@@ -46,7 +46,7 @@ def plot_response(curves: pd.DataFrame, crossings: pd.DataFrame, metric: Metric,
     return figure
 
 
-def response(source: FigureSource) -> Iterator[ReportFigure]:
+def response(source: FigureSource) -> Iterator[Drawing]:
     """The monotone fit of the loss in the primary metric."""
     metric, shown = source.primary, set(source.means.dataset)
     crossings = [row for row in source.analysis.crossings if row.metric == metric.column and not row.group]

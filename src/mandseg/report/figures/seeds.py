@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import Metric
 from mandseg.report.figures.axis import LevelAxis, axis_label
-from mandseg.report.figures.source import FigureSource, ReportFigure
+from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import BLUE, FAINT, INK, label_panels, panels
 
 NAMED_SEEDS = 12
@@ -40,7 +40,7 @@ def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure
     return figure
 
 
-def seeds(source: FigureSource) -> Iterator[ReportFigure]:
+def seeds(source: FigureSource) -> Iterator[Drawing]:
     """The mean of every training for the primary metric."""
     metric, by_seed = source.primary, source.by_seed(source.primary)
     if by_seed.seed.nunique() < 2:

@@ -1,6 +1,6 @@
 """The data for the figures of one arm, and a figure of the page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,25 @@ from mandseg.statistics.score_table import means_by_seed
 
 DRAWN_DATASETS = 12
 """Largest number of panels of a figure. The tables contain all data sets."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is still to be drawn.
+
+    Attributes:
+        name: Name of its files.
+        plot: Draws it.
+        caption: The caption.
+        wide: The figure has several panels.
+        tall: The page does not limit its height.
+    """
+
+    name: str
+    plot: Callable[[], Figure | Axes]
+    caption: str
+    wide: bool = False
+    tall: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,6 @@ class FigureSource:
         cases: The rows of the arm.
         applied: The noise of its training cases.
         curves: Its learning curves: ``level, seed, step`` and the logged columns.
-        folder: Folder of the files.
         prefix: Prefix of the file names.
     """
 
@@ -58,11 +76,10 @@ class FigureSource:
         cases: pd.DataFrame,
         applied: pd.DataFrame,
         curves: pd.DataFrame,
-        folder: Path,
         prefix: str,
     ) -> None:
         self.analysis, self.applied, self.curves = analysis, applied, curves
-        self._folder, self._prefix = folder, prefix
+        self._prefix = prefix
         shown = analysis.datasets[:DRAWN_DATASETS]
         self.cases = cases if len(shown) == len(analysis.datasets) else cases[cases.dataset.isin(shown)]
         self.axis = LevelAxis(analysis.comparison, analysis.levels)
@@ -73,7 +90,7 @@ class FigureSource:
         self.more = f" Only the first {len(shown)} of {len(analysis.datasets)} data sets are drawn." if more > 0 else ""
 
     def margin(self, metric: Metric) -> float | None:
-        """The loss that counts as no loss."""
+        """The largest tolerated loss."""
         return self.analysis.margins.of(metric)
 
     def by_seed(self, metric: Metric) -> pd.DataFrame:
@@ -83,19 +100,18 @@ class FigureSource:
 
     def draw(
         self, name: str, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False, tall: bool = False
-    ) -> ReportFigure:
-        """Draw a figure and save its files."""
-        return draw(self._folder / f"{self._prefix}{name}", plot, caption, wide, tall)
+    ) -> Drawing:
+        """A figure of this arm."""
+        return Drawing(f"{self._prefix}{name}", plot, caption, wide, tall)
 
 
-def draw(
-    stem: Path, plot: Callable[[], Figure | Axes], caption: str, wide: bool = False, tall: bool = False
-) -> ReportFigure:
-    """Draw a figure in the common style and save its files under ``stem``."""
-    with drawing_style(stem.name):
-        drawn: Any = plot()
+def draw(drawing: Drawing, folder: Path, further: Sequence[str] = ()) -> ReportFigure:
+    """Draw a figure in the common style and save its files in a folder: as SVG, and as the further file types."""
+    with drawing_style(drawing.name):
+        drawn: Any = drawing.plot()
         figure = drawn if isinstance(drawn, Figure) else drawn.figure
-        return ReportFigure(stem.name, Markup(save(figure, stem)), caption, wide, tall)
+        svg = save(figure, folder / drawing.name, further)
+    return ReportFigure(drawing.name, Markup(svg), drawing.caption, drawing.wide, drawing.tall)
 
 
 def _ungrouped(table: pd.DataFrame, datasets: list[str]) -> pd.DataFrame:

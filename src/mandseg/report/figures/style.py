@@ -2,13 +2,14 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -37,16 +38,16 @@ ON_PAGE = {
     VERMILION: f"var(--vermilion, {VERMILION})",
 }
 """The colours of a figure on a page, which has a light and a dark theme."""
-FILES: dict[str, dict[str, Any]] = {
-    ".png": {"dpi": 160},
-    ".pdf": {"metadata": {"CreationDate": None, "Creator": None}},
+FURTHER_TYPES: dict[str, dict[str, Any]] = {
+    "png": {"dpi": 160},
+    "pdf": {"metadata": {"CreationDate": None, "Creator": None}},
 }
-"""File types beside SVG. They contain no time, so equal figures give equal files."""
+"""File types that a figure can have beside SVG. They contain no time, so equal figures give equal files."""
 ONE_ROW, LONG_LABEL = 4.0, 26  # inches, letters
 PAIRED, INTERVAL, BAND = "mandseg:paired-interval", "mandseg:interval", "mandseg:margin"
 """Names of artists (``gid``), for tests. Files and pages do not contain them."""
 GID = re.compile(r'<g id="mandseg:[^"]*"')
-LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # in tags: a hundredth of a point is enough on a screen
+LONG_NUMBER = re.compile(r"(\d\.\d\d)\d+")  # in tags; screens need a hundredth of a point
 STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": FAINT,
@@ -110,18 +111,23 @@ def label_panels(figure: Figure, x: str, y: str) -> None:
     figure.supxlabel(x, fontsize=10.5, color=INK)
 
 
-def save(figure: Figure, stem: Path) -> str:
-    """Write the figure as SVG, PDF and PNG on white, for a paper or a README.
+def save(figure: Figure, stem: Path, further: Iterable[str] = FURTHER_TYPES) -> str:
+    """Write the figure as SVG on white, and as the further file types, for a paper or a README.
+
+    Args:
+        figure: The figure; its layout is fixed by the SVG.
+        stem: Path of the files without suffix.
+        further: Keys of ``FURTHER_TYPES``. A PNG costs as much as the SVG, a PDF three times as much.
 
     Returns:
         The SVG for an HTML page: without background, in the colours of the page, as wide as the page allows.
     """
-    figure.draw_without_rendering()  # one layout for all files
-    figure.set_layout_engine("none")
-    for suffix, options in FILES.items():
-        figure.savefig(stem.with_suffix(suffix), facecolor="white", **options)
     text = io.StringIO()
-    figure.savefig(text, format="svg", facecolor="white", metadata={"Date": None, "Creator": None})
+    # not savefig: it draws once for the layout and once for the file, and this is half of the time of a report
+    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")
+    for kind in further:
+        figure.savefig(stem.with_suffix(f".{kind}"), facecolor="white", **FURTHER_TYPES[kind])
     svg = GID.sub("<g", text.getvalue())
     stem.with_suffix(".svg").write_text(svg, encoding="utf-8")
     return for_page(svg)

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mandseg.report.settings import PHASES, cost
+from mandseg.report.settings import PHASE_COLUMNS, cost
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, number
 from mandseg.runs.study import Study
@@ -34,7 +34,7 @@ def _cost_table(costs: pd.DataFrame) -> Table:
     rows = [
         [
             *(Cell(f"{row['noise_ratio']:g}"), Cell(str(row["runs"]))),
-            *(Cell(number(_known(row[phase]), 1)) for phase in PHASES),
+            *(Cell(number(_known(row[phase]), 1)) for phase in PHASE_COLUMNS),
             Cell(number(_known(row["hours"]), 2)),
         ]
         for row in costs.to_dict("records")

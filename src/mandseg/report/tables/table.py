@@ -72,22 +72,24 @@ class Table:
     def as_latex(self) -> str:
         """The cells as LaTeX, for a paper (packages booktabs and graphicx)."""
         heads = [_latex(" ".join(filter(None, (column.text, column.small)))) for column in self.columns]
-        cells = pd.DataFrame([[_plain(cell) for cell in row] for row in self.rows], columns=range(len(heads)))
-        text = (
-            cells.style.hide(axis="index")
-            .format(_latex)
-            .format_index(lambda place: heads[int(str(place))], axis=1)  # heads can be equal
-            .to_latex(
-                column_format="".join("r" if k and not c.words else "l" for k, c in enumerate(self.columns)),
-                caption=_latex(self.caption),
-                label=f"tab:{self.name}",
-                position_float="centering",
-                hrules=True,
-            )
-        )
-        notes = "".join(f"\\par\\footnotesize {_latex(note)}\n" for note in self.notes)
-        text = text.replace(r"\begin{tabular}", f"{AS_WIDE_AS_THE_PAGE}\n\\begin{{tabular}}")
-        return text.replace("\\end{tabular}\n", f"\\end{{tabular}}}}\n{notes}")
+        rows = [" & ".join(_latex(_plain(cell)) for cell in row) + r" \\" for row in self.rows]
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(self.caption)}}}",
+            rf"\label{{tab:{self.name}}}",
+            AS_WIDE_AS_THE_PAGE,
+            rf"\begin{{tabular}}{{{''.join('r' if k and not c.words else 'l' for k, c in enumerate(self.columns))}}}",
+            r"\toprule",
+            " & ".join(heads) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}}",
+            *(rf"\par\footnotesize {_latex(note)}" for note in self.notes),
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
 
 
 def _plain(cell: Cell) -> str:

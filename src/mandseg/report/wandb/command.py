@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 from mandseg.tracking.recordings import Recording
 
 WANDB = (sys.executable, "-P", "-m", "wandb")  # -P: Python does not import modules from the current folder
-PATIENCE_S = 60.0  # to read one recording
+READ_TIMEOUT_S = 60.0  # to read one recording
 CLIENT_ENVIRONMENT = {  # by default the client retries for hours
     "WANDB_ERROR_REPORTING": "false",
     "WANDB__GRAPHQL_TIMEOUT_SECONDS": "10",
@@ -53,7 +53,7 @@ def ended_early(recording: Recording) -> bool:
     command = [*WANDB, "leet", "inspect", "--summary", "--json", str(recording.file.resolve())]
     environment = {**CLIENT_ENVIRONMENT, **os.environ}
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=PATIENCE_S, check=True)
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=READ_TIMEOUT_S, check=True)
         summary = json.loads(done.stdout)
         return bool(summary["run_id"]) and summary["exit_code"] is None
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError):

@@ -22,7 +22,7 @@ from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting
 
 BATCH = 8  # runs that one call of the client uploads
-PATIENCE_S = 300.0  # for one such call
+COMMAND_TIMEOUT_S = 300.0  # for one such call
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Row:
     reason: str = ""
 
 
-def sync(path: Path, console: Console | None = None, patience_s: float = PATIENCE_S) -> int:
+def sync(path: Path, console: Console | None = None, patience_s: float = COMMAND_TIMEOUT_S) -> int:
     """Send the recordings that have not arrived, then the run of the study if there is a report; print a table.
 
     A run that is training is left out. Every recording that has arrived is marked at once. So a call that was killed
@@ -119,7 +119,7 @@ def _outcome(run: str, batch: Sequence[Recording], errors: Sequence[str]) -> Row
         return Row(run, "uploaded")
     reasons = [line for line in errors if any(recording.folder.name in line for recording in batch)]
     reasons = reasons or [line for line in errors if "run-" not in line]
-    return Row(run, "failed", "; ".join(reasons[:2]) or "the client did not say why")
+    return Row(run, "failed", "; ".join(reasons[:2]) or "the client gave no reason")
 
 
 def _accept_readable_part(row: Row, batch: Sequence[Recording]) -> Row:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from mandseg.metrics.catalogue import SCORES
-from mandseg.report.outside import SHARED, outside_study
+from mandseg.report.folder import SHARED
+from mandseg.report.outside import outside_study
 from mandseg.report.settings import StudySettings
 from mandseg.runs.study import Study
-from mandseg.statistics.columns import ARM, CONDITION, RATIO_COLUMN
+from mandseg.statistics.columns import ARM, CONDITION, RATIO_COLUMN, USUAL
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.tracking.client import (
@@ -204,7 +205,7 @@ def _curves(file: Path) -> pd.DataFrame | None:
     if not set(CURVE) <= set(table):
         return None
     whole = table[table["group"].isna()]
-    parts = [whole[key].fillna("") for key in ARM if key in whole]
+    parts = [whole[key].fillna("").replace(USUAL.get(key, ""), "") for key in ARM if key in whole]
     arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
     return whole[CURVE].assign(arm=arm)
 

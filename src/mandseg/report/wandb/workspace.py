@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
-from mandseg.report.outside import SHARED
+from mandseg.report.folder import SHARED
 from mandseg.report.wandb.upload import PANEL, tracking_of
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError, one_line
@@ -84,7 +84,7 @@ def dashboard(path: Path) -> int:
     """
     file = path if path.is_file() else write_dashboard(path)
     if os.environ.get("WANDB_MODE") in OFFLINE or not key_is_configured():
-        why = "no key, or WANDB_MODE says offline"
+        why = "no key, or WANDB_MODE is offline"
         print(f"{file}: not saved online ({why}); after `wandb login`: mandseg dashboard {path}")
         return 0
     try:

@@ -1,1 +1,1 @@
-"""One run on several devices: how many processes it has, how they are started, and what each of them does."""
+"""One run on several devices: the number of its processes, their start, and the work of each."""

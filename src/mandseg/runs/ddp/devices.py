@@ -1,4 +1,4 @@
-"""The processes of one run: how many are wanted, and which one this is."""
+"""The processes of one run: their number, and the rank of this process."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mandseg.runs.ddp.local import POLL_S
+from mandseg.runs.ddp.local import RANK_POLL_S
 from mandseg.runs.folder import LAUNCH, RunFolder
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -22,7 +22,7 @@ class ProcessRank:
 
     @property
     def launch(self) -> str:
-        """A name of this start that all its processes know and no other start has."""
+        """A name of this start: the same in all its processes, and different in every other start."""
         keys = ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_RESTART_COUNT", "TORCHELASTIC_RUN_ID", "MASTER_PORT")
         return "-".join(os.environ.get(key, "") for key in keys).replace("/", "_")
 
@@ -38,13 +38,13 @@ def process_rank() -> ProcessRank:
 
 
 def processes_wanted(trainer: DictConfig) -> int:
-    """How many processes a run's trainer asks for: devices times nodes.
+    """The number of processes that a run's trainer needs: devices times nodes.
 
     Raises:
-        UserError: More than the machine has, or a strategy that starts processes of its own.
+        UserError: The number is unclear, or the strategy starts its own processes.
     """
     if any(word in str(trainer.strategy) for word in ("spawn", "fork", "notebook")):
-        raise UserError(f"trainer.strategy={trainer.strategy}: starts processes of its own; use trainer.strategy=ddp")
+        raise UserError(f"trainer.strategy={trainer.strategy}: starts its own processes; use trainer.strategy=ddp")
     nodes = int(trainer.num_nodes) if "num_nodes" in trainer else 1
     devices = trainer.devices
     if OmegaConf.is_list(devices):
@@ -59,19 +59,19 @@ def processes_wanted(trainer: DictConfig) -> int:
 
 
 def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> None:
-    """Refuse to start where processes and devices do not match, which would wait for ever.
+    """Refuse to start if processes and devices do not match; the processes would wait for ever.
 
     Raises:
-        UserError: Both numbers.
+        UserError: One line with both numbers.
     """
     if process.size > 1 and process.size != wanted:
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, {process.size} tasks were started"
+            f"trainer.devices={cfg.trainer.devices} needs {wanted} processes, {process.size} tasks were started"
         )
     if process.size == 1 and wanted > 1 and "SLURM_STEP_ID" in os.environ:
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices} asks for {wanted} processes, SLURM started 1 task: "
-            "ask for one task per device"
+            f"trainer.devices={cfg.trainer.devices} needs {wanted} processes, SLURM started 1 task: "
+            "request one task per device"
         )
     if cfg.batch_size % wanted:
         raise UserError(f"batch_size={cfg.batch_size} cannot be divided evenly among {wanted} processes")
@@ -81,7 +81,7 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
 
 
 def announce(folder: Path, launch: str, runs: bool) -> None:
-    """Announce to the other processes of this start whether the run is run."""
+    """Announce to the other processes of this start whether they run."""
     for old in folder.glob(f"{LAUNCH}*"):
         old.unlink(missing_ok=True)
     write_text(RunFolder(folder).launch_file(launch), "run" if runs else "leave")
@@ -91,7 +91,7 @@ def is_run(folder: Path, launch: str) -> bool:
     """Wait for the announcement of rank 0 and return it."""
     file = RunFolder(folder).launch_file(launch)
     while not file.exists():
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
     return file.read_text() == "run"
 
 

@@ -1,8 +1,7 @@
-"""The processes of one run on several devices: started and watched here, or by SLURM or torchrun, one for each device.
+"""Starts and watches the processes of one run on several devices of this machine, one process per device.
 
-On one machine each process of a run (a rank) is a child of the sweep's process, as with torchrun. A rank that crashes
-ends its run and not the sweep. The process group of a run ends with it, and a child knows only its own run. No torch
-here: the ranks import it.
+Each process of a run (a rank) is a child of the sweep's process, as with torchrun. A rank that crashes ends its run and
+not the sweep. The process group of a run ends with the run. This module does not import torch; the ranks do.
 """
 
 import json
@@ -20,14 +19,15 @@ from tempfile import TemporaryDirectory
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.runs.ownership import OwnedRun
+from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interruption
 
 log = logging.getLogger(__name__)
 
-POLL_S = 0.1
-GRACE_S = 15.0  # for the others to notice that a rank is gone and end; a rank that waits in a collective is killed
+RANK_POLL_S = 0.1
+GRACE_S = 15.0  # after the end of a rank, the others have this time to end; a rank that waits in a collective is killed
 
 
 class RankError(Exception):
@@ -39,8 +39,8 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
 
     Raises:
         UserError: A rank found wrong input.
-        RankError: A rank crashed, and why; the others are gone.
-        Interrupted: A signal asked to stop; every rank got it and saved.
+        RankError: A rank crashed, with the reason; the others have ended.
+        Interrupted: A signal asked to stop; every rank got it and saved its state.
     """
     write_text(owned.files.config_file, OmegaConf.to_yaml(cfg, resolve=True))
     owned.update(state="running")  # the processes read the condition from run.json
@@ -59,31 +59,30 @@ def start_ranks(cfg: DictConfig, owned: OwnedRun, size: int, interruption: Inter
 
 
 def die_with_parent() -> None:
-    """End this process when the one that started it is gone: its standard input is a pipe that closes then."""
+    """End this process when its parent has ended: standard input is a pipe, which closes then."""
     os.read(sys.stdin.fileno(), 1)
     os._exit(1)
 
 
 def _spawn(folder: Path, outcomes: Sequence[Path]) -> list[subprocess.Popen[bytes]]:
     size = len(outcomes)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": str(size), "NODE_RANK": "0"}
-    shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, cores // size)))}
+    shared |= {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(max(1, usable_cores() // size)))}
     ranks = []
     for rank, outcome in enumerate(outcomes):
         ranks.append(
             subprocess.Popen(
-                [sys.executable, "-m", "mandseg.runs.ddp.worker", str(folder), str(outcome)],
+                [sys.executable, "-P", "-m", "mandseg.runs.ddp.worker", str(folder), str(outcome)],
                 env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stdin=subprocess.PIPE,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which passes it on once
+                start_new_session=True,  # Ctrl-C reaches only this process, which sends it to the ranks once
             )
         )
     return ranks
 
 
 def _watch(ranks: Sequence[subprocess.Popen[bytes]], owned: OwnedRun, interruption: Interruption) -> int | None:
-    """Wait until all ranks ended well (None) or one did not (its number); pass a signal on to each."""
+    """Wait until all ranks have succeeded (None) or one has failed (its number); send each a received signal."""
     while True:
         codes = [rank.poll() for rank in ranks]
         if failed := [n for n, code in enumerate(codes) if code not in (None, 0, TRY_AGAIN)]:
@@ -95,14 +94,14 @@ def _watch(ranks: Sequence[subprocess.Popen[bytes]], owned: OwnedRun, interrupti
             for rank in ranks:
                 rank.send_signal(interruption.signum or signal.SIGTERM)
             interruption.save_wanted = False
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
 
 
 def _end(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Leave no rank behind."""
+    """End all ranks that still run."""
     until = time.monotonic() + GRACE_S
     while any(rank.poll() is None for rank in ranks) and time.monotonic() < until:
-        time.sleep(POLL_S)
+        time.sleep(RANK_POLL_S)
     for rank in ranks:
         if rank.poll() is None:
             rank.kill()
@@ -112,7 +111,7 @@ def _end(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
 
 
 def _reason(first: int, ranks: Sequence[subprocess.Popen[bytes]], outcomes: Sequence[Path]) -> UserError | RankError:
-    """The error of the first rank that failed; the others fail because it is gone."""
+    """The error of the first rank that failed; the others fail because it has ended."""
     written = [(file.stat().st_mtime_ns, rank, file) for rank, file in enumerate(outcomes) if file.exists()]
     outcomes_by_time = [(rank, json.loads(file.read_text())) for _, rank, file in sorted(written)]
     for _, outcome in outcomes_by_time:

@@ -1,7 +1,7 @@
 """One process of a run on several devices: ``python -m mandseg.runs.ddp.worker RUN_FOLDER OUTCOME``.
 
-:mod:`mandseg.runs.ddp.local` starts it. It reads the run's config from the folder, so it knows nothing of a grid. How
-it failed goes to the file OUTCOME.
+:mod:`mandseg.runs.ddp.local` starts it. It reads the run's config from the run folder and nothing of a grid. It writes
+the reason of a failure to the file OUTCOME.
 """
 
 import json
@@ -20,12 +20,13 @@ from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.system.errors import reason, user_error_behind
 from mandseg.system.files import write_text
 from mandseg.system.signals import TRY_AGAIN, Interrupted, interruptible
+from mandseg.training.libraries import import_libraries
 
 log = logging.getLogger(__name__)
 
 
 def main(folder: Path, outcome: Path) -> int:
-    """Run this rank's part; exit code 0, 2 (wrong input), 75 (interrupted and saved) or 1."""
+    """Run this rank's part; exit code 0, 2 (wrong input), 75 (interrupted, with its state saved) or 1."""
     threading.Thread(target=die_with_parent, daemon=True).start()
     rank = process_rank().rank
     logging.basicConfig(level=logging.INFO if rank == 0 else logging.WARNING, handlers=_handlers(folder, rank))
@@ -33,6 +34,7 @@ def main(folder: Path, outcome: Path) -> int:
     owned = (OwnedRun if rank == 0 else ReadOnlyRun)(folder, RunFolder(folder).facts())
     try:
         with interruptible() as interruption:
+            import_libraries()
             from mandseg.runs.run import run
 
             run(cfg, owned, interruption)

@@ -1,4 +1,4 @@
-"""The cells of a grid: overrides, config and run folder of each, and the command that runs one alone."""
+"""The cells of a grid: overrides, config and run folder of each, and the command that runs only this cell."""
 
 import copy
 import itertools
@@ -26,13 +26,13 @@ NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.swe
 
 @dataclass(frozen=True)
 class Cell:
-    """One run that a grid asks for.
+    """One run of a grid.
 
     Attributes:
-        overrides: What tells it from the config file, as Hydra's words.
+        overrides: Its differences from the config file, in Hydra's syntax.
         cfg: Its composed config.
         study: The study folder.
-        condition: What tells it from the study's other runs.
+        condition: The columns that distinguish it from the study's other runs.
     """
 
     overrides: tuple[str, ...]
@@ -57,17 +57,17 @@ class Cell:
 
 
 def unfinished(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that are still to be run, in their order."""
+    """The cells that are not done, in their order."""
     done = [c for c in cells if RunFolder(c.folder).is_done(evaluation_hash(c.cfg))]
     settled = {c.folder for c in done} - set(changed(done))
     return [cell for cell in cells if cell.folder not in settled]
 
 
 def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
-    """The done runs whose images or labels have changed since: run folder -> what differs.
+    """The done runs whose images or labels have changed: run folder -> the differences.
 
-    The files of a source are read once for all its cells. Where they cannot be read on this machine, a warning is
-    logged and the result counts as unchanged.
+    The files of a source are read once for all its cells. If they cannot be read on this machine, a warning is logged
+    and the result counts as unchanged.
     """
     found: dict[Path, list[str]] = {}
     known: dict[str, Content | None] = {}
@@ -92,8 +92,8 @@ def expand(words: Sequence[str]) -> list[list[str]]:
     """The overrides of each cell of a grid: all combinations of the axes' values, the last axis fastest.
 
     Args:
-        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. Of a repeated key
-            the last value counts.
+        words: The overrides of the launch; ``seed=0,1`` and ``seed=range(3)`` are axes. The last value of a
+            repeated key counts.
     """
     axes: dict[str, list[str]] = {}
     for override in _parser().parse_overrides(list(words)):
@@ -103,7 +103,7 @@ def expand(words: Sequence[str]) -> list[list[str]]:
 
 
 def _values(override: Override) -> list[str]:
-    """The values of an axis; one where it is none.
+    """The values of an axis; one value if the override is no axis.
 
     Raises:
         UserError: The axis is no list of values.
@@ -116,10 +116,10 @@ def _values(override: Override) -> list[str]:
 
 
 def compose(config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:
-    """Compose each cell of a launch, as Hydra would, at a tenth of its time (benchmarks/submission.py).
+    """Compose each cell of a launch, with Hydra's result and in a tenth of its time (benchmarks/submission.py).
 
-    Hydra reads every config file again for each cell. Here it does so once for each choice of files (``model=...``);
-    plain values (``seed=1``) are then set in a copy.
+    Hydra reads every config file again for each cell. Here the files are read once for each choice of files
+    (``model=...``). Plain values (``seed=1``) are then set in a copy.
 
     Args:
         config: The composed config of the launch.
@@ -149,7 +149,7 @@ def _compose(
 
 
 def _without_hydra(cfg: DictConfig) -> DictConfig:
-    """The config without Hydra's node, which is half of all nodes and no part of a run."""
+    """The config without Hydra's node, which is half of all nodes and does not belong to a run."""
     with open_dict(cfg):
         del cfg["hydra"]
     return cfg
@@ -169,15 +169,15 @@ def cell_of(cfg: DictConfig, overrides: Sequence[str]) -> Cell:
 
 
 def _is_plain(override: Override) -> bool:
-    """Whether it sets one value that a config file names: ``seed=1``, not ``+a=1``, ``~a``, ``a={b: 1}``."""
+    """Whether an override sets one value that a config file has: ``seed=1``, not ``+a=1``, ``~a``, ``a={b: 1}``."""
     changes = override.is_add() or override.is_force_add() or override.is_delete()
     return not (changes or override.package or "/" in override.key_or_group or isinstance(override.value(), dict))
 
 
 def command(config: DictConfig, cell: Cell) -> list[str]:
-    """The words that run one cell of a launch as a single run, from the same working folder."""
+    """The command line that runs one cell of a launch as a single run, from the same working folder."""
     folders = [s.path for s in config.hydra.runtime.config_sources if s.provider == "command-line"]
     options = [word for folder in folders for word in ("--config-dir", str(folder))]
     options += ["--config-name", str(config.hydra.job.config_name)]
     of_hydra = [word for word in config.hydra.overrides.hydra if not word.lstrip("+~").startswith(NOT_OF_A_CELL)]
-    return [sys.executable, "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]
+    return [sys.executable, "-P", "-m", "mandseg.train", *options, *of_hydra, "hydra.mode=RUN", *cell.overrides]

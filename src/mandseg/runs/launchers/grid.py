@@ -11,17 +11,17 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.grid_file import add_to_grid, grid_row
+from mandseg.runs.grid_file import COLUMNS, add_to_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.replaced import changed_line
 from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
 
 
 class Launch(Callback):
-    """Before: list what is to run, refuse what is wrong with it. After: the table of the study and the exit code.
+    """Before a launch: list its runs and refuse wrong ones. After it: print the study's state and set the exit code.
 
     Attributes:
-        cells: The runs of this launch; none where a search decides as it goes.
+        cells: The runs of this launch; empty if a search chooses them one by one.
     """
 
     def __init__(self) -> None:
@@ -34,15 +34,15 @@ class Launch(Callback):
             list_cells(self.cells)
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
-        """List a run that another sweeper than CheckedGrid came upon."""
+        """List a run that another sweeper than CheckedGrid has chosen."""
         if not self.cells:
-            # with hydra.job.chdir the job's folder is the current one already
+            # with hydra.job.chdir, the job's folder is the current folder already
             with wrong_input_ends(), contextlib.chdir(config.hydra.runtime.cwd):
                 list_cells([cell_of(config, config.hydra.overrides.task)])
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Print how the study stands; exit with 2 or 1 if a run of this launch failed or is not there."""
-        if is_detached(config) or sys.exc_info()[1] is not None:  # Hydra 1.4 calls it then, too
+        """Print the state of the study; exit with 2 or 1 if a run of this launch failed or is missing."""
+        if is_detached(config) or sys.exc_info()[1] is not None:  # Hydra 1.4 also calls it then
             return
         from mandseg.runs.status import status
         from mandseg.tracking.tracker import sync_hint
@@ -71,11 +71,11 @@ def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) 
 
     Args:
         config: The composed config of the launch.
-        context: What Hydra knows of the launch.
-        words: The overrides of the launch, axes among them.
+        context: Hydra's context of the launch.
+        words: The overrides of the launch, including axes.
 
     Raises:
-        UserError: Something is wrong with one of the cells; nothing was written.
+        UserError: One of the cells is wrong; nothing was written.
     """
     cells = compose(config, expand(words))
     list_cells(cells)
@@ -86,14 +86,20 @@ def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) 
 
 
 def list_cells(cells: Sequence[Cell]) -> None:
-    """Add cells to the grid.csv of their studies; a done run whose images or labels changed since is refused."""
+    """Add cells to the grid.csv of their studies; a done run whose images or labels have changed is refused."""
     refuse_changed(cells)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
 
 
+def grid_row(cell: Cell) -> dict[str, str]:
+    """The row of a cell in grid.csv."""
+    columns = {"run": cell.run, **cell.condition, "overrides": " ".join(cell.overrides)}
+    return {name: str(columns[name]) for name in COLUMNS}
+
+
 def refuse_changed(cells: Sequence[Cell]) -> None:
-    """Refuse a launch that contains done runs whose images or labels changed since, unless it makes them anew.
+    """Refuse a launch that contains done runs whose images or labels have changed, unless it repeats them.
 
     Raises:
         UserError: A line for each such run.
@@ -104,12 +110,12 @@ def refuse_changed(cells: Sequence[Cell]) -> None:
 
 
 def is_detached(config: DictConfig) -> bool:
-    """Whether the launcher leaves its jobs to a queue and does not wait for them."""
+    """Whether the launcher submits its jobs to a queue and does not wait for them."""
     return "wait" in config.hydra.launcher and not config.hydra.launcher.wait
 
 
 def exit_code(cells: Sequence[Cell]) -> int:
-    """0 if every run is done or another launch is working on it, 2 if one was refused for wrong input, else 1."""
+    """0 if every run is done or in work by another launch, 2 if one was refused for wrong input, else 1."""
     from mandseg.runs.folder import RunFolder
 
     found = [RunFolder(cell.folder).state() for cell in cells]

@@ -1,4 +1,4 @@
-"""A grid's cells side by side on one machine: each a process of its own, with its share of the GPUs and cores."""
+"""Runs a grid's cells at the same time on one machine: each in its own process, with its share of GPUs and cores."""
 
 import os
 import signal
@@ -14,10 +14,12 @@ from omegaconf import DictConfig
 
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers.cells import Cell, command, unfinished
+from mandseg.runs.progress import duration
+from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
 
-CORES_OF_A_JOB = 2  # where there is no GPU to count
-POLL_S = 0.2
+CORES_OF_A_JOB = 2  # without a GPU
+CELL_POLL_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,13 @@ class LocalSettings:
 
 
 def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -> list[float | None]:
-    """Run the cells that are not done, several at once. A failure is printed; the other runs go on.
+    """Run the cells that are not done, several at the same time. A failure is printed; the other runs continue.
 
     Returns:
-        The last validation Dice of each cell; None where it has none.
+        The last validation Dice of each cell; None if it has none.
 
     Raises:
-        UserError: A cell wants more GPUs than there are.
+        UserError: A cell needs more GPUs than there are.
     """
     todo = unfinished(cells)
     gpus = visible_gpus() if any(cell.cfg.trainer.accelerator != "cpu" for cell in todo) else []
@@ -56,12 +58,12 @@ def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
     """Processes of one run.
 
     Raises:
-        UserError: It wants more GPUs than there are.
+        UserError: It needs more GPUs than there are.
     """
     devices = cell.cfg.trainer.devices
     count = devices if isinstance(devices, int) and devices > 0 else max(len(gpus), 1)
     if gpus and count > len(gpus):
-        raise UserError(f"trainer.devices={count}: this machine shows {len(gpus)} GPUs ({', '.join(gpus)})")
+        raise UserError(f"trainer.devices={count}: this machine has {len(gpus)} GPUs ({', '.join(gpus)})")
     return count
 
 
@@ -70,10 +72,10 @@ def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> lis
 
     Args:
         devices: Processes of one cell.
-        gpus: What CUDA_VISIBLE_DEVICES can name; with more slots than the GPUs suffice for, slots share GPUs in turn.
-        settings: Number of slots and threads, where set.
+        gpus: GPUs by their names in CUDA_VISIBLE_DEVICES; if there are too few for the slots, slots share GPUs in turn.
+        settings: Number of slots and threads, if set.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     jobs = settings.jobs or max(len(gpus) // devices if gpus else cores // (CORES_OF_A_JOB * devices), 1)
     threads = str(settings.threads or os.environ.get("OMP_NUM_THREADS") or max(cores // (jobs * devices), 1))
     shares = []
@@ -84,7 +86,7 @@ def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> lis
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that CUDA_VISIBLE_DEVICES names, or all of this machine; nvidia-smi is asked, torch takes too long."""
+    """The GPUs in CUDA_VISIBLE_DEVICES, or all of this machine by nvidia-smi, which is faster than torch."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [gpu for gpu in named.split(",") if gpu]
     query = ["nvidia-smi", "--query-gpu=index", "--format=csv,noheader"]
@@ -95,21 +97,24 @@ def visible_gpus() -> list[str]:
 
 
 def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Sequence[Mapping[str, str]]) -> None:
-    """Run every cell in the first free slot. When stopped, let the running cells save their state."""
+    """Run every cell in the first free slot. At a signal to stop, let the running cells save their state."""
     waiting = deque(zip(cells, commands, strict=True))
-    free, running = list(shares), list[Running]()
+    free, running, began = list(shares), list[Running](), time.monotonic()
     try:
         while waiting or running:
             while waiting and free:
                 running.append(start(*waiting.popleft(), free.pop(0)))
-            time.sleep(POLL_S)
+            time.sleep(CELL_POLL_S)
             for ended in [r for r in running if r.process.poll() is not None]:
                 running.remove(ended)
                 free.append(ended.share)
-                print(f"[{len(cells) - len(waiting) - len(running)}/{len(cells)}] {ended}", flush=True)
+                ended_runs = len(cells) - len(waiting) - len(running)
+                left = (time.monotonic() - began) / ended_runs * (len(cells) - ended_runs)
+                more = f"; about {duration(left)} left" if left else ""
+                print(f"[{ended_runs}/{len(cells)}] {ended}{more}", flush=True)
     finally:
         for left in running:
-            left.process.send_signal(signal.SIGINT)  # not SIGTERM: inside a SLURM job it means save and continue
+            left.process.send_signal(signal.SIGINT)  # not SIGTERM, which means save and continue inside a SLURM job
         for left in running:
             left.process.wait()
 
@@ -130,7 +135,7 @@ class Running:
 
 
 def start(cell: Cell, words: Sequence[str], share: Mapping[str, str]) -> Running:
-    """Start a cell's process; what it prints is added to its run folder's console.log."""
+    """Start a cell's process; its output is appended to console.log in its run folder."""
     cell.folder.mkdir(parents=True, exist_ok=True)
     with RunFolder(cell.folder).console_file.open("ab") as console:
         process = subprocess.Popen(
@@ -138,7 +143,7 @@ def start(cell: Cell, words: Sequence[str], share: Mapping[str, str]) -> Running
             env={**os.environ, **share},
             stdout=console,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C reaches the launch alone, which passes it on once
+            start_new_session=True,  # Ctrl-C reaches only the launch, which sends it to the cells once
         )
     return Running(cell, process, share, time.monotonic())
 

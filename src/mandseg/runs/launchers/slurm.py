@@ -1,4 +1,4 @@
-"""A grid's cells -> SLURM jobs: resources worked out, arrays submitted, and the job ids kept in the study folder."""
+"""Submits a grid's cells as SLURM jobs: computes resources, submits arrays, and writes the job ids to the study."""
 
 import secrets
 import shutil
@@ -18,9 +18,9 @@ from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_csv
 
-LARGEST_ARRAY = 1000  # SLURM's own default for the largest array
-POLL_S = 5.0
-GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells by the results of the last
+LARGEST_ARRAY = 1000  # SLURM's default for the largest array
+QUEUE_POLL_S = 5.0
+GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells from earlier results
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class SlurmSettings:
 
 @dataclass(frozen=True)
 class Resources:
-    """What one run needs: processes on its node, one a device, and GPUs."""
+    """The resources of one run: processes on its node, one per device, and GPUs."""
 
     tasks: int
     gpus: int
@@ -56,10 +56,10 @@ def launch(cells: Sequence[Cell], settings: SlurmSettings, config: DictConfig) -
     """Submit the cells that are neither done nor queued; wait for all of them with ``wait``.
 
     Returns:
-        The last validation Dice of each cell; None where it has none yet.
+        The last validation Dice of each cell; None if it has none yet.
 
     Raises:
-        UserError: There is no SLURM here, it refuses the jobs, or the resources do not fit the training.
+        UserError: This machine has no SLURM, SLURM refuses the jobs, or the resources do not fit the training.
     """
     if not (settings.wait or config.hydra.sweeper._target_.endswith(GRIDS)):
         raise UserError(
@@ -85,7 +85,7 @@ def resources(trainer: DictConfig, settings: SlurmSettings) -> Resources:
     """Processes and GPUs of one run.
 
     Raises:
-        UserError: The number of devices is not known, or differs from the number of tasks.
+        UserError: The number of devices is not given, or differs from the number of tasks.
     """
     devices = trainer.devices
     if not isinstance(devices, int) or devices < 1:
@@ -158,8 +158,8 @@ def parameters(needed: Resources, settings: SlurmSettings) -> dict[str, Any]:
         "mem": None if settings.mem_gb is None else f"{round(settings.mem_gb * 1024)}M",
         "setup": list(settings.setup) or None,
         "stderr_to_stdout": True,
-        # SLURM 22.05 and later give srun one core a task by default. A rank that fails ends its job. A site's
-        # WaitTime must not end the first rank while it still evaluates.
+        # SLURM 22.05 and later give srun one core per task by default. A rank that fails ends its job. A site's
+        # WaitTime must not end the first rank during its evaluation.
         "srun_args": [f"--cpus-per-task={settings.cpus_per_task}", "--kill-on-bad-exit=1", "--wait=0"],
         "additional_parameters": {"requeue": True, **settings.additional_parameters},
     }
@@ -169,9 +169,9 @@ def parameters(needed: Resources, settings: SlurmSettings) -> dict[str, Any]:
 
 
 def wait_for(jobs: Sequence[str]) -> None:
-    """Return when none of the jobs is in the queue any more; a controller that does not answer is asked again."""
+    """Return when no job is in the queue any more; if the controller does not answer, the query is repeated."""
     while (live := live_jobs()) is None or set(jobs) & set(live):
-        time.sleep(POLL_S)
+        time.sleep(QUEUE_POLL_S)
 
 
 def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Container[Path]) -> None:

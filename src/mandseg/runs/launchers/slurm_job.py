@@ -1,8 +1,8 @@
-"""One cell of a grid as a SLURM job: runs the training command, and has the job requeued where it was interrupted.
+"""One cell of a grid as a SLURM job: runs the training command, and lets an interrupted job be requeued.
 
-Only submitit requeues the job, at its signal (USR2, before a time limit). The training is a child process, and SLURM
-sends it every signal, too. At SIGTERM the training saves its state and continues; at USR2 it saves and ends. The state
-of the run is read from the run folder.
+Only submitit requeues the job, at its signal (USR2, before a time limit). The training is a child process, which also
+gets every signal from SLURM. At SIGTERM the training saves its state and continues; at USR2 it saves and ends. The
+state of the run is read from the run folder.
 """
 
 import json
@@ -21,13 +21,13 @@ from mandseg.system.files import write_text
 from mandseg.system.lock import lock_owner
 from mandseg.system.signals import TRY_AGAIN
 
-POLL_S = 0.2
-STOPPED = (TRY_AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # exit codes; the last two: before the training could listen
+CHILD_POLL_S = 0.2
+STOPPED = (TRY_AGAIN, -signal.SIGTERM, -signal.SIGUSR2)  # exit codes; negative: before it handles signals
 
 
 @dataclass
 class Job:
-    """What submitit calls on the node, once in each process of the run.
+    """The function that submitit calls on the node, once in each process of the run.
 
     Attributes:
         command: The training of one run.
@@ -42,15 +42,15 @@ class Job:
     child: "subprocess.Popen[bytes] | None" = field(default=None, repr=False, compare=False)
 
     def __call__(self) -> None:
-        """Run the training; the exit code is its own, so that SLURM shows a failed run as failed.
+        """Run the training; the job has its exit code, so that SLURM shows a failed run as failed.
 
         Raises:
-            SystemExit: The run failed, or was interrupted and is not SLURM's to run again.
+            SystemExit: The run failed, or was interrupted and SLURM does not run it again.
         """
         if os.environ.get("SLURM_PROCID", "0") != "0":
             code = self._train()
             if code != 0:
-                time.sleep(self.notice_s)  # the first process reports the reason or requeues
+                time.sleep(self.notice_s)  # the first process reports the reason or is requeued
         else:
             self._release_run()
             code = self._train(self._trace)
@@ -70,28 +70,29 @@ class Job:
         return DelayedSubmission(replace(self, child=None))
 
     def _train(self, trace: Path | None = None) -> int:
-        """Run the training to its end; its process is named in a file beside the run's others."""
-        self.child = subprocess.Popen(self.command, env=_environment())
+        """Run the training to its end; a file in the run folder names its process."""
+        threads = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+        self.child = subprocess.Popen(self.command, env={"OMP_NUM_THREADS": threads, **os.environ})
         if trace is not None:
             write_text(trace, json.dumps({"pid": self.child.pid, "host": socket.gethostname()}))
         while not _has_ended(self.child.pid):
-            time.sleep(POLL_S)
+            time.sleep(CHILD_POLL_S)
         return self.child.wait()
 
     @property
     def is_done(self) -> bool:
-        """Whether the run is done, by its folder."""
+        """Whether the run is done, according to its folder."""
         return RunFolder(self.folder).is_done()
 
     @property
     def _trace(self) -> Path:
-        """A file with the process that trained for this job last. It is removed when the job ends by itself."""
+        """A file with the last process that trained for this job. It is removed at the regular end of the job."""
         return RunFolder(self.folder).slurm_file(os.environ["SLURM_JOB_ID"])
 
     def _release_run(self) -> None:
-        """Remove the lock that this job left on a node that died; without that it counts as alive for minutes.
+        """Remove the lock that this job left on a failed node; otherwise it counts as alive for minutes.
 
-        SLURM starts a job again only when its former processes are gone.
+        SLURM starts a job again only after the end of its former processes.
         """
         if not self._trace.exists():
             return
@@ -101,9 +102,9 @@ class Job:
             lock.unlink(missing_ok=True)
 
     def _await_end(self) -> None:
-        """SLURM signals the training, too. One that does not end is asked once more, and killed shortly before the job.
+        """Wait for the training, which also gets SLURM's signal. Repeat the signal, and kill it shortly before the end.
 
-        The next start continues from the last regular checkpoint.
+        After a kill, the next start continues from the last regular checkpoint.
         """
         if self.child is None:
             return
@@ -112,14 +113,14 @@ class Job:
             while time.monotonic() < deadline:
                 if _has_ended(self.child.pid):
                     return
-                time.sleep(POLL_S)
+                time.sleep(CHILD_POLL_S)
             self.child.send_signal(signum)
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether a child process has ended; leaves its exit code to be read, and takes no lock, as Popen.wait does.
+    """Whether a child process has ended. Unlike Popen.wait, it takes no lock and leaves the exit code to be read.
 
-    The signal handler calls this, too, at any point of the code that it interrupts.
+    The signal handler also calls this, at any point of the code that it interrupts.
     """
     try:
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
@@ -127,16 +128,11 @@ def _has_ended(pid: int) -> bool:
         return True
 
 
-def _environment() -> dict[str, str]:
-    """The training's environment: as many threads as the job has cores for each process."""
-    return {"OMP_NUM_THREADS": os.environ.get("SLURM_CPUS_PER_TASK", "1"), **os.environ}
-
-
 def _requeue_job() -> None:
-    """Have a job requeued that was interrupted while SLURM means it to run, e.g. by the first SIGTERM of a preemption.
+    """Let an interrupted job that SLURM does not end be requeued, e.g. after the first SIGTERM of a preemption.
 
-    submitit does it, at its own signal. A job that SLURM is ending (cancelled, or requeued by SLURM itself) is left to
-    it.
+    submitit requeues it at its own signal. A job that SLURM is ending (cancelled, or requeued by SLURM) is not
+    changed.
     """
     if _slurm_state() == "RUNNING":
         signal.raise_signal(signal.SIGUSR2)

@@ -1,4 +1,4 @@
-"""Which runs of a study wait in SLURM's queue or run there: job ids from the study folder, their states from squeue."""
+"""The queued and running jobs of a study: job ids from the study folder, their states from squeue."""
 
 import logging
 import os
@@ -17,7 +17,7 @@ QUERY_S = 30
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits or runs: its id, and its state by SLURM's name in small letters."""
+    """A job that waits or runs: its id, and its state by SLURM's name in lower case."""
 
     job: str
     state: str
@@ -37,7 +37,7 @@ def queued_runs(study: Path) -> dict[str, QueuedJob]:
 
 
 def live_jobs() -> dict[str, str] | None:
-    """State by id (``12_0`` in an array) of this user's jobs that wait or run; None where SLURM does not answer."""
+    """State by id (``12_0`` in an array) of this user's jobs that wait or run; None if SLURM does not answer."""
     if shutil.which("squeue") is None:
         return None
     query = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "%i %T"]

@@ -1,1 +1,1 @@
-"""The settings of a run: their schema, and its check before anything is made."""
+"""The settings of a run: their schema, and the check of a config against it."""

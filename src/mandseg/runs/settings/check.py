@@ -1,6 +1,6 @@
-"""The check of a config against its schema: type and range of every setting, before anything is made; no torch here.
+"""Checks the type and the range of every setting of a config, before any object is made and without torch.
 
-A group whose ``_target_`` is not in mandseg is the user's own. The user's class checks its arguments.
+A group whose ``_target_`` is not in mandseg belongs to the user. The user's class checks its arguments.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from mandseg.system.instantiation import misnamed, targets_in
 
 Node = Mapping[str, Any]
 
-OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg gives itself
+OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg sets
     *("max_epochs", "max_steps", "min_epochs", "min_steps", "max_time", "logger", "callbacks", "default_root_dir"),
     *("use_distributed_sampler", "num_sanity_val_steps", "log_every_n_steps", "enable_model_summary"),
     *("val_check_interval", "check_val_every_n_epoch", "accumulate_grad_batches", "enable_checkpointing"),
@@ -30,10 +30,10 @@ METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
 
 
 def check_settings(cfg: DictConfig) -> None:
-    """Refuse a config with a setting of a wrong type, out of range or at odds with another.
+    """Refuse a config with a setting that has a wrong type, is out of range or contradicts another.
 
     Raises:
-        UserError: One line for the first one: its name, its value and what was expected.
+        UserError: One line for the first one: its name, its value and the expected values.
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
     for problem in chain(_problems(Settings, plain, ""), _contradictions(plain)):
@@ -48,6 +48,8 @@ def _plain(cfg: DictConfig, key: str) -> Any:
 
 def _problems(schema: type, node: Any, prefix: str) -> Iterator[str]:
     """One line for each setting of a node that does not fit its schema."""
+    if node is None and hasattr(schema, "NULL"):
+        return
     if not isinstance(node, Mapping):
         yield f"{prefix.rstrip('.')}={shown(node)}: expected a group of settings"
         return
@@ -74,7 +76,7 @@ def _is_foreign(schema: type, node: Node) -> bool:
 
 @cache
 def _rules(schema: type) -> tuple[tuple[str, Any, Expectation | None, bool], ...]:
-    """Name, type, expectation and whether it must be there, of each field."""
+    """Of each field: its name, its type, its expectation, and whether it is required."""
     hints = get_type_hints(schema, include_extras=True)
     needed = {field.name: field.default is field.default_factory for field in fields(schema)}
     return tuple(
@@ -84,7 +86,7 @@ def _rules(schema: type) -> tuple[tuple[str, Any, Expectation | None, bool], ...
 
 
 def _contradictions(cfg: Node) -> Iterator[str]:
-    """Lines on settings that are each in range and contradict each other."""
+    """One line for each contradiction between settings that are in range."""
     if cfg["steps"] % cfg["validations"]:
         yield f"steps={cfg['steps']} cannot be divided evenly by validations={cfg['validations']}"
     window = cfg["hu_window"]
@@ -112,19 +114,19 @@ def _mapping(name: str, node: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _misfit_sizes(cfg: Node) -> Iterator[str]:
-    """Patches and windows that the network would halve into pieces that do not fit together again, or into one."""
+    """Patches and windows whose size does not fit the network's halvings, or which it reduces to one voxel."""
     network, model = cfg["model"]["network"], f"model={cfg['model']['name']}"
     multiple = granularity(network)
     wanted = shown(multiple[0] if len(set(multiple)) == 1 else list(multiple))
     sizes = {"patches.patch_size": cfg["patches"]["patch_size"]}
-    if not _is_foreign(SlidingWindow, cfg["sliding_window"]):
+    if not _is_foreign(SlidingWindow, cfg["sliding_window"]) and cfg["sliding_window"]["patch_size"] != "auto":
         sizes["sliding_window.patch_size"] = cfg["sliding_window"]["patch_size"]
     for name, size in sizes.items():
         if any(voxels % step for voxels, step in zip(size, multiple, strict=True)):
             yield f"{name}={shown(size)}: expected multiples of {wanted} for {model}"
     size = cfg["patches"]["patch_size"]
     if needs_more_than(size, network, cfg["batch_size"]):
-        yield f"patches.patch_size={shown(size)}: {model} makes one voxel of it, expected larger patches"
+        yield f"patches.patch_size={shown(size)}: {model} reduces it to one voxel, expected larger patches"
 
 
 def _device_problems(trainer: Node) -> Iterator[str]:
@@ -135,7 +137,7 @@ def _device_problems(trainer: Node) -> Iterator[str]:
         yield f"trainer.strategy={shown(trainer['strategy'])}: expected auto or a strategy of Lightning, e.g. ddp"
     for name in OF_THE_RUN:
         if name in trainer:
-            yield f"trainer.{name}={shown(trainer[name])}: expected no such setting, mandseg gives it to the trainer"
+            yield f"trainer.{name}={shown(trainer[name])}: expected no such setting, mandseg sets it"
 
 
 def _are_devices(devices: Any) -> bool:

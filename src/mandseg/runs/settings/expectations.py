@@ -1,11 +1,11 @@
-"""What a setting is expected to be: the words that a user reads, and the test."""
+"""The expectations of settings: a test of the value, and the text for the user."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LONGEST_NAME = 60  # letters; names are put together to a folder's name, and file systems end at 255
+LONGEST_NAME = 60  # letters; a folder's name joins several names, and file systems allow 255 bytes
 LONGEST_SIDE = 1024  # voxels
 
 
@@ -21,7 +21,7 @@ class Expectation:
 
 
 def whole(low: int, high: int | None = None) -> Expectation:
-    """A whole number in a range; 1.0 and true are none."""
+    """A whole number in a range; 1.0 and true are not whole numbers."""
     words = f"a whole number, {low} or more" if high is None else f"a whole number, {low} to {high}"
     return Expectation(f"expected {words}", lambda value: _is_whole(value, low, high))
 
@@ -34,10 +34,10 @@ def number(
     Args:
         low: The smallest one.
         high: The largest one.
-        words: What it is.
+        words: The text of the expectation.
         ends: Whether both ends belong to the range.
-        above: Whether the lower end does not, alone.
-        plain: Whether the words stand for themselves, without ``expected``.
+        above: Whether only the lower end does not belong to the range.
+        plain: Whether the text has no ``expected`` in front of it.
     """
 
     def holds(value: Any) -> bool:
@@ -58,7 +58,7 @@ def one_of(*values: Any) -> Expectation:
 
 
 def list_of(one: Expectation, words: str, least: int = 0, length: int | None = None) -> Expectation:
-    """A list of things of one kind."""
+    """A list whose items have one kind."""
 
     def holds(value: Any) -> bool:
         right = isinstance(value, list) and len(value) >= least and (length is None or len(value) == length)
@@ -73,12 +73,12 @@ def optional(one: Expectation) -> Expectation:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number; true is none."""
+    """Whether it is a finite number; true is not a number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def shown(value: Any) -> str:
-    """A value as it is written in a config, on one line."""
+    """A value in the syntax of a config, on one line."""
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     if isinstance(value, list):
@@ -110,6 +110,9 @@ def _is_study(value: Any) -> bool:
     return bool(parts) and all(_is_name(part, 2 * LONGEST_NAME) for part in parts)
 
 
+WORKERS = Expectation(
+    "expected auto, or a whole number, 0 to 1024", lambda value: value == "auto" or _is_whole(value, 0, 1024)
+)
 FLAG = Expectation("expected true or false", lambda value: isinstance(value, bool))
 FINITE = Expectation("expected a number", is_number)
 POSITIVE = Expectation("expected a number above 0", lambda value: is_number(value) and value > 0)
@@ -134,4 +137,5 @@ SIZES = list_of(
     f"three whole numbers of voxels, each from 1 to {LONGEST_SIDE}",
     length=3,
 )
+SIZES_OR_AUTO = Expectation(f"{SIZES.words}, or auto", lambda value: value == "auto" or SIZES.holds(value))
 LENGTHS = list_of(number(0.05, 50, ""), "three lengths in mm, each from 0.05 to 50", length=3)

@@ -1,4 +1,4 @@
-"""Of which number of voxels a network takes multiples only, read from its config: its halvings must be undone."""
+"""The number of voxels of which a patch side must be a multiple: the network must be able to undo its halvings."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -10,11 +10,31 @@ OF_A_NETWORK = {"SwinUNETR": 32, "MedNeXt": 16, "MedNeXtSmall": 16, "MedNeXtBase
 OVER_VOXELS = {"UNet": "INSTANCE", "DynUNet": "INSTANCE", "SwinUNETR": "INSTANCE", "AttentionUnet": "BATCH"}
 OVER_VOXELS |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXtLarge"), "BATCH")
 """Networks that normalise over the voxels of the coarsest grid, and their default normalisation."""
-BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default: one halving less than there are
+BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default; one halving less than entries
+
+
+BATCH_NORM = {"UNet": ("norm", "INSTANCE"), "DynUNet": ("norm_name", "INSTANCE"), "SegResNet": ("norm", "GROUP")}
+"""Networks that can be told to have batch normalisation only: the argument and its default."""
+
+
+def takes_any_window(network: Mapping[str, Any]) -> bool:
+    """Whether a network is known to answer alike in windows of any size, of the multiples that it takes.
+
+    One that normalises over its window (instance or group normalisation) sees other means in a window of another size
+    than in training. Batch normalisation uses the means that it learned. Of a network of the user's own nothing is
+    known: it may take one size only.
+
+    Args:
+        network: Its node of the config, as plain values.
+    """
+    name = str(network.get("_target_", "")).rpartition(".")[2]
+    if name not in BATCH_NORM or granularity(network) == ANY:
+        return False
+    return str(network.get(*BATCH_NORM[name])).upper() == "BATCH"
 
 
 def granularity(network: Mapping[str, Any]) -> tuple[int, int, int]:
-    """The multiples along each axis; 1 where nothing is known of the network.
+    """The multiples along each axis; 1 for an unknown network.
 
     Args:
         network: Its node of the config, as plain values.
@@ -33,12 +53,12 @@ def granularity(network: Mapping[str, Any]) -> tuple[int, int, int]:
 
 
 def needs_more_than(patch_size: Sequence[int], network: Mapping[str, Any], batch_size: int) -> bool:
-    """Whether a patch leaves one voxel on the coarsest grid where the network's normalisation needs more.
+    """Whether a patch is one voxel on the coarsest grid, but the network's normalisation needs more.
 
     Args:
         patch_size: Voxels, (X, Y, Z).
         network: Its node of the config.
-        batch_size: Patches in a step, over which a batch normalisation goes, too.
+        batch_size: Patches in a step; a batch normalisation also averages over them.
     """
     name = str(network.get("_target_", "")).rpartition(".")[2]
     if name not in OVER_VOXELS or list(granularity(network)) != list(patch_size):

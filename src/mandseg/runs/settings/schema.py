@@ -1,6 +1,7 @@
-"""The schema of conf/train.yaml: each group a dataclass, each setting with its type and what is expected of it.
+"""The schema of conf/train.yaml: each group is a dataclass, each setting has a type and an expectation.
 
-``CLASS``: the class of mandseg that a group makes an object of. ``OPEN``: the group may have further settings.
+``CLASS``: the class of mandseg whose object a group makes. ``OPEN``: the group may have further settings.
+``NULL``: it may be null.
 """
 
 from dataclasses import dataclass
@@ -17,8 +18,12 @@ from mandseg.runs.settings.expectations import (
     POSITIVE,
     SHARE,
     SIZES,
+    SIZES_OR_AUTO,
     STUDY,
     TEXT,
+    WORKERS,
+    Expectation,
+    is_number,
     list_of,
     number,
     one_of,
@@ -31,7 +36,13 @@ PRECISIONS = (
     *("auto", "32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true"),
     *("32", "64", "16", "bf16", 32, 64, 16),
 )
+PROBABILITY = number(0, 1, "a probability, 0 to 1")
 RATIO = number(0, 1, "a share of cases, expected a number from 0 to 1", plain=True)
+
+BUDGET = Expectation(
+    "expected a number of training cases, or a share of them between 0 and 1",
+    lambda value: is_number(value) and ((isinstance(value, int) and value >= 0) or 0 <= value < 1),
+)
 
 
 @dataclass(frozen=True)
@@ -53,13 +64,27 @@ class HuWindow:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Node ``patches.augmentation``; null, or a TorchIO transform in its place."""
+
+    CLASS: ClassVar = "Augmentation"
+    NULL: ClassVar = True
+    affine_probability: Annotated[float, PROBABILITY]
+    degrees: Annotated[float, number(0, 45, "an angle in degrees, 0 to 45")]
+    scale_share: Annotated[float, number(0, 0.5, "a share, 0 to 0.5")]
+    flip_probability: Annotated[float, PROBABILITY]
+    noise_probability: Annotated[float, PROBABILITY]
+    noise_sd: Annotated[float, number(0, 2, "a standard deviation on the network's scale from -1 to 1, 0 to 2")]
+
+
+@dataclass(frozen=True)
 class Patches:
     """Group ``patches``."""
 
     patch_size: Annotated[list[int], SIZES]
     foreground_share: Annotated[float, SHARE]
     jitter_share: Annotated[float, SHARE]
-    augmentation: Any
+    augmentation: Augmentation
 
 
 @dataclass(frozen=True)
@@ -76,8 +101,9 @@ class SlidingWindow:
     """Group ``sliding_window``."""
 
     CLASS: ClassVar = "SlidingWindow"
-    patch_size: Annotated[list[int], SIZES]
+    patch_size: Annotated[list[int] | str, SIZES_OR_AUTO]
     overlap: Annotated[float, number(0, 0.95, "a share, 0 to 0.95")]
+    memory_mib: Annotated[int, whole(16)] = 1024
     batch_size: Annotated[int, whole(1)] = 4
 
 
@@ -107,7 +133,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class Noise:
-    """Group ``noise``: what all presets have in common; a recorded one has no severity."""
+    """Group ``noise``: the common settings of all presets; a recorded one has no severity."""
 
     OPEN: ClassVar = True
     name: Annotated[str, NAME]
@@ -131,7 +157,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Network:
-    """Node ``model.network``: what is the same in every network of MONAI."""
+    """Node ``model.network``: the common settings of all networks of MONAI."""
 
     OPEN: ClassVar = True
     spatial_dims: Annotated[int, one_of(3)] = 3
@@ -166,7 +192,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Optimizer:
-    """Group ``optimizer``: what is the same in every optimiser of torch."""
+    """Group ``optimizer``: the common settings of all optimisers of torch."""
 
     OPEN: ClassVar = True
     lr: Annotated[float, POSITIVE] = 1e-3
@@ -193,14 +219,17 @@ class Settings:
 
     OPEN: ClassVar = True
     study: Annotated[str, STUDY]
+    structure: Annotated[str, NAME]
     noise_ratio: Annotated[float, RATIO]
+    clean_budget: Annotated[float, BUDGET]
+    ranking: Annotated[str, TEXT]
     seed: Annotated[int, whole(0, 2**32 - 1)]
     steps: Annotated[int, whole(1)]
     validations: Annotated[int, whole(1)]
     memorisation: Annotated[int, whole(0)]
     batch_size: Annotated[int, whole(1)]
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
-    num_workers: Annotated[int, whole(0, 1024)]
+    num_workers: Annotated[int | str, WORKERS]
     debug: Annotated[bool, FLAG]
     rerun: Annotated[bool, FLAG]
     output_dir: Annotated[str, PATH]

@@ -1,8 +1,8 @@
-"""Text stays text: a study called 2024, a reader called 1, a subject 007; Hydra would make numbers of them.
+"""Text stays text: a study named 2024, a reader named 1, a subject 007. Hydra would convert them to numbers.
 
-On the command line the words are put in quotes before Hydra reads them, so a name is what was typed. A whole number in
-a file or from a range becomes its digits. :mod:`mandseg.runs.settings.check` refuses any other number: 1e5 is 100000.0
-by then.
+On the command line such words are put in quotes before Hydra reads them, so a name does not change. A whole number in
+a file or from a range becomes its digits. :mod:`mandseg.runs.settings.check` refuses any other number, because Hydra
+has already converted 1e5 to 100000.0.
 """
 
 import copy
@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 KEYS = (
-    *("study", "output_dir", "cache_dir", "data.name", "data.manifest", "data.source.test_sets_by"),
+    *("study", "ranking", "output_dir", "cache_dir", "data.name", "data.manifest", "data.source.test_sets_by"),
     *(
         "noise.name",
         "noise.annotators",
@@ -29,11 +29,11 @@ OPEN_GROUP = "eval."
 NUMBER = r"[+-]?(?:\d[\d_]*(?:\.[\d_]*)?(?:e[+-]?\d[\d_]*)?|\.\d[\d_]*(?:e[+-]?\d[\d_]*)?|inf|nan)|true|false"
 WORD = re.compile(rf"(?<![^,\[])(\s*)({NUMBER})(\s*)(?![^,\]])", re.IGNORECASE)
 QUOTED = r"\1'\2'\3"
-WRITTEN_OUT = set("'\"\\(){}$")  # quotes, functions, mappings, interpolations: Hydra reads these as they are typed
+WRITTEN_OUT = set("'\"\\(){}$")  # quotes, functions, mappings, interpolations: these are not changed
 
 
 def quoted(word: str) -> str:
-    """A word of the command line with the numbers in it in quotes, where the setting is a text.
+    """A word of the command line, with its numbers in quotes if the setting is a text.
 
     Examples:
         ``study=1e5`` becomes ``study='1e5'``, ``noise.annotators=[1,2],[3]`` becomes
@@ -47,7 +47,7 @@ def quoted(word: str) -> str:
 
 
 def with_text(cfg: DictConfig) -> DictConfig:
-    """The config with whole numbers as digits where a text belongs; the same object where nothing is to change."""
+    """The config with digits instead of whole numbers in text settings; the same object if nothing changes."""
     changes = {}
     for key in (*KEYS, "eval"):
         value = OmegaConf.select(cfg, key, throw_on_missing=False)

@@ -1,1 +1,1 @@
-"""Training methods: networks, loss and answer of a run, one class a file."""
+"""Training methods: networks, loss and prediction of a run, one class per file."""

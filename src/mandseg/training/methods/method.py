@@ -1,7 +1,7 @@
-"""What a training method is: its networks, their loss and their answer; no loop, no optimiser, no device.
+"""The interface of a training method: its networks, their loss and their prediction; no loop, no optimiser, no device.
 
-A method lives inside the LightningModule (:mod:`mandseg.training.module`), so its parameters and buffers
-are in the checkpoints, and a resumed run continues exactly.
+A method is part of the LightningModule (:mod:`mandseg.training.module`). Therefore its parameters and buffers are in
+the checkpoints, and a resumed run continues exactly.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,8 @@ from typing import TypedDict
 import torch
 from torch import nn
 
-Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # loss(logits, label) -> scalar; both (B, 1, X, Y, Z)
+from mandseg.noise.label_plan import LabelPlan
+
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
 
 
@@ -25,47 +26,54 @@ class Batch(TypedDict):
 
 
 class Method(nn.Module, ABC):
-    """The networks of a run, their loss and their answer.
+    """The networks of a run, their loss and their prediction.
 
-    A subclass takes ``make_network`` and ``loss``, which the run hands in, and its own settings, which are keys of
-    its file in conf/method. It calls ``make_network()`` once for each network.
+    A subclass takes ``make_network`` and ``loss`` from the run, and its own settings, which are keys of its file in
+    conf/method. It calls ``make_network()`` once for each network.
     """
 
     networks: nn.ModuleList
+
+    def check(self, plan: LabelPlan) -> None:
+        """Refuse labels that the method cannot learn from; called before a stage is trained. Takes any by default.
+
+        Raises:
+            UserError: For example, no label is trusted.
+        """
 
     @abstractmethod
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The output of the networks for the patches of this process, before any term that mixes patches.
 
         Args:
-            image: (B, 1, X, Y, Z). With several processes B is this process's part of the batch.
+            image: (B, 1, X, Y, Z). With several processes, B is this process's part of the batch.
 
         Returns:
-            Tensors whose first axis is B. Random numbers may be drawn: their state follows from the seed and the step.
+            Tensors whose first axis is B. Random numbers may be drawn: the seed and the step determine them.
         """
 
     @abstractmethod
     def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """``loss``, which is minimised, and further terms to log.
 
-        Every process computes it, of the same batch: nothing random is drawn here.
+        Every process computes it on the same batch, so this function must not draw random numbers.
 
         Args:
-            logits: What ``logits`` returned, of the whole batch over all processes.
+            logits: The result of ``logits`` for the whole batch of all processes.
             batch: The whole batch.
             progress: Share of the stage's steps that are done, from 0 to below 1.
         """
 
     @abstractmethod
     def predict(self, image: torch.Tensor) -> torch.Tensor:
-        """The answer that is validated and tested, as logits: one network's, a mean, or a teacher's.
+        """The prediction that is validated and tested, as logits: of one network, a mean, or of a teacher.
 
         Args:
-            image: (B, 1, X, Y, Z); logits have the same shape.
+            image: (B, 1, X, Y, Z); the logits have the same shape.
         """
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """The answer: ``predict`` on a channels-last image."""
+        """The prediction: ``predict`` on a channels-last image."""
         return self.predict(image.contiguous(memory_format=torch.channels_last_3d))
 
     def trainable_parameters(self) -> Iterator[nn.Parameter]:
@@ -76,5 +84,5 @@ class Method(nn.Module, ABC):
         """Called after each step of the optimiser, e.g. to update a teacher. Does nothing by default.
 
         Args:
-            progress: Share of the stage's steps that are done, this one included.
+            progress: Share of the stage's steps that are done, including this one.
         """

@@ -1,9 +1,10 @@
-"""Supervised training: one network learns from the labels of the plan."""
+"""Supervised training: one network, trained on the labels of the plan."""
 
 import torch
 from torch import nn
 
-from mandseg.training.methods.method import Batch, Loss, MakeNetwork, Method
+from mandseg.training.losses.loss import Loss, loss_at
+from mandseg.training.methods.method import Batch, MakeNetwork, Method
 
 
 class Supervised(Method):
@@ -25,7 +26,7 @@ class Supervised(Method):
 
     def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """The loss of the logits against the labels."""
-        return {"loss": self.loss_of_labels(logits[0], batch["label"])}
+        return {"loss": loss_at(self.loss_of_labels, progress)(logits[0], batch["label"])}
 
     def predict(self, image: torch.Tensor) -> torch.Tensor:
         """The network's logits, (B, 1, X, Y, Z)."""

@@ -10,7 +10,7 @@ from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.system.errors import UserError
-from mandseg.training.compatibility import refuse_misfit
+from mandseg.training.compatibility import refuse_incompatible
 from mandseg.training.methods.supervised import Supervised
 from mandseg.training.module import Segmenter
 
@@ -33,19 +33,19 @@ def refuse(network=None, loss=nn.functional.mse_loss, optimizer=SGD) -> None:
     method = Supervised(lambda: network or Network(), loss)
     window, sliding = HuWindow(-200, 1500), SlidingWindow([16, 16, 16], 0.25)
     predictor = Predictor(method, Preprocessing((4, 4, 4)), window, sliding, torch.device("cpu"))
-    refuse_misfit(Segmenter(method, predictor, optimizer, 10, 2, 0.01, 0), loss, "mine", 2, [8, 8, 8])
+    refuse_incompatible(Segmenter(method, predictor, optimizer, 10, 2, 0.01, 0), loss, "mine", 2, [8, 8, 8])
 
 
-def test_what_goes_together_is_let_through():
+def test_compatible_objects_pass():
     refuse()
 
 
-def test_a_network_may_look_at_values():
+def test_the_code_of_a_network_may_depend_on_values():
     refuse(Network(lambda logits: logits if float(logits.detach().sum()) > -1e9 else -logits))
 
 
 def test_a_network_that_changes_the_shape_is_refused_with_both_shapes():
-    line = r"patches.patch_size=\[8, 8, 8\]: model=mine answers \[2, 1, 8, 8, 8\] with \[2, 1, 4, 8, 8\]"
+    line = r"patches.patch_size=\[8, 8, 8\]: model=mine maps \[2, 1, 8, 8, 8\] to \[2, 1, 4, 8, 8\]"
     with pytest.raises(UserError, match=line):
         refuse(Network(lambda logits: logits[:, :, ::2]))
 

@@ -13,25 +13,27 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow, crop
 from mandseg.data.volume import AIR_HU
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.training.loading.affine import Voxels
+from mandseg.training.loading.augmentation import Augmentation, Change
 
-Augmentation = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
+Transform = Callable[[Any], Any]  # a TorchIO transform: Subject -> Subject
 
 
 class PatchDataset(Dataset[dict[str, torch.Tensor]]):
-    """Patches by index: the k-th patch of a run depends on (seed, k) and the labels alone.
+    """Patches by index: the k-th patch of a run depends on (seed, k) and the labels only.
 
-    Patch centres come from the noisy label where the case has one, whichever label it is trained on, so that two
-    ratios see the same patches of the same cases and differ in labels only.
+    Patch centres come from the noisy label of a case if it has one, even if the case is trained on its reference.
+    Two ratios therefore use the same patches of the same cases and differ in labels only.
 
     Args:
         cases: The prepared training cases.
-        plan: The label of each; cases that it does not name are not trained on, and the others keep their numbers.
+        plan: The label of each case. Cases without one are not trained on; the numbers of the others do not change.
         seed: Seed of the case order, the centres and the augmentation.
         patch_size: Voxels, (X, Y, Z).
         foreground_share: Share of patches centred near the label; the others lie anywhere in the body crop.
         jitter_share: How far, as a share of the patch size, a foreground voxel may lie from the centre.
         window: HU to network input.
-        augmentation: A TorchIO transform of the patch, or None.
+        augmentation: Draws the change of each patch; or a TorchIO transform of the patch; or None.
     """
 
     def __init__(
@@ -43,7 +45,7 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         foreground_share: float,
         jitter_share: float,
         window: HuWindow,
-        augmentation: Augmentation | None,
+        augmentation: Augmentation | Transform | None,
     ) -> None:
         self.cases = list(cases)
         self.plan = plan
@@ -54,7 +56,15 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         self.jitter_share = jitter_share
         self.window = window
         self.augmentation = augmentation
-        self._centres: dict[int, npt.NDArray[np.int64]] = {}
+        self._centres: dict[int, npt.NDArray[np.integer]] = {}
+
+    @property
+    def runs_in_a_thread(self) -> bool:
+        """Whether patches can be made while the training computes in the same process.
+
+        TorchIO's transforms draw from torch's own random stream, as the training does.
+        """
+        return self.augmentation is None or isinstance(self.augmentation, Augmentation)
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         """Return image and label, each (1, X, Y, Z) float32, the case's number and whether its label is trusted."""
@@ -62,18 +72,25 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         rng = np.random.default_rng([self.seed, index])
         corner = self._corner(number, rng)
         case = self.cases[number]
-        image = self.window(crop(case.image, corner, self.patch_size, AIR_HU))[None]
-        label = torch.from_numpy(crop(self.plan.label_of(case), corner, self.patch_size, 0).astype(np.float32))[None]
-        if self.augmentation is not None:
-            image, label = augment(image, label, self.augmentation, int(rng.integers(2**62)))
+        augmentation = self.augmentation
+        change = augmentation.draw(rng) if isinstance(augmentation, Augmentation) else Change()
+        image, label = self._cut(case, corner, change)
+        if augmentation is not None and not isinstance(augmentation, Augmentation):
+            image, label = transformed(image, label, augmentation, int(rng.integers(2**62)))
         trusted = torch.tensor(self.plan.labels[case.case.case_id].trusted)
         return {"image": image, "label": label, "case": torch.tensor(number), "trusted": trusted}
+
+    def _cut(self, case: PreparedCase, corner: Voxels, change: Change) -> tuple[torch.Tensor, torch.Tensor]:
+        """Image and label of a patch, (1, X, Y, Z) each, changed."""
+        place = corner, self.patch_size, np.array(case.grid.spacing_mm)
+        image = change.image(lambda low, size: self.window(crop(case.image, low, size, AIR_HU)), *place)
+        return image[None], change.label(self.plan.label_of(case), *place)[None]
 
     def _corner(self, number: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """The patch's lowest voxel; it may lie outside the volume, which is then padded with air."""
         shape = np.array(self.cases[number].image.shape)
         foreground = self._foreground(number)
-        wants_foreground = rng.uniform() < self.foreground_share  # drawn even when unused: later draws stay
+        wants_foreground = rng.uniform() < self.foreground_share  # drawn even if unused: later draws do not change
         place, offset = rng.uniform(size=3), rng.uniform(-1, 1, size=3) * self.jitter_share * self.patch_size
         if wants_foreground and len(foreground):
             centre = np.unravel_index(foreground[int(place[0] * len(foreground))], shape)
@@ -82,16 +99,17 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         centred = np.minimum(shape - self.patch_size, 0) // 2
         return np.asarray(np.rint(place * span) + centred, dtype=np.int64)
 
-    def _foreground(self, number: int) -> npt.NDArray[np.int64]:
+    def _foreground(self, number: int) -> npt.NDArray[np.integer]:
         if number not in self._centres:
             case = self.cases[number]
             label = case.noisy if case.noisy is not None else case.reference
-            self._centres[number] = np.flatnonzero(label) if label is not None else np.empty(0, np.int64)
+            places = np.flatnonzero(label) if label is not None else np.empty(0, np.int64)
+            self._centres[number] = places.astype(np.int32 if case.image.size < 2**31 else np.int64)
         return self._centres[number]
 
 
 def case_at(index: int, n_cases: int, seed: int) -> int:
-    """Which case the index-th patch is cut from: all cases once, in an order drawn anew for every pass."""
+    """The position of the case of the index-th patch. Each pass takes every case once, in a new random order."""
     return int(_pass_order(index // n_cases, n_cases, seed)[index % n_cases])
 
 
@@ -100,10 +118,10 @@ def _pass_order(number: int, n_cases: int, seed: int) -> npt.NDArray[np.int64]:
     return np.random.default_rng([seed, number, n_cases]).permutation(n_cases)
 
 
-def augment(
-    image: torch.Tensor, label: torch.Tensor, transform: Augmentation, seed: int
+def transformed(
+    image: torch.Tensor, label: torch.Tensor, transform: Transform, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply a TorchIO transform to a patch, (1, X, Y, Z) each, with a random stream of its own."""
+    """Apply a TorchIO transform to image and label of a patch, both (1, X, Y, Z), with its own random stream."""
     import torchio as tio
 
     with torch.random.fork_rng(devices=[]):

@@ -1,7 +1,7 @@
 """The loaders of a training: patches by step, and whole volumes for validation."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import numpy as np
@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow
 from mandseg.system.errors import UserError
-from mandseg.training.patches import PatchDataset, _one_thread
+from mandseg.training.loading.background import BackgroundLoader, has_free_core
+from mandseg.training.loading.patches import PatchDataset, _one_thread
 
 
 class ValidationDataset(Dataset[dict[str, Any]]):
@@ -26,7 +27,7 @@ class ValidationDataset(Dataset[dict[str, Any]]):
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image and reference, each (1, X, Y, Z) float32, and the case's number; beyond the cases nothing."""
+        """Return image and reference, each (1, X, Y, Z) float32, and the case's number; beyond the cases the number."""
         if index >= len(self.cases):
             return {"case": index}
         case = self.cases[index]
@@ -37,15 +38,15 @@ class ValidationDataset(Dataset[dict[str, Any]]):
 
 
 class StepSampler(Sampler[list[int]]):
-    """Batches of consecutive patch indices, from the present step of the training to the end of its epoch.
+    """Batches of consecutive patch indices, from the current step of the training to the end of its epoch.
 
-    The step is the only state, so a resumed run continues with the patches that it would have had. With several
-    processes each takes its positions of every batch, so the global batch stays the same.
+    The step is the only state. A resumed run therefore continues with the patches of an undisturbed run. With several
+    processes, each process takes its positions of every batch, so the global batch stays the same.
 
     Args:
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps until the next validation.
-        first_step: Returns the present step of the training.
+        first_step: Returns the current step of the training.
         rank: This process.
         world_size: The number of processes.
         steps_before: Steps of the run before this stage; the patches continue from there.
@@ -85,7 +86,7 @@ class PatchDataModule(L.LightningDataModule):
         validation: The validation volumes, scored against the reference.
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps between two validations.
-        num_workers: Loader processes; 0 loads in the training process.
+        num_workers: Loader processes; 0 loads in the training itself; ``auto`` beside it where a core is free.
         steps_before: Steps of the run before this stage.
     """
 
@@ -95,7 +96,7 @@ class PatchDataModule(L.LightningDataModule):
         validation: ValidationDataset,
         batch_size: int,
         steps_per_epoch: int,
-        num_workers: int = 0,
+        num_workers: int | Literal["auto"] = 0,
         steps_before: int = 0,
     ) -> None:
         super().__init__()
@@ -103,21 +104,33 @@ class PatchDataModule(L.LightningDataModule):
         self.batch_size, self.steps_per_epoch, self.num_workers = batch_size, steps_per_epoch, num_workers
         self.steps_before = steps_before
 
-    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        """The patches; the same for any number of workers."""
+    def train_dataloader(self) -> DataLoader[dict[str, torch.Tensor]] | BackgroundLoader[dict[str, torch.Tensor]]:
+        """The patches; the same whoever loads them."""
         trainer = self.trainer
         if trainer is None:
             raise RuntimeError("the loader follows the trainer's step: attach the data module to a trainer first")
         place = trainer.global_rank, trainer.world_size
         step = lambda: trainer.global_step  # noqa: E731
         sampler = StepSampler(self.batch_size, self.steps_per_epoch, step, *place, self.steps_before)
-        return DataLoader(
+        device, beside = trainer.strategy.root_device.type, False
+        if self.num_workers == "auto":
+            beside = has_free_core(device == "cpu", trainer.world_size // trainer.num_nodes)
+        workers = self._processes(beside)
+        loader = DataLoader(
             self.training,
             batch_sampler=sampler,
-            num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
-            worker_init_fn=_one_thread if self.num_workers else None,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread if workers else None,
+            pin_memory=device == "cuda",
         )
+        return BackgroundLoader(loader, len(sampler)) if beside and not workers else loader
+
+    def _processes(self, beside: bool) -> int:
+        """Loader processes. Transforms that draw from torch's own random stream need a process to run beside it."""
+        if self.num_workers != "auto":
+            return self.num_workers
+        return int(beside and not self.training.runs_in_a_thread)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The validation volumes, one at a time, each in one process only."""
@@ -127,7 +140,7 @@ class PatchDataModule(L.LightningDataModule):
 
 
 def shared_out(n: int, rank: int, size: int) -> range:
-    """The items of ``n`` that a process takes, equally many for each process; indices from ``n`` on stand for no item.
+    """The indices that a process takes of ``n`` items, equally many for each process; indices above have no item.
 
     With equal numbers the processes call collective operations equally often.
     """

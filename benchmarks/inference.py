@@ -1,0 +1,146 @@
+"""How much faster is a whole CT predicted than by MONAI's sliding window? One row for each work; ratios of medians.
+
+Run: python benchmarks/inference.py [--repeats 5] [--spacing 1 1 2.5]      about 3 minutes on two cores
+
+A procedural CT of 500 x 500 x 128 voxels of 1 x 1 x 2.5 mm: once blanked outside the head, as OpenKBP's are, once with
+shoulders. The default network with random weights, on the CT's own grid, so that all sides see the same voxels.
+
+- peer: MONAI's SlidingWindowInferer, windows of the training (64^3), overlap 0.5, Gaussian weights, batches of 4, on
+  the whole CT. It visits every window whatever is in it, and takes about a minute: it is timed once (n in the table) in
+  each arithmetic, on the first CT, for a ratio of 20 or more.
+- mandseg: ``Predictor.mask``, from the CT in memory to the mask on the CT's own grid: body crop, preprocessing, the
+  windows that the product takes, mask without small pieces. Timed before and after the peer.
+
+All run in one process, after one pass to warm up. On a machine that others use, ``--processor`` with OMP_NUM_THREADS=1
+counts the processor's seconds instead of the clock's.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from monai.inferers import SlidingWindowInferer
+from monai.networks.nets import UNet
+
+from mandseg.data.preprocessing import HuWindow, Preprocessing
+from mandseg.data.volume import AIR_HU, Volume
+from mandseg.evaluation.activations import fitted
+from mandseg.evaluation.predictor import Predictor
+from mandseg.evaluation.sliding_window import AUTO, SlidingWindow
+from mandseg.training.libraries import tune_malloc
+
+SHAPE, CT_SPACING_MM = (500, 500, 128), (1.0, 1.0, 2.5)
+PATCH, MULTIPLE = (64, 64, 64), (8, 8, 8)
+HU = HuWindow(-200, 1500)
+HEAD_MM, SHOULDERS_MM = (80.0, 100.0), (230.0, 120.0)  # half axes, left to right and front to back
+SHOULDERS_SHARE = 0.3  # of the slices
+SMALLEST_PIECE = 0.2  # the default of evaluation.smallest_piece
+AUTOCAST = {"fp32": "32-true", "bf16": "bf16-mixed"}
+BLANKED, SHOULDERS = "500x500x128, blanked outside the head", "500x500x128, with shoulders"
+TISSUE_HU, BONE_HU, NOISE_HU = 40, 900, 20
+
+
+def head_and_neck_ct(shoulders: bool) -> Volume:
+    """An elliptic head with a horseshoe of bone, with or without shoulders below it, in air."""
+    x, y = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    x, y = x - SHAPE[0] / 2, y - SHAPE[1] / 2
+    slices = np.full(SHAPE, AIR_HU, np.int16)
+    slices[_ellipse(x, y, HEAD_MM)] = TISSUE_HU
+    if shoulders:
+        slices[_ellipse(x, y, SHOULDERS_MM), : round(SHOULDERS_SHARE * SHAPE[2])] = TISSUE_HU
+    jaw = (abs(np.hypot(x, y) - 50) < 6) & (y > -10)
+    slices[jaw, 55:70] = BONE_HU
+    noise = np.random.default_rng(0).normal(0, NOISE_HU, SHAPE).astype(np.int16)
+    return Volume(np.where(slices > AIR_HU, slices + noise, AIR_HU).astype(np.int16), np.diag([*CT_SPACING_MM, 1.0]))
+
+
+def _ellipse(x: np.ndarray, y: np.ndarray, half_axes: Sequence[float]) -> np.ndarray:
+    return (x / half_axes[0]) ** 2 + (y / half_axes[1]) ** 2 < 1
+
+
+def default_network() -> torch.nn.Module:
+    """The network of conf/model/unet.yaml; its output layer starts at the prior, so that few voxels are mandible."""
+    torch.manual_seed(0)
+    network = UNet(3, 1, 1, (16, 32, 64, 128), (2, 2, 2), num_res_units=2, norm="BATCH").eval()
+    *_, last = (module for module in network.modules() if isinstance(module, torch.nn.Conv3d))
+    torch.nn.init.constant_(last.bias, -4.6)
+    return network.to(memory_format=torch.channels_last_3d)
+
+
+def monai(network: torch.nn.Module, ct: Volume, arithmetic: str) -> np.ndarray:
+    """The mask by MONAI's windows over the whole CT."""
+    inferer = SlidingWindowInferer(PATCH, sw_batch_size=4, overlap=0.5, mode="gaussian", cval=-1.0)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=arithmetic == "bf16"):
+        logits = inferer(HU(ct.array)[None, None], network)
+    return logits[0, 0].float().numpy() > 0
+
+
+def product(network: torch.nn.Module, precision: str, spacing_mm: Sequence[float]) -> Predictor:
+    """The product's predictor, as a run makes it."""
+    window = fitted(SlidingWindow(AUTO, 0.25), network, MULTIPLE, PATCH)
+    predict = lambda image: network(image.contiguous(memory_format=torch.channels_last_3d))  # noqa: E731
+    return Predictor(predict, Preprocessing(tuple(spacing_mm)), HU, window, torch.device("cpu"), precision)
+
+
+def seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
+    """The time of a call."""
+    start = clock()
+    call()
+    return clock() - start
+
+
+def shown(times: Sequence[float]) -> str:
+    """Median, and the smallest and largest of the times."""
+    return f"{statistics.median(times):7.2f} s (n={len(times)})"
+
+
+def row(work: str, peer: Sequence[float], own: Sequence[float]) -> str:
+    """One row: work | peer | mandseg | ratio | spread: the ratio with the slowest and the fastest time of mandseg."""
+    median = statistics.median(peer)
+    spread = f"{median / max(own):.0f} to {median / min(own):.0f}"
+    return f"| {work} | {shown(peer)} | {shown(own)} | {median / statistics.median(own):.0f} | {spread} |"
+
+
+def time_product(
+    ct: Volume, repeats: int, spacing_mm: Sequence[float], clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """The times of mandseg by arithmetic, in turn."""
+    tools = {name: product(default_network(), AUTOCAST[name], spacing_mm) for name in AUTOCAST}
+    times: dict[str, list[float]] = {name: [] for name in tools}
+    tools["bf16"].mask(ct, SMALLEST_PIECE)  # to warm up
+    for _ in range(repeats):
+        for name, tool in tools.items():
+            times[name].append(seconds(lambda tool=tool: tool.mask(ct, SMALLEST_PIECE), clock))
+    return times
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=4)
+    parser.add_argument("--spacing", type=float, nargs=3, default=CT_SPACING_MM, help="of the network's grid, mm")
+    parser.add_argument("--processor", action="store_true", help="time of the processor instead of the clock")
+    arguments = parser.parse_args()
+    clock = time.process_time if arguments.processor else time.perf_counter
+    tune_malloc()
+    settings = arguments.repeats, arguments.spacing, clock
+    cts = {name: head_and_neck_ct(name == SHOULDERS) for name in (BLANKED, SHOULDERS)}
+    own = {name: time_product(ct, *settings) for name, ct in cts.items()}
+    peer = {name: [seconds(lambda name=name: monai(default_network(), cts[BLANKED], name), clock)] for name in AUTOCAST}
+    for name, ct in cts.items():  # again, after the peer: the machine may have changed
+        for arithmetic, times in time_product(ct, *settings).items():
+            own[name][arithmetic] += times
+    print("| work | peer | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
+    for name, ct in cts.items():
+        crop = "x".join(
+            map(str, product(default_network(), "32-true", arguments.spacing).preprocessing.image(ct).array.shape)
+        )
+        for theirs, ours in (("fp32", "bf16"), ("bf16", "bf16"), ("fp32", "fp32")):
+            print(row(f"{name}, crop {crop}: MONAI {theirs}, mandseg {ours}", peer[theirs], own[name][ours]))
+
+
+if __name__ == "__main__":
+    main()

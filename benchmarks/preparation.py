@@ -1,0 +1,184 @@
+"""How long does it take to prepare one case, beside nnU-Net v2, MONAI and TorchIO? One row for each peer.
+
+Run: python benchmarks/preparation.py [--repeats 5] [--cohort COHORT/manifest.csv]
+
+Every side reads a CT and its label from compressed NIfTI files, brings them to 2.5 mm and writes them for training.
+The peers have their default settings: nnU-Net's DefaultPreprocessor (crop to values that are not 0, cubic for the CT,
+linear for the label, blosc2); MONAI's Orientation, CropForeground and Spacing; TorchIO's ToCanonical and Resample with
+smoothing. mandseg also hashes the files, checks the case and writes files that survive a power cut. Its second start
+finds the entry and reads no image.
+
+Without --cohort a phantom's files are made. nnU-Net is timed where it can be imported: install nnunetv2==2.8.1 into an
+environment of its own. Seconds are the processor's, in one process; ratios of medians, all sides in turn.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.cache import prepare_case
+from mandseg.data.case import Case
+from mandseg.data.manifest import read_cohort
+from mandseg.data.phantom import CLINIC, phantom_case
+from mandseg.data.preprocessing import Preprocessing
+from mandseg.data.volume import write_volume
+
+SPACING_MM = (2.5, 2.5, 2.5)
+BODY_HU = -300
+Side = Callable[[Case, Path], object]
+
+
+def phantom_files(folder: Path) -> Case:
+    """A phantom's CT and label as files."""
+    image, label = phantom_case(CLINIC, 0)
+    write_volume(folder / "ct.nii.gz", image)
+    write_volume(folder / "label.nii.gz", label)
+    return Case("phantom", "phantom", "train", folder / "ct.nii.gz", folder / "label.nii.gz", None, "")
+
+
+def mandseg(case: Case, folder: Path) -> object:
+    """The product: an entry of an empty cache."""
+    return prepare_case(case, Preprocessing(SPACING_MM), folder, None)
+
+
+def monai() -> Side:
+    """MONAI's transforms, and two arrays."""
+    from monai.transforms import Compose, CropForegroundd, EnsureChannelFirstd, LoadImaged, Orientationd, Spacingd
+
+    both = ("image", "label")
+    steps = Compose(
+        [
+            LoadImaged(both),
+            EnsureChannelFirstd(both),
+            Orientationd(both, axcodes="RAS", labels=None),
+            CropForegroundd(both, source_key="image", select_fn=lambda hu: hu > BODY_HU, margin=3),
+            Spacingd(both, pixdim=SPACING_MM, mode=("bilinear", "nearest")),
+        ]
+    )
+
+    def prepare(case: Case, folder: Path) -> None:
+        made = steps({"image": str(case.image), "label": str(case.reference)})
+        for name in both:
+            np.save(folder / f"{name}.npy", made[name].numpy())
+
+    return prepare
+
+
+def torchio() -> Side:
+    """TorchIO's transforms on the whole CT, and two arrays."""
+    import torchio as tio
+
+    steps = tio.Compose([tio.ToCanonical(), tio.Resample(SPACING_MM, antialias=True)])
+
+    def prepare(case: Case, folder: Path) -> None:
+        made = steps(tio.Subject(image=tio.ScalarImage(case.image), label=tio.LabelMap(case.reference)))
+        for name in ("image", "label"):
+            np.save(folder / f"{name}.npy", made[name].numpy())
+
+    return prepare
+
+
+def nnunet() -> Side:
+    """nnU-Net's preprocessor with the plans that its planner writes for CT, at our spacing."""
+    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    resampling = {"order_z": 0, "force_separate_z": None}
+    configuration = {
+        "data_identifier": "one",
+        "preprocessor_name": "DefaultPreprocessor",
+        "batch_size": 2,
+        "patch_size": [64, 64, 64],
+        "spacing": list(SPACING_MM),
+        "normalization_schemes": ["CTNormalization"],
+        "use_mask_for_norm": [False],
+        "architecture": {"network_class_name": "none is made", "arch_kwargs": {}, "_kw_requires_import": []},
+        "resampling_fn_data": "resample_data_or_seg_to_shape",
+        "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **resampling},
+        "resampling_fn_seg": "resample_data_or_seg_to_shape",
+        "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **resampling},
+    }
+    intensities = {"mean": 300.0, "std": 400.0, "percentile_00_5": -200.0, "percentile_99_5": 1500.0}
+    plans = {
+        "dataset_name": "one",
+        "plans_name": "plans",
+        "transpose_forward": [0, 1, 2],
+        "image_reader_writer": "SimpleITKIO",
+        "foreground_intensity_properties_per_channel": {"0": intensities},
+        "configurations": {"3d_fullres": configuration},
+    }
+    names = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "mandible": 1}, "file_ending": ".nii.gz"}
+    manager = PlansManager(plans)
+    settings = manager, manager.get_configuration("3d_fullres"), names
+    preprocessor = DefaultPreprocessor(verbose=False)
+
+    def prepare(case: Case, folder: Path) -> None:
+        preprocessor.run_case_save(str(folder / "case"), [str(case.image)], str(case.reference), *settings)
+
+    return prepare
+
+
+def timed(side: Side, case: Case) -> float:
+    """Processor seconds of a side, into an empty folder."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.process_time()
+        side(case, Path(folder))
+        return time.process_time() - start
+
+
+def second_start(case: Case, repeats: int) -> list[float]:
+    """Processor seconds of mandseg where the entry is there."""
+    with tempfile.TemporaryDirectory() as folder:
+        time.sleep(2.5)  # digests of files that were just written are not kept
+        mandseg(case, Path(folder))
+        return [_seconds(lambda: mandseg(case, Path(folder))) for _ in range(repeats)]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.process_time()
+    call()
+    return time.process_time() - start
+
+
+def row(name: str, peer: Sequence[float], own: Sequence[float]) -> str:
+    """One row: work | peer | mandseg | ratio | spread."""
+    spread = [p / o for p, o in zip(peer, own, strict=True)]
+    peer_s, own_s = statistics.median(peer), statistics.median(own)
+    work = f"| one case to 2.5 mm, {name} | {peer_s:.3f} s | {own_s:.3f} s"
+    return f"{work} | {peer_s / own_s:.1f} | {min(spread):.1f} to {max(spread):.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--cohort", type=Path, help="a manifest; its first validation case is taken")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        case = phantom_files(Path(folder))
+        if arguments.cohort:
+            case = read_cohort(arguments.cohort).split("val")[0]
+        sides: dict[str, Side] = {"mandseg": mandseg}
+        for make in (nnunet, monai, torchio):
+            try:
+                sides[make.__name__] = make()
+            except ImportError as error:
+                print(f"{make.__name__} is not installed ({error}): not compared")
+        for side in sides.values():
+            timed(side, case)  # to warm up
+        turns = [{name: timed(side, case) for name, side in sides.items()} for _ in range(arguments.repeats)]
+        times = {name: [turn[name] for turn in turns] for name in sides}
+        again = second_start(case, arguments.repeats)
+    print("| work | peer | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
+    for name in list(sides)[1:]:
+        print(row(name, times[name], times["mandseg"]))
+    print(f"second start: {statistics.median(again) * 1000:.1f} ms a case")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""The command ``mandseg predict``: masks, pictures and structure sets of new images."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mandseg.system.errors import UserError
+
+BAD_INPUT = 2  # exit code
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="A run folder, a study or a checkpoint file (*.ckpt).")],
+    images: Annotated[
+        list[Path], typer.Argument(help="DICOM folders, or NIfTI, NRRD and MetaImage files, or folders of them.")
+    ],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write; may exist.")],
+    rtstruct: Annotated[
+        bool, typer.Option("--rtstruct", help="Write a structure set of each DICOM series, too.")
+    ] = False,
+    ensemble: Annotated[
+        bool, typer.Option("--ensemble", help="Of a study: the mean of all seeds of a condition.")
+    ] = False,
+    choose: Annotated[
+        list[str] | None,
+        typer.Option("--choose", help="Of a study with several conditions: COLUMN=VALUE, e.g. noise_ratio=0."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="last or best; default: the one that the run was tested with.")
+    ] = None,
+    roi_name: Annotated[str, typer.Option(help="ROI in the structure set; default: STRUCTURE_mandseg.")] = "",
+    force: Annotated[bool, typer.Option("--force", help="Predict images that look implausible, too.")] = False,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Name the files by pseudonyms, as mandseg prepare dicom does.")
+    ] = False,
+    key: Annotated[Path | None, typer.Option(help="With --pseudonyms: the file with their key.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")] = "auto",
+    trust: Annotated[
+        list[str] | None, typer.Option("--trust", help="Of a checkpoint file: a package of your own that it needs.")
+    ] = None,
+) -> None:
+    """Segment new CTs: a mask on each image's own grid, a picture, quality figures, and structure sets.
+
+    Writes NAME.nii.gz, NAME.png, NAME.rtstruct.dcm (with --rtstruct) and predictions.csv. A repeated call predicts
+    only images that are new or have changed, and replaces no file that it did not write.
+
+    A structure set carries the patient's name, number and study, because it goes back to the planning system.
+    The other files carry the name of the image's file or folder only.
+
+    Each contour has to be reviewed by a person. Exit code 2 if an image was refused; the others are there.
+
+    Example: [bold]mandseg predict outputs/clinic --choose noise_ratio=0 export/ --out predictions --rtstruct[/bold]
+
+    Example: [bold]mandseg predict outputs/clinic/RUN scan1.nii.gz scan2.nrrd --out predictions[/bold]
+
+    Example: [bold]mandseg predict outputs/clinic --ensemble scans/ --out predictions[/bold]
+
+    Example: [bold]mandseg predict network.ckpt export/patient1 --out predictions --rtstruct[/bold]
+    """
+    from mandseg.evaluation.prediction.inputs import find_inputs, with_pseudonyms
+    from mandseg.evaluation.prediction.network import refuse_different
+    from mandseg.evaluation.prediction.predict import REFUSED, Wish, predict_images
+    from mandseg.runs.choice import choose_runs
+    from mandseg.runs.load import load_network
+
+    if key is not None and not pseudonyms:
+        raise UserError(f"--key {key}: for --pseudonyms only")
+    places = choose_runs(run, _columns(choose or ()), ensemble)
+    inputs = find_inputs(images)
+    networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
+    refuse_different(networks)
+    if pseudonyms:
+        inputs = with_pseudonyms(inputs, key)
+    print(f"{networks[0].structure}: {' + '.join(network.name for network in networks)}", file=sys.stderr)
+    n_refused = 0
+    for row, is_new in predict_images(inputs, networks, out, Wish(rtstruct, roi_name, force)):
+        if row["status"] == REFUSED:
+            n_refused += 1
+            print(f"mandseg: {row['case']}: {row['reason']}", file=sys.stderr)
+        else:
+            why = f": {row['reason']}" if row["reason"] else ""
+            unchanged = "" if is_new else " (from an earlier call)"
+            print(f"{row['case']}: {float(row['volume_ml']):.1f} ml, {row['flag']}{why}{unchanged}")
+    if n_refused:
+        raise typer.Exit(BAD_INPUT)
+
+
+def _columns(words: Sequence[str]) -> dict[str, str]:
+    pairs = [word.partition("=") for text in words for word in text.split(",")]
+    if wrong := [column for column, sign, value in pairs if not (column and sign and value)]:
+        raise UserError(f"--choose {wrong[0]}: expected COLUMN=VALUE, e.g. noise_ratio=0")
+    return {column.strip(): value.strip() for column, _, value in pairs}

@@ -1,0 +1,26 @@
+"""The order in which cases are corrected: the known rankings, and a file with an own one."""
+
+import csv
+from pathlib import Path
+
+from mandseg.system.errors import UserError, one_line
+
+RANKINGS = ("random", "stratified", "oracle")
+
+
+def read_ranking(file: Path) -> list[str]:
+    """The column ``case_id`` of a CSV file, in the order of its rows.
+
+    Raises:
+        UserError: There is no such file or column.
+    """
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            rows = list(csv.DictReader(opened))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"ranking={file}: expected one of {', '.join(RANKINGS)}, or a CSV file that can be read ({one_line(error)})"
+        ) from error
+    if not rows or "case_id" not in rows[0]:
+        raise UserError(f"ranking={file}: expected a CSV file with the column case_id, and a row for each case")
+    return [row["case_id"] or "" for row in rows]

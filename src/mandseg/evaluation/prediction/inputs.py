@@ -1,0 +1,203 @@
+"""Finds the images that a user names: image files, DICOM series, and folders of either.
+
+A folder with DICOM files below it stands for every CT series among them, however deep they lie. Another folder stands
+for the image files directly in it.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.dicom.archive import CT, DAMAGED, FOREIGN, OTHER, Archive, Record, Scan, read_archive, read_record
+from mandseg.data.dicom.dataset import looks_like_dicom, walk
+from mandseg.data.dicom.pixels import read_ct
+from mandseg.data.dicom.pseudonyms import default_key_file, read_or_make_key
+from mandseg.data.dicom.series import Series
+from mandseg.data.importers.dicom_report import Names
+from mandseg.data.volume import SUFFIXES, Volume, is_image_file, read_volume
+from mandseg.system.errors import UserError
+from mandseg.system.names import checked_name
+
+
+@dataclass(frozen=True)
+class Input:
+    """An image to predict, or the reason why there is none.
+
+    Args:
+        path: The image file, or the folder that holds all slices of the series.
+        name: The name of its output files.
+        scan: The DICOM series; None for an image file.
+        problem: Why it cannot be read; empty if nothing is known against it.
+    """
+
+    path: Path
+    name: str
+    scan: Scan | None = None
+    problem: str = ""
+    is_nameless: bool = False
+    """Whether the name cannot be a file's name."""
+
+    @property
+    def identity(self) -> str:
+        """What tells it from other inputs: the series UID, or the file's place."""
+        return self.scan.uid if self.scan else str(self.path.resolve())
+
+    @cached_property
+    def series(self) -> Series | None:
+        """The sorted slices; None for an image file.
+
+        Raises:
+            UserError: The slices form no regular grid.
+        """
+        return self.scan.series() if self.scan else None
+
+    def read(self) -> Volume:
+        """The image; HU of DICOM.
+
+        Raises:
+            UserError: It cannot be read.
+        """
+        if self.problem:
+            raise UserError(self.problem)
+        if self.series is not None:
+            return read_ct(self.series)
+        image = read_volume(self.path)
+        wide = image.array.dtype.kind == "f" and image.array.dtype != np.float32
+        return Volume(image.array.astype(np.float32), image.affine) if wide else image
+
+
+def find_inputs(paths: Sequence[Path]) -> list[Input]:
+    """Every image that the paths name, each once, with names that differ.
+
+    Raises:
+        UserError: A path does not exist; one line for each.
+    """
+    if missing := [f"{path}: no such file or folder" for path in paths if not path.exists()]:
+        raise UserError(missing)
+    found: dict[tuple[Path, str], Input] = {}
+    for path in paths:
+        for one in _inputs_of(path):
+            found.setdefault((one.path.resolve(), one.scan.uid if one.scan else ""), one)
+    return _with_names(list(found.values()))
+
+
+def with_pseudonyms(inputs: Sequence[Input], key: Path | None) -> list[Input]:
+    """Name each input by a pseudonym: of a DICOM series the case id that ``mandseg prepare dicom`` gives it.
+
+    Args:
+        inputs: The images.
+        key: The file with the key of the pseudonyms; default: the one in the user's settings, made if missing.
+    """
+    names = Names(read_or_make_key(key or default_key_file()))
+
+    def pseudonym(one: Input) -> str:
+        if one.scan is None:
+            return f"i{names.pseudonyms.of('image', one.identity)}"
+        return names.case(one.scan.patient, one.scan.uid, one.scan.frame_of_reference_uid)
+
+    return [replace(one, name=pseudonym(one)) for one in inputs]
+
+
+def _inputs_of(path: Path) -> Iterator[Input]:
+    if path.is_dir():
+        yield from _inputs_of_folder(path)
+    elif looks_like_dicom(path):
+        yield _input_of_dicom_file(path)
+    else:
+        known = is_image_file(path)
+        problem = "" if known else f"unknown image format, expected DICOM or one of {', '.join(SUFFIXES)}"
+        yield Input(path, stem(path), problem=problem)
+
+
+def _inputs_of_folder(folder: Path) -> Iterator[Input]:
+    if any(looks_like_dicom(file) for file in walk(folder)):
+        yield from _inputs_of_archive(folder, read_archive(folder))
+        return
+    files = sorted(file for file in folder.iterdir() if file.is_file() and is_image_file(file))
+    yield from (Input(file, stem(file)) for file in files)
+    if not files:
+        yield Input(folder, folder.resolve().name, problem="holds no DICOM file and no image file")
+
+
+def _inputs_of_archive(folder: Path, archive: Archive) -> Iterator[Input]:
+    for scan in archive.scans:
+        places = {record.path.parent for record in scan.records}
+        place = places.pop() if len(places) == 1 else folder
+        damaged = [r for r in archive.damaged if r.patient == scan.patient or r.path.parent == place]
+        problem = f"{len(damaged)} files beside the series: {damaged[0].problem}" if damaged else ""
+        yield Input(place, place.resolve().name, scan, problem)
+    if not archive.scans:
+        yield Input(folder, folder.resolve().name, problem=_no_series(archive))
+
+
+def _no_series(archive: Archive) -> str:
+    """Why a folder with DICOM files has no CT series."""
+    kinds = Counter(record.modality or record.kind for record in (*archive.others, *archive.doses))
+    kinds.update("RTSTRUCT" for _ in archive.orphans)
+    kinds.update("damaged" for _ in archive.damaged)
+    words = ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items()))
+    return f"holds no CT series ({words})"
+
+
+def _input_of_dicom_file(path: Path) -> Input:
+    """An enhanced file is a series of its own; any other file is no image that can be predicted."""
+    record = read_record(path)
+    if record.kind == CT and not record.problem and len(record.planes) > 1:
+        return Input(path, stem(path), Scan((record,)))
+    return Input(path, stem(path), problem=_no_image(record))
+
+
+def _no_image(record: Record) -> str:
+    if record.problem:
+        return record.problem
+    if record.kind == CT:
+        return "is one slice of a CT; give the folder of the series"
+    kind = {OTHER: record.modality, FOREIGN: "no DICOM", DAMAGED: "damaged"}.get(record.kind, record.kind)
+    return f"is {kind}, expected a CT"
+
+
+def _with_names(inputs: Sequence[Input]) -> list[Input]:
+    """Make the names differ: by the folders above, and then by the series' number."""
+    named = list(inputs)
+    for depth in range(1, 4):
+        twice = _repeated(named)
+        named = [
+            replace(one, name="_".join([*_above(one, depth), inputs[number].name])) if number in twice else one
+            for number, one in enumerate(named)
+        ]
+    twice, count = _repeated(named), Counter[str]()
+    for number in sorted(twice, key=lambda number: named[number].identity):
+        count[named[number].name.casefold()] += 1
+        named[number] = replace(named[number], name=f"{named[number].name}_{count[named[number].name.casefold()]}")
+    return named
+
+
+def _above(one: Input, depth: int) -> list[str]:
+    parts = one.path.resolve().parts[1:-1]
+    return list(parts[-depth:])
+
+
+def _repeated(named: Sequence[Input]) -> set[int]:
+    counts = Counter(one.name.casefold() for one in named)
+    return {number for number, one in enumerate(named) if counts[one.name.casefold()] > 1}
+
+
+def with_checked_name(one: Input) -> Input:
+    """Give an input that cannot name a file a problem, and a name that can be printed."""
+    try:
+        checked_name("the image's name", one.name)
+    except UserError as error:
+        shown = one.name.encode("unicode_escape").decode()
+        return replace(one, name=shown, problem=f"{error}; rename it, or give --pseudonyms", is_nameless=True)
+    return one
+
+
+def stem(path: Path) -> str:
+    """A file's name without the suffix of an image file."""
+    suffixes = sorted((*SUFFIXES, ".dcm", ".dicom", ".ima"), key=len, reverse=True)
+    suffix = next((suffix for suffix in suffixes if path.name.lower().endswith(suffix)), "")
+    return path.name[: len(path.name) - len(suffix)] or path.name

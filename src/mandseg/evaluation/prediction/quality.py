@@ -1,0 +1,203 @@
+"""Figures that tell how far a prediction can be trusted, and the flag that asks a person to look.
+
+The figures are measured on the network's grid, where the training labels were measured, too. Only the volume and the
+pieces are those of the mask that is written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from mandseg.data.volume import Hu, Volume, to_canonical
+from mandseg.evaluation.prediction.training_summary import TrainingSummary
+from mandseg.evaluation.predictor import Probability
+from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
+
+THRESHOLDS_FILE = "quality.yaml"
+OK, REVIEW = "ok", "review"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of a prediction.
+
+    Args:
+        volume_ml: Of the mask.
+        pieces: Connected pieces of the mask (26 neighbours).
+        islands: Pieces on the network's grid that are removed because they are small.
+        confidence: Soft Dice of the probabilities with their own mask, 2 sum(p y) / sum(p + y), in [0, 1]; 0 if empty.
+        disagreement: 1 - mean Dice of each two networks of an ensemble, in [0, 1]; None for one network.
+        median_hu: Of the CT inside the mask; None if empty.
+        edges: Sides of the image that the mask touches, e.g. ``inferior``.
+        rise_mm: How far the back third of the mask lies above its front third; None if empty.
+        spread_mm: How much wider the back third is than the front third (standard deviation); None if empty.
+    """
+
+    volume_ml: float
+    pieces: int
+    islands: int
+    confidence: float
+    disagreement: float | None
+    median_hu: float | None
+    edges: tuple[str, ...]
+    rise_mm: float | None
+    spread_mm: float | None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where the flag is raised (quality.yaml).
+
+    Args:
+        least_confidence: Below it a prediction is to be reviewed.
+        most_disagreement: Above it.
+        most_pieces: Above it.
+        volume_margin: Volumes may lie outside the range of the training labels by this share.
+        hu_margin: Median HU may lie outside the range of the training labels by so many HU.
+        upright: Structures whose back lies higher than their front and is wider, as of a mandible.
+    """
+
+    least_confidence: float
+    most_disagreement: float
+    most_pieces: int
+    volume_margin: float
+    hu_margin: float
+    upright: tuple[str, ...]
+
+
+@cache
+def thresholds() -> Thresholds:
+    """The validated thresholds."""
+    settings: Mapping[str, object] = yaml.safe_load(files(__package__).joinpath(THRESHOLDS_FILE).read_text("utf-8"))
+    return Thresholds(**{**settings, "upright": tuple(settings["upright"])})  # type: ignore[arg-type]
+
+
+def measure_quality(
+    mask: Volume, probability: Volume, members: Sequence[Mask], image_hu: Hu, smallest_piece: float
+) -> Quality:
+    """Measure a prediction.
+
+    Args:
+        mask: The mask that is written, bool, on the image's grid.
+        probability: The mean over the networks, (X, Y, Z), on the network's grid, RAS+ axes.
+        members: The mask of each network on that grid; none or one for a single network.
+        image_hu: The CT on that grid.
+        smallest_piece: Pieces below this share of the largest one were removed.
+    """
+    values = np.asarray(probability.array, dtype=np.float32)
+    found = values >= 0.5
+    native = np.asarray(mask.array, dtype=np.bool_)
+    pieces = piece_sizes(found)
+    rise_mm, spread_mm = posture(mask)
+    return Quality(
+        volume_ml=float(np.count_nonzero(native) * mask.geometry.voxel_ml),
+        pieces=len(piece_sizes(native)),
+        islands=int(np.count_nonzero(pieces < smallest_piece * pieces.max(initial=0))),
+        confidence=confidence(values, found),
+        disagreement=disagreement(members) if len(members) > 1 else None,
+        median_hu=float(np.median(image_hu[found])) if found.any() else None,
+        edges=touched_edges(mask),
+        rise_mm=rise_mm,
+        spread_mm=spread_mm,
+    )
+
+
+def reasons(
+    quality: Quality, structure: str, training: TrainingSummary | None, limits: Thresholds | None = None
+) -> list[str]:
+    """Why a person should look at a prediction, one phrase each with both values; none if it looks as usual."""
+    limits = limits or thresholds()
+    if quality.volume_ml == 0:
+        return ["nothing was found"]
+    found = []
+    if quality.confidence < limits.least_confidence:
+        found.append(f"confidence {quality.confidence:.2f}, expected at least {limits.least_confidence:g}")
+    if quality.disagreement is not None and quality.disagreement > limits.most_disagreement:
+        found.append(
+            f"the networks disagree by {quality.disagreement:.2f}, expected at most {limits.most_disagreement:g}"
+        )
+    if quality.pieces > limits.most_pieces:
+        found.append(f"{quality.pieces} pieces, expected at most {limits.most_pieces}")
+    if quality.edges:
+        found.append(f"touches the image's {' and '.join(quality.edges)} edge")
+    return found + _outside_training(quality, training, limits) + _not_upright(quality, structure, limits)
+
+
+def _outside_training(quality: Quality, training: TrainingSummary | None, limits: Thresholds) -> list[str]:
+    found = []
+    if training is not None:
+        low, high = training.volume_ml
+        if not low * (1 - limits.volume_margin) <= quality.volume_ml <= high * (1 + limits.volume_margin):
+            found.append(f"volume {quality.volume_ml:.1f} ml, {low:.1f} to {high:.1f} in training")
+        low, high = training.median_hu
+        hu = quality.median_hu
+        if hu is not None and not low - limits.hu_margin <= hu <= high + limits.hu_margin:
+            found.append(f"median {hu:.0f} HU, {low:.0f} to {high:.0f} in training")
+    return found
+
+
+def _not_upright(quality: Quality, structure: str, limits: Thresholds) -> list[str]:
+    if structure not in limits.upright or quality.rise_mm is None or quality.spread_mm is None:
+        return []
+    found = []
+    if quality.rise_mm <= 0:
+        found.append(f"its back lies {-quality.rise_mm:.0f} mm below its front: is the image upside down?")
+    if quality.spread_mm <= 0:
+        found.append("it is wider in front than in the back: is front and back exchanged?")
+    return found
+
+
+def confidence(probability: Probability, mask: Mask) -> float:
+    """Soft Dice of probabilities with their own mask: 1 if all are 0 or 1, lower the more lie between; 0 if empty."""
+    total = float(probability.sum(dtype=np.float64)) + np.count_nonzero(mask)
+    inside = float(probability[mask].sum(dtype=np.float64))
+    return 2 * inside / total if inside else 0.0
+
+
+def disagreement(members: Sequence[Mask]) -> float:
+    """1 - the mean Dice over all pairs of masks."""
+    return 1 - float(np.mean([dice(one, two) for one, two in combinations(members, 2)]))
+
+
+def piece_sizes(mask: Mask) -> npt.NDArray[np.integer]:
+    """The voxels of each connected piece (26 neighbours), (N,)."""
+    box = bounding_box(mask)
+    return np.empty(0, np.int64) if box is None else connected_pieces(mask[box], by_corners=True)[1]
+
+
+def touched_edges(mask: Volume) -> tuple[str, ...]:
+    """The sides of the image that a mask touches, by their names in the patient."""
+    canonical = to_canonical(mask).array
+    names = (("left", "right"), ("posterior", "anterior"), ("inferior", "superior"))
+    box = bounding_box(np.asarray(canonical, dtype=np.bool_))
+    if box is None:
+        return ()
+    return tuple(
+        name
+        for pair, extent, size in zip(names, box, canonical.shape, strict=True)
+        for name, touches in zip(pair, (extent.start == 0, extent.stop == size), strict=True)
+        if touches
+    )
+
+
+def posture(mask: Volume) -> tuple[float | None, float | None]:
+    """How far the back third of a mask lies above its front third, and how much wider it is, in mm.
+
+    The back third are the voxels behind the lower tertile of all voxels from back to front. Of 150 mandibles of OpenKBP
+    all rise to the back, and 149 are wider there.
+    """
+    canonical = to_canonical(mask)
+    box = bounding_box(np.asarray(canonical.array, dtype=np.bool_))
+    if box is None:
+        return None, None
+    places_mm = np.argwhere(canonical.array[box]) * canonical.geometry.spacing_mm
+    back, front = np.quantile(places_mm[:, 1], [1 / 3, 2 / 3])
+    behind, before = places_mm[places_mm[:, 1] <= back], places_mm[places_mm[:, 1] >= front]
+    rise = float(behind[:, 2].mean() - before[:, 2].mean())
+    return rise, float(behind[:, 0].std() - before[:, 0].std())

@@ -1,0 +1,104 @@
+"""Chooses the networks that predict: of a run, of a checkpoint file, or of a study."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from mandseg.runs.folder import CONFIG, RECORD, RunFolder
+from mandseg.runs.load import CHECKPOINT_SUFFIX
+from mandseg.runs.record import RunRecord
+from mandseg.statistics.columns import CONDITION
+from mandseg.system.errors import UserError
+
+SHARED = tuple(column for column in CONDITION if column != "seed")
+"""The columns of a condition that the networks of an ensemble share."""
+
+
+class _Run(NamedTuple):
+    folder: Path
+    record: RunRecord
+
+    @property
+    def arm(self) -> tuple[str, str]:
+        """The condition but the seed, and the settings that no column shows."""
+        shown = [self.record.condition.get(column) for column in SHARED]
+        return json.dumps(shown), json.dumps(dict(self.record.settings or {}), sort_keys=True, default=str)
+
+
+def choose_runs(place: Path, choice: Mapping[str, str], ensemble: bool) -> list[Path]:
+    """The run folders, or the checkpoint file, whose networks predict.
+
+    Of a study the runs of one condition: with ``ensemble`` all of them, otherwise the run with the smallest seed.
+
+    Args:
+        place: A run folder, a checkpoint file or a study.
+        choice: Column of the condition -> value, for a study with several conditions.
+        ensemble: Whether to take all seeds of the condition.
+
+    Raises:
+        UserError: There is no such place, no run is done, or several conditions are left.
+    """
+    is_run = (place / CONFIG).is_file()
+    if is_run or place.is_file() or place.suffix == CHECKPOINT_SUFFIX:
+        if ensemble or choice:
+            option = "--ensemble" if ensemble else "--choose"
+            raise UserError(f"{place}: {option} chooses among the runs of a study, this is one network")
+        if is_run and (state := RunFolder(place).state()).state != "done":
+            advice = "wait for its end, or give a checkpoint file of it"
+            raise UserError(f"{place}: the run is {state.state}, its network is not trained to the end; {advice}")
+        return [place]
+    runs = _matching(place, _done_runs(place), choice)
+    if len({run.arm for run in runs}) > 1:
+        raise UserError(f"study {place}: {_conditions(runs)}")
+    runs.sort(key=lambda run: (int(run.record.condition["seed"]), run.folder.name))
+    if ensemble and len(runs) < 2:
+        raise UserError(f"study {place}: --ensemble with 1 run of this condition ({runs[0].folder.name}), expected 2")
+    return [run.folder for run in (runs if ensemble else runs[:1])]
+
+
+def _done_runs(study: Path) -> list[_Run]:
+    if not study.is_dir():
+        raise UserError(f"{study}: no such run, study or checkpoint")
+    states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
+    done = [_Run(folder, state.record) for folder, state in states if state.state == "done" and state.record]
+    if not done:
+        raise UserError(f"{study}: no run of a study, or none that is done ({len(states)} runs are there)")
+    return done
+
+
+def _matching(study: Path, runs: Sequence[_Run], choice: Mapping[str, str]) -> list[_Run]:
+    if unknown := sorted(set(choice) - set(CONDITION)):
+        raise UserError(f"--choose {unknown[0]}=: expected one of {', '.join(CONDITION)}")
+    kept = list(runs)
+    for column, wanted in choice.items():
+        values = _values(kept, column)
+        kept = [run for run in kept if _is(run.record.condition.get(column), wanted)]
+        if not kept:
+            raise UserError(f"study {study}: no run with {column}={wanted}, the runs have {', '.join(values)}")
+    return kept
+
+
+def _is(value: object, wanted: str) -> bool:
+    try:
+        return float(str(value)) == float(wanted)
+    except ValueError:
+        return str(value) == wanted
+
+
+def _values(runs: Sequence[_Run], column: str) -> list[str]:
+    found = {run.record.condition.get(column) for run in runs}
+    numbers = [value for value in found if isinstance(value, int | float)]
+    return [f"{value:g}" for value in sorted(numbers)] + sorted(str(value) for value in found - set(numbers))
+
+
+def _conditions(runs: Sequence[_Run]) -> str:
+    """What differs between the runs, and how to choose."""
+    differing = {column: values for column in SHARED if len(values := _values(runs, column)) > 1}
+    n = len({run.arm for run in runs})
+    if not differing:
+        names = ", ".join(run.folder.name for run in runs[:6])
+        return f"{n} conditions that differ in settings without a column; name one run folder: {names}"
+    values = "; ".join(f"{column} {', '.join(some)}" for column, some in differing.items())
+    column, some = next(iter(differing.items()))
+    return f"{n} conditions ({values}); choose one, e.g. --choose {column}={some[0]}"

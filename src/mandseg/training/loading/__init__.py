@@ -1,0 +1,1 @@
+"""Training patches: cut from prepared cases, changed, and loaded beside the training."""

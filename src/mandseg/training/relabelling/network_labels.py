@@ -1,0 +1,42 @@
+"""Self-refinement: a label is replaced where the network of the stage before is sure."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.cache import PreparedCase
+from mandseg.evaluation.predictor import Predictor
+from mandseg.noise.label_plan import LabelPlan
+from mandseg.system.errors import UserError
+
+
+class NetworkLabels:
+    """Gives a voxel the network's label where its probability of the one or the other is above a confidence.
+
+    Trusted labels stay. Pseudo-labels (Lee 2013) that are used for correction; with a confidence of 0.5 they replace
+    the labels completely. The network must not have learned the wrong labels by heart yet: the first stage is short.
+
+    Args:
+        confidence: From 0.5 to below 1.
+
+    Raises:
+        UserError: The confidence is out of range.
+    """
+
+    def __init__(self, confidence: float = 0.8) -> None:
+        if not 0.5 <= confidence < 1:
+            raise UserError(f"method.stages: confidence={confidence}, expected a number from 0.5 to below 1")
+        self.confidence = confidence
+
+    def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:
+        """The plan with corrected labels of all cases that are not trusted."""
+        corrected = {}
+        for prepared in cases:
+            case_id = prepared.case.case_id
+            if case_id in plan.labels and not plan.labels[case_id].trusted:
+                p = predictor.of_case(prepared)
+                label = np.where(np.maximum(p, 1 - p) > self.confidence, p > 0.5, plan.label_of(prepared))
+                corrected[case_id] = folder / f"{case_id}.npy"
+                np.save(corrected[case_id], label.astype(np.uint8))
+        return plan.replaced(corrected)

@@ -1,0 +1,115 @@
+"""What every method and every loss of conf/ keeps: its number of steps, its resume, its limits, its memory of nothing.
+
+The methods and the losses are those of the files in conf/method and conf/loss: a new file is tested, too.
+"""
+
+import pytest
+import torch
+
+from composing import composed
+from mandseg.runs.build import build_method, build_stages
+from mandseg.runs.load import load_method
+from mandseg.system.config_paths import config_folder
+from mandseg.training.methods.method import Batch
+from stage_runs import StageRuns
+from tiny_cohort import write_tiny_cohort
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's, which a run silences
+
+METHODS = sorted(file.stem for file in (config_folder() / "method").glob("*.yaml"))
+LOSSES = sorted(file.stem for file in (config_folder() / "loss").glob("*.yaml"))
+TRUSTED = "clean_budget=2"  # for the methods that need trusted cases; the others take them, too
+STEPS = 8
+AS_SUPERVISED = {  # settings with which the first network is the supervised one
+    "co_teaching": ["method.wrong_share=0"],
+    "mean_teacher": ["method.consistency=0"],
+    "early_learning": ["method.slowdown=1"],
+    "trusted_weighting": ["clean_budget=4"],
+}
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("contract")
+    write_tiny_cohort(folder / "cohort")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        yield StageRuns(folder, monkeypatch)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_that_is_stopped_in_and_between_its_stages_ends_at_its_steps_as_if_undisturbed(world, method):
+    own = [f"method={method}", TRUSTED]
+    cfg = world.config(*own)
+    stages = build_stages(cfg)
+    assert world.train(method, *own)
+    stopped = f"{method}-stopped"
+    assert not world.train(stopped, *own, stop_at=2)
+    for stage in stages:
+        if stage.relabel is not None:
+            assert not world.train(stopped, *own, stop_between=stage.name)
+    assert not world.train(stopped, *own, stop_at=STEPS - 1)
+    assert world.train(stopped, *own)
+    assert sum(world.checkpoint(method, stage.name)["global_step"] for stage in stages) == STEPS
+    for stage in stages:
+        wanted, found = world.weights(method, stage.name), world.weights(stopped, stage.name)
+        assert found.keys() == wanted.keys()
+        assert [key for key in wanted if not torch.equal(found[key], wanted[key])] == []
+    file = world.folder / method / "checkpoints" / stages[-1].name / "last.ckpt"
+    answer = load_method(cfg, file).eval()(torch.zeros(1, 1, 16, 16, 16))  # from weights only
+    assert answer.shape == (1, 1, 16, 16, 16)
+    assert torch.isfinite(answer).all()
+
+
+@pytest.mark.parametrize("loss", [loss for loss in LOSSES if loss != "dice_ce"])
+def test_a_training_with_any_loss_that_is_stopped_ends_as_if_undisturbed(world, loss):
+    own = [f"loss={loss}"]
+    assert world.train(loss, *own)
+    assert not world.train(f"{loss}-stopped", *own, stop_at=5)
+    assert world.train(f"{loss}-stopped", *own)
+    wanted, found = world.weights(loss), world.weights(f"{loss}-stopped")
+    assert world.checkpoint(loss)["global_step"] == STEPS
+    assert [key for key in wanted if not torch.equal(found[key], wanted[key])] == []
+    assert ("method.loss_of_labels.theta" in wanted) == (loss == "t_loss")  # what is learned is kept
+
+
+@pytest.mark.parametrize("method", AS_SUPERVISED)
+def test_a_method_at_its_limit_is_supervised_training(world, method):
+    budget = [word for word in AS_SUPERVISED[method] if word.startswith("clean_budget")]
+    world.train(f"{method}-limit", f"method={method}", *AS_SUPERVISED[method])
+    world.train(f"{method}-plain", *budget)
+    first = {
+        key.removeprefix("method.networks.0."): value
+        for key, value in world.weights(f"{method}-limit").items()
+        if key.startswith("method.networks.0.")
+    }
+    plain = world.weights(f"{method}-plain")
+    assert len(first) == len(plain) > 0
+    assert all(torch.equal(first[key.removeprefix("method.networks.0.")], value) for key, value in plain.items())
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_methods_loss_of_two_processes_shares_is_that_of_the_whole_batch_and_finite_in_bf16(method):
+    """The logits come from shares of the batch; the loss sees the whole batch, in the order of one process."""
+    words = ["model.network.channels=[4,8]", "model.network.strides=[2]", "model.network.norm=INSTANCE"]
+    cfg = composed(f"method={method}", *words, "batch_size=4", "patches.patch_size=[16,16,16]")
+    learner = build_method(cfg).train()
+    image = torch.rand(4, 1, 16, 16, 16) * 2 - 1
+    trusted = torch.tensor([True, False, False, True])
+    batch = Batch(image=image, label=(image > 0.5).float(), case=torch.arange(4), trusted=trusted)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        whole = _logits(learner, [image])
+        shared = _logits(learner, [image[0::2], image[1::2]])
+    order = torch.tensor([0, 2, 1, 3])
+    if method != "mean_teacher":  # the noise of its second view is each process's own
+        assert all(torch.allclose(a, b[order.argsort()], atol=1e-2) for a, b in zip(whole, shared, strict=True))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = learner.loss(tuple(50 * logits for logits in whole), batch, 0.9)
+    terms["loss"].backward()
+    assert torch.isfinite(terms["loss"])
+    assert all(torch.isfinite(p.grad).all() for p in learner.trainable_parameters())
+
+
+def _logits(method, shares):
+    torch.manual_seed(0)
+    parts = [method.logits(share) for share in shares]
+    return tuple(torch.cat(part) for part in zip(*parts, strict=True))
