@@ -296,11 +296,11 @@ def test_another_structure_has_the_volumes_of_its_manifest_and_need_not_be_bone(
     soft = np.zeros_like(ct, dtype=np.uint8)
     soft[5:10, 5:8, 5:10] = 1  # 75 voxels of soft tissue, 4.8 ml
     case = make_case("a", image=ct, reference=soft)
-    assert any("mandibles have 32 to 94 ml" in finding.line for finding in check_case(case))
-    assert any("bone is above" in finding.line for finding in check_case(case))
+    assert any("mandibles have 32 to 94 ml" in finding.line for finding in inspect_case(case).findings)
+    assert any("bone is above" in finding.line for finding in inspect_case(case).findings)
     parotid = replace(case, groups={"structure": "Parotid_L"})
-    assert check_case(parotid) == []
-    (finding,) = check_case(replace(case, groups={"structure": "Parotid_L", "structure_ml": "15 to 45"}))
+    assert inspect_case(parotid).findings == ()
+    (finding,) = inspect_case(replace(case, groups={"structure": "Parotid_L", "structure_ml": "15 to 45"})).findings
     assert "reference has 4.8 ml, Parotid_L has 15 to 45 ml" in finding.line
     with pytest.raises(UserError, match="structure_ml is '15-45', expected two volumes"):
-        check_case(replace(case, groups={"structure_ml": "15-45"}))
+        inspect_case(replace(case, groups={"structure_ml": "15-45"}))

@@ -14,7 +14,8 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.check import check_cohort
 from mandseg.data.manifest import read_cohort, write_cohort
-from mandseg.data.preprocessing import Preprocessing, resample_onto
+from mandseg.data.preprocessing import Preprocessing
+from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
 from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
@@ -46,7 +47,8 @@ def resampled(given: Scan) -> Scan:
     affine = np.diag([1.7, 2.3, 3.0, 1.0])
     affine[:3, 3] = given.image.affine[:3, 3] + [0.8, 1.1, 0.5]
     grid = Geometry((82, 53, 28), affine)
-    hu = np.rint(resample_onto(given.image, grid, -1000)).astype(np.int16)
+    above_air = Volume(given.image.array.astype(np.float32) + 1000, given.image.affine)
+    hu = np.rint(resample_onto(above_air, grid) - 1000).astype(np.int16)
     label = resample_onto(Volume(given.label.array.astype(np.float32), given.label.affine), grid) >= 0.5
     return Scan(Volume(hu, affine), Volume(label.astype(np.uint8), affine))
 

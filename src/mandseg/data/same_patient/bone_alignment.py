@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.data.preprocessing import crop_to
+from mandseg.data.resampling import crop_to
 from mandseg.data.same_patient.likeness import Shift
 from mandseg.data.volume import AIR_HU, Volume
 from mandseg.metrics.masks import bounding_box
