@@ -349,7 +349,8 @@ def test_an_audit_replaces_an_earlier_one_and_nothing_else(cohort, capsys):
     [
         (
             ["--noise", "fancy"],
-            "noise preset 'fancy': expected one of expert, gross, margin, panel, planning, radiographer",
+            "noise preset 'fancy': expected one of expert, gross, margin, panel, planning, planning_refitted, "
+            "radiographer",
         ),
         (["--noise", "expert", "--target-dice", "1.5"], "target_dice=1.5: expected a Dice above 0, up to 1"),
         (["--seed", "1"], "--seed: for simulated labels only, name a preset with --noise"),

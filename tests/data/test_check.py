@@ -1,6 +1,7 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -289,3 +290,17 @@ def test_brackets_in_a_cohorts_name_are_no_markup(tmp_path: Path, make_case: Mak
     console = Console(width=140, file=io.StringIO())
     print_checkup(check_cohort(tmp_path / "cohort [v1]"), console)
     assert "Cohort cohort [v1]" in console.file.getvalue()
+
+
+def test_another_structure_has_the_volumes_of_its_manifest_and_need_not_be_bone(make_case, ct, affine):
+    soft = np.zeros_like(ct, dtype=np.uint8)
+    soft[5:10, 5:8, 5:10] = 1  # 75 voxels of soft tissue, 4.8 ml
+    case = make_case("a", image=ct, reference=soft)
+    assert any("mandibles have 32 to 94 ml" in finding.line for finding in inspect_case(case).findings)
+    assert any("bone is above" in finding.line for finding in inspect_case(case).findings)
+    parotid = replace(case, groups={"structure": "Parotid_L"})
+    assert inspect_case(parotid).findings == ()
+    (finding,) = inspect_case(replace(case, groups={"structure": "Parotid_L", "structure_ml": "15 to 45"})).findings
+    assert "reference has 4.8 ml, Parotid_L has 15 to 45 ml" in finding.line
+    with pytest.raises(UserError, match="structure_ml is '15-45', expected two volumes"):
+        inspect_case(replace(case, groups={"structure_ml": "15-45"}))

@@ -14,7 +14,9 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.check import check_cohort
 from mandseg.data.manifest import read_cohort, write_cohort
-from mandseg.data.preprocessing import Preprocessing, resample_onto
+from mandseg.data.preprocessing import Preprocessing
+from mandseg.data.resampling import resample_onto
+from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
 from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
 from mandseg.data.same_patient.likeness import Likeness, compare
@@ -45,7 +47,8 @@ def resampled(given: Scan) -> Scan:
     affine = np.diag([1.7, 2.3, 3.0, 1.0])
     affine[:3, 3] = given.image.affine[:3, 3] + [0.8, 1.1, 0.5]
     grid = Geometry((82, 53, 28), affine)
-    hu = np.rint(resample_onto(given.image, grid, -1000)).astype(np.int16)
+    above_air = Volume(given.image.array.astype(np.float32) + 1000, given.image.affine)
+    hu = np.rint(resample_onto(above_air, grid) - 1000).astype(np.int16)
     label = resample_onto(Volume(given.label.array.astype(np.float32), given.label.affine), grid) >= 0.5
     return Scan(Volume(hu, affine), Volume(label.astype(np.uint8), affine))
 
@@ -216,3 +219,14 @@ def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="no case of one shows a patient of the other"):
         pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
     assert not (tmp_path / "pairs").exists()
+
+
+def test_a_contour_beside_the_bone_is_moved_onto_it_and_soft_tissue_moves_nothing() -> None:
+    given = scan(6)
+    off_mm = np.array([1.5, -2.0, 1.0])
+    aside = given.label.affine.copy()
+    aside[:3, 3] += off_mm
+    found = onto_bone(given.image, Volume(given.label.array, aside), np.zeros(3))
+    np.testing.assert_allclose(found, -off_mm, atol=0.6)
+    soft = np.where(given.image.array > 500, 40, given.image.array).astype(np.int16)
+    assert not onto_bone(Volume(soft, given.image.affine), Volume(given.label.array, aside), np.zeros(3)).any()

@@ -8,7 +8,7 @@ from mandseg.metrics.regions import REGIONS, find_landmarks, region_map
 from mandseg.noise import Margin, Panel, Profile, Recorded, SmoothError, Tendency, TipsCut, load_preset
 from mandseg.noise.label_plan import cases_of_annotators, plan_noise
 from mandseg.system.errors import UserError
-from shapes import ISO, ct, horseshoe
+from shapes import ISO, ball, ct, horseshoe
 
 PRESETS = ["expert", "radiographer", "planning", "gross"]
 TENDENCIES = (
@@ -159,3 +159,13 @@ def test_knobs_of_a_preset_can_be_set_in_code():
 def test_profiles_are_lists_of_modes_in_any_order():
     profile = Profile([Margin(2.0), Margin(-2.0)])
     assert (profile(horseshoe(), ISO, np.random.default_rng(0)) == horseshoe()).all()
+
+
+def test_a_preset_that_looks_for_parts_of_a_mandible_refuses_another_structure_in_one_line():
+    case = Case("a", "a", "train", None, None, groups={"structure": "Parotid_L"})
+    mask = ball(10, ISO, size=28)
+    with pytest.raises(UserError, match=r"structure is Parotid_L, and TeethIncluded, .* need a mandible") as e:
+        load_preset("planning").draw(case, mask, None, ISO, None)
+    assert len(e.value.problems) == 1
+    for preset in ("margin", "expert"):
+        assert load_preset(preset).draw(case, mask, None, ISO, None).any()

@@ -22,15 +22,18 @@ def openkbp(
     source: Annotated[Path, typer.Argument(help="The repository's folder, or its provided-data.")],
     dest: Dest,
     hu_offset: Annotated[float, typer.Option(help="Stored value of 0 HU.")] = 1000.0,
+    structure: Structure = "Mandible",
     overwrite: Overwrite = False,
 ) -> None:
     """Convert OpenKBP (github ababier/open-kbp) to HU and NIfTI; its own split, grouped by field of view.
 
     Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/openkbp[/bold]
+
+    Example: [bold]mandseg prepare openkbp ~/open-kbp cohorts/parotid --structure Parotid_L[/bold]
     """
     from mandseg.data.importers.openkbp import import_openkbp
 
-    show(import_openkbp(source, dest, hu_offset, overwrite))
+    show(import_openkbp(source, dest, hu_offset, overwrite, structure))
 
 
 def deepmind_tcia(

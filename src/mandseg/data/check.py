@@ -20,11 +20,11 @@ from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import position_doubts
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.suspicion import find_suspicions
+from mandseg.data.structure import Structure, structure_of
 from mandseg.data.volume import Geometry, Volume
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.progress import for_each
 
-MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
 LEAST_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 COPY_DICE = 0.999  # drawings of two people never reach this
@@ -143,7 +143,8 @@ def inspect_case(case: Case) -> CaseCheck:
         + (_image_warnings(image, volumes.get("reference", volumes.get("noisy"))) if image else [])
     )
     for name, label in drawings.items():
-        warnings += [f"{name} {text}" for text in (_label_warnings(label, image) if label else ["is empty"])]
+        found = _label_warnings(label, image, structure_of(case)) if label else ["is empty"]
+        warnings += [f"{name} {text}" for text in found]
     reference, noisy = drawings.get("reference"), drawings.get("noisy")
     noisy_dice = None
     if reference and noisy and reference.grid.shape == noisy.grid.shape:
@@ -251,17 +252,18 @@ def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     return texts
 
 
-def _label_warnings(label: LabelBox, image: Volume | None) -> list[str]:
-    low, high = MANDIBLE_ML
+def _label_warnings(label: LabelBox, image: Volume | None, structure: Structure) -> list[str]:
+    low, high = structure.volume_ml or (0.0, np.inf)
     texts = []
     if not low <= label.volume_ml <= high:
-        texts.append(f"has {label.volume_ml:.1f} ml, mandibles have {low:g} to {high:g} ml")
+        whose = "mandibles have" if structure.is_mandible else f"{structure.name} has"
+        texts.append(f"has {label.volume_ml:.1f} ml, {whose} {low:g} to {high:g} ml")
     if faces := faces_touched(label):
         texts.append(f"touches the border of the volume ({', '.join(faces)}): cut off?")
     if len(sizes := piece_sizes(label.mask)) > 1:
         shown = ", ".join(map(str, sizes[:4])) + (", ..." if len(sizes) > 4 else "")
         texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
-    if image is not None and image.array.shape == label.grid.shape:
+    if structure.is_mandible and image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
         if median < LEAST_HU:
             texts.append(f"has a median of {median:.0f} HU, bone is above {LEAST_HU:g}: off the mandible, or not HU?")

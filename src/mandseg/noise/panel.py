@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mandseg.data.case import Case
+from mandseg.data.structure import structure_of
 from mandseg.metrics.masks import Mask, Spacing
 from mandseg.noise.calibration import Target
 from mandseg.noise.modes.boundary import Margin
@@ -142,6 +143,7 @@ class Panel:
         """
         if reference is None or not reference.any():
             raise UserError(f"case {case.case_id}: no reference contour for simulating a noisy one")
+        self._refuse_other_structures(case)
         try:
             return self.profile(case)(reference, spacing_mm, self.stream(case), hu)
         except ValueError as error:
@@ -150,6 +152,14 @@ class Panel:
     def stream(self, case: Case) -> np.random.Generator:
         """The random stream of the errors in a case."""
         return self._rng("draw", case.case_id, self.annotator(case))
+
+    def _refuse_other_structures(self, case: Case) -> None:
+        """Refuse modes that look for the parts of a mandible in another structure."""
+        structure = structure_of(case)
+        modes = [type(tendency.mode).__name__ for tendency in self.tendencies if tendency.mode.needs_mandible]
+        if modes and not structure.is_mandible:
+            text = f"the structure is {structure.name}, and {', '.join(modes)} of this noise need a mandible"
+            raise UserError(f"case {case.case_id}: {text}; noise=margin and noise=expert work for any structure")
 
     @property
     def _target(self) -> Target | None:

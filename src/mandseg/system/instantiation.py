@@ -87,9 +87,7 @@ def trusted(key: str, target: Any, trusted_packages: Sequence[str] = ()) -> str:
         raise UserError(problem)
     setting = f"{key}._target_={target}"
     if trusted_packages and str(Path.cwd()) not in sys.path:
-        sys.path.append(
-            str(Path.cwd())
-        )  # the user's own package may lie here; searched last, it hides no other
+        sys.path.append(str(Path.cwd()))  # the user's own package may lie here; searched last, it hides no other
     parent, found = _object_at(setting, target)
     if not isinstance(found, type | FunctionType) or not inspect.ismodule(parent):
         raise UserError(f"{setting}: expected a class or a function of a module, found {type(found).__name__}")

@@ -13,6 +13,7 @@ from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import groups_of
 from mandseg.system.errors import UserError
 
 CASE = re.compile(r"case_\d+", re.IGNORECASE)
@@ -50,7 +51,7 @@ class HanSeg(Importer[Path, Converted]):
         label = one_label(case_id, "reference", organ.paths, image, folder / f"reference/{case_id}.nii.gz")
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
-        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label))
+        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label, groups=groups_of(self.structure)))
 
 
 def import_han_seg(

@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, plain_name
+from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
+from mandseg.data.importers.organ_files import find_organ
+from mandseg.data.structure import MANDIBLE, groups_of
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
 
@@ -47,13 +49,15 @@ class ConvertedPatient(Converted):
 
 @dataclass(frozen=True)
 class OpenKbp(Importer[Patient, ConvertedPatient]):
-    """Converts patients who have a mandible and keeps their official split.
+    """Converts patients who have the structure and keeps their official split.
 
     Args:
         hu_offset: Stored value of 0 HU.
+        structure: The structure by any of its names.
     """
 
     hu_offset: float
+    structure: str = MANDIBLE
     title = "OpenKBP"
 
     def find(self, source: Path) -> list[Patient]:
@@ -61,15 +65,15 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         return find_patients(source)
 
     def convert(self, found: Patient, folder: Path) -> ConvertedPatient:
-        """Write a patient's image in HU and its mandible; a patient without a mandible is skipped."""
+        """Write a patient's image in HU and its structure; a patient without it is skipped."""
         name = found.folder.name
-        mandibles = [path for path in found.folder.glob("*.csv") if plain_name(path.name) == "mandible"]
-        if not mandibles:
-            return ConvertedPatient(skipped=f"case {name} skipped: no Mandible.csv in {found.folder.parent.name}")
+        organ = find_organ({path.stem: path for path in found.folder.glob("*.csv")}, self.structure)
+        if organ.missing:
+            return ConvertedPatient(skipped=f"case {name} skipped: {organ.missing}.csv in {found.folder.parent.name}")
         try:
-            mask = read_mask(mandibles[0])
+            mask = np.logical_or.reduce([read_mask(path) for path in organ.paths])
             if not mask.any():
-                return ConvertedPatient(skipped=f"case {name} skipped: {mandibles[0].name} lists no voxel")
+                return ConvertedPatient(skipped=f"case {name} skipped: {organ.paths[0].name} lists no voxel")
             affine = read_affine(found.folder)
             hu = from_stored(read_image(found.folder), self.hu_offset)
         except UserError as error:
@@ -77,7 +81,7 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         image, reference = folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz"
         write_volume(image, Volume(hu, affine))
         write_volume(reference, Volume(mask, affine))
-        groups = {"protocol": protocol(affine[0, 0])}
+        groups = {"protocol": protocol(affine[0, 0])} | groups_of(self.structure)
         case = Case(name, name, found.split, image, reference, groups=groups)
         return ConvertedPatient(case, histogram=histogram(hu))
 
@@ -87,19 +91,22 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         return converted, [peaks_note(np.sum(counts, axis=0), self.hu_offset)] if counts else []
 
 
-def import_openkbp(source: Path, dest: Path, hu_offset: float = HU_OFFSET, overwrite: bool = False) -> Imported:
-    """Convert every patient who has a mandible, keeping the official split.
+def import_openkbp(
+    source: Path, dest: Path, hu_offset: float = HU_OFFSET, overwrite: bool = False, structure: str = MANDIBLE
+) -> Imported:
+    """Convert every patient who has the structure, keeping the official split.
 
     Args:
         source: The repository's folder, or its provided-data.
         dest: The cohort folder to write; grouping column ``protocol`` (fov500, fov600 or other).
         hu_offset: Stored value of 0 HU.
         overwrite: Replace an existing cohort.
+        structure: The structure by any of its names.
 
     Raises:
         UserError: The source does not look like OpenKBP, files are damaged, or ``dest`` exists.
     """
-    return import_cases(OpenKbp(hu_offset), source, dest, overwrite=overwrite)
+    return import_cases(OpenKbp(hu_offset, structure), source, dest, overwrite=overwrite)
 
 
 def find_patients(source: Path) -> list[Patient]:

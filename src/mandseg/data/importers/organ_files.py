@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 
-from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary, plain, read_vocabulary
+from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, plain
 from mandseg.data.importers.cohort_folder import stem
+from mandseg.data.structure import vocabulary
 from mandseg.data.volume import Geometry, Volume, is_image_file, read_geometry, read_volume, write_volume
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
@@ -34,7 +34,7 @@ def find_organ(files: Mapping[str, Path], structure: str) -> OrganFiles:
     """
     parts: dict[str, Path] = {}
     for name in sorted(files):
-        if part := _vocabulary().part(structure, name):
+        if part := vocabulary().part(structure, name):
             parts.setdefault(part, files[name])
     if WHOLE in parts:
         return OrganFiles((parts[WHOLE],))
@@ -44,11 +44,6 @@ def find_organ(files: Mapping[str, Path], structure: str) -> OrganFiles:
         return OrganFiles(missing=f"no {structure}")
     there, absent = (LEFT, RIGHT) if LEFT in parts else (RIGHT, LEFT)
     return OrganFiles(missing=f"the {there} half of {structure} and not the {absent}")
-
-
-def is_same_structure(structure: str, other: str) -> bool:
-    """Whether two names mean the same structure."""
-    return _vocabulary().part(structure, other) == WHOLE
 
 
 def image_files(folder: Path) -> dict[str, Path]:
@@ -121,8 +116,3 @@ def placed_on(label: Volume, grid: Geometry) -> Mask:
     out: Mask = np.zeros(grid.shape, bool)
     out[tuple(voxels.T)] = True
     return out
-
-
-@cache
-def _vocabulary() -> Vocabulary:
-    return read_vocabulary()

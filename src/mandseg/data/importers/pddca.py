@@ -15,6 +15,7 @@ from mandseg.data.importers.deepmind_tcia import subject_of
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import groups_of
 from mandseg.system.errors import UserError
 
 CASE = re.compile(r"0522c(\d{4})[a-z]?", re.IGNORECASE)
@@ -53,7 +54,16 @@ class Pddca(Importer[Path, Converted]):
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
         part, split = part_of(case_id)
-        return Converted(Case(case_id, subject_of(case_id), split, image, label, groups={"official_split": part}))
+        return Converted(
+            Case(
+                case_id,
+                subject_of(case_id),
+                split,
+                image,
+                label,
+                groups={"official_split": part} | groups_of(self.structure),
+            )
+        )
 
 
 def part_of(case_id: str) -> tuple[str, str]:

@@ -15,8 +15,10 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, plain_name, stem
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.labels import label_values, read_label
-from mandseg.data.importers.organ_files import find_organ, image_files, image_named, is_same_structure, one_label
+from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import MANDIBLE as MANDIBLE_NAME
+from mandseg.data.structure import groups_of, is_same_structure
 from mandseg.data.volume import is_image_file, read_geometry, write_volume
 from mandseg.system.errors import UserError
 
@@ -93,7 +95,16 @@ class SegRap(Importer[Patient, Converted]):
             return Converted(skipped=f"case {found.case_id} skipped: {kind}contours: {missing['reference']}")
         notes = tuple(f"case {found.case_id}: original contours: {text}, no noisy label" for text in missing.values())
         annotator = ORIGINAL if "noisy" in labels else ""
-        case = Case(found.case_id, found.case_id, "", found.image, labels["reference"], labels.get("noisy"), annotator)
+        case = Case(
+            found.case_id,
+            found.case_id,
+            "",
+            found.image,
+            labels["reference"],
+            labels.get("noisy"),
+            annotator,
+            groups_of(self.structure),
+        )
         return Converted(case, notes=notes)
 
     def _label(self, found: Patient, column: str, contours: Contours, dest: Path) -> Path | str:
@@ -136,7 +147,7 @@ def import_segrap(
         UserError: The source does not look like SegRap, a file is damaged, or ``dest`` exists.
     """
     if values is None:
-        values = MANDIBLE if is_same_structure(structure, "Mandible") else ()
+        values = MANDIBLE if is_same_structure(structure, MANDIBLE_NAME) else ()
     return import_cases(SegRap(structure, label_values(values)), source, dest, splitting, overwrite)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.data.preprocessing import crop_to
+from mandseg.data.resampling import crop_to
 from mandseg.data.same_patient.likeness import Shift
 from mandseg.data.volume import AIR_HU, Volume
 from mandseg.metrics.masks import bounding_box
@@ -69,10 +69,11 @@ def _places(part: Volume, mask: npt.NDArray[np.bool_]) -> Points:
 def _contrast(image: Volume, inside: Points, around: Points, shift_mm: Shift) -> float:
     """Mean HU inside minus mean HU around; blanked parts of the CT do not count."""
     to_voxel = np.linalg.inv(image.affine)
+    array = image.array.astype(np.float32, copy=False)
     means = []
     for points in (inside, around):
         places = to_voxel[:3, :3] @ (points + shift_mm[:, None]) + to_voxel[:3, 3:]
-        hu = ndimage.map_coordinates(image.array, places, np.float32, order=1, cval=AIR_HU)
+        hu = ndimage.map_coordinates(array, places, order=1, cval=AIR_HU)
         shown = hu[hu > AIR_HU + 50]
         if len(shown) < len(hu) / 2:
             return -np.inf

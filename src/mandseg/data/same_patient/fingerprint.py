@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.loaded_case import LoadedCase
-from mandseg.data.preprocessing import crop_to, resample_onto
+from mandseg.data.resampling import crop_to, resample_onto
 from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, to_canonical
 from mandseg.metrics.masks import bounding_box
 
@@ -148,4 +148,4 @@ def _resampled(volume: Volume, grid: Geometry, fill: float) -> Floats:
     part = crop_to(volume, tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)))
     sigma = np.maximum(STEP_MM / edges / 2 - 0.3, 0)
     smooth = ndimage.gaussian_filter(part.array.astype(np.float32), sigma, mode="nearest")
-    return resample_onto(Volume(smooth, part.affine), grid, fill)
+    return resample_onto(Volume(smooth - np.float32(fill), part.affine), grid) + np.float32(fill)

@@ -149,7 +149,7 @@ def _correlation(fixed: Floats, moving: Floats, shift: Shift) -> float | None:
     """Correlate two arrays, the second moved by a shift, where neither is NaN; None where that is nearly nowhere."""
     whole = np.floor(shift).astype(int)
     moved = np.pad(moving, ((0, 1), (0, 1), (0, 1)), constant_values=np.nan)
-    for axis, part in enumerate(shift - whole):
+    for axis, part in enumerate((shift - whole).tolist()):
         if part:
             moved = (1 - part) * moved + part * np.roll(moved, 1, axis)
     low, high = np.maximum(whole, 0), np.minimum(fixed.shape, np.array(moved.shape) + whole)
@@ -179,7 +179,7 @@ def _overlap(fixed: Mask, moving: Floats, corner: Shift) -> float:
     """Dice of a label and another whose lowest voxel is put at ``corner``, in the slices that both have."""
     whole = np.floor(corner).astype(int)
     moved = np.pad(moving, ((0, 1), (0, 1), (0, 1)))
-    for axis, part in enumerate(corner - whole):
+    for axis, part in enumerate((corner - whole).tolist()):
         if part:
             moved = (1 - part) * moved + part * np.roll(moved, 1, axis)
     mask = moved >= 0.5
@@ -192,6 +192,7 @@ def _overlap(fixed: Mask, moving: Floats, corner: Shift) -> float:
     low, high = int(max(slices[0], own[0], 0)), int(min(slices[-1], own[-1])) + 1
     if low >= high:
         return 0.0
-    n_fixed = np.count_nonzero(fixed[:, :, whole[2] + low : whole[2] + high])
-    n_moving = np.count_nonzero(mask[:, :, low:high])
-    return float(2 * np.count_nonzero(box[:, :, low:high] & mask[:, :, low:high]) / max(n_fixed + n_moving, 1))
+    n_fixed = int(np.count_nonzero(fixed[:, :, whole[2] + low : whole[2] + high]))
+    n_moving = int(np.count_nonzero(mask[:, :, low:high]))
+    n_both = int(np.count_nonzero(box[:, :, low:high] & mask[:, :, low:high]))
+    return 2 * n_both / max(n_fixed + n_moving, 1)

@@ -10,7 +10,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import read_cohort
-from mandseg.data.preprocessing import resample_onto
+from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.likeness import Shift, align

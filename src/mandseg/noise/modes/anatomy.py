@@ -1,6 +1,7 @@
 """Errors at parts of the anatomy: teeth, processes, ramus, chin, neighbouring bone and metal."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from scipy import ndimage
@@ -29,6 +30,8 @@ class TeethIncluded(Mode):
         height_mm: Largest height above the crest.
         hu_above: HU of dentine, enamel and metal.
     """
+
+    needs_mandible: ClassVar[bool] = True
 
     height_mm: float = severity_scaled(7.0)
     hu_above: float = 1200.0
@@ -61,6 +64,8 @@ class TipsCut(Mode):
         coronoid_mm: Mean height missing from the coronoid process.
     """
 
+    needs_mandible: ClassVar[bool] = True
+
     condyle_mm: float = severity_scaled(8.0)
     coronoid_mm: float = severity_scaled(8.0)
 
@@ -91,6 +96,8 @@ class RamusShaved(Mode):
         inward_mm: Displacement of its boundary; the ramus stays connected.
     """
 
+    needs_mandible: ClassVar[bool] = True
+
     inward_mm: float = severity_scaled(1.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
@@ -113,6 +120,8 @@ class SymphysisOverdrawn(Mode):
         outward_mm: Displacement of the boundary in the midline.
     """
 
+    needs_mandible: ClassVar[bool] = True
+
     outward_mm: float = severity_scaled(2.0)
 
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:
@@ -133,6 +142,8 @@ class NeighbouringBone(Mode):
         reach_mm: Largest distance from the mandible.
         hu_above: The threshold of the tool.
     """
+
+    needs_mandible: ClassVar[bool] = True
 
     reach_mm: float = severity_scaled(3.0)
     hu_above: float = 250.0

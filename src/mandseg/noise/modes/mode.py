@@ -7,7 +7,7 @@ up. Only the last result becomes a mask.
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -26,6 +26,9 @@ def severity_scaled(default: float) -> Any:
 @dataclass(frozen=True)
 class Mode(ABC):
     """One kind of contouring error; with all sizes 0 it is the identity."""
+
+    needs_mandible: ClassVar[bool] = False
+    """Whether it looks for parts of a mandible and means nothing for another structure."""
 
     @abstractmethod
     def redraw(self, level_mm: Field, scene: Scene, rng: np.random.Generator) -> Field:

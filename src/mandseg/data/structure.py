@@ -1,0 +1,59 @@
+"""The structure that a cohort's labels show: the manifest's column ``structure``; without it, the mandible."""
+
+from dataclasses import dataclass
+from functools import cache
+
+from mandseg.data.case import Case
+from mandseg.data.dicom.vocabulary import WHOLE, Vocabulary, read_vocabulary
+from mandseg.system.errors import UserError
+
+COLUMN = "structure"
+VOLUME_COLUMN = "structure_ml"
+MANDIBLE = "Mandible"
+MANDIBLE_ML = (32.0, 94.0)  # 35 reference mandibles of the DeepMind TCIA set have 33 to 93 ml
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What is known of a structure."""
+
+    name: str
+    volume_ml: tuple[float, float] | None
+    """The plausible volumes; None if nothing is known."""
+    is_mandible: bool
+
+
+def structure_of(case: Case) -> Structure:
+    """Read the structure of a case from its manifest's columns ``structure`` and ``structure_ml`` (``15 to 45``).
+
+    Raises:
+        UserError: ``structure_ml`` is not two numbers, the lower one first.
+    """
+    name = case.groups.get(COLUMN) or MANDIBLE
+    is_mandible = is_same_structure(MANDIBLE, name)
+    text = case.groups.get(VOLUME_COLUMN, "")
+    if not text:
+        return Structure(name, MANDIBLE_ML if is_mandible else None, is_mandible)
+    try:
+        low, high = (float(part) for part in text.split(" to "))
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low < high:
+        raise UserError(f"case {case.case_id}: {VOLUME_COLUMN} is {text!r}, expected two volumes in ml, e.g. 15 to 45")
+    return Structure(name, (low, high), is_mandible)
+
+
+def groups_of(structure: str) -> dict[str, str]:
+    """The columns by which an importer states a structure; none for the mandible."""
+    return {} if is_same_structure(MANDIBLE, structure) else {COLUMN: structure}
+
+
+def is_same_structure(structure: str, other: str) -> bool:
+    """Whether two names mean the same structure, by the names of structures.yaml."""
+    return vocabulary().part(structure, other) == WHOLE
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    """The table of names in the package."""
+    return read_vocabulary()
