@@ -13,8 +13,8 @@ import typer
 
 from mandseg import __version__
 from mandseg.cli.commission import commission
-from mandseg.cli.pair import pair
 from mandseg.cli.estimate import estimate
+from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
