@@ -43,8 +43,8 @@ HEADERS = (10, 40, 160)
 RUNS = (10, 100, 1000)
 SIDES = (48, 96, 144)
 SPACING_MM = (1.0, 1.0, 1.0)
-LINEAR = 1.25
-"""The largest exponent that counts as linear: caches that overflow and the noise of a busy machine are in it."""
+LINEAR = 1.3
+"""The largest exponent that counts as linear: sorting, full caches and the noise of a busy machine are in it."""
 
 Row = tuple[str, Sequence[int], list[float]]
 
