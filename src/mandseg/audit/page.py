@@ -163,7 +163,7 @@ def _draw_figures(audit: Audit, folder: Path) -> dict[str, ReportFigure]:
             wide=True,
         ),
     )
-    return {drawing.name: draw(drawing, folder, FURTHER_TYPES) for drawing in drawings}
+    return {drawing.name: draw(drawing, folder, list(FURTHER_TYPES)) for drawing in drawings}
 
 
 def _page(audit: Audit, figures: dict[str, ReportFigure], pictures: Sequence[PagePicture]) -> str:

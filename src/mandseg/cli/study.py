@@ -52,8 +52,10 @@ def report(
 
     from mandseg.report.write import write_report
 
-    question = {"compare": compare, "baseline": baseline, "by": groups, "primary": primary}
-    print(write_report(study, out, **question, pdf=pdf, formats=kinds))
+    page = write_report(
+        study, out, compare=compare, baseline=baseline, by=groups, primary=primary, pdf=pdf, formats=kinds
+    )
+    print(page)
 
 
 def _names(text: str) -> list[str]:

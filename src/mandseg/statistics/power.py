@@ -41,4 +41,4 @@ def detectable_difference(spread: VarianceParts, tail: float, power: float = POW
     if spread.variance <= 0:
         return 0.0
     shift = float(special.nctdtrinc(spread.degrees_of_freedom, 1 - power, spread.quantile(1 - tail)))
-    return shift * float(spread.variance) ** 0.5
+    return shift * math.sqrt(spread.variance)

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 
 IGNORED_WARNINGS = (
@@ -28,7 +29,8 @@ def import_libraries() -> None:
     name, MONAI imports optuna with SQLAlchemy where a search (docs/scaling.md) is installed.
     """
     with _left_out("scipy.signal", ModuleType("unused")), _left_out("optuna", None):
-        import torchmetrics  # noqa: F401
+        for package in ("torchmetrics", "monai.networks.nets"):
+            import_module(package)
 
 
 @contextmanager

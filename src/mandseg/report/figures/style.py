@@ -124,7 +124,8 @@ def save(figure: Figure, stem: Path, further: Iterable[str] = FURTHER_TYPES) -> 
     """
     text = io.StringIO()
     # not savefig: it draws once for the layout and once for the file, and this is half of the time of a report
-    FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    canvas: Any = FigureCanvasSVG(figure)
+    canvas.print_svg(text, metadata={"Date": None, "Creator": None})
     figure.set_layout_engine("none")
     for kind in further:
         figure.savefig(stem.with_suffix(f".{kind}"), facecolor="white", **FURTHER_TYPES[kind])

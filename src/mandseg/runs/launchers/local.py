@@ -109,8 +109,8 @@ def run_all(cells: Sequence[Cell], commands: Sequence[Sequence[str]], shares: Se
                 running.remove(ended)
                 free.append(ended.share)
                 ended_runs = len(cells) - len(waiting) - len(running)
-                left = (time.monotonic() - began) / ended_runs * (len(cells) - ended_runs)
-                more = f"; about {duration(left)} left" if left else ""
+                left_s = (time.monotonic() - began) / ended_runs * (len(cells) - ended_runs)
+                more = f"; about {duration(left_s)} left" if left_s else ""
                 print(f"[{ended_runs}/{len(cells)}] {ended}{more}", flush=True)
     finally:
         for left in running:
