@@ -17,7 +17,7 @@ from mandseg.evaluation.prediction.plausibility import implausible, tilt_deg
 from mandseg.evaluation.prediction.quality import Quality, Thresholds, confidence, disagreement, posture, reasons
 from mandseg.evaluation.prediction.segmentation import segment
 from mandseg.evaluation.predictor import mean_of
-from mandseg.runs.load import load_network
+from mandseg.runs.trained.load import load_network
 from mandseg.system.errors import UserError
 
 AXIS_ORDERS = list(product(permutations(range(3)), product((1, -1), repeat=3)))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mandseg.data.volume import read_volume
-from mandseg.runs.load import load_predictor
+from mandseg.runs.trained.load import load_predictor
 from mandseg.system.errors import UserError
 from tiny_cohort import TESTED, words, write_tiny_cohort
 from warm_processes import WarmProcesses

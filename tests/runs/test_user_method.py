@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from mandseg.data.volume import read_volume
 from mandseg.runs.build import build_method
-from mandseg.runs.load import load_predictor
+from mandseg.runs.trained.load import load_predictor
 from mandseg.system.config_paths import config_folder
 from tiny_cohort import SMALL, TESTED, words, write_tiny_cohort
 from warm_processes import WarmProcesses

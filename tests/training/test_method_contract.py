@@ -8,7 +8,7 @@ import torch
 
 from composing import composed
 from mandseg.runs.build import build_method, build_stages
-from mandseg.runs.load import load_method
+from mandseg.runs.trained.load import load_method
 from mandseg.system.config_paths import config_folder
 from mandseg.training.methods.method import Batch
 from stage_runs import StageRuns

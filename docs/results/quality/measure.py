@@ -25,7 +25,7 @@ from mandseg.evaluation.prediction.plausibility import implausible
 from mandseg.evaluation.prediction.quality import reasons
 from mandseg.evaluation.prediction.segmentation import segment
 from mandseg.metrics.masks import dice
-from mandseg.runs.load import load_network
+from mandseg.runs.trained.load import load_network
 
 POOR = 0.7
 Pair = tuple[np.ndarray, np.ndarray]

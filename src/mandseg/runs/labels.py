@@ -12,8 +12,8 @@ from mandseg.evaluation.predictor import Predictor, out_of_fold
 from mandseg.noise.clean_budget import with_clean_budget
 from mandseg.noise.label_plan import LabelPlan, plan_noise
 from mandseg.runs.build import build_predictor
-from mandseg.runs.load import load_method
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
+from mandseg.runs.trained.load import load_method
 from mandseg.system.distributed import gather_objects
 from mandseg.training.precision import device_kind, prediction_precision
 from mandseg.training.stages import Stage, fold_of_cases, needs_network, read_plan, relabel_stage

@@ -34,11 +34,11 @@ from mandseg.runs.condition import earliest, settings_of
 from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.labels import TrainedStage, evaluation_device, first_labels, labels_of_stage
-from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
-from mandseg.runs.network_record import network_record
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
+from mandseg.runs.trained.load import CHECKPOINT_FILES, last_stage, load_method
+from mandseg.runs.trained.network_record import network_record
 from mandseg.system.distributed import process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text

@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,8 @@ def prediction_figure(image: Volume, mask: Volume, title: str) -> Figure:
     view = view_around(empty, found, spacing_mm)
     figure = Figure(figsize=(12, 7.2), facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, wrap=True)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(1.25, 1))  # an array of two
+    top, bottom = halves
     for plane, ax in zip(PLANES, top.subplots(1, 3), strict=True):
         index = largest_section(found, plane.axis)
         draw_plane(ax, hu.array, empty, found, spacing_mm, plane, index, view)
@@ -64,4 +66,4 @@ def axial_slices(mask: Mask) -> npt.NDArray[np.int64]:
     """The slices at ``HEIGHTS`` of the mask, or of the image if the mask is empty."""
     box = bounding_box(mask)
     low, high = (0, mask.shape[2] - 1) if box is None else (box[2].start, box[2].stop - 1)
-    return np.rint(low + np.array(HEIGHTS) * (high - low)).astype(np.int64)
+    return np.asarray(np.rint(low + np.array(HEIGHTS) * (high - low)), dtype=np.int64)

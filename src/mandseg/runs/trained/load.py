@@ -14,8 +14,8 @@ from mandseg.evaluation.prediction.training_summary import TrainingSummary, summ
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
-from mandseg.runs.network_record import NETWORK, settings_of_record
 from mandseg.runs.run_name import name_of
+from mandseg.runs.trained.network_record import NETWORK, settings_of_record
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mandseg.runs.folder import CONFIG, RECORD, RunFolder
-from mandseg.runs.load import CHECKPOINT_SUFFIX
 from mandseg.runs.record import RunRecord
+from mandseg.runs.trained.load import CHECKPOINT_SUFFIX
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError
 
@@ -99,6 +99,6 @@ def _conditions(runs: Sequence[_Run]) -> str:
     if not differing:
         names = ", ".join(run.folder.name for run in runs[:6])
         return f"{n} conditions that differ in settings without a column; name one run folder: {names}"
-    values = "; ".join(f"{column} {', '.join(some)}" for column, some in differing.items())
+    listed = "; ".join(f"{column} {', '.join(values)}" for column, values in differing.items())
     column, some = next(iter(differing.items()))
-    return f"{n} conditions ({values}); choose one, e.g. --choose {column}={some[0]}"
+    return f"{n} conditions ({listed}); choose one, e.g. --choose {column}={some[0]}"
