@@ -4,6 +4,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,39 @@ def test_recorded_and_simulated_noise_lie_side_by_side(make_case, tmp_path, bone
     assert recorded.noisy.sum() == pytest.approx(recorded.reference.sum() * 8 / 9, rel=0.1)
     assert (planned.noisy != other.noisy).any()
     assert planned.annotator.startswith("dosimetrist_")
+
+
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) * 3 // 4] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["image.npy", "reference.npy", "grid.json", "noisy-*.npy"])
+@pytest.mark.parametrize("damage", [flip_a_bit, lambda file: file.write_bytes(file.read_bytes()[:90]), Path.unlink])
+def test_a_damaged_entry_is_noticed_and_made_again(make_case, tmp_path, bone, caplog, name, damage):
+    case = make_case("a", noisy=bone)
+    first = prepare_case(case, FINE, tmp_path / "cache", Recorded())
+    arrays = [np.array(array) for array in (first.image, first.reference, first.noisy)]
+    (file,) = first.folder.glob(name)
+    damage(file)
+    again = prepare_case(case, FINE, tmp_path / "cache", Recorded())
+    for array, expected in zip((again.image, again.reference, again.noisy), arrays, strict=True):
+        np.testing.assert_array_equal(array, expected)
+    assert "case a: its entry in the cache is damaged" in caplog.text or file.name.startswith("noisy")
+    caplog.clear()
+    prepare_case(case, FINE, tmp_path / "cache", Recorded())
+    assert not caplog.text
+
+
+def test_exchanged_files_of_two_cases_are_noticed(make_case, tmp_path, bone, ct):
+    cases = [make_case("a"), make_case("b", image=ct + 1)]
+    one, other = (prepare_case(case, FINE, tmp_path / "cache", None) for case in cases)
+    assert not np.array_equal(one.image, other.image)
+    expected = np.array(one.image)
+    for suffix in ("", ".crc32"):
+        (other.folder / f"image.npy{suffix}").rename(one.folder / f"image.npy{suffix}")
+    np.testing.assert_array_equal(prepare_case(cases[0], FINE, tmp_path / "cache", None).image, expected)
 
 
 def test_every_unusable_case_is_named_at_once(make_case, tmp_path, bone):

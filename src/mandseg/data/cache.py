@@ -2,10 +2,12 @@
 
 An entry is a folder. Its name is the hash of everything that defines it (file contents, settings), so a changed file or
 setting makes a new entry. Entries appear complete or not at all. A lock prevents two jobs from making the same entry.
+Each file of an entry has a checksum, which is compared once in every run; a damaged entry is made again.
 """
 
 import hashlib
 import json
+import logging
 import math
 import mmap
 import shutil
@@ -25,12 +27,16 @@ from mandseg.data.loaded_case import LoadedCase, load_case
 from mandseg.data.preprocessing import Label, Preprocessing
 from mandseg.data.same_patient.fingerprint import FINGERPRINT_FILE, as_bytes, fingerprint_of
 from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
+from mandseg.system.checksums import is_intact, write_checksum
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
 
-FORMAT = 9  # part of every key; increase it when the content of an entry changes
+log = logging.getLogger(__name__)
+
+GRID_FILE = "grid.json"
+FORMAT = 10  # part of every key; increase it when the content of an entry changes
 
 
 def max_open_maps() -> int:
@@ -70,12 +76,12 @@ class PreparedCase:
     @cached_property
     def grid(self) -> Geometry:
         """The preprocessed grid."""
-        return _geometry(json.loads((self.folder / "grid.json").read_text())["grid"])
+        return _geometry(json.loads((self.folder / GRID_FILE).read_text())["grid"])
 
     @cached_property
     def original(self) -> Geometry:
         """The image file's own grid, in the file's axis order."""
-        return _geometry(json.loads((self.folder / "grid.json").read_text())["original"])
+        return _geometry(json.loads((self.folder / GRID_FILE).read_text())["original"])
 
 
 @lru_cache(maxsize=max_open_maps())
@@ -128,10 +134,34 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: L
     """Return the cache entry of one case and make it if it is missing."""
     folder = cache / _entry_key(case, preprocessing, cache)
     noisy_file = _noisy_file(case, folder, noise)
-    if not (folder / "grid.json").exists() or (noisy_file is not None and not noisy_file.exists()):
+    if _damaged(case, folder, noisy_file):
         with locked(cache / f".{folder.name}.lease"):
+            _remove_damaged(case, folder, noisy_file)
             _make_entry(case, folder, noisy_file, preprocessing, noise)
     return PreparedCase(case, noise.annotator(case) if noise else case.annotator, folder, noisy_file)
+
+
+def _damaged(case: Case, folder: Path, noisy_file: Path | None) -> list[Path]:
+    """The files of an entry that are missing or are not what was written."""
+    files = [folder / GRID_FILE, folder / "image.npy"]
+    files += [folder / "reference.npy"] if case.reference is not None else []
+    files += [noisy_file] if noisy_file is not None else []
+    return [file for file in files if not is_intact(file, f"{folder.name}/{file.name}")]
+
+
+def _remove_damaged(case: Case, folder: Path, noisy_file: Path | None) -> None:
+    """Remove a damaged label, or the whole entry if its image, reference or grid is damaged. The caller holds the lock."""
+    damaged = [file for file in _damaged(case, folder, noisy_file) if file.exists()]
+    if not folder.exists() or not (damaged or _damaged(case, folder, None)):
+        return
+    names = ", ".join(file.name for file in damaged) or "files are missing"
+    log.warning("case %s: its entry in the cache is damaged (%s: %s); it is made again", case.case_id, folder, names)
+    if _damaged(case, folder, None):
+        shutil.rmtree(folder)
+    elif noisy_file is not None:
+        noisy_file.unlink()
+    _mapped.cache_clear()
+    _layout.cache_clear()
 
 
 def _make_entry(
@@ -143,11 +173,12 @@ def _make_entry(
     for leftover in folder.glob(".*"):
         leftover.unlink(missing_ok=True)
     loaded = load_case(case)
-    if not (folder / "grid.json").exists():
+    if not (folder / GRID_FILE).exists():
         _write_folder(folder, loaded, preprocessing)
     if noise is not None and noisy_file is not None and not noisy_file.exists():
-        grid = _geometry(json.loads((folder / "grid.json").read_text())["grid"])
+        grid = _geometry(json.loads((folder / GRID_FILE).read_text())["grid"])
         _save_array(noisy_file, preprocessing.label(_draw(loaded, noise), grid))
+        write_checksum(noisy_file, f"{folder.name}/{noisy_file.name}")
 
 
 def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing) -> None:
@@ -158,7 +189,9 @@ def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing
         if loaded.reference is not None:
             _save_array(part / "reference.npy", preprocessing.label(to_canonical(loaded.reference), image.geometry))
         (part / FINGERPRINT_FILE).write_bytes(as_bytes(fingerprint_of(loaded)))
-        write_text(part / "grid.json", json.dumps(grids))
+        write_text(part / GRID_FILE, json.dumps(grids))
+        for file in sorted(part.iterdir()):
+            write_checksum(file, f"{folder.name}/{file.name}")
 
 
 def _draw(loaded: LoadedCase, noise: LabelSource) -> Volume:
@@ -193,7 +226,7 @@ def _is_prepared(case: Case, preprocessing: Preprocessing, cache: Path, noise: L
     except UserError:  # prepare_case reports it together with the problems of other cases
         return False
     noisy_file = _noisy_file(case, folder, noise)
-    return (folder / "grid.json").exists() and (noisy_file is None or noisy_file.exists())
+    return (folder / GRID_FILE).exists() and (noisy_file is None or noisy_file.exists())
 
 
 def _entry_key(case: Case, preprocessing: Preprocessing, cache: Path) -> str:

@@ -15,6 +15,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.system.checksums import is_intact, write_checksum
 from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
@@ -47,13 +48,15 @@ def measure(prepared: PreparedCase) -> dict[str, float]:
     if prepared.noisy_file is None or prepared.noisy is None or prepared.reference is None:
         return {}
     file = _file(prepared.noisy_file)
-    found: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    name = f"{prepared.folder.name}/{file.name}"
+    found: dict[str, float] = json.loads(file.read_text()) if is_intact(file, name) else {}
     if set(found) != set(NUMBERS):
         noisy, reference = (np.asarray(label, dtype=np.bool_) for label in (prepared.noisy, prepared.reference))
         scores = score(noisy, reference, prepared.grid.spacing_mm)
         scores["noisy_ml"] = scores.pop("prediction_ml")
         found = {name: float(scores[name]) for name in NUMBERS}
         write_text(file, json.dumps(found))
+        write_checksum(file, name)
     return found
 
 
