@@ -150,7 +150,7 @@ def _damaged(case: Case, folder: Path, noisy_file: Path | None) -> list[Path]:
 
 
 def _remove_damaged(case: Case, folder: Path, noisy_file: Path | None) -> None:
-    """Remove a damaged label, or the whole entry if its image, reference or grid is damaged. The caller holds the lock."""
+    """Remove a damaged label, or the whole entry if image, reference or grid is damaged. The caller holds the lock."""
     damaged = [file for file in _damaged(case, folder, noisy_file) if file.exists()]
     if not folder.exists() or not (damaged or _damaged(case, folder, None)):
         return
