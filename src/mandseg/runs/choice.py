@@ -99,6 +99,6 @@ def _conditions(runs: Sequence[_Run]) -> str:
     if not differing:
         names = ", ".join(run.folder.name for run in runs[:6])
         return f"{n} conditions that differ in settings without a column; name one run folder: {names}"
-    values = "; ".join(f"{column} {', '.join(some)}" for column, some in differing.items())
+    listed = "; ".join(f"{column} {', '.join(some)}" for column, some in differing.items())
     column, some = next(iter(differing.items()))
-    return f"{n} conditions ({values}); choose one, e.g. --choose {column}={some[0]}"
+    return f"{n} conditions ({listed}); choose one, e.g. --choose {column}={some[0]}"

@@ -81,7 +81,7 @@ def volumes(series: Series) -> Iterator[Check]:
         error = volume_mm3 / shape.volume_mm3 - 1
         expected = f"{shape.volume_mm3 / 1000:.3f} ml, within {VOLUME_TOLERANCE:.0%}"
         measured = f"{volume_mm3 / 1000:.3f} ml ({error:+.2%})"
-        yield Check(f"volume: {shape.name}", measured, expected, abs(error) <= VOLUME_TOLERANCE)
+        yield Check(f"volume: {shape.name}", measured, expected, bool(abs(error) <= VOLUME_TOLERANCE))
 
 
 def round_trip(name: str, mask: Mask, series: Series) -> Iterator[Check]:
@@ -135,7 +135,7 @@ def other_reader(folder: Path, series: Series, mask: Mask) -> Check:
     if shutil.which("plastimatch") is None:
         return Check(name, "plastimatch is not installed", "Dice 1.0000", None)
     with TemporaryDirectory() as out:
-        command = ["plastimatch", "convert", "--input", folder / RTSTRUCT, "--referenced-ct", folder / CT]
+        command = ["plastimatch", "convert", "--input", str(folder / RTSTRUCT), "--referenced-ct", str(folder / CT)]
         subprocess.run([*command, "--output-prefix", out, "--prefix-format", "nrrd"], capture_output=True, check=False)
         files = sorted(Path(out).glob("*.nrrd"))
         if not files:
@@ -143,7 +143,7 @@ def other_reader(folder: Path, series: Series, mask: Mask) -> Check:
         found = read_volume(files[0])
     if found.geometry.disagreement(series.geometry):
         return Check(name, "another grid", "Dice 1.0000", False)
-    return _same(name, np.asarray(found.array > 0), mask)
+    return _same(name, np.greater(found.array, 0), mask)
 
 
 def own_scan(folder: Path) -> Iterator[Check]:
@@ -157,7 +157,7 @@ def own_scan(folder: Path) -> Iterator[Check]:
         return
     doubt = implausible(image)
     yield Check(name, doubt or "plausible", "plausible", not doubt)
-    pieces, n_voxels = connected_pieces(np.asarray(image.array > BONE_FROM_HU))
+    pieces, n_voxels = connected_pieces(np.greater(image.array, BONE_FROM_HU))
     if n_voxels.size:
         bone = np.asarray(pieces == 1 + int(np.argmax(n_voxels)))
         yield same_after_round_trip(f"{folder.name}: its largest bone, mask to RTSTRUCT to mask", bone, series)
