@@ -63,8 +63,8 @@ def predict(
     from mandseg.evaluation.prediction.inputs import find_inputs, with_pseudonyms
     from mandseg.evaluation.prediction.network import refuse_different
     from mandseg.evaluation.prediction.predict import REFUSED, Wish, predict_images
-    from mandseg.runs.choice import choose_runs
     from mandseg.runs.load import load_network
+    from mandseg.runs.networks.choice import choose_runs
 
     if key is not None and not pseudonyms:
         raise UserError(f"--key {key}: for --pseudonyms only")

@@ -14,7 +14,7 @@ from mandseg.evaluation.prediction.training_summary import TrainingSummary, summ
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
-from mandseg.runs.network_record import NETWORK, settings_of_record
+from mandseg.runs.networks.record import NETWORK, settings_of_record
 from mandseg.runs.run_name import name_of
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint

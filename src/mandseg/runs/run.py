@@ -35,7 +35,8 @@ from mandseg.runs.ddp.devices import processes_wanted
 from mandseg.runs.folder import share_line
 from mandseg.runs.labels import TrainedStage, evaluation_device, first_labels, labels_of_stage
 from mandseg.runs.load import CHECKPOINT_FILES, last_stage, load_method
-from mandseg.runs.network_record import network_record
+from mandseg.runs.networks.record import network_record
+from mandseg.runs.networks.training_summary import summarise_training
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
@@ -52,7 +53,6 @@ from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_name, prediction_precision
 from mandseg.training.stages import Stage, plan_of_stage, spans
-from mandseg.training.summary import summarise_training
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)

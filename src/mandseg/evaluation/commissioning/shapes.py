@@ -69,7 +69,7 @@ def _circle(radius_mm: float) -> Points:
     count = max(12, round(2 * np.pi * radius_mm / POINT_DISTANCE_MM))
     angle = 2 * np.pi * np.arange(count) / count
     corner_mm = radius_mm * np.sqrt(2 * np.pi / count / np.sin(2 * np.pi / count))
-    return corner_mm * np.column_stack([np.cos(angle), np.sin(angle)])
+    return np.asarray(corner_mm * np.column_stack([np.cos(angle), np.sin(angle)]))
 
 
 def _arch(thick_mm: float) -> Points:

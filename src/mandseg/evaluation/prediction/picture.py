@@ -41,7 +41,7 @@ def prediction_figure(image: Volume, mask: Volume, title: str) -> Figure:
     view = view_around(empty, found, spacing_mm)
     figure = Figure(figsize=(12, 7.2), facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, wrap=True)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=(1.25, 1)))
     for plane, ax in zip(PLANES, top.subplots(1, 3), strict=True):
         index = largest_section(found, plane.axis)
         draw_plane(ax, hu.array, empty, found, spacing_mm, plane, index, view)
@@ -64,4 +64,4 @@ def axial_slices(mask: Mask) -> npt.NDArray[np.int64]:
     """The slices at ``HEIGHTS`` of the mask, or of the image if the mask is empty."""
     box = bounding_box(mask)
     low, high = (0, mask.shape[2] - 1) if box is None else (box[2].start, box[2].stop - 1)
-    return np.rint(low + np.array(HEIGHTS) * (high - low)).astype(np.int64)
+    return np.asarray(np.rint(low + np.array(HEIGHTS) * (high - low)), dtype=np.int64)
