@@ -41,7 +41,7 @@ def prediction_figure(image: Volume, mask: Volume, title: str) -> Figure:
     view = view_around(empty, found, spacing_mm)
     figure = Figure(figsize=(12, 7.2), facecolor="white", layout="constrained")
     figure.suptitle(title, fontsize=10, wrap=True)
-    top, bottom = np.ravel(figure.subfigures(2, 1, height_ratios=(1.25, 1)))
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1), squeeze=False)[:, 0]
     for plane, ax in zip(PLANES, top.subplots(1, 3), strict=True):
         index = largest_section(found, plane.axis)
         draw_plane(ax, hu.array, empty, found, spacing_mm, plane, index, view)
