@@ -32,6 +32,7 @@ OF_OTHER_FOLDERS = {
     "audit/page.py": {names.CASES},  # an audit's own table
     "data/importers/folder.py": {names.CASES},  # a table that a user's folder of images may hold
     "report/wandb/upload.py": {names.OVERLAYS},  # the setting tracking.overlays
+    "report/folder.py": {names.CASES},  # the table of a report
 }
 
 

@@ -39,6 +39,7 @@ from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.provenance import start_facts
 from mandseg.runs.trained.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.trained.network_record import network_record
+from mandseg.runs.trained.training_summary import summarise_training
 from mandseg.system.distributed import process_group
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
@@ -52,7 +53,6 @@ from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.memorisation import watched_cases
 from mandseg.training.precision import choose_precision, device_name, prediction_precision
 from mandseg.training.stages import Stage, plan_of_stage, spans
-from mandseg.training.summary import summarise_training
 from mandseg.training.validation_overlay import ValidationOverlay
 
 log = logging.getLogger(__name__)

@@ -73,7 +73,7 @@ class Thresholds:
 
 @cache
 def thresholds() -> Thresholds:
-    """The validated thresholds."""
+    """The thresholds of the package."""
     settings: Mapping[str, object] = yaml.safe_load(files(__package__).joinpath(THRESHOLDS_FILE).read_text("utf-8"))
     return Thresholds(**{**settings, "upright": tuple(settings["upright"])})  # type: ignore[arg-type]
 

@@ -85,8 +85,8 @@ def _watch(ranks: Sequence[subprocess.Popen[bytes]], owned: OwnedRun, interrupti
     """Wait until all ranks have succeeded (None) or one has failed (its number); send each a received signal."""
     while True:
         codes = [rank.poll() for rank in ranks]
-        if failed := [n for n, code in enumerate(codes) if code not in (None, 0, TRY_AGAIN)]:
-            return failed[0]
+        if failed := {n: code for n, code in enumerate(codes) if code not in (None, 0, TRY_AGAIN)}:
+            return min(failed, key=lambda n: (failed[n] > 0, n))  # the others lose their connection to a killed one
         if None not in codes:
             return None
         owned.check()
