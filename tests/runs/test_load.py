@@ -9,11 +9,7 @@ import pytest
 import torch
 
 from mandseg.data.volume import read_volume
-<<<<<<< HEAD
-from mandseg.runs.trained.load import load_predictor
-=======
-from mandseg.runs.load import load_network, load_predictor
->>>>>>> predict
+from mandseg.runs.trained.load import load_network, load_predictor
 from mandseg.system.errors import UserError
 from tiny_cohort import TESTED, words, write_tiny_cohort
 from warm_processes import WarmProcesses
@@ -60,11 +56,11 @@ def test_its_mask_is_the_runs_saved_prediction(world, run, checkpoint):
     assert some > 0
 
 
-<<<<<<< HEAD
 def test_it_predicts_in_the_arithmetic_in_which_the_run_was_tested(run, tmp_path):
     record = json.loads((run / "run.json").read_text())
     assert record["test_precision"] == record["precision"] == load_predictor(run).precision
-=======
+
+
 def test_a_trained_checkpoint_moved_alone_predicts_as_its_run_and_carries_the_range_of_its_labels(world, run, tmp_path):
     for name in ("last", "best"):
         moved = Path(shutil.copy(run / "checkpoints" / "train" / f"{name}.ckpt", tmp_path / f"{name}-moved.ckpt"))
@@ -75,7 +71,6 @@ def test_a_trained_checkpoint_moved_alone_predicts_as_its_run_and_carries_the_ra
         assert alone.training.n_cases == 4
         low_ml, high_ml = alone.training.volume_ml
         assert 40 < low_ml <= high_ml < 50  # 729 voxels of 0.064 ml, some of them in a noisy label
->>>>>>> predict
 
 
 def test_weights_are_read_without_running_code(run, tmp_path):
