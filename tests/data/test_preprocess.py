@@ -133,6 +133,15 @@ def test_a_damaged_entry_is_noticed_and_made_again(make_case, tmp_path, bone, ca
     assert not caplog.text
 
 
+def test_a_job_that_waited_for_an_entry_removes_nothing_that_others_write_beside_it(make_case, tmp_path, bone):
+    case = make_case("a", noisy=bone)
+    entry = prepare_case(case, FINE, tmp_path / "cache", None).folder
+    part = entry / ".noisy-0.applied.json.0123456789ab"
+    part.write_text("{")  # of a job that measures another label
+    prepare_case(case, FINE, tmp_path / "cache", Recorded())
+    assert part.exists()
+
+
 def test_exchanged_files_of_two_cases_are_noticed(make_case, tmp_path, bone, ct):
     cases = [make_case("a"), make_case("b", image=ct + 1)]
     one, other = (prepare_case(case, FINE, tmp_path / "cache", None) for case in cases)

@@ -14,6 +14,7 @@ from mandseg.data.ranking_file import RANKINGS
 from mandseg.noise.applied import NUMBERS
 from mandseg.noise.clean_budget import with_clean_budget
 from mandseg.noise.label_plan import plan_noise
+from mandseg.system.checksums import write_checksum
 from mandseg.system.errors import UserError
 
 N = 24
@@ -24,12 +25,13 @@ def prepared(folder, case_id, reference=True):
     """A case whose noisy label has a Dice that falls with the last digit of the case."""
     number = int(case_id[1:])
     scores = dict.fromkeys(NUMBERS, 0.0) | {"dice": 0.9 - 0.01 * number}
-    (folder / f"{case_id}.applied.json").write_text(json.dumps(scores))
+    file = folder / f"{case_id}.applied.json"
+    file.write_text(json.dumps(scores))
+    write_checksum(file, f"{folder.name}/{file.name}")
     case = Case(case_id, case_id, "train", Path("x"), Path("y") if reference else None)
     mask = np.ones((2, 2, 2), np.uint8)
-    return SimpleNamespace(
-        case=case, annotator=ANNOTATORS[case_id], noisy_file=folder / f"{case_id}.npy", noisy=mask, reference=mask
-    )
+    labels = {"noisy_file": folder / f"{case_id}.npy", "noisy": mask, "reference": mask}
+    return SimpleNamespace(case=case, annotator=ANNOTATORS[case_id], folder=folder, **labels)
 
 
 @pytest.fixture

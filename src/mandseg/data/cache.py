@@ -36,6 +36,8 @@ from mandseg.system.progress import for_each
 log = logging.getLogger(__name__)
 
 GRID_FILE = "grid.json"
+MEASURED = ".applied.json"
+"""End of the file beside a noisy label that holds its measured noise (mandseg.noise.applied)."""
 FORMAT = 10  # part of every key; increase it when the content of an entry changes
 
 
@@ -136,8 +138,9 @@ def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: L
     noisy_file = _noisy_file(case, folder, noise)
     if _damaged(case, folder, noisy_file):
         with locked(cache / f".{folder.name}.lease"):
-            _remove_damaged(case, folder, noisy_file)
-            _make_entry(case, folder, noisy_file, preprocessing, noise)
+            if _damaged(case, folder, noisy_file):  # else another job made it in the meantime
+                _remove_damaged(case, folder, noisy_file)
+                _make_entry(case, folder, noisy_file, preprocessing, noise)
     return PreparedCase(case, noise.annotator(case) if noise else case.annotator, folder, noisy_file)
 
 
@@ -171,7 +174,8 @@ def _make_entry(
     for leftover in folder.parent.glob(f".{folder.name}.{'[0-9a-f]' * 12}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for leftover in folder.glob(".*"):
-        leftover.unlink(missing_ok=True)
+        if MEASURED not in leftover.name:  # other jobs write these without the lock
+            leftover.unlink(missing_ok=True)
     loaded = load_case(case)
     if not (folder / GRID_FILE).exists():
         _write_folder(folder, loaded, preprocessing)

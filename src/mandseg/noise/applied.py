@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mandseg.data.cache import MEASURED as MEASURED_FILE
 from mandseg.data.cache import PreparedCase
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import MEASURED
@@ -67,4 +68,4 @@ def _many_are_new(training: Sequence[PreparedCase]) -> bool:
 
 
 def _file(noisy_file: Path) -> Path:
-    return noisy_file.with_suffix(".applied.json")
+    return noisy_file.with_suffix(MEASURED_FILE)
