@@ -11,6 +11,7 @@ from bone_network import SPACING_MM, SUMMARY, anatomy, write_checkpoint
 from dicom_files import ct_slices, save
 from mandseg.data.dicom.series import ORIENTATIONS
 from mandseg.data.volume import Volume, to_canonical
+from mandseg.evaluation.commissioning.checks import reordered
 from mandseg.evaluation.prediction.inputs import find_inputs
 from mandseg.evaluation.prediction.network import TrainedNetwork, refuse_different
 from mandseg.evaluation.prediction.plausibility import implausible, tilt_deg
@@ -28,24 +29,12 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> TrainedNetwork:
     return load_network(write_checkpoint(tmp_path_factory.mktemp("network") / "bone.ckpt"), device="cpu")
 
 
-def turned(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -> Volume:
-    """The same voxels at the same places, stored in another axis order."""
-    step = np.eye(4)
-    step[:3, :3] = np.eye(3)[:, order] * signs
-    for axis in range(3):
-        if signs[axis] < 0:
-            step[order[axis], 3] = volume.array.shape[order[axis]] - 1
-    affine = volume.affine @ step
-    array = volume.array.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
-    return Volume(array, affine)
-
-
 def test_all_48_axis_orders_give_the_same_anatomy(network: TrainedNetwork) -> None:
     image = anatomy()
     expected = to_canonical(segment(image, [network]).mask)
     assert 2 * (expected.array & (image.array == 900)).sum() > 0.9 * (expected.array.sum() + (image.array == 900).sum())
     for order, signs in AXIS_ORDERS:
-        other = turned(image, order, signs)
+        other = reordered(image, order, signs)
         found = segment(other, [network])
         assert found.mask.geometry.disagreement(other.geometry) is None
         canonical = to_canonical(found.mask)
@@ -60,7 +49,7 @@ def test_all_patient_positions_give_the_same_anatomy(network: TrainedNetwork, tm
         # The columns, rows and slices of this position, as axes of the patient (LPS), and then of the array (RAS).
         lps = np.column_stack([direction[:3], direction[3:], np.cross(direction[:3], direction[3:])])
         axes = np.diag([-1, -1, 1]) @ lps
-        stored = turned(image, (0, 1, 2), tuple(int(axes[axis, axis]) for axis in range(3)))
+        stored = reordered(image, (0, 1, 2), tuple(int(axes[axis, axis]) for axis in range(3)))
         origin_mm = np.diag([-1, -1, 1]) @ stored.affine[:3, 3]
         options = {"spacing_mm": SPACING_MM, "origin_mm": tuple(origin_mm), "patient_position": position}
         save(ct_slices(np.asarray(stored.array), **options), tmp_path / position)
@@ -194,6 +183,6 @@ def test_an_implausible_image_is_one_line(change: str, line: str) -> None:
 
 def test_a_ct_of_a_head_is_plausible_in_any_axis_order() -> None:
     for order, signs in AXIS_ORDERS[::5]:
-        image = turned(anatomy(), order, signs)
+        image = reordered(anatomy(), order, signs)
         assert implausible(image) == ""
         assert tilt_deg(image) == pytest.approx(0, abs=1e-4)

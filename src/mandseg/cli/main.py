@@ -32,9 +32,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 app.add_typer(prepare, name="prepare")
-app.command()(predict)
-app.command()(commission)
-app.command("pair")(pair)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -205,6 +202,9 @@ def train(context: typer.Context) -> None:
 
 
 app.command(context_settings={"ignore_unknown_options": False, "allow_extra_args": True})(estimate)
+app.command()(predict)
+app.command()(commission)
+app.command()(pair)
 app.add_typer(of_a_study)
 
 if __name__ == "__main__":

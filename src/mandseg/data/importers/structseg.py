@@ -46,9 +46,9 @@ class StructSeg(Importer[Path, Converted]):
             return Converted(skipped=f"case {case_id} skipped: no data.nii.gz in {found.name}")
         case, reference = Case(case_id, case_id, "", image, None), folder / f"reference/{case_id}.nii.gz"
         label = read_label(case, "reference", path, self.values)
-        if lacking := [str(value) for value in self.values if value not in label.values]:
+        lacking = [str(value) for value in self.values if value not in label.values]
+        if lacking or label.mask is None:
             return Converted(skipped=f"case {case_id} skipped: its label has no value {', '.join(lacking)}")
-        assert label.mask is not None  # all values are there
         write_volume(reference, label.mask)
         return Converted(replace(case, reference=reference), notes=label.notes)
 

@@ -114,7 +114,7 @@ def axis_orders() -> Check:
     expected = to_canonical(predictor.mask(image, 0.2)).array
     same = 0
     for order, signs in product(permutations(range(3)), product((1, -1), repeat=3)):
-        found = predictor.mask(_reordered(image, order, signs), 0.2)
+        found = predictor.mask(reordered(image, order, signs), 0.2)
         same += np.array_equal(to_canonical(found).array, expected)
     return Check("axis orders of an image with the same anatomy", f"{same} of 48", "48 of 48", same == 48)
 
@@ -195,12 +195,8 @@ def _hu(mask: Mask) -> np.ndarray:
     return np.where(mask, BONE_HU, tissue).astype(np.int16)
 
 
-def _bone_finder(image: torch.Tensor) -> torch.Tensor:
-    return 20 * image  # above 0, which is 650 HU, is bone
-
-
-def _reordered(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -> Volume:
-    """The same voxels at the same places, stored in another axis order."""
+def reordered(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -> Volume:
+    """The same voxels at the same places, stored in another axis order; without nibabel, which undoes it."""
     step = np.eye(4)
     step[:3, :3] = np.eye(3)[:, order] * signs
     for axis in range(3):
@@ -208,6 +204,10 @@ def _reordered(volume: Volume, order: tuple[int, ...], signs: tuple[int, ...]) -
             step[order[axis], 3] = volume.array.shape[order[axis]] - 1
     array = volume.array.transpose(order)[tuple(slice(None, None, sign) for sign in signs)]
     return Volume(array, volume.affine @ step)
+
+
+def _bone_finder(image: torch.Tensor) -> torch.Tensor:
+    return 20 * image  # above 0, which is 650 HU, is bone
 
 
 def _same(name: str, found: Mask, expected: Mask) -> Check:
