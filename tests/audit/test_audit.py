@@ -5,7 +5,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from command import run
 from mandseg.audit import finding, page
@@ -19,6 +21,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume
 from mandseg.metrics.regions import REGIONS
+from mandseg.report.figures.style import drawing_style
 from shapes import ISO, horseshoe
 
 SHAPE = (40, 40, 40)
@@ -193,6 +196,14 @@ def test_habits_name_the_annotator_and_the_region():
     assert lines[2].startswith("Correct first: a (condyle −")
 
 
+def test_labels_without_an_annotator_are_no_annotator_of_that_name():
+    noisy = horseshoe()
+    noisy[:, :14, 28:] = False
+    cases = cases_table([measured(noisy, horseshoe(), name, "") for name in "ab"])
+    line = finding.sentences(cases, annotators_table(cases))[0]
+    assert line.startswith("The average contour without a recorded annotator leaves the condyles out (−")
+
+
 # Figures and pictures -------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +218,20 @@ def test_every_case_is_a_point_and_the_heat_map_shows_the_numbers(measurements):
     shown = [text.get_text() for text in plot_regions(annotators).texts]
     assert shown[0] == "+3.0"
     assert len(shown) == 2 * 7
+
+
+@pytest.mark.parametrize("n_annotators", [1, 4])
+def test_no_word_of_the_heat_map_is_cut_off(measurements, n_annotators):
+    annotators = pd.concat([annotators_table(cases_table(measurements)).head(1)] * n_annotators)
+    with drawing_style():
+        figure = plot_regions(annotators).figure
+    figure.canvas = FigureCanvasAgg(figure)
+    figure.canvas.draw()
+    words = [text for text in figure.findobj(Text) if text.get_text() and text.get_visible()]
+    boxes = [text.get_window_extent() for text in words]
+    width, height = figure.bbox.size
+    assert len(boxes) > 7
+    assert all(box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1 for box in boxes)
 
 
 @pytest.mark.parametrize(("view", "place"), list(zip(VIEWS, ["middle", "left", "middle", "left"], strict=True)))

@@ -91,7 +91,7 @@ def plot_regions(annotators: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.invert_yaxis()
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(shown, ax=ax, extend="both", pad=0.02, aspect=30, label="mm, outward > 0")
+    bar = ax.figure.colorbar(shown, ax=ax, extend="both", pad=0.02, aspect=30, label="mm")
     bar.outline.set_visible(False)
     return ax
 

@@ -10,6 +10,7 @@ from mandseg.report.wording import count, number
 
 N_NAMED = 3  # largest number of tendencies and cases named in the text
 FEWEST_CASES = 2  # annotators with fewer cases are not named
+NOBODY = "the average contour without a recorded annotator"
 LEFT_OUT = {
     "condyle": "leaves the condyles out",
     "coronoid": "leaves the coronoid processes out",
@@ -77,7 +78,7 @@ def _tendencies(annotators: pd.DataFrame) -> str:
         biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
         bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
         if abs(bias) >= WORTH_SAYING_MM:
-            tendencies.append((bias, region, row["annotator"]))
+            tendencies.append((bias, region, NOBODY if row["annotator"] == UNNAMED else row["annotator"]))
     tendencies.sort(key=lambda tendency: -abs(tendency[0]))
     parts = [
         f"{name} {(TOO_MUCH if bias > 0 else LEFT_OUT)[region]} ({number(bias, 1, True)} mm)"
@@ -87,7 +88,10 @@ def _tendencies(annotators: pd.DataFrame) -> str:
         verb = "has" if others == 1 else "have"
         limit = f"a mean displacement of {WORTH_SAYING_MM:g} mm or more in a region"
         parts.append(f"{count(others, 'other annotator')} {verb} {limit}")
-    return "; ".join(parts) + "." if parts else ""
+    text = "; ".join(parts)
+    if text.startswith(NOBODY):
+        text = text[0].upper() + text[1:]
+    return f"{text}." if text else ""
 
 
 def _flaws(cases: pd.DataFrame) -> str:
