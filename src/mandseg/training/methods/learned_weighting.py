@@ -91,7 +91,7 @@ class LearnedWeighting(Supervised):
         weights = dict(network.named_parameters())
         size = torch.stack([weight.square().sum() for weight in weights.values()]).sum().sqrt()
         length = self.step * size / self.gradient.norm().clamp(min=torch.finfo(size.dtype).tiny)
-        parts = self.gradient.split([weight.numel() for weight in weights.values()])
+        parts = torch.split(self.gradient, [weight.numel() for weight in weights.values()])
         moved = {
             name: weight - length * part.reshape(weight.shape)
             for (name, weight), part in zip(weights.items(), parts, strict=True)
