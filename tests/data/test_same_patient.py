@@ -1,6 +1,7 @@
 """The same patient is recognised by content, whatever the files are called, and different patients are not confused."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -62,12 +63,36 @@ def flipped(given: Scan) -> Scan:
     return Scan(*(Volume(np.ascontiguousarray(array), turned) for array in arrays))
 
 
+def oblique(degrees: float, axis: int) -> Callable[[Scan], Scan]:
+    """The same scan on a grid that is turned about an axis of the patient, and holds the whole head."""
+
+    def turned(given: Scan) -> Scan:
+        a, b = ((1, 2), (2, 0), (0, 1))[axis]
+        affine = np.diag([2.0, 2.0, 2.5, 1.0])
+        angle = np.radians(degrees)
+        rotation = np.eye(4)
+        rotation[[a, b, a, b], [a, b, b, a]] = [np.cos(angle), np.cos(angle), -np.sin(angle), np.sin(angle)]
+        affine = rotation @ affine
+        grid = Geometry((100, 100, 80), affine)
+        centre = given.image.affine @ [*(np.array(given.image.array.shape) - 1) / 2, 1]
+        affine[:3, 3] = (centre - affine @ [*(np.array(grid.shape) - 1) / 2, 0])[:3]
+        above_air = Volume(given.image.array.astype(np.float32) + 1000, given.image.affine)
+        hu = np.rint(resample_onto(above_air, grid) - 1000).astype(np.int16)
+        label = resample_onto(Volume(given.label.array.astype(np.float32), given.label.affine), grid) >= 0.5
+        return Scan(Volume(hu, affine), Volume(label.astype(np.uint8), affine))
+
+    return turned
+
+
+OBLIQUE = [oblique(20, 0), oblique(-30, 0), oblique(35, 1), oblique(15, 2), oblique(44, 2)]
+
+
 @pytest.fixture(scope="module")
 def eight() -> list[Fingerprint]:
     return [taken(scan(seed)) for seed in range(8)]
 
 
-@pytest.mark.parametrize("changed", [cropped, resampled, flipped])
+@pytest.mark.parametrize("changed", [cropped, resampled, flipped, *OBLIQUE])
 def test_a_copy_that_was_cropped_resampled_or_turned_is_certain(changed) -> None:
     likeness = compare(taken(scan(3)), taken(changed(scan(3))))
     assert likeness.verdict == "certain"
