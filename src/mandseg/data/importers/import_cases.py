@@ -87,7 +87,7 @@ def import_cases(
     Raises:
         UserError: The source is missing, a case is broken, no case is left, or ``dest`` exists.
     """
-    with new_cohort_folder(source, dest, overwrite) as part:
+    with new_cohort_folder((source,), dest, overwrite) as part:
         found = importer.find(source)
         work = partial(_convert_or_problems, importer=importer, folder=part)
         results = list(for_each(work, found, importer.title))

@@ -1,5 +1,6 @@
 """Makes a cohort of the scans that two cohorts share: contours of one as noisy labels, of the other as references."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -7,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
+from mandseg.data.importers.cohort_folder import Imported, finish, lies_in, new_cohort_folder
 from mandseg.data.loaded_case import examine
-from mandseg.data.manifest import read_cohort
+from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
@@ -46,10 +47,11 @@ def pair_cohorts(
         workers: Number of processes.
 
     Raises:
-        UserError: A manifest or a file is wrong, no scan is shared, or ``dest`` exists.
+        UserError: A manifest or a file is wrong, no scan is shared, or ``dest`` exists, lies in a cohort or holds a
+            file of one.
     """
     cohorts = read_cohort(first), read_cohort(second)
-    with new_cohort_folder(cohorts[0].root, dest, overwrite) as part:
+    with new_cohort_folder(_sources(cohorts, dest), dest, overwrite) as part:
         known = [list(for_each(_known, cohort.cases, f"Reading {cohort.name}", workers)) for cohort in cohorts]
         shared = []
         for match in find_matches(*known):
@@ -70,6 +72,15 @@ def pair_cohorts(
         ]
         finish(part, dest, pairs, notes=notes)
     return Imported(read_cohort(dest), notes=tuple(notes))
+
+
+def _sources(cohorts: Sequence[Cohort], dest: Path) -> list[Path]:
+    """The folders and the files of the cohorts, which must not be replaced; refuse to write into one of the folders."""
+    for cohort in cohorts:
+        if lies_in(dest, cohort.root):
+            raise UserError(f"{dest}: lies in the cohort {cohort.root}; choose another folder with --out")
+    files = [path for cohort in cohorts for case in cohort.cases for path in (case.image, case.reference, case.noisy)]
+    return [*(cohort.root for cohort in cohorts), *(path for path in files if path is not None)]
 
 
 def _known(case: Case) -> Fingerprint | None:
