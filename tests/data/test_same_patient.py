@@ -294,6 +294,18 @@ def test_pair_never_replaces_or_enters_one_of_its_two_cohorts(tmp_path: Path, ou
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_pairs_keep_the_structure_and_two_structures_are_no_pair(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        case = write(tmp_path / name, 2, name, "test")
+        groups = {} if name == "three" else {"structure": "Parotid_L", "structure_ml": "15 to 45"}
+        write_cohort(tmp_path / name, [replace(case, groups=groups)])
+    (pair,) = pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1).cohort.cases
+    assert (pair.groups["structure"], pair.groups["structure_ml"]) == ("Parotid_L", "15 to 45")
+    with pytest.raises(UserError, match=r"^case one shows Parotid_L, case three shows Mandible$"):
+        pair_cohorts(tmp_path / "one", tmp_path / "three", tmp_path / "other", workers=1)
+
+
 def test_a_contour_beside_the_bone_is_moved_onto_it_and_soft_tissue_moves_nothing() -> None:
     given = scan(6)
     off_mm = np.array([1.5, -2.0, 1.0])

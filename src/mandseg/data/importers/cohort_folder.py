@@ -63,15 +63,28 @@ def refuse_destination(sources: Sequence[Path], dest: Path, overwrite: bool) -> 
 
 
 def finish(
-    part: Path, dest: Path, cases: Sequence[Case], skipped: Sequence[str] = (), notes: Sequence[str] = ()
+    part: Path,
+    dest: Path,
+    cases: Sequence[Case],
+    skipped: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    structure: str = "",
 ) -> None:
     """Write the manifest and import.txt, the list of notes and skipped cases, into the new folder.
+
+    Args:
+        part: The new folder.
+        dest: The folder that it replaces.
+        cases: Its cases.
+        skipped: Cases left out, one line each with the reason.
+        notes: What was assumed, measured or looked odd, one line each.
+        structure: The structure that the labels should show, for messages.
 
     Raises:
         UserError: There is no case, a case breaks a rule of the manifest, or its file lies in the replaced folder.
     """
     if not cases:
-        raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
+        raise UserError([f"{dest}: nothing written, no case has {structure or 'a label'}", *skipped])
     for case in cases:
         for path in (case.image, case.reference, case.noisy):
             if path is not None and lies_in(path, dest):

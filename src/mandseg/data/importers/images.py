@@ -66,7 +66,7 @@ def convert_image(
     Args:
         case: The case of the image.
         path: Its file.
-        label: (X, Y, Z), the mandible.
+        label: (X, Y, Z), the structure.
         dest: The file to write, NIfTI.
         hu_offset: The stored value of 0 HU; None writes nothing.
         is_hu: Whether the other images of the cohort are in HU; None judges by the image itself.

@@ -16,6 +16,7 @@ from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.likeness import Shift, align
 from mandseg.data.same_patient.search import find_matches
+from mandseg.data.structure import COLUMN, VOLUME_COLUMN, is_same_structure, structure_name
 from mandseg.data.volume import Volume, read_geometry, read_volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
@@ -47,7 +48,8 @@ def pair_cohorts(
         workers: Number of processes.
 
     Raises:
-        UserError: A manifest or a file is wrong, no scan is shared, or ``dest`` exists, lies in a cohort or holds a
+        UserError: A manifest or a file is wrong, no scan is shared, the labels show
+            different structures, or ``dest`` exists, lies in a cohort or holds a
             file of one.
     """
     cohorts = read_cohort(first), read_cohort(second)
@@ -61,6 +63,7 @@ def pair_cohorts(
             likeness, shift_mm = align(one, other)
             cases = cohorts[0].cases[match.first], cohorts[1].cases[match.second]
             shared.append(SharedScan(*cases, shift_mm, f"{likeness.verdict}: {likeness}"))
+        _refuse_different_structures(shared)
         if not shared:
             raise UserError(f"{cohorts[0].name} and {cohorts[1].name}: no case of one shows a patient of the other")
         names = _names(shared)
@@ -81,6 +84,13 @@ def _sources(cohorts: Sequence[Cohort], dest: Path) -> list[Path]:
             raise UserError(f"{dest}: lies in the cohort {cohort.root}; choose another folder with --out")
     files = [path for cohort in cohorts for case in cohort.cases for path in (case.image, case.reference, case.noisy)]
     return [*(cohort.root for cohort in cohorts), *(path for path in files if path is not None)]
+
+
+def _refuse_different_structures(shared: Sequence[SharedScan]) -> None:
+    for scan in shared:
+        names = structure_name(scan.first), structure_name(scan.second)
+        if not is_same_structure(*names):
+            raise UserError(f"case {scan.first.case_id} shows {names[0]}, case {scan.second.case_id} shows {names[1]}")
 
 
 def _known(case: Case) -> Fingerprint | None:
@@ -115,7 +125,8 @@ def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: s
         raise UserError(f"case {name}: the label of {scan.second.case_id} lies outside the image")
     reference = folder / f"reference/{name}.nii.gz"
     write_volume(reference, Volume(mask.astype(np.uint8), grid.affine))
-    groups = {
+    groups = {name: scan.first.groups[name] for name in (COLUMN, VOLUME_COLUMN) if name in scan.first.groups}
+    groups |= {
         "paired_with": scan.second.case_id,
         "shift_mm": " ".join(f"{mm:.2f}" for mm in shift_mm),
         "found_by": scan.words,
