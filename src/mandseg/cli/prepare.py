@@ -8,7 +8,7 @@ import typer
 
 from mandseg.cli import public_sets
 from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, Structure, numbers, show, words
-from mandseg.system.errors import UserError
+from mandseg.system.errors import WRONG_INPUT, UserError
 
 prepare = typer.Typer(
     help="Write a cohort folder with its manifest.csv from your data, a public set or a phantom.",
@@ -179,4 +179,4 @@ def dicom(
     if (result.failed or result.skipped) and linking_table is None:
         print("to store which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
     if result.failed:
-        raise typer.Exit(2)
+        raise typer.Exit(WRONG_INPUT)

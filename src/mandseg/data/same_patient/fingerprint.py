@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from mandseg.data.loaded_case import LoadedCase
 from mandseg.data.resampling import box_on, crop_to, resample_onto
-from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, to_canonical
+from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, rounded_hu, to_canonical
 from mandseg.metrics.masks import bounding_box
 
 STEP_MM = 3.0
@@ -109,7 +109,7 @@ def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
     moved[:3, 3] -= MARGIN * STEP_MM
     around = Geometry(tuple(n + 2 * MARGIN for n in grid.shape), moved)
     hu = _resampled(to_canonical(image), around, AIR_HU)
-    return Fingerprint(coarse, np.rint(np.clip(hu, AIR_HU, 3071)).astype(np.int16), grid.affine[:3, 3])
+    return Fingerprint(coarse, rounded_hu(hu), grid.affine[:3, 3])
 
 
 def fingerprint_of(loaded: LoadedCase) -> Fingerprint | None:
