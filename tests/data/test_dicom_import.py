@@ -13,6 +13,8 @@ from command import run
 from dicom_files import Ids, blank, dose, ids, save, square, structure_set, write_series, write_structure_set
 from mandseg.data.check import check_cohort
 from mandseg.data.dicom.dataset import reading
+from mandseg.data.dicom.selection import Selection
+from mandseg.data.dicom.vocabulary import read_vocabulary
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.volume import read_volume
 
@@ -110,6 +112,30 @@ def test_a_name_outside_the_table_is_found_only_if_the_user_gives_it(export: Pat
     write_patient(export, name="Kinnlade")
     assert prepare(export, "--reference", "RS_1") == 2
     assert prepare(export, "--reference", "RS_1", "--structure", "Mandible, kinnlade") == 0
+
+
+def test_another_structure_than_the_mandible_is_in_the_manifest(export: Path) -> None:
+    """The structure set has it by a German name."""
+    write_patient(export, name="Auge links")
+    assert prepare(export, "--reference", "RS_1", "--structure", "Eye_L") == 0
+    (case,) = cohort_of(export).cases
+    assert case.groups == {"structure": "Eye_L"}
+
+
+@pytest.mark.parametrize(
+    ("names", "structure"),
+    [
+        (("Mandible",), "Mandible"),
+        (("Kinnlade", "Unterkiefer"), "Mandible"),
+        (("Mandib*",), "Mandible"),
+        (("Knochen",), "Mandible"),
+        (("*corrected*", "Eye_L"), "Eye_L"),
+        (("*corrected*",), ""),
+    ],
+)
+def test_the_names_of_a_selection_mean_one_structure(names: tuple[str, ...], structure: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("names: {Bone_Mandible: [Knochen]}")
+    assert Selection(names, vocabulary=read_vocabulary(tmp_path / "own.yaml")).structure == structure
 
 
 def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:

@@ -18,10 +18,8 @@ from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
-from mandseg.system.errors import UserError
+from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
-
-BAD_INPUT = 2  # exit code
 
 app = typer.Typer(
     name="mandseg",
@@ -49,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         for line in str(error).splitlines():
             print(f"mandseg: {line}", file=sys.stderr)
-        raise SystemExit(BAD_INPUT) from None
+        raise SystemExit(WRONG_INPUT) from None
 
 
 def _print_version(wanted: bool) -> None:
@@ -101,7 +99,7 @@ def check(
         print_checkup(checkups[-1], console)
     print_same_patients(checkups, console)
     if any(checkup.errors for checkup in checkups):
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(WRONG_INPUT)
 
 
 @app.command()

@@ -78,13 +78,15 @@ class MaskPair:
 
     @cached_property
     def in_reference_slices(self) -> tuple[Mask, Mask]:
-        """Both masks, cut to the slices between the lowest and the highest one of the reference, ends included."""
-        box = bounding_box(self.reference)
-        if box is None:
+        """The cropped masks, cut to the slices between the lowest and the highest one of the reference, included."""
+        if not self.reference_ml:
             raise ValueError("the reference is empty: it has no slices")
+        prediction, reference = self.cropped
+        box = bounding_box(reference)
+        assert box is not None  # the reference has voxels
         cut = [slice(None)] * 3
         cut[self.up] = box[self.up]
-        return self.prediction[tuple(cut)], self.reference[tuple(cut)]
+        return prediction[tuple(cut)], reference[tuple(cut)]
 
     @cached_property
     def surfaces(self) -> Surfaces:

@@ -18,6 +18,7 @@ from mandseg.data.importers.import_cases import Converted, Importer, import_case
 from mandseg.data.importers.labels import read_label, refuse_values_of_no_label
 from mandseg.data.importers.patterns import find_drafts
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import structure_name
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
@@ -41,6 +42,8 @@ class Conversion:
     hu_offset: float | None = None
     label_values: tuple[int, ...] = ()
     """Values to merge into one mask, e.g. 21 and 22 for the two halves; if empty, labels must be binary."""
+    structure: str = ""
+    """What the labels show; empty: what the table's column ``structure`` says, otherwise the mandible."""
 
     def __post_init__(self) -> None:
         if self.hu_offset is not None and not math.isfinite(self.hu_offset):
@@ -109,7 +112,7 @@ def import_folder(
     Raises:
         UserError: A file is missing or damaged, a label is not binary, a column cannot be found, ``dest`` exists.
     """
-    return import_cases(Folder(layout, conversion), source, dest, splitting, overwrite)
+    return import_cases(Folder(layout, conversion), source, dest, splitting, overwrite, conversion.structure)
 
 
 def _drafts(source: Path, layout: Layout) -> list[Case]:
@@ -152,7 +155,8 @@ def _convert(
     """Convert one case with a label; for ``is_hu`` and ``is_wanted`` see ``convert_image``."""
     values = conversion.label_values
     given = {"reference": draft.reference, "noisy": draft.noisy}
-    labels = {name: read_label(draft, name, path, values) for name, path in given.items() if path is not None}
+    what = conversion.structure or structure_name(draft)
+    labels = {name: read_label(draft, name, path, what, values) for name, path in given.items() if path is not None}
     found = tuple(label.values for label in labels.values())
     notes = tuple(note for label in labels.values() for note in label.notes)
     masks = {name: label.mask for name, label in labels.items() if label.mask is not None}

@@ -20,7 +20,7 @@ from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ
-from mandseg.data.structure import MANDIBLE, groups_of
+from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
 
@@ -81,7 +81,7 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         image, reference = folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz"
         write_volume(image, Volume(hu, affine))
         write_volume(reference, Volume(mask, affine))
-        groups = {"protocol": protocol(affine[0, 0])} | groups_of(self.structure)
+        groups = {"protocol": protocol(affine[0, 0])}
         case = Case(name, name, found.split, image, reference, groups=groups)
         return ConvertedPatient(case, histogram=histogram(hu))
 
@@ -106,7 +106,7 @@ def import_openkbp(
     Raises:
         UserError: The source does not look like OpenKBP, files are damaged, or ``dest`` exists.
     """
-    return import_cases(OpenKbp(hu_offset, structure), source, dest, overwrite=overwrite)
+    return import_cases(OpenKbp(hu_offset, structure), source, dest, overwrite=overwrite, structure=structure)
 
 
 def find_patients(source: Path) -> list[Patient]:

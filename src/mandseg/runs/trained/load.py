@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.data.structure import MANDIBLE
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.prediction.training_summary import TrainingSummary, summary_from
 from mandseg.evaluation.predictor import Predictor
@@ -24,8 +25,6 @@ from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
-STRUCTURE = "Mandible"
-"""What runs of earlier versions segment, which did not record it."""
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
@@ -82,7 +81,7 @@ def load_network(
         smallest_piece = float(cfg.evaluation.smallest_piece)
     except OmegaConfBaseException as error:
         raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
-    structure = str(cfg.structure) if "structure" in cfg else STRUCTURE
+    structure = str(cfg.structure) if "structure" in cfg else MANDIBLE  # earlier versions did not record it
     return TrainedNetwork(
         _name(place, record), predictor, structure, smallest_piece, _training(file, record), _digest(file)
     )
