@@ -59,6 +59,7 @@ def folder(
     reference: Annotated[str | None, typer.Option(help="Column or pattern of the reference labels.")] = None,
     noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
     annotator: Annotated[str | None, typer.Option(help="Column with the annotator of the noisy label.")] = None,
+    dose: Annotated[str | None, typer.Option(help="Column or pattern of the planned doses, in Gy.")] = None,
     label_values: Annotated[
         str | None, typer.Option(help="Values of the mandible, merged into one mask, e.g. 21,22.")
     ] = None,
@@ -93,6 +94,7 @@ def folder(
         "reference": reference,
         "noisy": noisy,
         "annotator": annotator,
+        "dose": dose,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
     values = () if label_values is None else label_values_of(numbers("--label-values", label_values))
