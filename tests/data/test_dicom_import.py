@@ -13,8 +13,9 @@ from command import run
 from dicom_files import Ids, blank, dose, ids, save, square, structure_set, write_series, write_structure_set
 from mandseg.data.check import check_cohort
 from mandseg.data.dicom.dataset import reading
+from mandseg.data.dose.planned import read_dose
+from mandseg.data.dose.sampling import dose_at
 from mandseg.data.manifest import Cohort, read_cohort
-from mandseg.data.dose import dose_at, read_dose
 from mandseg.data.volume import read_volume
 
 Capture = pytest.CaptureFixture[str]

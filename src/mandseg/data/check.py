@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.dose import dose_warnings
+from mandseg.data.dose.planned import dose_warnings
 from mandseg.data.identities import identity_warnings
 from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tissue_around
 from mandseg.data.loaded_case import examine
@@ -226,8 +226,9 @@ def _fingerprint(volumes: dict[str, Volume]) -> Fingerprint | None:
 
 def _without_missing_files(case: Case) -> Case:
     """Drop the paths of missing files; the check of the manifest has reported them."""
-    files = {"image": case.image, "reference": case.reference, "noisy": case.noisy, "dose": case.dose}
-    return replace(case, **{name: path if path and path.is_file() else None for name, path in files.items()})
+    files = (case.image, case.reference, case.noisy, case.dose)
+    image, reference, noisy, dose = (path if path and path.is_file() else None for path in files)
+    return replace(case, image=image, reference=reference, noisy=noisy, dose=dose)
 
 
 def _position_warnings(case: Case) -> list[str]:

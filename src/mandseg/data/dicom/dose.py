@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE
-from mandseg.data.dose import implausible
+from mandseg.data.dose.planned import implausible
 from mandseg.data.formats.header import LPS_TO_RAS
 from mandseg.data.volume import Affine, Volume
 from mandseg.system.errors import UserError

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mandseg.data.case import Case
-from mandseg.data.dose import read_dose
+from mandseg.data.dose.planned import read_dose
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.columns import read_drafts
 from mandseg.data.importers.images import Image, convert_image, image_notes, majority_is_hu

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
-from mandseg.data.dose import implausible
+from mandseg.data.dose.planned import implausible
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
