@@ -60,6 +60,7 @@ def folder(
     noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
     annotator: Annotated[str | None, typer.Option(help="Column with the annotator of the noisy label.")] = None,
     structure: Structure = "",
+    dose: Annotated[str | None, typer.Option(help="Column or pattern of the planned doses, in Gy.")] = None,
     label_values: Annotated[
         str | None, typer.Option(help="Values of the structure, merged into one mask, e.g. 21,22.")
     ] = None,
@@ -94,6 +95,7 @@ def folder(
         "reference": reference,
         "noisy": noisy,
         "annotator": annotator,
+        "dose": dose,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
     values = () if label_values is None else label_values_of(numbers("--label-values", label_values))

@@ -15,7 +15,7 @@ FOLDER = Kind(
     "an import",
     "choose another folder as DEST",
     frozenset({MANIFEST, "import.txt"}),
-    re.compile(rf"{re.escape(MANIFEST)}|import\.txt|(images|labels|reference|noisy)/[^/]+\.nii\.gz"),
+    re.compile(rf"{re.escape(MANIFEST)}|import\.txt|(images|labels|reference|noisy|dose)/[^/]+\.nii\.gz"),
 )
 
 
@@ -86,7 +86,7 @@ def finish(
     if not cases:
         raise UserError([f"{dest}: nothing written, no case has {structure or 'a label'}", *skipped])
     for case in cases:
-        for path in (case.image, case.reference, case.noisy):
+        for path in (case.image, case.reference, case.noisy, case.dose):
             if path is not None and lies_in(path, dest):
                 raise UserError(f"case {case.case_id}: {path} lies in {dest}, which would be replaced")
     write_cohort(part, cases)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mandseg.data.case import Case
+from mandseg.data.dose.planned import read_dose
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.columns import read_drafts
 from mandseg.data.importers.images import Image, convert_image, image_notes, majority_is_hu
@@ -153,6 +154,7 @@ def _convert(
     draft: Case, folder: Path, conversion: Conversion, is_hu: bool | None = None, is_wanted: bool = False
 ) -> ConvertedFiles:
     """Convert one case with a label; for ``is_hu`` and ``is_wanted`` see ``convert_image``."""
+    _refuse_bad_dose(draft)
     values = conversion.label_values
     given = {"reference": draft.reference, "noisy": draft.noisy}
     what = conversion.structure or structure_name(draft)
@@ -171,6 +173,14 @@ def _convert(
     place = folder / f"images/{draft.case_id}.nii.gz"
     image = convert_image(draft, draft.image, first, place, conversion.hu_offset, is_hu, is_wanted)
     return ConvertedFiles(replace(case, image=image.path), notes=notes, draft=draft, image=image, label_values=found)
+
+
+def _refuse_bad_dose(draft: Case) -> None:
+    try:
+        if draft.dose is not None:
+            read_dose(draft.dose)
+    except UserError as error:
+        raise UserError([f"case {draft.case_id}: dose {line}" for line in error.problems]) from error
 
 
 def _label_path(folder: Path, draft: Case, name: str, masks: Mapping[str, Volume], is_merged: bool) -> Path | None:

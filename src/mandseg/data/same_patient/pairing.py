@@ -131,7 +131,8 @@ def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: s
         "shift_mm": " ".join(f"{mm:.2f}" for mm in shift_mm),
         "found_by": scan.words,
     }
-    return Case(name, scan.first.subject_id, split, scan.first.image, reference, noisy, annotator, groups)
+    first = scan.first
+    return Case(name, first.subject_id, split, first.image, reference, noisy, annotator, groups, dose=first.dose)
 
 
 def _label(case: Case) -> Path:
