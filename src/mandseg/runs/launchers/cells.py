@@ -50,14 +50,9 @@ class Cell:
         """The run folder."""
         return self.study / self.run
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run is done, tested on every requested data set, and made from the present images and labels."""
-        return not unfinished([self])
-
 
 def unfinished(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that are not done, in their order."""
+    """The cells that are not done, not tested on every requested data set, or made from other images and labels."""
     done = [c for c in cells if RunFolder(c.folder).is_done(evaluation_hash(c.cfg))]
     settled = {c.folder for c in done} - set(changed(done))
     return [cell for cell in cells if cell.folder not in settled]
