@@ -3,7 +3,7 @@
 import copy
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
 from mandseg.runs.run_name import name_of
+from mandseg.runs.settings.typed_text import quoted
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
@@ -81,6 +82,11 @@ def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
 def study_folder(config: DictConfig) -> Path:
     """<output_dir>/<study>."""
     return Path(str(config.output_dir)) / str(config.study)
+
+
+def words_of_grid(axes: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """The overrides of a launch: the axes of its config file (``hydra.sweeper.params``), then the words typed."""
+    return [*(quoted(f"{key}={value}") for key, value in axes.items()), *words]
 
 
 def expand(words: Sequence[str]) -> list[list[str]]:
