@@ -17,7 +17,7 @@ from mandseg.cli.estimate import estimate
 from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
-from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
+from mandseg.cli.study import of_a_study
 from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
 
@@ -81,16 +81,15 @@ def check(
 
     Example: [bold]mandseg check cohorts/openkbp cohorts/deepmind[/bold]
     """
-    from rich.console import Console
-
     from mandseg.data.check import check_cohort
     from mandseg.data.check_table import print_checkup, print_same_patients, refuse_other_table, write_checkup
+    from mandseg.system.terminal import open_console
 
     if csv is not None:
         if len(cohorts) > 1:
             raise UserError(f"--csv {csv}: for one cohort, {len(cohorts)} are given")
         refuse_other_table(csv)
-    console = Console() if Console().is_terminal else Console(width=WIDTH_OF_A_FILE)
+    console = open_console()
     checkups = []
     for cohort in cohorts:
         checkups.append(check_cohort(cohort, workers))
@@ -128,12 +127,11 @@ def audit(
 
     Example: [bold]mandseg audit cohorts/openkbp --noise planning --target-dice 0.85[/bold]
     """
-    from rich.console import Console
-
     from mandseg.audit.page import write_audit
     from mandseg.audit.pictures import EVERY_CASE, WORST_CASES
     from mandseg.audit.terminal import print_audit
     from mandseg.noise import Recorded, load_preset
+    from mandseg.system.terminal import open_console
 
     given = {"target_dice": target_dice, "severity": severity, "seed": seed}
     parameters = {name: value for name, value in given.items() if value is not None}
@@ -145,8 +143,7 @@ def audit(
     folder = out or (cohort if cohort.is_dir() else cohort.parent) / (f"audit-{noise}" if noise else "audit")
     pictures = EVERY_CASE if all_figures else WORST_CASES if figures else 0
     found, page = write_audit(cohort, folder, source, words, pictures, workers)
-    console = Console()
-    print_audit(found, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print_audit(found, open_console())
     print(page)
 
 
@@ -169,19 +166,17 @@ def fidelity(
 
     Example: [bold]mandseg fidelity cohorts/clinic --fit 3 --out fidelity[/bold]
     """
-    from rich.console import Console
-
     from mandseg.audit.fidelity.assessment import FOLDER, Plan, assess, write_assessment
     from mandseg.audit.fidelity.summary import print_assessment
     from mandseg.system.files import refuse_foreign_files
+    from mandseg.system.terminal import open_console
 
     if out is not None:
         refuse_foreign_files(out, FOLDER)
     assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:
         write_assessment(out, assessment)
-    console = Console()
-    print_assessment(assessment, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print_assessment(assessment, open_console())
 
 
 @app.command(

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-WIDTH_OF_A_FILE = 140  # columns of an output that is not a terminal
-
 of_a_study = typer.Typer()
 
 
@@ -125,14 +123,9 @@ def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outp
 
     Example: [bold]mandseg sync outputs/openkbp[/bold]
     """
-    from rich.console import Console
-
     import mandseg.report.wandb.sync
 
-    console = Console()
-    raise typer.Exit(
-        mandseg.report.wandb.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
-    )
+    raise typer.Exit(mandseg.report.wandb.sync.sync(study))
 
 
 @of_a_study.command()
