@@ -17,6 +17,7 @@ from mandseg.cli.estimate import estimate
 from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
+from mandseg.cli.rank import rank
 from mandseg.cli.study import of_a_study
 from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
@@ -195,6 +196,7 @@ def train(context: typer.Context) -> None:
 
 
 app.command(context_settings={"ignore_unknown_options": False, "allow_extra_args": True})(estimate)
+app.command()(rank)
 app.command()(predict)
 app.command()(commission)
 app.command()(pair)
