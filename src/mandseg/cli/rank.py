@@ -19,15 +19,12 @@ def rank(
 
     Example: [bold]mandseg rank cohorts/clinic[/bold]
     """
-    from rich.console import Console
-
-    from mandseg.cli.study import WIDTH_OF_A_FILE
     from mandseg.ranking.folder import default_folder, write_ranking
     from mandseg.ranking.ranking import rank_labels
     from mandseg.ranking.terminal import print_ranking
+    from mandseg.system.terminal import open_console
 
     folder = out or default_folder(cohort)
     page = write_ranking(folder, lambda: rank_labels(cohort, by, workers))
-    console = Console()
-    print_ranking(page.ranking, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print_ranking(page.ranking, open_console())
     print(page.file)

@@ -85,7 +85,9 @@ def _sentences(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFr
             known = [cost for cost in costs if cost]
             named = analysis.comparison.name(level)
             verb = "costs" if analysis.comparison.is_dose else "changes"
-            parts += [f"{named[0].upper()}{named[1:]} {verb}, in mean absolute error: {listed(known)}."] if known else []
+            parts += (
+                [f"{named[0].upper()}{named[1:]} {verb}, in mean absolute error: {listed(known)}."] if known else []
+            )
         yield " ".join(parts)
 
 
