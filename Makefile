@@ -48,8 +48,11 @@ lint: $(STAMP)
 typecheck: $(STAMP)
 	$(BIN)/mypy
 
-bench: $(STAMP)
-	for file in $$(ls benchmarks/*.py | grep -v gpu_check); do $(BIN)/python $$file || exit 1; done
+BENCH := metrics preparation start_up patches training_step inference growth
+
+bench: $(STAMP)         ## beside nnU-Net, MONAI, TorchIO and surface-distance; writes the tables of docs/performance.md
+	@for name in $(BENCH); do echo "== $$name"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
+	$(BIN)/python benchmarks/tables.py
 
 gpu-check: $(STAMP)     ## at most eight minutes on a machine with a GPU: docs/performance.md
 	$(BIN)/python benchmarks/gpu_check.py --out gpu-check

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+FOLDER = Path("outputs/benchmarks")
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -80,7 +81,22 @@ def rate_row(work: str, peer: str, own: Sequence[Timing], others: Sequence[Timin
     return Row(work, peer, *rates, "1/s", middle, min(ratios), max(ratios), statistics.median(processor))
 
 
-def show(name: str, rows: Sequence[Row], folder: Path = Path("outputs/benchmarks")) -> None:
+def time_row(work: str, peer: str, own: Sequence[Timing], others: Sequence[Timing]) -> Row:
+    """A row of seconds. A peer that was not timed in every round is compared by its median."""
+    pairs = list(zip(own, others, strict=True)) if len(own) == len(others) else [(a, _median(others)) for a in own]
+    ratios = [b.wall_s / a.wall_s for a, b in pairs]
+    processor = statistics.median(b.processor_s / max(a.processor_s, 1e-9) for a, b in pairs)
+    seconds = [statistics.median(turn.wall_s for turn in turns) for turns in (others, own)]
+    return Row(work, peer, *seconds, "s", statistics.median(ratios), min(ratios), max(ratios), processor)
+
+
+def _median(turns: Sequence[Timing]) -> Timing:
+    return Timing(
+        *(statistics.median(values) for values in zip(*((t.wall_s, t.processor_s) for t in turns), strict=True))
+    )
+
+
+def show(name: str, rows: Sequence[Row], folder: Path = FOLDER) -> None:
     """Print the table and write ``folder/name.json``."""
     widths = max(len(row.work) for row in rows), max(len(row.peer) for row in rows)
     print(
@@ -92,15 +108,19 @@ def show(name: str, rows: Sequence[Row], folder: Path = Path("outputs/benchmarks
             f"{row.work:<{widths[0]}}  {row.peer:<{widths[1]}}  {row.peer_value:<7.4g} {row.value:<8.4g} {row.unit:<5} "
             f"{row.ratio:<6.2f} {spread:<13} {row.processor_ratio:.2f}"
         )
+    keep(name, [asdict(row) for row in rows], folder)
+
+
+def keep(name: str, rows: Sequence[Mapping[str, object]], folder: Path = FOLDER) -> None:
+    """Write ``folder/name.json``, from which ``tables.py`` makes the tables of docs/performance.md."""
     folder.mkdir(parents=True, exist_ok=True)
-    machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
-    content = {"benchmark": name, "machine": machine, "rows": [asdict(row) for row in rows]}
-    (folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    machine = {"cores": len(os.sched_getaffinity(0)), "load": round(os.getloadavg()[0], 1)}
+    (folder / f"{name}.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1) + "\n")
 
 
 def _processor_seconds() -> float:
-    own = os.times()
-    total = own.user + own.system + own.children_user + own.children_system  # the latter of ended ones
+    ended = os.times()  # of child processes that have ended
+    total = time.process_time() + ended.children_user + ended.children_system
     for child in multiprocessing.active_children():
         fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
         total += (int(fields[11]) + int(fields[12])) / TICKS_PER_S

@@ -23,6 +23,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from rich.console import Console
 
+from comparison import keep
 from mandseg.data.case import Case
 from mandseg.data.check import check_cohort
 from mandseg.data.manifest import read_cohort, write_cohort
@@ -148,12 +149,16 @@ def main() -> None:
     steep = False
     with TemporaryDirectory() as name:
         folder = Path(name)
-        print("| what | sizes | seconds of a core | exponent |\n| --- | --- | --- | --- |")
+        rows = []
         for what, sizes, taken in chain(of_cases(folder), of_files(folder), of_runs(folder, runs), of_voxels()):
             slope = exponent(sizes, taken)
             steep |= slope > LINEAR
-            cells = what, ", ".join(map(str, sizes)), ", ".join(f"{s:.3f}" for s in taken), f"{slope:.2f}"
-            print(f"| {' | '.join(cells)} |", flush=True)
+            rows.append({"what": what, "sizes": list(sizes), "seconds": taken, "exponent": slope})
+            print(
+                f"{what:<24} {', '.join(map(str, sizes)):<28} {', '.join(f'{s:.3f}' for s in taken):<32} {slope:.2f}",
+                flush=True,
+            )
+        keep("growth", rows)
     sys.exit(steep)
 
 

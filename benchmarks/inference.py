@@ -1,6 +1,6 @@
 """How much faster is a whole CT predicted than by MONAI's sliding window? One row for each work; ratios of medians.
 
-Run: python benchmarks/inference.py [--repeats 5] [--spacing 1 1 2.5]      about 3 minutes on two cores
+Run: python benchmarks/inference.py [--repeats 4] [--spacing 1 1 2.5]      about 3 minutes on two cores
 
 A procedural CT of 500 x 500 x 128 voxels of 1 x 1 x 2.5 mm: once blanked outside the head, as OpenKBP's are, once with
 shoulders. The default network with random weights, on the CT's own grid, so that all sides see the same voxels.
@@ -11,20 +11,19 @@ shoulders. The default network with random weights, on the CT's own grid, so tha
 - mandseg: ``Predictor.mask``, from the CT in memory to the mask on the CT's own grid: body crop, preprocessing, the
   windows that the product takes, mask without small pieces. Timed before and after the peer.
 
-All run in one process, after one pass to warm up. On a machine that others use, ``--processor`` with OMP_NUM_THREADS=1
-counts the processor's seconds instead of the clock's.
+All run in one process, after one pass to warm up.
 """
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import UNet
 
+from comparison import Timing, in_turn, show, time_row, timed
 from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.data.volume import AIR_HU, Volume
 from mandseg.evaluation.activations import fitted
@@ -85,36 +84,12 @@ def product(network: torch.nn.Module, precision: str, spacing_mm: Sequence[float
     return Predictor(predict, Preprocessing(tuple(spacing_mm)), HU, window, torch.device("cpu"), precision)
 
 
-def seconds(call: Callable[[], object], clock: Callable[[], float]) -> float:
-    """The time of a call."""
-    start = clock()
-    call()
-    return clock() - start
-
-
-def shown(times: Sequence[float]) -> str:
-    """Median, and the smallest and largest of the times."""
-    return f"{statistics.median(times):7.2f} s (n={len(times)})"
-
-
-def row(work: str, peer: Sequence[float], own: Sequence[float]) -> str:
-    """One row: work | peer | mandseg | ratio | spread: the ratio with the slowest and the fastest time of mandseg."""
-    median = statistics.median(peer)
-    spread = f"{median / max(own):.0f} to {median / min(own):.0f}"
-    return f"| {work} | {shown(peer)} | {shown(own)} | {median / statistics.median(own):.0f} | {spread} |"
-
-
-def time_product(
-    ct: Volume, repeats: int, spacing_mm: Sequence[float], clock: Callable[[], float]
-) -> dict[str, list[float]]:
-    """The times of mandseg by arithmetic, in turn."""
+def time_product(ct: Volume, repeats: int, spacing_mm: Sequence[float]) -> dict[str, list[Timing]]:
+    """The product in each arithmetic, in turn."""
     tools = {name: product(default_network(), AUTOCAST[name], spacing_mm) for name in AUTOCAST}
-    times: dict[str, list[float]] = {name: [] for name in tools}
     tools["bf16"].mask(ct, SMALLEST_PIECE)  # to warm up
-    for _ in range(repeats):
-        for name, tool in tools.items():
-            times[name].append(seconds(lambda tool=tool: tool.mask(ct, SMALLEST_PIECE), clock))
-    return times
+    calls = {name: partial(timed, partial(tool.mask, ct, SMALLEST_PIECE)) for name, tool in tools.items()}
+    return in_turn(calls, repeats)
 
 
 def main() -> None:
@@ -122,24 +97,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--spacing", type=float, nargs=3, default=CT_SPACING_MM, help="of the network's grid, mm")
-    parser.add_argument("--processor", action="store_true", help="time of the processor instead of the clock")
     arguments = parser.parse_args()
-    clock = time.process_time if arguments.processor else time.perf_counter
     tune_malloc()
-    settings = arguments.repeats, arguments.spacing, clock
+    settings = arguments.repeats, arguments.spacing
     cts = {name: head_and_neck_ct(name == SHOULDERS) for name in (BLANKED, SHOULDERS)}
     own = {name: time_product(ct, *settings) for name, ct in cts.items()}
-    peer = {name: [seconds(lambda name=name: monai(default_network(), cts[BLANKED], name), clock)] for name in AUTOCAST}
-    for name, ct in cts.items():  # again, after the peer: the machine may have changed
-        for arithmetic, times in time_product(ct, *settings).items():
-            own[name][arithmetic] += times
-    print("| work | peer | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
+    peer = {name: [timed(partial(monai, default_network(), cts[BLANKED], name))] for name in AUTOCAST}
+    rows = []
     for name, ct in cts.items():
-        crop = "x".join(
-            map(str, product(default_network(), "32-true", arguments.spacing).preprocessing.image(ct).array.shape)
-        )
+        again = time_product(ct, *settings)  # after the peer: the machine may have changed
         for theirs, ours in (("fp32", "bf16"), ("bf16", "bf16"), ("fp32", "fp32")):
-            print(row(f"{name}, crop {crop}: MONAI {theirs}, mandseg {ours}", peer[theirs], own[name][ours]))
+            turns = [*own[name][ours], *again[ours]]
+            rows.append(time_row(f"whole CT {name}, {ours}", f"MONAI {theirs}, overlap 0.5", turns, peer[theirs]))
+    show("inference", rows)
 
 
 if __name__ == "__main__":

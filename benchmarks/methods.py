@@ -20,7 +20,8 @@ from mandseg.system.config_paths import config_folder
 from mandseg.training.methods.method import Batch, Method
 
 PLAIN = "method=supervised"
-SINGLE = ("early_learning", "mean_teacher", "co_teaching", "trusted_weighting")  # the other methods are stages of this
+# the other methods are stages of supervised training
+SINGLE = ("early_learning", "mean_teacher", "co_teaching", "trusted_weighting", "learned_weighting")
 
 
 def variants() -> list[str]:

@@ -7,18 +7,18 @@ after several passes over the whole arrays) with the rest on the whole grid; man
 """
 
 import argparse
-import statistics
-import time
 import warnings
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import surface_distance as package
 
+from comparison import Row, in_turn, show, time_row, timed
 from mandseg.metrics.agreement import score
 from mandseg.metrics.masks import Mask
 
 SPACING_MM = (0.977, 0.977, 2.5)
+SHAPES = ((128, 128, 128), (256, 256, 128), (512, 512, 128), (512, 512, 200))
 
 
 def arch(shape: tuple[int, int, int], shift: int) -> Mask:
@@ -43,22 +43,18 @@ def uncropped(prediction: Mask, reference: Mask) -> list[float]:
     ]
 
 
-def seconds(call: Callable[[], object]) -> float:
-    """Processor seconds of a call."""
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
-def row(shape: tuple[int, int, int], repeats: int) -> str:
-    """One row: work | peer | mandseg | ratio | spread, both sides in turn, after one call to warm up."""
+def row(shape: tuple[int, int, int], repeats: int) -> Row:
+    """Both sides in turn, after one call to warm up."""
     reference, prediction = arch(shape, 0), arch(shape, 2)
-    sides = (lambda: uncropped(prediction, reference), lambda: score(prediction, reference, SPACING_MM))
-    turns = [[seconds(side) for side in sides] for _ in range(repeats + 1)][1:]
-    peer_s, own_s = (statistics.median(times) for times in zip(*turns, strict=True))
-    ratios = [peer / own for peer, own in turns]
-    work = f"| five metrics, {' x '.join(map(str, shape))} | {peer_s:.3f} s | {own_s:.3f} s"
-    return f"{work} | {peer_s / own_s:.1f} | {min(ratios):.1f} to {max(ratios):.1f} |"
+    sides = {
+        "package": lambda: uncropped(prediction, reference),
+        "mandseg": lambda: score(prediction, reference, SPACING_MM),
+    }
+    for side in sides.values():
+        side()
+    turns = in_turn({name: partial(timed, side) for name, side in sides.items()}, repeats)
+    work = f"five metrics, {' x '.join(map(str, shape))}"
+    return time_row(work, "surface-distance", turns["mandseg"], turns["package"])
 
 
 def main() -> None:
@@ -66,9 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
-    print("| work | surface-distance | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
-    for shape in ((128, 128, 128), (256, 256, 128), (512, 512, 128), (512, 512, 200)):
-        print(row(shape, repeats), flush=True)
+    show("metrics", [row(shape, repeats) for shape in SHAPES])
 
 
 if __name__ == "__main__":

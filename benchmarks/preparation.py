@@ -9,18 +9,19 @@ smoothing. mandseg also hashes the files, checks the case and writes files that 
 finds the entry and reads no image.
 
 Without --cohort a phantom's files are made. nnU-Net is timed where it can be imported: install nnunetv2==2.8.1 into an
-environment of its own. Seconds are the processor's, in one process; ratios of medians, all sides in turn.
+environment of its own. All sides take turns in one process.
 """
 
 import argparse
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from comparison import Timing, in_turn, show, time_row, timed
 from mandseg.data.cache import prepare_case
 from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort
@@ -123,34 +124,18 @@ def nnunet() -> Side:
     return prepare
 
 
-def timed(side: Side, case: Case) -> float:
-    """Processor seconds of a side, into an empty folder."""
+def turn(side: Side, case: Case) -> Timing:
+    """A side, into an empty folder."""
     with tempfile.TemporaryDirectory() as folder:
-        start = time.process_time()
-        side(case, Path(folder))
-        return time.process_time() - start
+        return timed(lambda: side(case, Path(folder)))
 
 
-def second_start(case: Case, repeats: int) -> list[float]:
-    """Processor seconds of mandseg where the entry is there."""
+def second_starts(case: Case, repeats: int) -> list[Timing]:
+    """The product where the entry is there."""
     with tempfile.TemporaryDirectory() as folder:
         time.sleep(2.5)  # digests of files that were just written are not kept
         mandseg(case, Path(folder))
-        return [_seconds(lambda: mandseg(case, Path(folder))) for _ in range(repeats)]
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    start = time.process_time()
-    call()
-    return time.process_time() - start
-
-
-def row(name: str, peer: Sequence[float], own: Sequence[float]) -> str:
-    """One row: work | peer | mandseg | ratio | spread."""
-    spread = [p / o for p, o in zip(peer, own, strict=True)]
-    peer_s, own_s = statistics.median(peer), statistics.median(own)
-    work = f"| one case to 2.5 mm, {name} | {peer_s:.3f} s | {own_s:.3f} s"
-    return f"{work} | {peer_s / own_s:.1f} | {min(spread):.1f} to {max(spread):.1f} |"
+        return [timed(lambda: mandseg(case, Path(folder))) for _ in range(repeats)]
 
 
 def main() -> None:
@@ -170,14 +155,12 @@ def main() -> None:
             except ImportError as error:
                 print(f"{make.__name__} is not installed ({error}): not compared")
         for side in sides.values():
-            timed(side, case)  # to warm up
-        turns = [{name: timed(side, case) for name, side in sides.items()} for _ in range(arguments.repeats)]
-        times = {name: [turn[name] for turn in turns] for name in sides}
-        again = second_start(case, arguments.repeats)
-    print("| work | peer | mandseg | ratio | spread |\n| --- | --- | --- | --- | --- |")
-    for name in list(sides)[1:]:
-        print(row(name, times[name], times["mandseg"]))
-    print(f"second start: {statistics.median(again) * 1000:.1f} ms a case")
+            turn(side, case)  # to warm up
+        turns = in_turn({name: partial(turn, side, case) for name, side in sides.items()}, arguments.repeats)
+        again = second_starts(case, arguments.repeats)
+    own, work = turns.pop("mandseg"), "preparation of a case at 2.5 mm"
+    rows = [time_row(work, name, own, other) for name, other in turns.items()]
+    show("preparation", [*rows, time_row("second start with this case", "its preparation", again, own)])
 
 
 if __name__ == "__main__":

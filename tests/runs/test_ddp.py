@@ -120,14 +120,22 @@ def test_two_processes_end_like_one_with_the_same_batches(world, grid, launch):
 
 
 @pytest.mark.slow
-def test_two_networks_that_select_voxels_for_each_other_do_so_in_two_processes_as_in_one(world, launch):
-    own = ["method=co_teaching", "method.wrong_share=0.3", "seed=0", "tracking=none"]
+@pytest.mark.parametrize(
+    ("method", "kept"),
+    [
+        (["method=co_teaching", "method.wrong_share=0.3"], "method.networks.1."),
+        (["method=learned_weighting", "clean_budget=2"], "method.gradient"),
+    ],
+)
+def test_a_method_that_selects_voxels_does_so_in_two_processes_as_in_one(world, launch, method, kept):
+    own = [*method, "seed=0", "tracking=none"]
     alone = ["trainer=cpu", "trainer.precision=32-true"]
-    for name, devices in (("one-teaches", alone), ("two-teach", TWO)):
+    names = f"one-{method[0][7:]}", f"two-{method[0][7:]}"
+    for name, devices in zip(names, (alone, TWO), strict=True):
         ours = [word for word in command(world, name, *devices, *own) if "loss" not in word and "crash" not in word]
         assert launch.run(ours) == 0, launch.log.read_text()
-    one, two = (weights(runs(world, name)[0]) for name in ("one-teaches", "two-teach"))
-    assert any(name.startswith("method.networks.1.") for name in one)
+    one, two = (weights(runs(world, name)[0]) for name in names)
+    assert any(name.startswith(kept) for name in one)
     for name, values in one.items():
         torch.testing.assert_close(two[name], values, rtol=0, atol=2e-4, msg=name)
 

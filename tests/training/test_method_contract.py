@@ -24,6 +24,7 @@ AS_SUPERVISED = {  # settings with which the first network is the supervised one
     "co_teaching": ["method.wrong_share=0"],
     "mean_teacher": ["method.consistency=0"],
     "early_learning": ["method.slowdown=1"],
+    "learned_weighting": ["method.step=0", TRUSTED],
     "trusted_weighting": ["clean_budget=4"],
 }
 

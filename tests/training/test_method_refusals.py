@@ -35,6 +35,7 @@ def world(tmp_path_factory):
     [
         (["clean_budget=5"], "clean_budget=5: 5 cases, but 4 of 4 training cases have a reference; expected"),
         (["method=fine_tuning"], "stage trusted: trained on trusted cases only, and the label plan has none"),
+        (["method=learned_weighting"], "method=learned_weighting: no training case is trusted; clean_budget=10"),
         (["method=trusted_weighting"], "method.weight: no training case is trusted; clean_budget=10"),
         (["method=bias_correction", "clean_budget=1"], "bias correction: 1 trusted training cases have both labels"),
         (["method=confident_learning", "ONE"], "stage fold-1: 3 folds of 1 subjects: expected 2 or more"),

@@ -9,7 +9,9 @@ def estimate(
     context: typer.Context,
     config_name: Annotated[str, typer.Option("--config-name", "-cn", help="A file of conf/ or sweeps/.")] = "train",
     json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
-    multirun: Annotated[bool, typer.Option("--multirun", "-m", help="As for the training; makes no difference.")] = False,
+    multirun: Annotated[
+        bool, typer.Option("--multirun", "-m", help="As for the training; makes no difference.")
+    ] = False,
 ) -> None:
     """Estimate time, disk and memory of a grid, from two or three short runs of its first cell on this machine.
 

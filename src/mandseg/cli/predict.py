@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mandseg.system.errors import UserError
-
-BAD_INPUT = 2  # exit code
+from mandseg.system.errors import WRONG_INPUT, UserError
 
 
 def predict(
@@ -85,7 +83,7 @@ def predict(
             unchanged = "" if is_new else " (from an earlier call)"
             print(f"{row['case']}: {float(row['volume_ml']):.1f} ml, {row['flag']}{why}{unchanged}")
     if n_refused:
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(WRONG_INPUT)
 
 
 def _columns(words: Sequence[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
+from mandseg.runs.dose.table import with_dose
 from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
 from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
@@ -121,7 +122,7 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
         if isinstance(checked, str):
             state, reason = "failed", checked
         else:
-            cases = checked
+            cases = with_dose(run, checked, problems)
     cost = record.cost() if record else dict.fromkeys(NO_COST)
     row = expected | condition | {"state": state, "reason": reason} | cost | run.noisy_share()
     return _Run(row, record, cases, run.curve(row, problems))

@@ -82,7 +82,7 @@ def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
     moved = moved[moved != 0]
     if not len(moved):
         return 1.0, 0.0, ("all differences are zero",)
-    ranks = pd.Series(np.abs(moved)).rank().to_numpy()  # from 1; ties share the mean of their ranks
+    ranks = np.asarray(pd.Series(np.abs(moved)).rank(), np.float64)  # from 1; ties share the mean of their ranks
     effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
     p = _exact_p(moved, ranks) if len(moved) <= MOST_SIGNS else _scipy_p(moved)
     least = 2.0 ** (1 - len(moved))

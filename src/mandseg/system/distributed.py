@@ -5,7 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 Result = TypeVar("Result")
 
@@ -29,6 +32,18 @@ def rank_and_size() -> tuple[int, int]:
     import torch.distributed as dist
 
     return (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+
+
+def mean_over_processes(values: "torch.Tensor") -> "torch.Tensor":
+    """The mean of the tensors of all processes, which have the same shape; in a single process the tensor itself."""
+    import torch.distributed as dist
+
+    size = rank_and_size()[1]
+    if size == 1:
+        return values
+    total = values.contiguous().clone()
+    dist.all_reduce(total)
+    return total / size
 
 
 @contextmanager

@@ -123,7 +123,9 @@ def _composed(words: Sequence[str], config_name: str) -> tuple[DictConfig, list[
             config = loader.load_configuration(config_name, list(words), run_mode=RunMode.MULTIRUN)
             sweeper = str(config.hydra.sweeper.get("_target_", ""))
             if not sweeper.endswith(".CheckedGrid"):
-                raise UserError(f"hydra.sweeper._target_={sweeper}: a search chooses its runs while it runs; estimate one")
+                raise UserError(
+                    f"hydra.sweeper._target_={sweeper}: a search chooses its runs while it runs; estimate one"
+                )
             params = config.hydra.sweeper.params or {}
             return config, compose(config, expand(words_of_grid(params, config.hydra.overrides.task)))
     except (HydraException, OmegaConfBaseException) as error:

@@ -9,6 +9,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.data.structure import MANDIBLE
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.prediction.training_summary import TrainingSummary, summary_from
 from mandseg.evaluation.predictor import Predictor
@@ -24,8 +25,6 @@ from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
-STRUCTURE = "Mandible"
-"""What runs of earlier versions segment, which did not record it."""
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
@@ -72,8 +71,8 @@ def load_network(
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
     else:
-        cfg = _read_config(RunFolder(place))
-        file = _file_of(place, cfg, checkpoint)
+        cfg = read_settings(RunFolder(place))
+        file = checkpoint_of(place, cfg, checkpoint)
         record = _record_of(file, required=False)
     place_of_work = device_named(device)
     try:
@@ -82,7 +81,7 @@ def load_network(
         smallest_piece = float(cfg.evaluation.smallest_piece)
     except OmegaConfBaseException as error:
         raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
-    structure = str(cfg.structure) if "structure" in cfg else STRUCTURE
+    structure = str(cfg.structure) if "structure" in cfg else MANDIBLE  # earlier versions did not record it
     return TrainedNetwork(
         _name(place, record), predictor, structure, smallest_piece, _training(file, record), _digest(file)
     )
@@ -116,7 +115,12 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _file_of(run_folder: Path, cfg: DictConfig, checkpoint: str | None) -> Path:
+def checkpoint_of(run_folder: Path, cfg: DictConfig, checkpoint: str | None = None) -> Path:
+    """The checkpoint file of a run; by default the one with which it was tested.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
     wanted = checkpoint or str(cfg.evaluation.checkpoint)
     if wanted not in CHECKPOINT_FILES:
         raise UserError(f"checkpoint {wanted!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
@@ -163,7 +167,12 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _read_config(folder: RunFolder) -> DictConfig:
+def read_settings(folder: RunFolder) -> DictConfig:
+    """The settings of a run.
+
+    Raises:
+        UserError: It has no readable config.yaml, or that of another version.
+    """
     file = folder.config_file
     if not file.exists():
         raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
