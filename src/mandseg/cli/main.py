@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | train | status | report`` and further commands.
+"""The command line: ``mandseg prepare | check | audit | estimate | train | status | report`` and further commands.
 
 Large libraries are imported only when a command runs, so that ``mandseg --help`` is fast.
 """
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mandseg import __version__
 from mandseg.cli.commission import commission
@@ -22,11 +23,26 @@ from mandseg.cli.study import of_a_study
 from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
 
+COMMANDS = (
+    *("prepare", "pair", "check", "audit", "rank", "fidelity", "estimate", "train", "status", "forget", "report"),
+    *("plan-study", "dose", "predict", "commission", "sync", "dashboard"),
+)
+"""All commands, in the order of their use, in which ``--help`` lists them."""
+
+
+class InOrderOfUse(TyperGroup):
+    """The commands as :data:`COMMANDS` orders them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names; one that is not listed comes last."""
+        return sorted(self.commands, key=lambda name: (COMMANDS + (name,)).index(name))
+
+
 app = typer.Typer(
     name="mandseg",
+    cls=InOrderOfUse,
     help="How much annotation noise can a mandible segmentation network tolerate?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )

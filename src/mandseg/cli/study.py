@@ -1,4 +1,4 @@
-"""The commands about a study folder: ``mandseg status | report | dose | plan-study | sync | dashboard``."""
+"""The commands about a study folder: ``mandseg status | forget | report | dose | plan-study | sync | dashboard``."""
 
 from pathlib import Path
 from typing import Annotated
@@ -17,6 +17,23 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
     import mandseg.runs.status
 
     raise typer.Exit(mandseg.runs.status.status(study))
+
+
+@of_a_study.command()
+def forget(
+    study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
+    runs: Annotated[list[str], typer.Argument(help="Names of runs, as mandseg status prints them.")],
+) -> None:
+    """Withdraw runs from the list of a study, so that they are no longer expected. Nothing else is removed.
+
+    A run whose folder holds a result stays in the study; remove the folder first. A running run is refused.
+
+    Example: [bold]mandseg forget outputs/demo ratio0.5_seed0_planning_unet_supervised_1a2b3c4d[/bold]
+    """
+    from mandseg.runs.forget import forget_runs
+
+    for line in forget_runs(study, runs):
+        print(line)
 
 
 @of_a_study.command()
