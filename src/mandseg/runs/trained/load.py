@@ -72,7 +72,7 @@ def load_network(
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
     else:
-        cfg = _read_config(RunFolder(place))
+        cfg = read_config(RunFolder(place))
         file = _file_of(place, cfg, checkpoint)
         record = _record_of(file, required=False)
     place_of_work = device_named(device)
@@ -163,7 +163,12 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _read_config(folder: RunFolder) -> DictConfig:
+def read_config(folder: RunFolder) -> DictConfig:
+    """The settings of a run.
+
+    Raises:
+        UserError: There is no readable config.yaml of this version.
+    """
     file = folder.config_file
     if not file.exists():
         raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
