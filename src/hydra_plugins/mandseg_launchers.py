@@ -63,9 +63,9 @@ class CheckedGrid(Sweeper):
             UserError: One of the cells is wrong; none has run.
         """
         from mandseg.runs.launchers.grid import check_grid
-        from mandseg.runs.settings.expectations import optional, whole
         from mandseg.runs.settings.typed_text import quoted
         from mandseg.system.errors import UserError
+        from mandseg.system.expectations import optional, whole
 
         if not (expected := optional(whole(1))).holds(self.max_batch_size):
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")

@@ -103,7 +103,7 @@ def test_a_network_replaces_a_label_only_where_it_is_sure_and_the_label_is_not_t
     label = np.load(tmp_path / "x.npy")
     assert [int(label[k].mean()) for k in range(4)] == [1, 0, 1, 0]
     assert new.labels["y"] == plan.labels["y"]
-    with pytest.raises(UserError, match=r"confidence=0.4, expected a number from 0.5"):
+    with pytest.raises(UserError, match=r"relabel.confidence=0.4: expected a number from 0.5"):
         NetworkLabels(0.4)
 
 
