@@ -13,10 +13,10 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.metrics.declaration import declare
-from mandseg.runs.settings.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.runs.settings.granularity import granularity, needs_more_than
 from mandseg.runs.settings.schema import HuWindow, Settings, SlidingWindow
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.system.instantiation import misnamed, targets_in
 
 Node = Mapping[str, Any]
