@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from mandseg.runs.forget import forget_runs
 from mandseg.runs.status import status
 from mandseg.runs.study import open_study
 from mandseg.statistics.comparison import split_arms
@@ -326,3 +327,45 @@ def test_brackets_in_names_are_no_markup(study):
     text = printed_status(renamed)[1]
     assert "Study study [v1]" in text
     assert "run [v2]" in text
+
+
+def test_a_withdrawn_run_is_no_longer_expected_and_its_folder_is_kept(study):
+    missing, failed = run_name(0.5, 0), run_name(1.0, 1)
+    for run in (missing, failed):
+        (study / run / "cases.csv").unlink()
+    record = json.loads((study / failed / "run.json").read_text())
+    (study / failed / "run.json").write_text(json.dumps(record | {"state": "failed", "error": "no GPU"}))
+    shutil.rmtree(study / missing)
+    assert status(study, Console(file=io.StringIO())) == 1
+    lines = forget_runs(study, [missing, failed])
+    assert lines[0] == f"{missing}: withdrawn"
+    assert lines[1].startswith(f"{failed}: withdrawn; its folder is now {study}/replaced/{failed}-")
+    assert status(study, Console(file=io.StringIO())) == 0
+    (kept,) = (study / "replaced").iterdir()
+    assert json.loads((kept / "run.json").read_text())["error"] == "no GPU"
+
+
+def test_only_known_runs_that_are_not_done_are_withdrawn_all_or_none(study):
+    before = (study / "grid.csv").read_bytes()
+    done = run_name(0.5, 0)
+    with pytest.raises(UserError, match=f"run {done}: is done") as refusal:
+        forget_runs(study, [done, done[:-1]])
+    assert refusal.value.problems[1].startswith(f"run {done[:-1]}: not in study {study}; did you mean {done[:-1]}")
+    assert (study / "grid.csv").read_bytes() == before
+
+
+def test_names_of_two_variants_are_printed_whole_on_a_narrow_terminal(study):
+    twins = [f"ratio0.5_seed0_planning_attention_unet_confident_learning_{end}" for end in ("1a2b3c4d", "5e6f7a8b")]
+    for twin in twins:
+        (study / run_name(0.5, 0)).rename(study / twin) if twin == twins[0] else shutil.copytree(
+            study / twins[0], study / twin
+        )
+        edit_record(
+            study / twin, state="failed", error="no GPU on this machine, and more words than a narrow column has"
+        )
+    console = Console(file=io.StringIO(), width=60)
+    status(study, console)
+    printed = "".join(
+        line.split("┃")[0].split("│")[1].strip() for line in console.file.getvalue().splitlines() if "│" in line
+    )
+    assert all(twin in printed for twin in twins)

@@ -90,8 +90,7 @@ def test_pilot_is_found_in_a_study_and_in_its_pooled_cases(study, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"seeds": (0,)}, "1 seeds and 12 cases at both ratios, two of each are needed"),
-        ({"n_cases": 1}, "3 seeds and 1 cases at both ratios, two of each are needed"),
+        ({"n_cases": 1}, "3 seeds and 1 case at both ratios, one seed and two cases are needed"),
         ({"loss": {0.5: 0.0}}, "needs noise ratio 0 and another one"),
         ({"loss": {0.0: 0.0}}, "needs noise ratio 0 and another one"),
     ],

@@ -47,7 +47,9 @@ def test_no_file_of_the_package_is_longer_than_300_lines():
 
 def test_every_sweep_is_in_the_tree():
     (line,) = [line for line in README.splitlines() if line.startswith("sweeps/ ")]
-    assert set(re.findall(r"\w+", line.partition("--config-name")[2])) == {f.stem for f in (ROOT / "sweeps").glob("*.yaml")}
+    assert set(re.findall(r"\w+", line.partition("--config-name")[2])) == {
+        f.stem for f in (ROOT / "sweeps").glob("*.yaml")
+    }
 
 
 def test_every_command_is_in_the_readme():

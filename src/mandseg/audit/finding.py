@@ -6,7 +6,8 @@ import pandas as pd
 from mandseg.audit.measurement import UNNAMED
 from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
 from mandseg.metrics.regions import REGIONS
-from mandseg.report.wording import count, number
+from mandseg.report.wording import number
+from mandseg.system.wording import count
 
 N_NAMED = 3  # largest number of tendencies and cases named in the text
 FEWEST_CASES = 2  # annotators with fewer cases are not named

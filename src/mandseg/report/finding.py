@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from mandseg.metrics.catalogue import Metric, metric_named
-from mandseg.report.wording import amount, count, listed, number, percent, span
+from mandseg.report.wording import amount, listed, number, percent, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
 from mandseg.statistics.non_inferiority import PREDICATES, Verdict
 from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
+from mandseg.system.wording import count
 
 
 def headline(analysis: Analysis) -> str:

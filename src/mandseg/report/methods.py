@@ -10,11 +10,12 @@ from mandseg.report.audience import Audience
 from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
 from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
-from mandseg.report.wording import amount, count, level_name, listed, number
+from mandseg.report.wording import amount, level_name, listed, number
 from mandseg.runs.settings.granularity import takes_any_window
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
+from mandseg.system.wording import count
 
 SKIPPED = ("_target_", "_convert_", "_partial_", "annotators", "leave_out")
 """Keys that a description leaves out: those of Hydra, and people."""
