@@ -1,4 +1,4 @@
-"""A mistyped word of the command line is answered in one line with what was expected; Hydra's own words do not appear."""
+"""A mistyped word of the command line is answered in one line with what was expected, without words of Hydra."""
 
 import sys
 
@@ -7,6 +7,11 @@ import pytest
 from composing import composed, refused
 from mandseg.train import main
 from tiny_cohort import write_tiny_cohort
+
+
+def name(value):
+    return " ".join(value) if isinstance(value, list) else ""
+
 
 MISTYPED = [
     (["method=foo"], "method=foo: expected one of bias_correction, co_teaching, "),
@@ -47,10 +52,10 @@ def test_a_mistyped_word_is_answered_with_what_was_expected(monkeypatch, capsys,
         (["-m", "data.manifest=cohort", "seed=0,1", "eval.far=nowhere.csv"], "nowhere.csv: no such manifest"),
         (
             ["data.manifest=cohort", "noise=recorded", "noise_ratio=0.5"],
-            "noise=recorded: none of the 4 training cases of",
+            "noise=recorded: none of the 4 training cases",
         ),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+    ids=name,
 )
 def test_what_cannot_start_is_refused_from_the_manifest_and_not_listed(monkeypatch, capsys, tmp_path, own, line):
     cohort = write_tiny_cohort(tmp_path / "cohort")

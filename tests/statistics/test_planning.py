@@ -102,6 +102,19 @@ def test_insufficient_pilot_is_refused_with_the_reason(tmp_path, change, reason)
     assert not (folder / "plan").exists()
 
 
+def test_a_pilot_with_one_seed_gives_the_least_possible_numbers(tmp_path, capsys):
+    three = write_study(tmp_path / "three", {0.0: 0.0, 0.5: 0.01}, n_cases=15)
+    one = write_study(tmp_path / "one", {0.0: 0.0, 0.5: 0.01}, seeds=(0,), n_cases=15)
+    plan_study(one, 0.02)
+    printed = capsys.readouterr().out
+    assert "1 seed, 15 cases. Standard deviation of the differences: between seeds 0," in printed
+    assert "The pilot has only 1 seed, so the variation between seeds is not known and counts as 0" in printed
+    (found,) = [p for p in find_pilots(read_pilot(one), DICE) if p.dataset == "test"]
+    assert found.components.seed == found.components.rest == 0
+    assert found.components.case > 0
+    assert find_pilots(read_pilot(three), DICE)[0].components.rest > 0
+
+
 def test_command_prints_the_table_and_writes_figure_and_csv(study, capsys):
     with pytest.raises(SystemExit) as stop:
         main(["plan-study", str(study), "--margin", "0.02"])

@@ -35,7 +35,7 @@ class InOrderOfUse(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names; one that is not listed comes last."""
-        return sorted(self.commands, key=lambda name: (COMMANDS + (name,)).index(name))
+        return sorted(self.commands, key=lambda name: (*COMMANDS, name).index(name))
 
 
 app = typer.Typer(

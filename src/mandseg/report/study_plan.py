@@ -68,7 +68,8 @@ def print_plan(planned: Plan, console: Console) -> None:
     lines = (
         f"To show in {100 * question.power:g} of 100 studies that mean {question.metric.label} loses less than "
         f"{amount(question.margin, question.metric)}, with {assumed}.",
-        f"Pilot: {pilot.title}, {count(pilot.n_seeds, 'seed')}, {count(pilot.n_cases, 'case')}. Standard deviation of the differences: "
+        f"Pilot: {pilot.title}, {count(pilot.n_seeds, 'seed')}, {count(pilot.n_cases, 'case')}. "
+        "Standard deviation of the differences: "
         f"between seeds {parts.seed**0.5:.3g}, between cases {parts.case**0.5:.3g}, of single pairs "
         f"{parts.rest**0.5:.3g}.",
     )

@@ -100,8 +100,8 @@ def _pilot(arm: str, dataset: str, level: Level, scores: ScoreMatrix, baseline: 
     n_seeds, n_subjects = (len(complete.seeds), len(set(complete.subjects))) if complete else (0, 0)
     if complete is None or n_seeds < 1 or n_subjects < 2:
         return (
-            f"data set {dataset} at noise ratio {level:g} ({arm}): {count(n_seeds, 'seed')} and {count(n_subjects, 'case')} "
-            "at both ratios, one seed and two cases are needed"
+            f"data set {dataset} at noise ratio {level:g} ({arm}): {count(n_seeds, 'seed')} and "
+            f"{count(n_subjects, 'case')} at both ratios, one seed and two cases are needed"
         )
     squares = mean_squares(complete.values, complete.numbered_subjects)
     return Pilot(arm, dataset, float(level), n_seeds, n_subjects, float(complete.values.mean()), squares.components)

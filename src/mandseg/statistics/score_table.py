@@ -15,7 +15,6 @@ from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.variance import Floats, case_means
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count
 
 NO_ROW = -1
 LEARNED_DICE = 0.5
@@ -77,9 +76,7 @@ class ScoreMatrix:
             "two seeds: the variation between trainings is hardly known": len(self.seeds) == 2,
             f"{subjects} subjects: the interval assumes a normal distribution": 1 < subjects < 6,
             "one subject: no interval can be given": subjects == 1,
-            f"{len(self.cases)} cases of {count(subjects, 'subject')}, drawn by subject": 1
-            < subjects
-            < len(self.cases),
+            f"{len(self.cases)} cases of {subjects} subjects, drawn by subject": 1 < subjects < len(self.cases),
         }
         return tuple(line for line, applies in lines.items() if applies)
 

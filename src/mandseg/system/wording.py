@@ -13,6 +13,15 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
+def verb(n: int, plural: str) -> str:
+    """A regular verb that fits a number of things.
+
+    >>> verb(1, "hold"), verb(2, "hold")
+    ('holds', 'hold')
+    """
+    return f"{plural}s" if n == 1 else plural
+
+
 def expected_one_of(word: str, known: Iterable[str]) -> str:
     """``expected one of a, b, c`` with the nearest word first, if one is near.
 

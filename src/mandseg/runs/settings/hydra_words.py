@@ -1,4 +1,4 @@
-"""Hydra's and OmegaConf's errors about the words of a command line, in the words of mandseg: one line, with a way out."""
+"""Errors of Hydra and OmegaConf about the words of a command line, as one line that says what was expected."""
 
 import re
 from collections.abc import Sequence
