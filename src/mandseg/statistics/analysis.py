@@ -20,7 +20,7 @@ from mandseg.statistics.mixed_model import mixed_check
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs, unpaired_seeds
 from mandseg.statistics.power import detectable_difference
-from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
+from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, cut_to_possible
 from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import mean_over_cases
