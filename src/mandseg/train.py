@@ -24,9 +24,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.attempt import attempt_run
 from mandseg.runs.folder import RunFolder
+from mandseg.runs.settings.hydra_words import in_plain_words, is_setting, refuse_words
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems, user_error_behind
+from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems
 from mandseg.system.instantiation import hydra_options
 from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
@@ -42,7 +43,8 @@ def main() -> None:
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal; the same command continues.
     """
     _share_config_store()
-    sys.argv[1:] = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
+    words = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
+    sys.argv[1:] = sorted(words, key=is_setting)  # Hydra takes options before settings only
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message becomes one line here
     states: list[str] = []
 
@@ -54,9 +56,10 @@ def main() -> None:
         return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
+        refuse_words(sys.argv[1:])
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        print_problems(error if isinstance(error, UserError) else in_plain_words(error))
         sys.exit(WRONG_INPUT)
     except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
