@@ -25,6 +25,7 @@ def rank(
     choose: Annotated[
         list[str] | None, typer.Option("--choose", help="Of --run with several conditions: COLUMN=VALUE.")
     ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Number of first cases to draw.")] = 24,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: ranking, in the cohort.")] = None,
     device: Annotated[str, typer.Option(help="Of the predictions: auto, cpu, cuda or cuda:1.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
@@ -32,7 +33,8 @@ def rank(
     """Rank the labels of a cohort by how likely they are wrong: the cases to correct first.
 
     Ranks the noisy label of a case, or its reference if it has no noisy one. Cases with 1 in the column trusted of the
-    manifest are not ranked. Writes ranking.csv, which is also a value of ranking= of a training.
+    manifest are not ranked. Writes a page with pictures, and ranking.csv, which is also a value of ranking= of a
+    training. The page names cases and annotators; it is for readers inside.
 
     Without --run and --folds no network is needed: seconds. --folds trains networks as a study in outputs/; if it is
     stopped, the same command continues it.
@@ -72,7 +74,7 @@ def rank(
             return rank_labels(found, cases, by, workers)
         return rank_judged(found, cases, predictions_of(run, cases, columns(choose or ()), device), by, workers)
 
-    written = write_ranking(folder, ranked)
+    written = write_ranking(folder, ranked, pictures, workers)
     console = Console()
     print_ranking(written.ranking, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
     print(written.file)
