@@ -25,8 +25,14 @@ def rank(
     choose: Annotated[
         list[str] | None, typer.Option("--choose", help="Of --run with several conditions: COLUMN=VALUE.")
     ] = None,
+    corrected: Annotated[
+        Path | None, typer.Option("--take-in", help="Folder of corrected masks, CASE.nii.gz: makes a new cohort.")
+    ] = None,
     pictures: Annotated[int, typer.Option(min=0, help="Number of first cases to draw.")] = 24,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: ranking, in the cohort.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; default: ranking, in the cohort; with --take-in COHORT-corrected."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Of the predictions: auto, cpu, cuda or cuda:1.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
@@ -44,6 +50,8 @@ def rank(
     Example: [bold]mandseg rank cohorts/clinic --folds 3 steps=4000 trainer=gpu[/bold]
 
     Example: [bold]mandseg rank cohorts/new --run outputs/clinic --choose noise_ratio=0[/bold]
+
+    Example: [bold]mandseg rank cohorts/clinic --take-in corrected/[/bold]
     """
     from rich.console import Console
 
@@ -55,6 +63,11 @@ def rank(
     from mandseg.ranking.ranking import Ranking, predictions_of, rank_judged, rank_labels, refuse_score
     from mandseg.ranking.terminal import print_ranking
 
+    if corrected is not None:
+        if run is not None or folds is not None or settings:
+            raise UserError(f"--take-in {corrected}: ranks nothing, so it goes without --run, --folds and settings")
+        _take_in(cohort, corrected, out)
+        return
     if run is not None and folds is not None:
         raise UserError(f"--run {run} and --folds {folds}: give one of them")
     if settings and folds is None:
@@ -78,3 +91,14 @@ def rank(
     console = Console()
     print_ranking(written.ranking, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
     print(written.file)
+
+
+def _take_in(cohort: Path, corrected: Path, out: Path | None) -> None:
+    from mandseg.ranking.take_in import default_destination, take_in
+
+    found = take_in(cohort, corrected, out or default_destination(cohort))
+    n = len(found.cohort.cases) - len(found.open)
+    print(f"{found.n_corrected} corrected masks; {n} of {len(found.cohort.cases)} cases are trusted", end="")
+    print(f", next: {', '.join(found.open[:3])}" if found.open else ", none is left")
+    print(f"original against corrected: mandseg audit {found.cohort.root} --figures")
+    print(found.cohort.root / "manifest.csv")
