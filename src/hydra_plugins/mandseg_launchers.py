@@ -62,17 +62,16 @@ class CheckedGrid(Sweeper):
         Raises:
             UserError: One of the cells is wrong; none has run.
         """
+        from mandseg.runs.launchers.cells import words_of_grid
         from mandseg.runs.launchers.grid import check_grid
         from mandseg.runs.settings.expectations import optional, whole
-        from mandseg.runs.settings.typed_text import quoted
         from mandseg.system.errors import UserError
 
         if not (expected := optional(whole(1))).holds(self.max_batch_size):
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")
         if isinstance(self.starter, _CellLauncher):
             self.starter.check()
-        axes = [quoted(f"{key}={value}") for key, value in self.params.items()]
-        cells = check_grid(self.settings, self.context, [*axes, *arguments])
+        cells = check_grid(self.settings, self.context, words_of_grid(self.params, arguments))
         if isinstance(self.starter, _CellLauncher):
             self.starter.cells = {cell.overrides: cell for cell in cells}
         folder = Path(self.settings.hydra.sweep.dir)

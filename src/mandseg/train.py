@@ -26,14 +26,13 @@ from mandseg.runs.attempt import attempt_run
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems, user_error_behind
 from mandseg.system.instantiation import hydra_options
 from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
 
 log = logging.getLogger(__name__)
 
-WRONG_INPUT = 2  # exit code
 EXIT_CODES = {"done": 0, "busy": 0, "failed": 1, "wrong input": WRONG_INPUT}
 
 

@@ -10,6 +10,7 @@ import pytest
 import mandseg
 from command import run
 from mandseg.cli.main import main
+from mandseg.cli.public_sets import COMMANDS
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort, write_cohort
 from mandseg.data.phantom.population import GERIATRIC
@@ -44,7 +45,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert done.stdout.splitlines()[-1] == "LOADED"
 
 
-@pytest.mark.parametrize("source", ["phantom", "openkbp", "deepmind-tcia", "folder", "dicom"])
+@pytest.mark.parametrize("source", ["phantom", *COMMANDS, "folder", "dicom"])
 def test_help_of_every_source_has_an_example(source: str, capsys: Capture) -> None:
     assert run("prepare", source, "--help") == 0
     assert f"Example: mandseg prepare {source} " in capsys.readouterr().out

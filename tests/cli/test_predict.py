@@ -105,6 +105,22 @@ def test_a_repeated_call_predicts_nothing_again_and_another_network_does(
     assert files(out)["CT.nii.gz"] != before["CT.nii.gz"]
 
 
+def test_an_empty_mask_is_done_without_a_structure_set_and_its_row_says_so(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, blind = tmp_path / "out", write_checkpoint(tmp_path / "blind.ckpt", 3000.0)
+    assert predict(blind, world / "patient", "--out", out) == 0
+    assert predict(blind, world / "patient", "--out", out, "--rtstruct") == 0
+    said = capsys.readouterr().out
+    assert "so no structure set was written" in said
+    assert "(from an earlier call)" not in said  # the first call did not say so
+    assert not (out / "CT.rtstruct.dcm").exists()
+    before = files(out)
+    assert predict(blind, world / "patient", "--out", out, "--rtstruct") == 0
+    assert "so no structure set was written (from an earlier call)" in capsys.readouterr().out
+    assert files(out) == before
+
+
 def test_files_of_others_are_never_replaced(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = (world / "bone.ckpt", world / "images", "--out")
     own = tmp_path / "own"

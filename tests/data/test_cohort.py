@@ -198,7 +198,7 @@ def test_two_links_to_one_image_are_one_image(files: Path) -> None:
 
 def test_a_group_cannot_be_called_as_a_column_of_the_manifest(make_case: Callable[..., Case], tmp_path: Path) -> None:
     case = replace(make_case("a"), groups={"image": "north"})
-    with pytest.raises(UserError, match="column image is a column of every manifest and cannot be a group"):
+    with pytest.raises(UserError, match="column image is a column of the manifest itself and cannot be a group"):
         write_cohort(tmp_path / "cohort", [case])
 
 

@@ -13,6 +13,11 @@ from command import run
 from dicom_files import Ids, blank, dose, ids, save, square, structure_set, write_series, write_structure_set
 from mandseg.data.check import check_cohort
 from mandseg.data.dicom.dataset import reading
+from mandseg.data.dicom.dose import read_dose as read_rtdose
+from mandseg.data.dicom.selection import Selection
+from mandseg.data.dicom.vocabulary import read_vocabulary
+from mandseg.data.dose.planned import read_dose
+from mandseg.data.dose.sampling import dose_at
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.volume import read_volume
 
@@ -110,6 +115,30 @@ def test_a_name_outside_the_table_is_found_only_if_the_user_gives_it(export: Pat
     write_patient(export, name="Kinnlade")
     assert prepare(export, "--reference", "RS_1") == 2
     assert prepare(export, "--reference", "RS_1", "--structure", "Mandible, kinnlade") == 0
+
+
+def test_another_structure_than_the_mandible_is_in_the_manifest(export: Path) -> None:
+    """The structure set has it by a German name."""
+    write_patient(export, name="Auge links")
+    assert prepare(export, "--reference", "RS_1", "--structure", "Eye_L") == 0
+    (case,) = cohort_of(export).cases
+    assert case.groups == {"structure": "Eye_L"}
+
+
+@pytest.mark.parametrize(
+    ("names", "structure"),
+    [
+        (("Mandible",), "Mandible"),
+        (("Kinnlade", "Unterkiefer"), "Mandible"),
+        (("Mandib*",), "Mandible"),
+        (("Knochen",), "Mandible"),
+        (("*corrected*", "Eye_L"), "Eye_L"),
+        (("*corrected*",), ""),
+    ],
+)
+def test_the_names_of_a_selection_mean_one_structure(names: tuple[str, ...], structure: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text("names: {Bone_Mandible: [Knochen]}")
+    assert Selection(names, vocabulary=read_vocabulary(tmp_path / "own.yaml")).structure == structure
 
 
 def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:
@@ -264,7 +293,7 @@ def test_the_report_lists_everything_that_was_seen(export: Path) -> None:
 # Dose -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_dose_is_brought_to_the_ct_s_grid_in_gray(export: Path) -> None:
+def test_a_dose_lies_in_the_patient_where_the_planning_system_has_it(export: Path) -> None:
     """A dose of 1 Gy a centimetre towards the patient's left, linear, so that interpolation gives it exactly."""
     slices = write_series(export, HU, ids(1))
     write_structure_set(export / "RS.dcm", slices, {"Mandible": BLOCK}, ids(1))
@@ -272,13 +301,34 @@ def test_a_dose_is_brought_to_the_ct_s_grid_in_gray(export: Path) -> None:
     save([dose(gray, ids(1)), dose(gray * 0 + 7, ids(1), DoseSummationType="BEAM")], export, "RD")
     assert prepare(export) == 0
     (case,) = cohort_of(export).cases
-    volume = read_volume(cohort_of(export).root / case.groups["dose"])
+    assert case.dose is not None
     assert case.image is not None
-    assert volume.geometry.disagreement(read_volume(case.image).geometry) is None
-    column = np.arange(48) * 0.1
-    column[39:] = 0  # beyond the dose's grid
-    np.testing.assert_allclose(volume.array[:, 5, 3], column, atol=1e-6)
+    assert case.groups == {}
+    grid = read_volume(case.image).geometry
+    line = np.zeros(grid.shape, bool)
+    line[:, 5, 3] = True
+    column = np.append(np.arange(39), 38) * 0.1  # beyond the last centre, half a voxel has the border's value
+    found = dose_at(read_dose(case.dose), line, grid)
+    np.testing.assert_allclose(found, np.append(column, [np.nan] * 8), atol=1e-6)
     assert [row["outcome"] for row in report_of(export) if row["kind"] == "dose"].count("imported") == 1
+
+
+@pytest.mark.parametrize(
+    ("offsets", "first_mm"),
+    [((0, 2.5, 5, 7.5), 40), ((40, 42.5, 45, 47.5), 40), ((0, -2.5, -5, -7.5), 47.5), ((47.5, 45, 42.5, 40), 47.5)],
+    ids=["offsets", "positions", "offsets downwards", "positions downwards"],
+)
+def test_both_conventions_of_frame_offsets_put_the_frames_where_they_are(
+    tmp_path: Path, offsets: tuple[float, ...], first_mm: float
+) -> None:
+    """Each frame has its z in mm as its dose."""
+    z_mm = np.array([first_mm + abs(o - offsets[0]) * np.sign(offsets[-1] - offsets[0]) for o in offsets])
+    gray = np.broadcast_to(z_mm, (4, 5, 4))
+    tags = {"GridFrameOffsetVector": list(offsets)}
+    save([dose(gray, ids(1), origin_mm=(0, 0, first_mm), **tags)], tmp_path, "RD")
+    volume = read_rtdose(next(tmp_path.glob("RD*"))).volume
+    for k in range(4):
+        assert (volume.affine @ [0, 0, k, 1])[2] == pytest.approx(volume.array[0, 0, k], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -286,8 +336,14 @@ def test_a_dose_is_brought_to_the_ct_s_grid_in_gray(export: Path) -> None:
     [
         ({"DoseUnits": "RELATIVE"}, "DoseUnits RELATIVE, expected GY"),
         ({"GridFrameOffsetVector": [0, 2.5, 5, 7.5, 10, 20]}, "the dose's frames lie 2.5 to 10 mm apart"),
+        (
+            {"GridFrameOffsetVector": [7, 9.5, 12, 14.5, 17, 19.5]},
+            "GridFrameOffsetVector begins with 7, expected 0 (off",
+        ),
         ({"PixelData": b"\0\0"}, "cannot be read, the file is damaged"),
-        ({"DoseSummationType": "BEAM"}, "none of 1 is that of a whole plan"),
+        ({"DoseSummationType": "BEAM"}, "none of 1 is that of a whole plan (DoseSummationType BEAM)"),
+        ({"DoseType": "ERROR"}, "DoseType ERROR is a difference of two doses"),
+        ({"DoseGridScaling": 0.5}, "the dose has a maximum of 500, expected 1 to 200 Gy; is it in cGy? Divide by 100"),
     ],
 )
 def test_a_dose_that_cannot_be_used_is_noted_and_the_case_continues(
@@ -297,7 +353,7 @@ def test_a_dose_that_cannot_be_used_is_noted_and_the_case_continues(
     write_structure_set(export / "RS.dcm", slices, {"Mandible": BLOCK}, ids(1))
     save([dose(np.ones((20, 30, 6)), ids(1), **tags)], export, "RD")
     assert prepare(export) == 0
-    assert "dose" not in cohort_of(export).cases[0].groups
+    assert cohort_of(export).cases[0].dose is None
     assert f"no dose: {why}" in capsys.readouterr().err
 
 

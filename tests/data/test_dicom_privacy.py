@@ -132,7 +132,7 @@ def test_no_identity_is_in_any_byte_of_the_cohort_or_of_what_is_printed_or_logge
     assert run("prepare", "dicom", planted, tmp_path / "cohort", *options) == 2  # the second one's contours lie outside
     (case,) = read_cohort(tmp_path / "cohort").cases
     assert case.annotator
-    assert case.groups["dose"]
+    assert case.dose
     assert run("check", tmp_path / "cohort", "--csv", tmp_path / "cohort" / "check.csv") == 0
     written = every_byte(tmp_path / "cohort")
     assert len(written) == 9  # list of files, manifest, import.txt, report, check, image, two labels, dose

@@ -10,6 +10,7 @@ import pytest
 from mandseg.data.case import Case
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.splits import Splitting, split_cases
+from mandseg.data.structure import with_structure
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 
@@ -60,8 +61,28 @@ def test_all_broken_cases_are_listed_and_nothing_is_written(source: Callable[...
 
 
 def test_a_source_without_a_usable_case_is_refused(source: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="nothing written, no case has a mandible"):
+    with pytest.raises(UserError, match="nothing written, no case has a label"):
         import_cases(Names(), source("a none"), tmp_path / "cohort")
+    with pytest.raises(UserError, match="nothing written, no case has Parotid_L"):
+        import_cases(Names(), source("a none"), tmp_path / "cohort", structure="Parotid_L")
+
+
+def test_the_structure_is_in_the_manifest_unless_it_is_the_mandible(
+    source: Callable[..., Path], tmp_path: Path
+) -> None:
+    for structure, column in (("Parotid_L", {"structure": "Parotid_L"}), ("Unterkiefer", {}), ("", {})):
+        dest = tmp_path / f"cohort{structure}"
+        done = import_cases(Names(), source("a fine"), dest, Splitting(all_in="test"), structure=structure)
+        assert [case.groups for case in done.cohort.cases] == [column]
+    with pytest.raises(UserError, match=r"^--structure 'Mand\*': expected a name without \* and \?$"):
+        import_cases(Names(), source("a fine"), tmp_path / "other", structure="Mand*")
+
+
+def test_a_source_that_names_another_structure_is_refused() -> None:
+    case = Case("a", "a", "", None, Path("a.nii"), groups={"structure": "Brainstem"})
+    assert with_structure(case, "brain stem") == case
+    with pytest.raises(UserError, match=r"^case a: its column structure says Brainstem, expected Parotid_L$"):
+        with_structure(case, "Parotid_L")
 
 
 def test_too_few_subjects_go_into_the_split_that_is_named_for_them() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from command import run
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, plain_name
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
@@ -108,10 +109,31 @@ def test_a_label_with_several_values_asks_which(
     layout = Layout(None, {"image": "{case}/data.nii.gz", "reference": "{case}/label.nii.gz"})
     with pytest.raises(UserError) as error:
         import_folder(source, tmp_path / "out", layout)
-    line = "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; choose the mandible with --label-values"
+    line = "case 2: reference has the values 0, 18, 21, 22, expected 0 and 1; choose Mandible with --label-values"
     assert error.value.problems[1] == line
     assert len(error.value.problems) == 3
     assert not (tmp_path / "out").exists()
+
+
+def test_the_structure_of_a_folder_is_in_the_manifest_and_in_messages(
+    tmp_path: Path, affine: np.ndarray, ct: np.ndarray, bone: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, out = write_two_halves(tmp_path, affine, ct, bone), tmp_path / "out"
+    command = ["prepare", "folder", source, out, "--image", "{case}/data.nii.gz", "--reference", "{case}/label.nii.gz"]
+    command += ["--structure", "TMjoint_R", "--all-in", "test"]
+    assert run(*command) == 2
+    assert "expected 0 and 1; choose TMjoint_R with --label-values" in capsys.readouterr().err
+    assert run(*command, "--label-values", "18") == 0
+    assert [case.groups for case in read_cohort(out).cases] == [{"structure": "TMjoint_R"}] * 3
+
+
+def test_a_table_that_names_another_structure_than_the_option_is_refused(own: Path, tmp_path: Path) -> None:
+    table = (own / "index.csv").read_text().splitlines()
+    (own / "index.csv").write_text("\n".join([f"{table[0]},structure", *(f"{row},Brainstem" for row in table[1:])]))
+    result = import_folder(own, tmp_path / "out")
+    assert {case.groups["structure"] for case in result.cohort.cases} == {"Brainstem"}
+    with pytest.raises(UserError, match=r"^case p1: its column structure says Brainstem, expected Parotid_L$"):
+        import_folder(own, tmp_path / "other", conversion=Conversion(structure="Parotid_L"))
 
 
 def test_cases_without_a_mandible_are_skipped_and_listed(

@@ -91,7 +91,7 @@ def test_a_case_that_lacks_one_half_is_named(
 ) -> None:
     make_case("a", reference=halves(bone, 21, 22))
     make_case("b", reference=halves(bone, 21, 0))
-    text = "reference has the value 21 and not 22: is a part of the mandible missing?"
+    text = "reference has the value 21 and not 22: is a part of Mandible missing?"
     assert [note for note in merge(21, 22).notes if "case" in note] == [f"WARNING: case b: {text}"]
 
 

@@ -267,6 +267,23 @@ def test_interrupted_writing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_cohort_takes_no_more_processes_than_slurm_gives_cores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def in_one_process(work, drafts, title, workers):
+        seen.append(workers)
+        return map(work, drafts)
+
+    monkeypatch.setattr(cohorts, "for_each", in_one_process)
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(64)), raising=False)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    write_phantom_cohort(tmp_path / "cohort", COARSE, 0, 0, 1, seed=1)
+    assert seen == [3]
+
+
 def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     with pytest.raises(UserError, match="mine: exists already"):

@@ -124,10 +124,11 @@ def test_a_damaged_entry_is_noticed_and_made_again(make_case, tmp_path, bone, ca
     arrays = [np.array(array) for array in (first.image, first.reference, first.noisy)]
     (file,) = first.folder.glob(name)
     damage(file)
+    is_only_a_missing_label = file.name.startswith("noisy") and not file.exists()
     again = prepare_case(case, FINE, tmp_path / "cache", Recorded())
     for array, expected in zip((again.image, again.reference, again.noisy), arrays, strict=True):
         np.testing.assert_array_equal(array, expected)
-    assert "case a: its entry in the cache is damaged" in caplog.text or file.name.startswith("noisy")
+    assert ("case a: its entry in the cache is damaged" in caplog.text) is not is_only_a_missing_label
     caplog.clear()
     prepare_case(case, FINE, tmp_path / "cache", Recorded())
     assert not caplog.text

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from command import run
+from mandseg.cli.public_sets import COMMANDS
 from mandseg.data.case import Case
 from mandseg.data.importers.deepmind_tcia import subject_of
 from mandseg.data.importers.han_seg import import_han_seg
@@ -163,6 +164,52 @@ def test_structseg_merges_the_halves_and_leaves_the_joints_out(tmp_path: Path) -
 
 
 @pytest.fixture
+def structseg(tmp_path: Path) -> Path:
+    """Two cases with both halves of the mandible and another structure, 1."""
+    root = tmp_path / "HaN_OAR"
+    for k in (1, 2):
+        write(root / f"{k}/data.nii.gz", ct(k))
+        write(root / f"{k}/label.nii.gz", values(left=21, right=22, joints=1))
+    return root
+
+
+def test_structseg_names_another_structure_by_its_values(structseg: Path, tmp_path: Path) -> None:
+    options = ["--structure", "Parotid_L", "--all-in", "test"]
+    assert run("prepare", "structseg", structseg, tmp_path / "cohort", *options, "--label-values", "1") == 0
+    cases = read_cohort(tmp_path / "cohort").cases
+    assert [case.groups for case in cases] == [{"structure": "Parotid_L"}] * 2
+    np.testing.assert_array_equal(stored(cases[0].reference), values(joints=1))
+    with pytest.raises(UserError, match=r"^--structure 'Parotid_L': StructSeg's labels are numbers; add --label-v"):
+        import_structseg(structseg, tmp_path / "other", "Parotid_L")
+
+
+def test_a_label_that_is_not_on_the_images_grid_is_refused(structseg: Path, segrap: Path, tmp_path: Path) -> None:
+    """Labels of the image's shape that begin elsewhere."""
+    write(structseg / "2/label.nii.gz", values(left=21, right=22), origin_mm=(2.0, 0.0, 0.0))
+    (one_hot,) = segrap.rglob("Task001/segrap_0002.nii.gz")
+    write(one_hot, values(left=36, right=37), origin_mm=(2.0, 0.0, 0.0))
+    for importer, source, case in (
+        (import_structseg, structseg, "structseg_2"),
+        (import_segrap, segrap, "segrap_0002"),
+    ):
+        with pytest.raises(
+            UserError, match=rf"^case {case}: reference origin \(-2, .* mm differs from \(.* of the image$"
+        ):
+            importer(source, tmp_path / "cohort", splitting=ALL)
+
+
+def test_a_label_that_is_a_whole_voxel_away_is_written_on_the_images_grid(tmp_path: Path) -> None:
+    """It has the shape of the image, and begins 4 mm, one voxel, further along x."""
+    folder = tmp_path / "src/0522c0002"
+    write(folder / "img.nrrd", ct())
+    write(folder / "structures/Mandible.nrrd", mask(LEFT), origin_mm=(4.0, 0.0, 0.0))
+    (case,) = import_pddca(tmp_path / "src", tmp_path / "cohort").cohort.cases
+    assert case.reference.is_relative_to(tmp_path / "cohort")
+    assert read_volume(case.reference).geometry.disagreement(read_volume(case.image).geometry) is None
+    np.testing.assert_array_equal(stored(case.reference), np.roll(block(LEFT), 1, axis=0))
+
+
+@pytest.fixture
 def segrap(tmp_path: Path) -> Path:
     """Images and original labels in files of halves or with values, updated labels of two cases, tumours beside."""
     root = tmp_path / "SegRap2023"
@@ -237,5 +284,34 @@ def test_the_commands_write_cohorts(pddca: Path, han_seg: Path, tmp_path: Path, 
     assert {case.split for case in read_cohort(tmp_path / "a").cases} == {"test"}
     assert run("prepare", "han-seg", han_seg, tmp_path / "b", "--all-in", "test") == 0
     assert "case case_03 skipped: no Mandible" in capsys.readouterr().err
-    assert run("prepare", "structseg", tmp_path, tmp_path / "c") == 2
-    assert run("prepare", "segrap", tmp_path, tmp_path / "d") == 2
+
+
+def test_the_commands_of_sets_with_numbered_labels_write_cohorts(
+    structseg: Path, segrap: Path, tmp_path: Path, capsys
+) -> None:
+    assert run("prepare", "structseg", structseg, tmp_path / "a", "--all-in", "test") == 0
+    cases = read_cohort(tmp_path / "a").cases
+    assert [(case.case_id, case.split, case.groups) for case in cases] == [
+        ("structseg_1", "test", {}),
+        ("structseg_2", "test", {}),
+    ]
+    for case in cases:
+        np.testing.assert_array_equal(stored(case.reference), WHOLE)
+    assert run("prepare", "segrap", segrap, tmp_path / "b", "--all-in", "train") == 0
+    assert "case segrap_0003 skipped: contours: none" in capsys.readouterr().err
+    cases = read_cohort(tmp_path / "b").cases
+    assert [(case.case_id, case.split) for case in cases] == [("segrap_0000", "train"), ("segrap_0002", "train")]
+    for case in cases:
+        np.testing.assert_array_equal(stored(case.reference), WHOLE)
+    only_joints = ["--structure", "TMjoint", "--label-values", "38", "--all-in", "train"]
+    assert run("prepare", "segrap", segrap, tmp_path / "c", *only_joints) == 0
+    (case,) = read_cohort(tmp_path / "c").cases
+    assert (case.case_id, case.groups) == ("segrap_0002", {"structure": "TMjoint"})
+    np.testing.assert_array_equal(stored(case.reference), values(joints=1))
+
+
+def test_every_command_of_a_public_set_refuses_another_folder(tmp_path: Path, capsys) -> None:
+    for name in COMMANDS:
+        (tmp_path / "src").mkdir(exist_ok=True)
+        assert run("prepare", name, tmp_path / "src", tmp_path / "cohort") == 2, name
+        assert "; is this " in capsys.readouterr().err, name

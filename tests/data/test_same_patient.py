@@ -1,6 +1,8 @@
 """The same patient is recognised by content, whatever the files are called, and different patients are not confused."""
 
+import json
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,12 +21,14 @@ from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
 from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
-from mandseg.data.same_patient.likeness import Likeness, compare
+from mandseg.data.same_patient.likeness import Likeness, align, best_overlap
 from mandseg.data.same_patient.pairing import pair_cohorts
 from mandseg.data.same_patient.search import find_matches
 from mandseg.data.volume import Geometry, Volume, read_volume, write_volume
 from mandseg.metrics.masks import dice
 from mandseg.system.errors import UserError
+from mandseg.system.files import LIST
+from mandseg.system.files import fingerprint as digest
 from patients import Scan, scan
 
 
@@ -32,6 +36,10 @@ def taken(given: Scan, with_image: bool = True) -> Fingerprint:
     known = fingerprint(given.label, given.image if with_image else None)
     assert known is not None
     return known
+
+
+def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
+    return align(first, second)[0]
 
 
 def cropped(given: Scan) -> Scan:
@@ -62,12 +70,36 @@ def flipped(given: Scan) -> Scan:
     return Scan(*(Volume(np.ascontiguousarray(array), turned) for array in arrays))
 
 
+def oblique(degrees: float, axis: int) -> Callable[[Scan], Scan]:
+    """The same scan on a grid that is turned about an axis of the patient, and holds the whole head."""
+
+    def turned(given: Scan) -> Scan:
+        a, b = ((1, 2), (2, 0), (0, 1))[axis]
+        affine = np.diag([2.0, 2.0, 2.5, 1.0])
+        angle = np.radians(degrees)
+        rotation = np.eye(4)
+        rotation[[a, b, a, b], [a, b, b, a]] = [np.cos(angle), np.cos(angle), -np.sin(angle), np.sin(angle)]
+        affine = rotation @ affine
+        grid = Geometry((100, 100, 80), affine)
+        centre = given.image.affine @ [*(np.array(given.image.array.shape) - 1) / 2, 1]
+        affine[:3, 3] = (centre - affine @ [*(np.array(grid.shape) - 1) / 2, 0])[:3]
+        above_air = Volume(given.image.array.astype(np.float32) + 1000, given.image.affine)
+        hu = np.rint(resample_onto(above_air, grid) - 1000).astype(np.int16)
+        label = resample_onto(Volume(given.label.array.astype(np.float32), given.label.affine), grid) >= 0.5
+        return Scan(Volume(hu, affine), Volume(label.astype(np.uint8), affine))
+
+    return turned
+
+
+OBLIQUE = [oblique(20, 0), oblique(-30, 0), oblique(35, 1), oblique(15, 2), oblique(44, 2)]
+
+
 @pytest.fixture(scope="module")
 def eight() -> list[Fingerprint]:
     return [taken(scan(seed)) for seed in range(8)]
 
 
-@pytest.mark.parametrize("changed", [cropped, resampled, flipped])
+@pytest.mark.parametrize("changed", [cropped, resampled, flipped, *OBLIQUE])
 def test_a_copy_that_was_cropped_resampled_or_turned_is_certain(changed) -> None:
     likeness = compare(taken(scan(3)), taken(changed(scan(3))))
     assert likeness.verdict == "certain"
@@ -113,13 +145,13 @@ def test_blocks_and_empty_labels_have_no_fingerprint(bone: np.ndarray, ct: np.nd
     assert fingerprint(Volume(np.zeros_like(bone), affine), None) is None
 
 
-def test_a_fingerprint_survives_its_file_and_a_damaged_file_gives_none() -> None:
+def test_a_fingerprint_survives_its_file() -> None:
     known = taken(scan(1))
     read = from_bytes(as_bytes(known))
     assert read is not None
     np.testing.assert_array_equal(read.label, known.label)
     np.testing.assert_array_equal(read.image, known.image)
-    assert from_bytes(as_bytes(known)[:500]) is None
+    assert from_bytes(as_bytes(None)) is None
 
 
 def write(root: Path, seed: int, name: str, split: str, changed=lambda given: given) -> Case:
@@ -156,17 +188,34 @@ def test_a_suspicion_is_a_warning_and_no_refusal(tmp_path: Path, monkeypatch, ca
     assert "case a, used for training, and case b, used for testing, may show the same patient" in caplog.text
 
 
-def test_fingerprints_stay_in_the_cache_and_a_damaged_one_is_taken_again(tmp_path: Path) -> None:
+def with_byte_changed(content: bytes) -> bytes:
+    """A file in whose packed data one byte is wrong: unpacking it fails with an error of zlib."""
+    place = content.index(b"label.npy") + 60
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:100], with_byte_changed, lambda content: b""])
+def test_fingerprints_stay_in_the_cache_and_a_damaged_one_is_taken_again(tmp_path: Path, damage, monkeypatch) -> None:
     (entry,) = prepared([write(tmp_path, 1, "a", "train")], tmp_path / "cache")
     (file,) = entry.folder.glob("fingerprint-*.npz")
-    first = stored_fingerprint(entry)
-    content = file.read_bytes()
-    file.write_bytes(content[:100])
+    first, content = stored_fingerprint(entry), file.read_bytes()
+    file.write_bytes(damage(content))
     again = stored_fingerprint(entry)
     assert first is not None
     assert again is not None
     np.testing.assert_array_equal(again.label, first.label)
     assert file.read_bytes() == content
+    monkeypatch.delattr("mandseg.data.same_patient.leaks.load_case")  # it is whole again, so it is read
+    assert stored_fingerprint(entry) is not None
+
+
+def test_an_entry_without_a_fingerprint_gets_one_that_stays(tmp_path: Path, monkeypatch) -> None:
+    (entry,) = prepared([write(tmp_path, 1, "a", "train")], tmp_path / "cache")
+    for file in entry.folder.glob("fingerprint-*"):
+        file.unlink()
+    assert stored_fingerprint(entry) is not None
+    monkeypatch.delattr("mandseg.data.same_patient.leaks.load_case")
+    assert stored_fingerprint(entry) is not None
 
 
 def test_check_names_a_copied_patient_within_and_between_cohorts(tmp_path: Path, capsys) -> None:
@@ -211,6 +260,21 @@ def test_pair_makes_a_cohort_of_the_shared_scans_on_the_first_ones_grid(tmp_path
     np.testing.assert_allclose(shift_mm, [-31, 8, -200], atol=0.8)
 
 
+def test_pair_aligns_two_shared_scans_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*labels: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(labels)
+        return best_overlap(*labels)
+
+    monkeypatch.setattr("mandseg.data.same_patient.likeness.best_overlap", counted)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_cohort(tmp_path / name, [write(tmp_path / name, 2, name, "test")])
+    pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
+    assert len(calls) == 1
+
+
 def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
@@ -219,6 +283,46 @@ def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="no case of one shows a patient of the other"):
         pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
     assert not (tmp_path / "pairs").exists()
+
+
+@pytest.mark.parametrize(
+    ("out", "reason"),
+    [
+        ("one", "lies in the cohort"),
+        ("two", "lies in the cohort"),
+        ("two/pairs", "lies in the cohort"),
+        ("elsewhere", "holds the source"),
+        (".", "holds no manifest.csv"),
+    ],
+)
+def test_pair_never_replaces_or_enters_one_of_its_two_cohorts(tmp_path: Path, out: str, reason: str) -> None:
+    """The second cohort's label lies in a third cohort's folder."""
+    for name in ("one", "two", "elsewhere"):
+        (tmp_path / name).mkdir()
+    other = write(tmp_path / "elsewhere", 2, "b", "test")
+    write_cohort(tmp_path / "one", [write(tmp_path / "one", 2, "a", "train")])
+    write_cohort(tmp_path / "two", [other])
+    write_cohort(tmp_path / "elsewhere", [other])
+    for name in ("one", "two", "elsewhere"):
+        (tmp_path / name / LIST).write_text(
+            json.dumps({"by": "an import", "files": {p.name: digest(p) for p in (tmp_path / name).iterdir()}})
+        )
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(UserError, match=reason):
+        pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / out, overwrite=True, workers=1)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pairs_keep_the_structure_and_two_structures_are_no_pair(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+        case = write(tmp_path / name, 2, name, "test")
+        groups = {} if name == "three" else {"structure": "Parotid_L", "structure_ml": "15 to 45"}
+        write_cohort(tmp_path / name, [replace(case, groups=groups)])
+    (pair,) = pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1).cohort.cases
+    assert (pair.groups["structure"], pair.groups["structure_ml"]) == ("Parotid_L", "15 to 45")
+    with pytest.raises(UserError, match=r"^case one shows Parotid_L, case three shows Mandible$"):
+        pair_cohorts(tmp_path / "one", tmp_path / "three", tmp_path / "other", workers=1)
 
 
 def test_a_contour_beside_the_bone_is_moved_onto_it_and_soft_tissue_moves_nothing() -> None:

@@ -12,6 +12,7 @@ from mandseg.data.volume import (
     from_canonical,
     read_geometry,
     read_volume,
+    rounded_hu,
     to_canonical,
     write_volume,
 )
@@ -214,3 +215,11 @@ def test_a_header_that_places_nothing_is_refused(tmp_path: Path) -> None:
         UserError, match=r"a\.nii: the header's affine \(0, 0, 0, 0, 0, 1, .* gives the voxels no position"
     ):
         read_volume(tmp_path / "a.nii")
+
+
+def test_hu_are_rounded_and_limited_to_what_a_scanner_stores() -> None:
+    values = np.array([-2000, -1000.4, 0.5, 1.5, 5000], np.float32)
+    np.testing.assert_array_equal(rounded_hu(values), np.array([-1000, -1000, 0, 2, 3071], np.int16))
+    np.testing.assert_array_equal(rounded_hu(np.array([-2000, 40000], np.int32), -1024), [-1024, 3071])
+    assert values[0] == -2000  # the given array is not changed
+    assert rounded_hu(values).dtype == np.int16

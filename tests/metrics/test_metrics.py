@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import AGREEMENT, MEASURED
+from mandseg.metrics.mask_pair import MaskPair
 from mandseg.metrics.masks import bounding_box
 from mandseg.metrics.surfaces import surfaces
 from mandseg.system.errors import UserError
@@ -167,7 +168,7 @@ def test_agreement_does_not_depend_on_which_mask_is_the_reference(a, b, spacing_
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(a=masks, b=masks, spacing_mm=spacings, axes=st.permutations([0, 1, 2]))
 def test_scores_follow_the_grid_when_its_axes_are_permuted(a, b, spacing_mm, axes):
-    permuted = score(a.transpose(axes), b.transpose(axes), [spacing_mm[i] for i in axes])
+    permuted = score(a.transpose(axes), b.transpose(axes), [spacing_mm[i] for i in axes], up=axes.index(2))
     assert {k: permuted[k] for k in MEASURED} == pytest.approx(
         {k: v for k, v in score(a, b, spacing_mm).items() if k != "outcome"}, abs=1e-9
     )
@@ -254,3 +255,10 @@ def test_dice_in_the_references_slices_ignores_what_is_predicted_above_and_below
     assert score(moved, reference, (1, 1, 2), up)["dice"] == 0.5  # 8 of 8 and 24 voxels
     elsewhere = np.roll(np.moveaxis(reference, 2, up), 3, up)
     assert score(elsewhere, reference, (1, 1, 2), up)["dice_in_slices"] < 0.4
+
+
+def test_the_references_slices_are_cut_out_of_the_box_around_both_masks():
+    prediction, reference = box((2, 3, 4), (5, 6, 9)), box((3, 3, 6), (6, 5, 8))
+    pair = MaskPair(prediction, reference, (1, 1, 1))
+    assert [mask.shape for mask in pair.in_reference_slices] == [(4, 3, 2), (4, 3, 2)]
+    np.testing.assert_array_equal(pair.in_reference_slices[1], reference[2:6, 3:6, 6:8])

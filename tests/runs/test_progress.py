@@ -9,23 +9,23 @@ import pytest
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.progress import duration, progress
 
-STARTED = "2026-01-01T10:00:00+00:00"
+PREPARED = datetime(2026, 1, 1, 10, 0, 30, tzinfo=UTC).timestamp()  # when the present phase began
 CONDITION = {"noise_ratio": 0.0, "seed": 0, "data": "d", "noise": "n", "model": "m", "method": "s"}
 
 
 @pytest.fixture
 def run(tmp_path):
-    """A run of 400 steps that logged step 99 130 seconds after its start, of which 30 were preparation."""
+    """A run of 400 steps that logged step 99 100 seconds after its preparation."""
     folder = RunFolder(tmp_path)
     folder.curve_file.write_text("step,train_loss\n9,1.5\n99,1.25\n")
-    written = datetime(2026, 1, 1, 10, 2, 10, tzinfo=UTC).timestamp()
-    os.utime(folder.curve_file, (written, written))
+    os.utime(folder.curve_file, (PREPARED + 100, PREPARED + 100))
     return folder
 
 
 def record_of(run, **facts):
-    content = {"condition": CONDITION, "state": "running", "started": STARTED, "steps": 400}
-    run.record_file.write_text(json.dumps(content | {"seconds": {"prepare": 30.0}} | facts))
+    content = {"condition": CONDITION, "state": "running", "steps": 400, "seconds": {"prepare": 30.0}}
+    run.record_file.write_text(json.dumps(content | facts))
+    os.utime(run.record_file, (PREPARED, PREPARED))
     return run.record()
 
 
@@ -33,13 +33,21 @@ def test_the_time_left_is_that_of_the_steps_so_far(run):
     assert progress(run, record_of(run)) == "step 100 of 400, about 5 min of training left"
 
 
-def test_the_time_of_earlier_processes_counts(run):
-    resumed = record_of(run, seconds={"prepare": 30.0, "train/train": 70.0})
+def test_the_time_of_earlier_processes_and_stages_counts_once(run):
+    resumed = record_of(run, seconds={"prepare": 30.0, "train/warm-up": 60.0, "relabel/corrected": 40.0})
     assert progress(run, resumed) == "step 100 of 400, about 10 min of training left"
 
 
-def test_without_a_step_or_a_readable_time_less_is_said(run):
-    assert progress(run, record_of(run, started="yesterday")) == "step 100 of 400"
+def test_between_two_stages_the_time_is_that_of_the_stages_before(run):
+    record = record_of(run, seconds={"prepare": 30.0, "train/warm-up": 200.0})
+    os.utime(run.record_file, (PREPARED + 110, PREPARED + 110))  # its labels are being made
+    assert progress(run, record) == "step 100 of 400, about 10 min of training left"
+
+
+def test_without_a_step_or_a_measured_time_less_is_said(run):
+    record = record_of(run)
+    os.utime(run.record_file, (PREPARED + 110, PREPARED + 110))
+    assert progress(run, record) == "step 100 of 400"
     run.curve_file.write_text("step,train_loss\n")
     assert progress(run, record_of(run)) == ""
     run.curve_file.unlink()

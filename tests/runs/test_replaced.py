@@ -42,7 +42,6 @@ def cell(tmp_path: Path) -> Cell:
 
 
 def test_a_whole_done_run_is_not_run_again(cell):
-    assert cell.is_finished
     assert unfinished([cell]) == []
     assert exit_code([cell]) == 0
 
@@ -60,7 +59,6 @@ def test_a_whole_done_run_is_not_run_again(cell):
 )
 def test_a_run_whose_cases_are_not_whole_is_run_again_by_every_launcher_and_not_called_done(cell, harm):
     harm(cell.folder / "cases.csv")
-    assert not cell.is_finished
     assert unfinished([cell]) == [cell]
     assert exit_code([cell]) == 1
 
@@ -90,7 +88,7 @@ def test_a_table_with_other_line_ends_is_whole(cell):
     file = cell.folder / "cases.csv"
     file.write_bytes(file.read_bytes().replace(b"\r\n", b"\n"))
     assert RunFolder(cell.folder).count_rows() == 3
-    assert cell.is_finished
+    assert unfinished([cell]) == []
 
 
 @pytest.mark.parametrize(("case_id", "name"), [("t1", "training"), ("v", "validation"), ("x", "test")])
@@ -99,7 +97,7 @@ def test_a_launch_refuses_a_done_run_whose_labels_changed(cell, tmp_path, case_i
     correct(tmp_path / "cohort", case_id)
     new = content_of(cell.cfg)[name]["references"]
     assert changed([cell]) == {cell.folder: [f"{name} references {old}, now {new}"]}
-    assert not cell.is_finished
+    assert unfinished([cell]) == [cell]
     with pytest.raises(UserError, match=f"run {cell.run}: done on other images or labels .*{old}, now {new}"):
         refuse_changed([cell])
 
@@ -115,7 +113,7 @@ def test_a_run_of_an_older_version_is_done_without_a_word(cell, tmp_path):
     record = json.loads((cell.folder / "run.json").read_text())
     (cell.folder / "run.json").write_text(json.dumps({k: record[k] for k in record if k not in ("content", "n_rows")}))
     correct(tmp_path / "cohort", "t1")
-    assert cell.is_finished
+    assert unfinished([cell]) == []
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 from composing import composed, refused
 from mandseg.runs.condition import run_name
 from mandseg.runs.settings.check import check_settings
-from mandseg.runs.settings.granularity import granularity
+from mandseg.runs.settings.granularity import granularity, needs_more_than, normalisation
 from mandseg.runs.settings.schema import Settings
 from mandseg.runs.settings.typed_text import KEYS, quoted
 from mandseg.system.errors import UserError
@@ -167,6 +167,8 @@ def test_a_multiple_is_the_product_of_the_strides_of_each_axis():
         (["model=unet", "model.network.norm=INSTANCE"], (64, 64, 64)),
         (["model=dynunet"], (64, 64, 64)),
         (["model=dynunet", "+model.network.norm_name=batch"], (72, 72, 80)),
+        (["model=dynunet", "+model.network.norm_name=[batch,{affine: true}]"], (72, 72, 80)),
+        (["model=attention_unet"], (64, 64, 64)),
         (["model=segresnet"], (64, 64, 64)),
         (["model=unet", "sliding_window.patch_size=[32,32,32]"], (32, 32, 32)),
         (["model.network={_target_: torch.nn.Identity}"], (64, 64, 64)),
@@ -179,6 +181,43 @@ def test_a_window_of_size_auto_is_the_volumes_where_the_network_takes_any_else_t
     cfg = composed(*words)
     method = build_method(cfg, untrained=False)
     assert tuple(build_sliding_window(cfg, method).size((65, 70, 73))) == size
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["model=unet"],
+        ["model=unet", "model.network.norm=INSTANCE"],
+        ["model=unet", "~model.network.norm"],
+        ["model=dynunet"],
+        ["model=dynunet", "+model.network.norm_name=batch"],
+        ["model=segresnet"],
+        ["model=segresnet", "+model.network.norm=BATCH"],
+    ],
+    ids=str,
+)
+def test_the_table_of_normalisations_says_what_the_networks_are_made_of(words):
+    from mandseg.runs.build import made
+
+    cfg = composed(*words)
+    layers = {type(layer).__name__ for layer in made(cfg, "model.network").modules()}
+    found = {kind.removesuffix("Norm3d").removesuffix("Norm").upper() for kind in layers if "Norm" in kind}
+    assert found == {normalisation(OmegaConf.to_container(cfg.model.network))}
+
+
+def test_attention_unet_normalises_over_its_window_on_the_way_up_only():
+    from mandseg.runs.build import made
+
+    cfg = composed("model=attention_unet")
+    kinds = [type(layer).__name__ for layer in made(cfg, "model.network").modules() if "Norm" in type(layer).__name__]
+    assert set(kinds) == {"BatchNorm3d", "InstanceNorm3d"}
+    assert normalisation(OmegaConf.to_container(cfg.model.network)) == "BATCH"  # on the coarsest grid
+
+
+def test_a_batch_normalisation_of_dynunet_needs_two_voxels_in_a_batch_only():
+    dynunet = {"_target_": "monai.networks.nets.DynUNet", "strides": [1, 2, 2], "norm_name": "batch"}
+    assert [needs_more_than([4, 4, 4], dynunet, size) for size in (1, 2)] == [True, False]
+    assert needs_more_than([4, 4, 4], dynunet | {"norm_name": ["INSTANCE", {"affine": True}]}, 2)
 
 
 @pytest.mark.parametrize("model", ["unet", "dynunet", "segresnet", "attention_unet"])

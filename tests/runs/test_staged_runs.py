@@ -82,6 +82,14 @@ def test_a_stage_starts_from_the_former_weights_or_from_new_ones(world, undistur
     assert [batches_seen(run_folder(world, "new"), stage) for stage in ("warm-up", "corrected")] == [4, 8]
 
 
+def test_a_checkpoint_says_what_the_labels_of_its_own_stage_were_like(undisturbed):
+    own = [checkpoint(undisturbed, stage)["mandseg_network"]["training"] for stage in ("warm-up", "corrected")]
+    first, corrected = (np.array(summary["volume_ml"]) for summary in own)
+    made = sum(label.sum() for label in labels(undisturbed).values()) / 2 * 0.064  # two alike in size, 4 mm voxels
+    assert corrected.max() == pytest.approx(made, rel=0.1)
+    assert corrected.max() != pytest.approx(first.max(), rel=0.1)
+
+
 def test_the_learning_curve_has_every_step_of_the_run_once(undisturbed):
     curve = pd.read_csv(undisturbed / "learning_curve.csv").set_index("step")
     assert list(curve.index[curve.train_loss.notna()]) == [3, 11]  # the last step of a stage

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from study_fixture import write_study
+
 COMPUTING = "torch lightning monai torchio numpy scipy pandas matplotlib SimpleITK nibabel skimage wandb".split()  # noqa: SIM905
 FORBIDDEN = {
     "help": COMPUTING,
@@ -35,20 +37,20 @@ def train(*words):
 def submission():
     train("-m", "noise_ratio=0,0.5", "tracking=none", "hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1")
 
-def refused_report():
+def command(code, *words):
     from mandseg.cli.main import main
     try:
-        main(["report", "no_such_study"])
+        main(words)
     except SystemExit as end:
-        assert end.code == 2, end.code
+        assert (end.code or 0) == code, end.code
 
 stages = {
     "help": lambda: train("--help"),
     "cfg": lambda: train("--cfg", "job"),
     "submission": submission,
-    "refused report": refused_report,
-    "status": lambda: __import__("mandseg.runs.status"),
-    "report": lambda: __import__("mandseg.report.write"),
+    "refused report": lambda: command(2, "report", "no_such_study"),
+    "status": lambda: command(1, "status", "outputs/phantom"),
+    "report": lambda: command(0, "report", "study", "--no-pdf"),
 }
 assert list(stages) == list(FORBIDDEN)
 for stage, forbidden in FORBIDDEN.items():
@@ -76,6 +78,7 @@ def lines(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         script.parent.mkdir(exist_ok=True)
         script.write_text("#!/bin/sh\necho Submitted batch job 1\n")
         script.chmod(0o755)
+    write_study(folder / "study", {0.0: 0.0, 0.5: 0.01}, seeds=(0,))
     env = {**os.environ, "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "80"}
     code = f"FORBIDDEN = {FORBIDDEN!r}\n{SCRIPT}"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=env, capture_output=True, text=True)

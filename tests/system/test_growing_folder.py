@@ -1,6 +1,8 @@
 """A folder that grows over several calls replaces only its own files, also after a call that was killed."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,20 @@ def test_a_folder_of_another_command_or_process_is_refused(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="is a file, expected a folder for predictions"):
         write(tmp_path / "file", "a.txt", "x")
+
+
+def test_what_another_call_wrote_just_before_the_lock_is_taken_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def late(file: Path, patience_s: float | None = None) -> Iterator[None]:
+        monkeypatch.undo()
+        write(tmp_path, "theirs.txt", "x")  # the other call ends while this one waits for the lock
+        with locked(file, patience_s):
+            yield
+
+    monkeypatch.setattr("mandseg.system.growing_folder.locked", late)
+    write(tmp_path, "mine.txt", "x")
+    with growing_folder(tmp_path, KIND) as own:
+        assert own.is_whole("theirs.txt")
+        assert own.is_whole("mine.txt")

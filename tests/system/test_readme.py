@@ -4,11 +4,12 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def tree() -> list[Path]:
     """The paths of the README's tree, by indentation."""
-    block = (ROOT / "README.md").read_text(encoding="utf-8").split("## The tree")[1].split("```")[1]
+    block = README.split("## The tree")[1].split("```")[1]
     parents: dict[int, Path] = {}
     found = []
     for line in block.strip("\n").splitlines():
@@ -42,3 +43,16 @@ def test_two_modules_stand_at_the_top_of_the_package_and_no_folder_holds_more_th
 def test_no_file_of_the_package_is_longer_than_300_lines():
     lengths = {str(file.relative_to(ROOT)): len(file.read_text().splitlines()) for file in (ROOT / "src").rglob("*.py")}
     assert {name: n for name, n in lengths.items() if n > 300} == {}
+
+
+def test_every_sweep_is_in_the_tree():
+    (line,) = [line for line in README.splitlines() if line.startswith("sweeps/ ")]
+    assert set(re.findall(r"\w+", line.partition("--config-name")[2])) == {
+        f.stem for f in (ROOT / "sweeps").glob("*.yaml")
+    }
+
+
+def test_every_command_is_in_the_readme():
+    from mandseg.cli.main import COMMANDS
+
+    assert [name for name in COMMANDS if f"mandseg {name}" not in README and f"mandseg.{name}" not in README] == []

@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from mandseg.audit.measurement import UNNAMED
-from mandseg.audit.tables import WORTH_SAYING_MM, mean_interval
-from mandseg.metrics.regions import REGIONS
+from mandseg.audit.tables import WORTH_SAYING_MM, bias_column, mean_interval, regions_of
 from mandseg.report.wording import count, number
 
 N_NAMED = 3  # largest number of tendencies and cases named in the text
@@ -18,6 +17,9 @@ LEFT_OUT = {
     "angle": "leaves the angle out",
     "body": "draws the body too thin",
     "teeth": "stops below the alveolar crest",
+    "upper": "draws the upper third too small",
+    "middle": "draws the middle third too small",
+    "lower": "draws the lower third too small",
 }
 TOO_MUCH = {
     "condyle": "draws beyond the condyles",
@@ -26,6 +28,9 @@ TOO_MUCH = {
     "angle": "draws beyond the angle",
     "body": "draws the body too thick",
     "teeth": "draws beyond the alveolar crest, into the teeth",
+    "upper": "draws the upper third too large",
+    "middle": "draws the middle third too large",
+    "lower": "draws the lower third too large",
 }
 
 
@@ -75,7 +80,7 @@ def _tendencies(annotators: pd.DataFrame) -> str:
     """Name the annotators with the largest mean displacement of a region, and the region."""
     tendencies = []
     for row in annotators[annotators.n_cases - annotators.n_empty >= FEWEST_CASES].to_dict("records"):
-        biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
+        biases = [(row[bias_column(region)], region) for region in regions_of(annotators)]
         bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
         if abs(bias) >= WORTH_SAYING_MM:
             tendencies.append((bias, region, NOBODY if row["annotator"] == UNNAMED else row["annotator"]))

@@ -1,5 +1,6 @@
 """An audit on the terminal: one row for each annotator, and the result in words."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from mandseg.audit.page import Audit
-from mandseg.metrics.regions import REGIONS
+from mandseg.audit.tables import bias_column, regions_of
 from mandseg.report.wording import number
 
 COLUMNS = (
@@ -23,14 +24,15 @@ def print_audit(audit: Audit, console: Console) -> None:
     table = Table(title=title, title_justify="left")
     for name in COLUMNS:
         table.add_column(name, justify="left" if name in ("annotator", "largest bias") else "right", no_wrap=True)
+    regions = regions_of(audit.annotators)
     for row in audit.annotators.to_dict("records"):
-        table.add_row(*_cells(row))
+        table.add_row(*_cells(row, regions))
     console.print(table)
     for line in [audit.headline, *audit.sentences]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
-def _cells(row: dict[Any, Any]) -> list[str]:
+def _cells(row: dict[Any, Any], regions: Sequence[str]) -> list[str]:
     return [
         escape(row["annotator"]),
         str(row["n_cases"]),
@@ -41,15 +43,15 @@ def _cells(row: dict[Any, Any]) -> list[str]:
         f"{row['nsd_2mm_median']:.3f}",
         _signed(row["bias_mm"], 2),
         f"{_signed(row['volume_bias_percent'], 1)} %",
-        _farthest(row),
+        _farthest(row, regions),
         str(row["n_empty"]),
         str(row["n_in_more_pieces"]),
     ]
 
 
-def _farthest(row: dict[Any, Any]) -> str:
+def _farthest(row: dict[Any, Any], regions: Sequence[str]) -> str:
     """The region with the largest mean displacement."""
-    biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
+    biases = [(row[bias_column(region)], region) for region in regions]
     known = [(bias, region) for bias, region in biases if np.isfinite(bias)]
     bias, region = max(known, key=lambda pair: abs(pair[0]), default=(np.nan, ""))
     return f"{region} {_signed(bias, 1)}" if region else ""

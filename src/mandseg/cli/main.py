@@ -1,4 +1,4 @@
-"""The command line: ``mandseg prepare | check | audit | train | status | report`` and further commands.
+"""The command line: ``mandseg prepare | check | audit | estimate | train | status | report`` and further commands.
 
 Large libraries are imported only when a command runs, so that ``mandseg --help`` is fast.
 """
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mandseg import __version__
 from mandseg.cli.commission import commission
@@ -17,17 +18,31 @@ from mandseg.cli.estimate import estimate
 from mandseg.cli.pair import pair
 from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
-from mandseg.cli.study import WIDTH_OF_A_FILE, of_a_study
-from mandseg.system.errors import UserError
+from mandseg.cli.rank import rank
+from mandseg.cli.study import of_a_study
+from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
 
-BAD_INPUT = 2  # exit code
+COMMANDS = (
+    *("prepare", "pair", "check", "audit", "rank", "fidelity", "estimate", "train", "status", "forget", "report"),
+    *("plan-study", "dose", "predict", "commission", "sync", "dashboard"),
+)
+"""All commands, in the order of their use, in which ``--help`` lists them."""
+
+
+class InOrderOfUse(TyperGroup):
+    """The commands as :data:`COMMANDS` orders them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names; one that is not listed comes last."""
+        return sorted(self.commands, key=lambda name: (*COMMANDS, name).index(name))
+
 
 app = typer.Typer(
     name="mandseg",
+    cls=InOrderOfUse,
     help="How much annotation noise can a mandible segmentation network tolerate?",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -49,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         for line in str(error).splitlines():
             print(f"mandseg: {line}", file=sys.stderr)
-        raise SystemExit(BAD_INPUT) from None
+        raise SystemExit(WRONG_INPUT) from None
 
 
 def _print_version(wanted: bool) -> None:
@@ -83,16 +98,15 @@ def check(
 
     Example: [bold]mandseg check cohorts/openkbp cohorts/deepmind[/bold]
     """
-    from rich.console import Console
-
     from mandseg.data.check import check_cohort
     from mandseg.data.check_table import print_checkup, print_same_patients, refuse_other_table, write_checkup
+    from mandseg.system.terminal import open_console
 
     if csv is not None:
         if len(cohorts) > 1:
             raise UserError(f"--csv {csv}: for one cohort, {len(cohorts)} are given")
         refuse_other_table(csv)
-    console = Console() if Console().is_terminal else Console(width=WIDTH_OF_A_FILE)
+    console = open_console()
     checkups = []
     for cohort in cohorts:
         checkups.append(check_cohort(cohort, workers))
@@ -101,7 +115,7 @@ def check(
         print_checkup(checkups[-1], console)
     print_same_patients(checkups, console)
     if any(checkup.errors for checkup in checkups):
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(WRONG_INPUT)
 
 
 @app.command()
@@ -130,12 +144,11 @@ def audit(
 
     Example: [bold]mandseg audit cohorts/openkbp --noise planning --target-dice 0.85[/bold]
     """
-    from rich.console import Console
-
     from mandseg.audit.page import write_audit
     from mandseg.audit.pictures import EVERY_CASE, WORST_CASES
     from mandseg.audit.terminal import print_audit
     from mandseg.noise import Recorded, load_preset
+    from mandseg.system.terminal import open_console
 
     given = {"target_dice": target_dice, "severity": severity, "seed": seed}
     parameters = {name: value for name, value in given.items() if value is not None}
@@ -147,8 +160,7 @@ def audit(
     folder = out or (cohort if cohort.is_dir() else cohort.parent) / (f"audit-{noise}" if noise else "audit")
     pictures = EVERY_CASE if all_figures else WORST_CASES if figures else 0
     found, page = write_audit(cohort, folder, source, words, pictures, workers)
-    console = Console()
-    print_audit(found, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print_audit(found, open_console())
     print(page)
 
 
@@ -171,19 +183,17 @@ def fidelity(
 
     Example: [bold]mandseg fidelity cohorts/clinic --fit 3 --out fidelity[/bold]
     """
-    from rich.console import Console
-
     from mandseg.audit.fidelity.assessment import FOLDER, Plan, assess, write_assessment
     from mandseg.audit.fidelity.summary import print_assessment
     from mandseg.system.files import refuse_foreign_files
+    from mandseg.system.terminal import open_console
 
     if out is not None:
         refuse_foreign_files(out, FOLDER)
     assessment = assess(cohort, Plan(preset, baseline, drawings, rounds, workers=workers))
     if out is not None:
         write_assessment(out, assessment)
-    console = Console()
-    print_assessment(assessment, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
+    print_assessment(assessment, open_console())
 
 
 @app.command(
@@ -202,6 +212,7 @@ def train(context: typer.Context) -> None:
 
 
 app.command(context_settings={"ignore_unknown_options": False, "allow_extra_args": True})(estimate)
+app.command()(rank)
 app.command()(predict)
 app.command()(commission)
 app.command()(pair)

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mandseg.system.errors import UserError
-
-BAD_INPUT = 2  # exit code
+from mandseg.system.errors import WRONG_INPUT, UserError
 
 
 def predict(
@@ -68,7 +66,7 @@ def predict(
 
     if key is not None and not pseudonyms:
         raise UserError(f"--key {key}: for --pseudonyms only")
-    places = choose_runs(run, _columns(choose or ()), ensemble)
+    places = choose_runs(run, columns(choose or ()), ensemble)
     inputs = find_inputs(images)
     networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
     refuse_different(networks)
@@ -85,10 +83,11 @@ def predict(
             unchanged = "" if is_new else " (from an earlier call)"
             print(f"{row['case']}: {float(row['volume_ml']):.1f} ml, {row['flag']}{why}{unchanged}")
     if n_refused:
-        raise typer.Exit(BAD_INPUT)
+        raise typer.Exit(WRONG_INPUT)
 
 
-def _columns(words: Sequence[str]) -> dict[str, str]:
+def columns(words: Sequence[str]) -> dict[str, str]:
+    """The values of --choose, by column of the condition."""
     pairs = [word.partition("=") for text in words for word in text.split(",")]
     if wrong := [column for column, sign, value in pairs if not (column and sign and value)]:
         raise UserError(f"--choose {wrong[0]}: expected COLUMN=VALUE, e.g. noise_ratio=0")

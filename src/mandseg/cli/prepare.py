@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from mandseg.cli import public_sets
-from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, numbers, show, words
-from mandseg.system.errors import UserError
+from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, Structure, numbers, show, words
+from mandseg.system.errors import WRONG_INPUT, UserError
 
 prepare = typer.Typer(
     help="Write a cohort folder with its manifest.csv from your data, a public set or a phantom.",
@@ -59,8 +59,10 @@ def folder(
     reference: Annotated[str | None, typer.Option(help="Column or pattern of the reference labels.")] = None,
     noisy: Annotated[str | None, typer.Option(help="Column or pattern of the noisy labels.")] = None,
     annotator: Annotated[str | None, typer.Option(help="Column with the annotator of the noisy label.")] = None,
+    structure: Structure = "",
+    dose: Annotated[str | None, typer.Option(help="Column or pattern of the planned doses, in Gy.")] = None,
     label_values: Annotated[
-        str | None, typer.Option(help="Values of the mandible, merged into one mask, e.g. 21,22.")
+        str | None, typer.Option(help="Values of the structure, merged into one mask, e.g. 21,22.")
     ] = None,
     hu_offset: Annotated[
         float | None, typer.Option(help="Stored value of 0 HU, e.g. 1000, if images are not in HU.")
@@ -93,13 +95,14 @@ def folder(
         "reference": reference,
         "noisy": noisy,
         "annotator": annotator,
+        "dose": dose,
     }
     layout = Layout(csv, {ours: theirs for ours, theirs in names.items() if theirs})
     values = () if label_values is None else label_values_of(numbers("--label-values", label_values))
     if label_values is not None and not values:
         raise UserError(f"--label-values {label_values!r}: expected numbers with commas between")
     splitting = Splitting(numbers("--fractions", fractions), split_seed, all_in)
-    show(import_folder(source, dest, layout, Conversion(hu_offset, values), splitting, overwrite))
+    show(import_folder(source, dest, layout, Conversion(hu_offset, values, structure), splitting, overwrite))
 
 
 @prepare.command()
@@ -178,4 +181,4 @@ def dicom(
     if (result.failed or result.skipped) and linking_table is None:
         print("to store which patients these are: --linking-table FILE, outside the cohort", file=sys.stderr)
     if result.failed:
-        raise typer.Exit(2)
+        raise typer.Exit(WRONG_INPUT)

@@ -42,9 +42,10 @@ def deepmind_tcia(
     reference: Annotated[str, typer.Option(help="Whose contour is the reference.")] = "oncologist",
     noisy: Annotated[str, typer.Option(help="Whose contour is the noisy label.")] = "radiographer",
     split: Annotated[str, typer.Option(help="The split all cases go into: train, val or test.")] = "test",
+    structure: Structure = "Mandible",
     overwrite: Overwrite = False,
 ) -> None:
-    """Point at DeepMind's TCIA set, every mandible drawn twice; the files stay where they are.
+    """Point at DeepMind's TCIA set, every structure drawn twice; the files stay where they are.
 
     Works with the contours alone; to train or segment, CT_IMAGE.nrrd must be there too (Git LFS).
 
@@ -54,7 +55,7 @@ def deepmind_tcia(
     """
     from mandseg.data.importers.deepmind_tcia import import_deepmind_tcia
 
-    show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite))
+    show(import_deepmind_tcia(source, dest, reference, noisy, split, overwrite, structure))
 
 
 def pddca(
@@ -100,9 +101,10 @@ def han_seg(
 def structseg(
     source: Annotated[Path, typer.Argument(help="The set's folder, or its HaN_OAR.")],
     dest: Dest,
+    structure: Structure = "Mandible",
     label_values: Annotated[
-        str, typer.Option(help="Values of the structure, merged; default: the mandible.")
-    ] = "21,22",
+        str | None, typer.Option(help="Values of the structure, merged; default: 21,22, the mandible.")
+    ] = None,
     fractions: Fractions = "0.7,0.1,0.2",
     split_seed: SplitSeed = 0,
     all_in: AllIn = "",
@@ -115,9 +117,9 @@ def structseg(
     from mandseg.data.importers.structseg import import_structseg
     from mandseg.data.splits import Splitting
 
-    values = numbers("--label-values", label_values)
+    values = None if label_values is None else numbers("--label-values", label_values)
     splitting = Splitting(numbers("--fractions", fractions), split_seed, all_in)
-    show(import_structseg(source, dest, values, splitting, overwrite))
+    show(import_structseg(source, dest, structure, values, splitting, overwrite))
 
 
 def segrap(

@@ -1,11 +1,9 @@
-"""The commands about a study folder: ``mandseg status | report | plan-study | sync | dashboard``."""
+"""The commands about a study folder: ``mandseg status | forget | report | dose | plan-study | sync | dashboard``."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
-
-WIDTH_OF_A_FILE = 140  # columns of an output that is not a terminal
 
 of_a_study = typer.Typer()
 
@@ -19,6 +17,23 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
     import mandseg.runs.status
 
     raise typer.Exit(mandseg.runs.status.status(study))
+
+
+@of_a_study.command()
+def forget(
+    study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
+    runs: Annotated[list[str], typer.Argument(help="Names of runs, as mandseg status prints them.")],
+) -> None:
+    """Withdraw runs from the list of a study, so that they are no longer expected. Nothing else is removed.
+
+    A run whose folder holds a result stays in the study; remove the folder first. A running run is refused.
+
+    Example: [bold]mandseg forget outputs/demo ratio0.5_seed0_planning_unet_supervised_1a2b3c4d[/bold]
+    """
+    from mandseg.runs.forget import forget_runs
+
+    for line in forget_runs(study, runs):
+        print(line)
 
 
 @of_a_study.command()
@@ -58,6 +73,40 @@ def report(
     print(page)
 
 
+@of_a_study.command()
+def dose(
+    study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outputs/openkbp.")],
+    manifest: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A manifest with the column dose, for a study without: of the training cohort, or NAME=MANIFEST."
+        ),
+    ] = None,
+    levels: Annotated[str, typer.Option(help="Doses of the V-levels, in Gy.")] = "44,58",
+    device: Annotated[str, typer.Option(help="Where to predict: auto (a GPU if there is one), cpu, cuda:1.")] = "auto",
+) -> None:
+    """Score the dose of the predicted contours of every done run: Dmean, D0.1cc, D2cc, V-levels and their errors.
+
+    Nothing is trained. Writes dose.csv into each run folder; the next report of the study shows it.
+
+    Examples: [bold]mandseg dose outputs/clinic[/bold]
+
+    [bold]mandseg dose outputs/openkbp --manifest cohorts/openkbp-with-dose[/bold]
+    """
+    from mandseg.cli.import_options import numbers
+    from mandseg.runs.dose.score import score_study
+
+    named = dict(_named_manifest(text) for text in manifest or [])
+    for line in score_study(study, named, numbers("--levels", levels), device):
+        print(line)
+
+
+def _named_manifest(text: str) -> tuple[str, str]:
+    """The data set of a manifest and its path; the empty name for the training cohort."""
+    name, sign, path = text.partition("=")
+    return (name, path) if sign and not Path(text).exists() else ("", text)
+
+
 def _names(text: str) -> list[str]:
     """The words of a list like ``protocol,annotator``."""
     return [name.strip() for name in text.split(",") if name.strip()]
@@ -91,14 +140,9 @@ def sync(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. outp
 
     Example: [bold]mandseg sync outputs/openkbp[/bold]
     """
-    from rich.console import Console
-
     import mandseg.report.wandb.sync
 
-    console = Console()
-    raise typer.Exit(
-        mandseg.report.wandb.sync.sync(study, console if console.is_terminal else Console(width=WIDTH_OF_A_FILE))
-    )
+    raise typer.Exit(mandseg.report.wandb.sync.sync(study))
 
 
 @of_a_study.command()

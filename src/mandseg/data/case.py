@@ -17,3 +17,5 @@ class Case:
     annotator: str = ""
     groups: dict[str, str] = field(default_factory=dict, hash=False)
     """Further columns of the manifest: grouping variables."""
+    dose: Path | None = None
+    """The planned dose in Gy, on any grid in the same frame. Only ``mandseg dose`` reads it."""

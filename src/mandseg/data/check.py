@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from mandseg.data.case import Case
+from mandseg.data.dose.planned import dose_warnings
 from mandseg.data.identities import identity_warnings
 from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tissue_around
 from mandseg.data.loaded_case import examine
@@ -142,6 +143,7 @@ def inspect_case(case: Case) -> CaseCheck:
         + _position_warnings(case)
         + (_image_warnings(image, volumes.get("reference", volumes.get("noisy"))) if image else [])
     )
+    warnings += dose_warnings(case, volumes.get("reference"))
     for name, label in drawings.items():
         found = _label_warnings(label, image, structure_of(case)) if label else ["is empty"]
         warnings += [f"{name} {text}" for text in found]
@@ -224,8 +226,9 @@ def _fingerprint(volumes: dict[str, Volume]) -> Fingerprint | None:
 
 def _without_missing_files(case: Case) -> Case:
     """Drop the paths of missing files; the check of the manifest has reported them."""
-    image, reference, noisy = (p if p and p.is_file() else None for p in (case.image, case.reference, case.noisy))
-    return replace(case, image=image, reference=reference, noisy=noisy)
+    files = (case.image, case.reference, case.noisy, case.dose)
+    image, reference, noisy, dose = (path if path and path.is_file() else None for path in files)
+    return replace(case, image=image, reference=reference, noisy=noisy, dose=dose)
 
 
 def _position_warnings(case: Case) -> list[str]:

@@ -8,7 +8,7 @@ from mandseg.data.case import Case
 from mandseg.data.volume import Array, Volume, read_volume
 from mandseg.system.errors import UserError
 
-LEAST_VOXELS = 4  # along an axis: ITK's smoothing before resampling needs four
+LEAST_VOXELS = 4  # along an axis: a scout or a localiser has one to three slices, a CT of a head dozens
 INTEGER_TOLERANCE = 1e-3
 
 
@@ -69,7 +69,7 @@ def examine(case: Case, notes: list[str] | None = None) -> tuple[dict[str, Volum
 
 
 def image_problems(case: Case, image: Volume) -> list[str]:
-    """List the problems of an image: fewer voxels than resampling needs, values that are not finite."""
+    """List the problems of an image: too few voxels, values that are not finite."""
     if min(image.array.shape) < LEAST_VOXELS:
         text = f"image has {' x '.join(map(str, image.array.shape))} voxels"
         return [f"case {case.case_id}: {text}, expected at least {LEAST_VOXELS} along each axis: a scout?"]

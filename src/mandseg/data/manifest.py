@@ -14,6 +14,8 @@ from mandseg.system.names import LONGEST, name_problem
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
+DOSE = "dose"
+"""A further column with a meaning; a manifest has it only if a case has a dose."""
 SPLITS = ("train", "val", "test")
 LONGEST_SHOWN = 300  # characters of a path in a message
 
@@ -51,13 +53,17 @@ class Violation:
     text: str
 
     def __str__(self) -> str:
-        return f"case {_printable(self.case_id)}: {self.text}"
+        return f"case {_shortened(self.case_id)}: {_printable(self.text)}"
 
 
-def _printable(case_id: str) -> str:
-    """Shorten a case's name for a message and replace what cannot be printed."""
-    name = "".join(character if character.isprintable() else "?" for character in case_id)
+def _shortened(case_id: str) -> str:
+    name = _printable(case_id)
     return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
+
+
+def _printable(text: str) -> str:
+    """Replace what cannot be printed, so that a message is one line and changes no terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read_cohort(path: Path) -> Cohort:
@@ -103,12 +109,15 @@ def write_cohort(root: Path, cases: Sequence[Case]) -> Cohort:
     group_names = list(dict.fromkeys(name for case in cases for name in case.groups))
     rows = [_row(case, root, group_names) for case in cases]
     problems = [
-        f"column {name} is a column of every manifest and cannot be a group" for name in group_names if name in COLUMNS
+        f"column {name} is a column of the manifest itself and cannot be a group"
+        for name in group_names
+        if name in (*COLUMNS, DOSE)
     ]
     problems += [str(violation) for violation in _violations(rows, root)]
     if problems:
         raise UserError(problems)
-    write_csv(root / MANIFEST, [*COLUMNS, *group_names], rows)
+    dose = [DOSE] if any(case.dose for case in cases) else []
+    write_csv(root / MANIFEST, [*COLUMNS, *dose, *group_names], rows)
     return read_cohort(root)
 
 
@@ -151,7 +160,7 @@ def _row_violations(row: Row, root: Path) -> list[Violation]:
         texts.append(f"split is {row['split']!r}, expected one of {', '.join(SPLITS)}")
     if not row["reference"] and not row.get("noisy"):
         texts.append("neither reference nor noisy label is given")
-    for column in ("image", "reference", "noisy"):
+    for column in ("image", "reference", "noisy", DOSE):
         value = row.get(column, "")
         if value and not _is_file(root / value):
             texts.append(f"{column} {value[:LONGEST_SHOWN]}: no such file")
@@ -194,7 +203,7 @@ def _case(row: Row, root: Path) -> Case:
     def path(column: str) -> Path | None:
         return without_dots(root / row[column]) if row.get(column) else None
 
-    groups = {name: value for name, value in row.items() if name and name not in COLUMNS}
+    groups = {name: value for name, value in row.items() if name and name not in (*COLUMNS, DOSE)}
     return Case(
         case_id=row["case_id"],
         subject_id=row["subject_id"],
@@ -204,12 +213,14 @@ def _case(row: Row, root: Path) -> Case:
         noisy=path("noisy"),
         annotator=row.get("annotator", ""),
         groups=groups,
+        dose=path(DOSE),
     )
 
 
 def _row(case: Case, root: Path, group_names: list[str]) -> Row:
     row = {"case_id": case.case_id, "subject_id": case.subject_id, "split": case.split, "annotator": case.annotator}
-    for column, path in (("image", case.image), ("reference", case.reference), ("noisy", case.noisy)):
+    files = {"image": case.image, "reference": case.reference, "noisy": case.noisy}
+    for column, path in (files | ({DOSE: case.dose} if case.dose else {})).items():
         row[column] = "" if path is None else _relative(path, root.resolve())
     return row | {name: case.groups.get(name, "") for name in group_names}
 

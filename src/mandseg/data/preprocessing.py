@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from mandseg.data.loaded_case import LEAST_VOXELS
 from mandseg.data.resampling import crop_to, mask_onto, resample, resample_onto
-from mandseg.data.volume import AIR_HU, Array, Geometry, Hu, Volume, canonical, from_canonical, to_canonical
+from mandseg.data.volume import Geometry, Hu, Volume, canonical, from_canonical, rounded_hu, to_canonical
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces
 from mandseg.system.errors import UserError, one_line
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import torch
 
 BODY_HU = -300  # above air, lung and foam; below fat
-HIGHEST_HU = 3071  # of 12 bits
 BODY_SMOOTH_MM = 8.0  # thinner objects (couch sheets, mask, tubes) are not body
 
 Label = npt.NDArray[np.uint8]
@@ -94,7 +93,7 @@ class Preprocessing:
             image = resample(body, self.spacing_mm)
         except (ValueError, MemoryError) as error:
             raise UserError(f"{where}, it cannot be resampled to {self.spacing_mm} mm ({one_line(error)})") from error
-        return Volume(_rounded(image.array), image.affine)
+        return Volume(np.ascontiguousarray(rounded_hu(image.array)), image.affine)
 
     def label(self, label: Volume, grid: Geometry) -> Label:
         """Resample a mask on RAS+ axes to the preprocessed grid: linear interpolation, then a threshold of 0.5."""
@@ -152,11 +151,3 @@ def _shifted(axis: int) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """All voxels but the last along an axis, and all but the first."""
     before = (slice(None),) * axis
     return (*before, slice(None, -1)), (*before, slice(1, None))
-
-
-def _rounded(values: Array) -> Hu:
-    """Values as int16 HU, contiguous and limited to what scanners give."""
-    limited = np.clip(values, AIR_HU, HIGHEST_HU)
-    if limited.dtype.kind == "f":
-        np.rint(limited, out=limited)
-    return np.ascontiguousarray(limited, dtype=np.int16)

@@ -1,6 +1,6 @@
 """The structure that a cohort's labels show: the manifest's column ``structure``; without it, the mandible."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from mandseg.data.case import Case
@@ -29,7 +29,7 @@ def structure_of(case: Case) -> Structure:
     Raises:
         UserError: ``structure_ml`` is not two numbers, the lower one first.
     """
-    name = case.groups.get(COLUMN) or MANDIBLE
+    name = structure_name(case)
     is_mandible = is_same_structure(MANDIBLE, name)
     text = case.groups.get(VOLUME_COLUMN, "")
     if not text:
@@ -43,9 +43,28 @@ def structure_of(case: Case) -> Structure:
     return Structure(name, (low, high), is_mandible)
 
 
-def groups_of(structure: str) -> dict[str, str]:
-    """The columns by which an importer states a structure; none for the mandible."""
-    return {} if is_same_structure(MANDIBLE, structure) else {COLUMN: structure}
+def structure_name(case: Case) -> str:
+    """The name in the column ``structure``; without it, the mandible's."""
+    return case.groups.get(COLUMN) or MANDIBLE
+
+
+def with_structure(case: Case, structure: str) -> Case:
+    """Name the structure of an imported case in the manifest's column; the mandible needs none.
+
+    Args:
+        case: The case; its source may have the column.
+        structure: What its label shows; empty: what the source says.
+
+    Raises:
+        UserError: The source says something else.
+    """
+    stated = case.groups.get(COLUMN, "")
+    if not structure or (stated and is_same_structure(structure, stated)):
+        return case
+    if stated:
+        raise UserError(f"case {case.case_id}: its column {COLUMN} says {stated}, expected {structure}")
+    own = {} if is_same_structure(MANDIBLE, structure) else {COLUMN: structure}
+    return replace(case, groups={name: value for name, value in case.groups.items() if name != COLUMN} | own)
 
 
 def is_same_structure(structure: str, other: str) -> bool:

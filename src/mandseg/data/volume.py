@@ -24,6 +24,7 @@ Affine = npt.NDArray[np.float64]  # (4, 4)
 Hu = npt.NDArray[np.int16]
 
 AIR_HU = -1000
+LOWEST_HU, HIGHEST_HU = -1024, 3071  # of a CT of 12 bits; lower values mark the outside of the field of view
 
 SPACING_TOLERANCE_MM = 1e-3  # the rounding error of float32 headers and of three decimals
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
@@ -96,6 +97,14 @@ class Volume:
     def geometry(self) -> Geometry:
         """The grid of the array."""
         return Geometry(self.array.shape, self.affine)
+
+
+def rounded_hu(values: Array, lowest: int = AIR_HU) -> Hu:
+    """Values as int16 HU, rounded and limited to the range from ``lowest`` to 3071, as scanners give them."""
+    limited = np.clip(values, lowest, HIGHEST_HU)
+    if limited.dtype.kind == "f":
+        np.rint(limited, out=limited)
+    return limited.astype(np.int16)
 
 
 def show_mm(values: npt.ArrayLike) -> str:

@@ -161,7 +161,7 @@ def _png(figure: Figure, dpi: int) -> bytes:
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)
     palette.putpalette(_palette().ravel().tolist())  # Pillow's own palette would lose the colours of the thin contours
     picture = Image.fromarray(rgba[..., :3]).quantize(palette=palette, dither=Image.Dither.NONE)
-    picture.save(content, format="png", optimize=True)
+    picture.save(content, format="png", compress_level=6)
     return content.getvalue()
 
 

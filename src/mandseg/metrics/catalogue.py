@@ -4,7 +4,7 @@ Everything else follows from it: the columns of cases.csv, the comparisons, the 
 the names and margins, so numpy and the arithmetic are imported only when something is measured.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import inf
@@ -153,13 +153,17 @@ MEASURED = (
 """The numbers of a case, in the order of cases.csv."""
 
 
-def metric_named(column: str) -> Metric:
+def metric_named(column: str, metrics: Sequence[Metric] = METRICS) -> Metric:
     """Find the metric of a column of cases.csv.
+
+    Args:
+        column: The column.
+        metrics: The metrics to search.
 
     Raises:
         UserError: There is no such metric.
     """
-    for metric in METRICS:
+    for metric in metrics:
         if metric.column == column:
             return metric
-    raise UserError(f"metric {column!r}: expected one of {', '.join(SCORES)}")
+    raise UserError(f"metric {column!r}: expected one of {', '.join(metric.column for metric in metrics)}")

@@ -1,13 +1,13 @@
 """Non-inferiority margins of the metrics, by default those of the catalogue."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mandseg.metrics.catalogue import METRICS, Metric
 
 
-def _catalogued() -> dict[str, float | None]:
-    return {metric.column: metric.margin.value if metric.margin else None for metric in METRICS}
+def _catalogued(metrics: Iterable[Metric] = METRICS) -> dict[str, float | None]:
+    return {metric.column: metric.margin.value if metric.margin else None for metric in metrics}
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Margins:
         """Every stated margin with its unit: ``Dice 0.02, HD95 1 mm``."""
         stated = [(metric, margin) for metric in METRICS if (margin := self.of(metric)) is not None]
         return ", ".join(f"{metric.label} {margin:g} {metric.unit}".strip() for metric, margin in stated)
+
+
+def margins_of(metrics: Iterable[Metric]) -> Margins:
+    """The margins of other metrics than those of the catalogue of masks."""
+    return Margins(_catalogued(metrics))
 
 
 MARGINS = Margins()

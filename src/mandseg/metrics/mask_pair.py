@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mandseg.metrics.dose.pair import DosePair
 from mandseg.metrics.masks import Mask, bounding_box, volume_ml
 from mandseg.metrics.outcome import Outcome
 from mandseg.metrics.surfaces import Surfaces, surfaces
@@ -21,6 +22,7 @@ class MaskPair:
         reference: bool, (X, Y, Z).
         spacing_mm: Voxel edge lengths along the three axes.
         up: The axis along the patient's body, in either direction.
+        dose: The doses of both masks; None where there is no dose.
 
     Raises:
         UserError: The masks differ in shape.
@@ -31,6 +33,7 @@ class MaskPair:
     reference: Mask
     spacing_mm: Sequence[float]
     up: int = 2
+    dose: DosePair | None = None
 
     def __post_init__(self) -> None:
         if self.prediction.shape != self.reference.shape:
@@ -78,13 +81,15 @@ class MaskPair:
 
     @cached_property
     def in_reference_slices(self) -> tuple[Mask, Mask]:
-        """Both masks, cut to the slices between the lowest and the highest one of the reference, ends included."""
-        box = bounding_box(self.reference)
-        if box is None:
+        """The cropped masks, cut to the slices between the lowest and the highest one of the reference, included."""
+        if not self.reference_ml:
             raise ValueError("the reference is empty: it has no slices")
+        prediction, reference = self.cropped
+        box = bounding_box(reference)
+        assert box is not None  # the reference has voxels
         cut = [slice(None)] * 3
         cut[self.up] = box[self.up]
-        return self.prediction[tuple(cut)], self.reference[tuple(cut)]
+        return prediction[tuple(cut)], reference[tuple(cut)]
 
     @cached_property
     def surfaces(self) -> Surfaces:

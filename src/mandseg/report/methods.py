@@ -45,6 +45,7 @@ def methods(
             blocks.append(f"The networks of run {own[0]} are not described: {error}.")
         except ValueError as error:
             blocks.append(f"The networks are not described: {error}.")
+        blocks += [part.dose.methods] if part.dose else []
     blocks += [statistics(parts[0].analysis, study), software(study)]
     return "\n\n".join(filter(None, blocks)) + "\n"
 

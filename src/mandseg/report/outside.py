@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from mandseg.metrics.dose.catalogue import columns_of, measures_of
 from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
 from mandseg.report.settings import PHASE_COLUMNS
@@ -30,10 +31,11 @@ def outside_study(study: Study) -> Study:
     n_problems = count(len(study.problems), "problem")
     problems = (f"{n_problems} of the runs: see the report in the study folder",) if study.problems else ()
     notes = tuple(note.partition(":")[0] for note in study.declaration.notes)  # an error message follows the colon
+    scores = columns_of(measures_of(study.cases.columns))
     return replace(
         study,
         ledger=_kept_columns(study.ledger, (*RUNS, *COUNTS)).assign(reason=""),
-        cases=_kept_columns(study.cases, CASES),
+        cases=_kept_columns(study.cases, (*CASES, *scores)),
         records={run: record.outside() for run, record in study.records.items()},
         problems=problems,
         arm_differences=(),

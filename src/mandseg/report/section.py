@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from mandseg.metrics.catalogue import metric_named
 from mandseg.report.case_pictures import MOST, CasePicture, pictures
+from mandseg.report.dose import DosePart, build_dose
 from mandseg.report.figure_set import draw_figures
 from mandseg.report.figures.source import FigureSource, ReportFigure
 from mandseg.report.settings import applied_noise
@@ -47,6 +47,7 @@ class Section:
     without_missed: Table | None
     noise: Table | None
     applied: pd.DataFrame
+    dose: DosePart | None = None
 
     @property
     def tables(self) -> Iterator[Table]:
@@ -54,6 +55,7 @@ class Section:
         tables = [self.verdicts, self.group_verdicts, self.tolerances, self.other_tolerances]
         tables += [self.gaps, self.interactions]
         tables += [self.missed, self.without_missed, self.noise, *self.means, *self.differences]
+        tables += self.dose.tables if self.dose else []
         yield from (table for table in tables if table is not None)
 
 
@@ -83,13 +85,14 @@ def build_section(
     curves = _curves(study, arm.cases, analysis)
     applied = applied_noise(study, runs)
     source = FigureSource(analysis, arm.cases, applied, curves, prefix)
-    label = metric_named(analysis.primary).label
+    label = analysis.primary_metric.label
+    dose = build_dose(arm.cases, analysis.comparison, folder, prefix, further)
     return Section(
         title=title,
         fixed=arm.fixed,
         runs=runs,
         analysis=analysis,
-        figures=draw_figures(source, folder, n_arms <= FULL_ARMS, further),
+        figures=draw_figures(source, folder, n_arms <= FULL_ARMS, further) | {"dose": [dose.figure] if dose else []},
         verdicts=verdict_table(analysis, f"{prefix}verdicts"),
         group_verdicts=verdict_table(analysis, f"{prefix}verdicts-by-group", groups=True),
         tolerances=tolerance_table(analysis, f"{prefix}tolerances", primary=True),
@@ -110,6 +113,7 @@ def build_section(
         without_missed=without_missed_table(analysis, f"{prefix}without-missed"),
         noise=noise_table(applied, f"{prefix}noise-applied"),
         applied=applied,
+        dose=dose,
     )
 
 

@@ -14,6 +14,7 @@ from mandseg.statistics.pilot import choose_pilot, find_pilots
 from mandseg.statistics.planning import FOLDER, SEEDS, Plan, Question, plan
 from mandseg.statistics.power import POWER
 from mandseg.system.files import refuse_foreign_files, replaced_folder
+from mandseg.system.terminal import open_console
 
 
 def plan_study(
@@ -55,7 +56,7 @@ def plan_study(
         planned.needed.to_csv(new / "needed.csv", index=False)
         planned.designs.to_csv(new / "power.csv", index=False)
         draw(planned, new)
-    print_plan(planned, console or Console())
+    print_plan(planned, console or open_console())
     return folder
 
 

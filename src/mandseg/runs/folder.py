@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RECORD, CONFIG, CASES, LOCK = "run.json", "config.yaml", "cases.csv", "run.lease"
 CURVE, PLAN, NOISE_APPLIED = "learning_curve.csv", "noise_plan.csv", "noise_applied.csv"
+DOSE = "dose.csv"
 OVERLAYS, PREDICTIONS, CHECKPOINTS, LABELS = "overlays", "predictions", "checkpoints", "labels"
 CONSOLE, LOG, HYDRA = "console.log", "train.log", ".hydra"
 LAUNCH, SLURM = ".launch-", ".slurm-"
@@ -89,6 +90,11 @@ class RunFolder:
     def applied_file(self) -> Path:
         """noise_applied.csv: how far each noisy label is from its reference."""
         return self.path / NOISE_APPLIED
+
+    @property
+    def dose_file(self) -> Path:
+        """dose.csv: the dose scores, which ``mandseg dose`` writes (mandseg.runs.dose.table)."""
+        return self.path / DOSE
 
     @property
     def overlays(self) -> Path:

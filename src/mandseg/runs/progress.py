@@ -1,7 +1,6 @@
 """How far a running run is, from its record and its learning curve, and how long its training still takes."""
 
 import os
-from datetime import datetime
 
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.record import RunRecord
@@ -45,12 +44,13 @@ def _last_step(folder: RunFolder) -> int | None:
 
 
 def _seconds_of_training(folder: RunFolder, record: RunRecord) -> float | None:
-    """Seconds until the last logged step: of earlier processes as recorded, of this one since its start."""
+    """Seconds until the last logged step.
+
+    A phase that has ended is in the record. The present phase began when the record was last written.
+    """
     try:
-        since_start = folder.curve_file.stat().st_mtime - datetime.fromisoformat(record.started or "").timestamp()
-    except (OSError, ValueError):
+        present = folder.curve_file.stat().st_mtime - folder.record_file.stat().st_mtime
+    except OSError:
         return None
-    cost = record.cost()
-    earlier, prepared = cost["train_s"] or 0.0, cost["prepare_s"] or 0.0
-    seconds = earlier + since_start if earlier else since_start - prepared
+    seconds = (record.cost()["train_s"] or 0.0) + max(present, 0.0)
     return seconds if seconds > 0 else None

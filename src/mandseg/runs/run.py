@@ -126,11 +126,11 @@ def train(
     plan, done = prepared.plan, list[TrainedStage]()
     tested = prediction_precision(owned.record["precision"])
     summary = summarise_training(prepared.training, plan)
-    network = network_record(cfg, owned.record["condition"], tested, summary)
     watched = watched_cases(prepared.training, plan)
     for stage, span in zip(stages, spans(stages, cfg.steps, cfg.validations), strict=True):
         if stage.relabel is not None:
             plan = labels_of_stage(cfg, owned, stage, plan, prepared.training, done)
+            summary = summarise_training(prepared.training, plan)
         trained = plan_of_stage(stage, plan, [p.case for p in prepared.training], cfg.seed)
         folder = owned.files.checkpoints(stage.name)
         with owned.phase(f"train/{stage.name}"):
@@ -149,6 +149,7 @@ def train(
             trainer = cast(dict[str, Any], OmegaConf.to_container(cfg.trainer, resolve=True))
             trainer["trusted_packages"] = cfg.trusted_packages
             size, precision = processes_wanted(cfg.trainer), owned.record["precision"]
+            network = network_record(cfg, owned.record["condition"], tested, summary)
             checkpoints = RunCheckpointIO(mark, network)
             fit(segmenter, data, trainer, precision, size, checkpoints, last, tracker.loggers, callbacks)
         done.append(TrainedStage(stage, folder / LAST))

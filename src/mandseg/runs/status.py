@@ -11,6 +11,7 @@ from mandseg.runs.folder import RunFolder, RunState
 from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.runs.progress import progress
 from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
+from mandseg.system.terminal import open_console
 
 LISTED_RUNS = 200
 
@@ -23,7 +24,7 @@ def status(path: Path, console: Console | None = None) -> int:
     Returns:
         0 if every expected run is done, else 1.
     """
-    console, problems = console or Console(), list[str]()
+    console, problems = console or open_console(), list[str]()
     grid = read_expected_runs(path, problems)
     runs = [str(run) for run in grid.run]
     found = {run: RunFolder(path / run).state() for run in runs}

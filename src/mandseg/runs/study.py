@@ -9,6 +9,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
+from mandseg.runs.dose.table import with_dose
 from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
 from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
@@ -16,6 +17,7 @@ from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
+from mandseg.system.names import name_problem
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
 STATES = ("done", "running", "failed", "missing")
@@ -121,7 +123,7 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
         if isinstance(checked, str):
             state, reason = "failed", checked
         else:
-            cases = checked
+            cases = with_dose(run, checked, problems)
     cost = record.cost() if record else dict.fromkeys(NO_COST)
     row = expected | condition | {"state": state, "reason": reason} | cost | run.noisy_share()
     return _Run(row, record, cases, run.curve(row, problems))
@@ -186,6 +188,8 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
         grid = read_conditions(path / GRID, ("run", "overrides"))
         if isinstance(grid, str):
             raise UserError(f"study {path}: {grid}")
+        if wrong := next(filter(None, map(name_problem, grid.run)), "" if grid.run.all() else "a run without a name"):
+            raise UserError(f"study {path}: {GRID} lists {wrong}")
         grid = grid.drop_duplicates("run", ignore_index=True)
     else:
         problems.append(f"{GRID} is missing: only runs with a folder are counted")

@@ -3,7 +3,7 @@
 The unit of analysis is the case, paired across levels; seeds are a second, crossed level (docs/statistics.md).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.metrics.margins import MARGINS, Margins
+from mandseg.statistics.arm_notes import arm_notes
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.dataset_contrasts import contrasts, shared_subjects
@@ -34,6 +35,7 @@ class Analysis:
     Attributes:
         comparison: What was compared.
         primary: Column of the metric that the finding is about.
+        metrics: The metrics that were analysed.
         margins: The largest tolerated loss.
         resampling: How intervals were drawn.
         means, differences, tolerances, crossings, mixed, gaps, interactions: The rows, see
@@ -56,9 +58,15 @@ class Analysis:
     unpaired: dict[Level, str] = field(default_factory=dict)
     comparison: Comparison = RATIO_COMPARISON
     primary: str = "dice"
+    metrics: Sequence[Metric] = METRICS
     margins: Margins = MARGINS
     resampling: Resampling = field(default_factory=Resampling)
     without_missed: "Analysis | None" = None
+
+    @property
+    def primary_metric(self) -> Metric:
+        """The metric that the finding is about."""
+        return metric_named(self.primary, self.metrics)
 
     @property
     def datasets(self) -> list[str]:
@@ -91,6 +99,7 @@ def analyse(
     comparison: Comparison = RATIO_COMPARISON,
     by: Sequence[str] = (),
     primary: str = "dice",
+    metrics: Sequence[Metric] = METRICS,
 ) -> Analysis:
     """Analyse one arm: every data set and metric.
 
@@ -101,13 +110,14 @@ def analyse(
         comparison: The compared column and its baseline.
         by: Names of columns ``group_<name>``. Each of their values is analysed as a group of cases, too.
         primary: Column of the metric that the finding is about.
+        metrics: The metrics to analyse.
 
     Raises:
         UserError: A case has two rows at one level and seed, or there is no such metric.
     """
-    metric_named(primary)
-    score_tables = build_score_tables(cases, comparison, by) if len(cases) else []
-    settings = _Settings(comparison, margins, resampling or Resampling(), primary)
+    metric_named(primary, metrics)
+    score_tables = build_score_tables(cases, comparison, by, metrics) if len(cases) else []
+    settings = _Settings(comparison, margins, resampling or Resampling(), primary, metrics)
     analysis = _analyse(score_tables, settings)
     if not any(table.n_faults for table in score_tables):
         return analysis
@@ -120,13 +130,14 @@ class _Settings:
     margins: Margins
     resampling: Resampling
     primary: str
+    metrics: Sequence[Metric]
 
 
 def _analyse(score_tables: Sequence[ScoreTable], settings: _Settings) -> Analysis:
     means: list[Mean] = []
     found: list[_Compared] = []
     for score_table in score_tables:
-        for metric in METRICS:
+        for metric in settings.metrics:
             by_level = score_table.scores(metric) if metric.column in score_table.values else {}
             means += [_mean(score_table, metric, level, scores, settings) for level, scores in by_level.items()]
             found.append(_compare(score_table, metric, by_level, settings))
@@ -140,13 +151,14 @@ def _analyse(score_tables: Sequence[ScoreTable], settings: _Settings) -> Analysi
         mixed=tuple(row for part in found for row in part.mixed),
         gaps=gaps,
         interactions=interactions,
-        notes=tuple(_notes(score_tables, [row.level for row in means], settings.comparison)),
+        notes=tuple(arm_notes(score_tables, [row.level for row in means], settings.comparison)),
         unlearned={
             part.score_table.dataset: part.unlearned for part in found if part.unlearned and not part.score_table.group
         },
         unpaired=dict(item for part in primary for item in unpaired_seeds(part.by_level, settings.comparison).items()),
         comparison=settings.comparison,
         primary=settings.primary,
+        metrics=settings.metrics,
         margins=settings.margins,
         resampling=settings.resampling,
     )
@@ -278,21 +290,3 @@ def _contrasts(
 
 def _tables(pairs: Sequence[Pairs]) -> dict[Level, ScoreMatrix]:
     return {one.level: one.scores for one in pairs if one.scores is not None}
-
-
-def _notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
-    """Notes on the whole arm."""
-    ungrouped = [table for table in score_tables if not table.group]
-    levels = comparison.ordered(scored)
-    if not levels:
-        yield "no case was scored: there is nothing to analyse"
-    elif comparison.baseline not in levels:
-        yield f"no run at {comparison.name(comparison.baseline)} is done: nothing can be compared with it"
-    elif len(levels) == 1:
-        yield f"only {comparison.name(levels[0])} was run: there is nothing to compare"
-    for away in ungrouped[1:]:
-        if n := shared_subjects(ungrouped[0], away):
-            yield (
-                f"data set {away.dataset} shares {n} of its {len(set(away.subjects))} subjects with "
-                f"{ungrouped[0].dataset}: the two are not compared with each other"
-            )

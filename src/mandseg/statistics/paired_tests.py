@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from mandseg.statistics.bootstrap import Distribution, Resampling
 from mandseg.statistics.comparison import Comparison, Level
@@ -81,19 +82,12 @@ def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
     moved = moved[moved != 0]
     if not len(moved):
         return 1.0, 0.0, ("all differences are zero",)
-    ranks = _ranks(np.abs(moved))
+    ranks = np.asarray(pd.Series(np.abs(moved)).rank(), np.float64)  # from 1; ties share the mean of their ranks
     effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
     p = _exact_p(moved, ranks) if len(moved) <= MOST_SIGNS else _scipy_p(moved)
     least = 2.0 ** (1 - len(moved))
     few = (f"only {len(moved)} of the cases differ: p cannot fall below {least:.2g}",) if least > 0.05 else ()
     return p, effect, few
-
-
-def _ranks(values: Floats) -> Floats:
-    """The rank of each value from 1; ties share the mean of their ranks."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return np.asarray((last - (counts - 1) / 2)[place])
 
 
 def _scipy_p(moved: Floats) -> float:

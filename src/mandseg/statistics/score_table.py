@@ -169,7 +169,9 @@ class ScoreTable:
         )
 
 
-def build_score_tables(cases: pd.DataFrame, comparison: Comparison, by: Sequence[str] = ()) -> list[ScoreTable]:
+def build_score_tables(
+    cases: pd.DataFrame, comparison: Comparison, by: Sequence[str] = (), metrics: Sequence[Metric] = METRICS
+) -> list[ScoreTable]:
     """The data sets of one arm in the order of the rows, each followed by its groups.
 
     Args:
@@ -177,6 +179,7 @@ def build_score_tables(cases: pd.DataFrame, comparison: Comparison, by: Sequence
             ``group_<name>`` for each name in ``by``.
         comparison: The compared column and its baseline.
         by: Grouping columns. Each of their values makes one more table. Cases without a value form their own group.
+        metrics: The metrics to keep, beside those of the catalogue, which show whether a network has learned.
 
     Raises:
         UserError: A case has two rows at one level and seed.
@@ -185,12 +188,14 @@ def build_score_tables(cases: pd.DataFrame, comparison: Comparison, by: Sequence
     score_tables = []
     for stream, name in enumerate(names):
         rows = cases[(cases.dataset == name).to_numpy()] if len(names) > 1 else cases
-        score_table, first = _score_table(rows, name, stream, comparison)
+        score_table, first = _score_table(rows, name, stream, comparison, metrics)
         score_tables += [score_table, *_groups(score_table, first, by)]
     return score_tables
 
 
-def _score_table(rows: pd.DataFrame, name: str, stream: int, comparison: Comparison) -> tuple[ScoreTable, pd.DataFrame]:
+def _score_table(
+    rows: pd.DataFrame, name: str, stream: int, comparison: Comparison, metrics: Sequence[Metric]
+) -> tuple[ScoreTable, pd.DataFrame]:
     """The table of one data set, and one row for each of its cases, in the order of the table."""
     level_codes, level_values = pd.factorize(rows[comparison.column])
     seen = [comparison.level(value) for value in level_values]
@@ -203,6 +208,7 @@ def _score_table(rows: pd.DataFrame, name: str, stream: int, comparison: Compari
     _refuse_repeated(cell, rows, name)
     codes = pd.Categorical(rows.outcome, categories=OUTCOMES).codes
     first = rows.drop_duplicates("case_id").set_index("case_id").loc[ids]
+    kept = dict.fromkeys(metric.column for metric in (*METRICS, *metrics))
     score_table = ScoreTable(
         dataset=name,
         group="",
@@ -211,7 +217,7 @@ def _score_table(rows: pd.DataFrame, name: str, stream: int, comparison: Compari
         seeds=tuple(int(value) for value in seeds),
         cases=tuple(map(str, ids)),
         subjects=tuple(map(str, first.subject_id)),
-        values={m.column: _filled(shape, cell, rows[m.column].to_numpy(float)) for m in METRICS if m.column in rows},
+        values={score: _filled(shape, cell, rows[score].to_numpy(float)) for score in kept if score in rows},
         outcomes=_filled(shape, cell, codes, NO_ROW).astype(np.int8),
     )
     return score_table, first

@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Sequence
 
+WRONG_INPUT = 2  # exit code
+
 
 class UserError(Exception):
     """Wrong input, stated in lines that name the case and both values.

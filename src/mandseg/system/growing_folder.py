@@ -91,14 +91,20 @@ def growing_folder(path: Path, kind: Kind) -> Iterator[GrowingFolder]:
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file, expected a folder for {kind.noun}; {kind.advice}")
-    writer, files = read_list(path)
-    if writer and writer != kind.noun:
-        raise UserError(f"{path}: is {writer}, not {kind.noun}; {kind.advice}")
+    _own_files(path, kind)  # before a lock is put into another command's folder
     try:
         path.mkdir(parents=True, exist_ok=True)
         with locked(path / LOCK, patience_s=0):
-            yield GrowingFolder(path, kind, files)
+            yield GrowingFolder(path, kind, _own_files(path, kind))
     except HeldError as error:
         raise UserError(f"{path}: {error} writes to it; wait for its end or {kind.advice}") from error
     except PermissionError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); {kind.advice}") from error
+
+
+def _own_files(path: Path, kind: Kind) -> dict[str, list[object]]:
+    """Read the list of a folder; refuse the folder of another command."""
+    writer, files = read_list(path)
+    if writer and writer != kind.noun:
+        raise UserError(f"{path}: is {writer}, not {kind.noun}; {kind.advice}")
+    return files

@@ -1,4 +1,4 @@
-"""Reads an RTDOSE file and resamples the dose, in Gy, to the grid of the CT."""
+"""Reads an RTDOSE file: the dose in Gy, on its own grid."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
-from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE, Series
+from mandseg.data.dicom.series import OFF_GRID, UNIT_TOLERANCE
+from mandseg.data.dose.planned import implausible
 from mandseg.data.formats.header import LPS_TO_RAS
 from mandseg.data.volume import Affine, Volume
 from mandseg.system.errors import UserError
@@ -33,30 +34,24 @@ def read_dose(path: Path) -> Dose:
     """Read an RTDOSE file.
 
     Raises:
-        UserError: The file is damaged, the dose is not in Gy, or its frames make no regular grid.
+        UserError: The file is damaged, the dose is not in Gy, is a difference or is implausible, or its frames make no
+            regular grid.
     """
     with reading():
         dataset = read_dataset(path)
         units = text(dataset, "DoseUnits").upper()
         if units not in GY_PER_UNIT:
             raise UserError(f"DoseUnits {units if units == 'RELATIVE' else 'unknown'}, expected GY")
+        if text(dataset, "DoseType").upper() == "ERROR":
+            raise UserError("DoseType ERROR is a difference of two doses, expected PHYSICAL or EFFECTIVE")
         (scaling,) = numbers(dataset, "DoseGridScaling", 1)
         stored = np.asarray(dataset.pixel_array)
         stored = stored.reshape(-1, *stored.shape[-2:]).transpose(2, 1, 0)
         gray = (stored * (scaling * GY_PER_UNIT[units])).astype(np.float32)
-        affine = _affine(dataset, gray.shape[2])
-        return Dose(Volume(gray, affine), text(dataset, "DoseSummationType").upper())
-
-
-def on_ct(dose: Dose, series: Series) -> Volume:
-    """Interpolate a dose linearly at the voxel centres of a CT; 0 outside the dose's grid.
-
-    Returns:
-        float32 (columns, rows, slices), Gy.
-    """
-    from mandseg.data.resampling import resample_onto  # imports scipy, only for exports with doses
-
-    return Volume(resample_onto(dose.volume, series.geometry), series.geometry.affine)
+        volume = Volume(gray, _affine(dataset, gray.shape[2]))
+        if reason := implausible(volume):
+            raise UserError(reason)
+        return Dose(volume, text(dataset, "DoseSummationType").upper())
 
 
 def _affine(dataset: Dataset, n_frames: int) -> Affine:
@@ -74,6 +69,10 @@ def _affine(dataset: Dataset, n_frames: int) -> Affine:
     if n_frames > 1 and (step == 0 or np.abs(steps - step).max() > OFF_GRID * abs(step)):
         raise UserError(f"the dose's frames lie {steps.min():.4g} to {steps.max():.4g} mm apart, expected one spacing")
     counted = n_frames < 2 or offsets[0] == 0  # otherwise they are positions along the patient's z axis
+    if not counted and abs(offsets[0] - position[2]) > OFF_GRID * abs(step):
+        raise UserError(
+            f"GridFrameOffsetVector begins with {offsets[0]:.5g}, expected 0 (offsets) or {position[2]:.5g} (positions)"
+        )
     stacked = np.cross(along_row, along_column) if counted else np.array([0.0, 0.0, 1.0])
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([along_row * between_columns, along_column * between_rows, stacked * step])

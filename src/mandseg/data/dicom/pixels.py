@@ -8,10 +8,9 @@ from pydicom.dataset import Dataset
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import ENHANCED, Series, frame_group
-from mandseg.data.volume import AIR_HU, Volume
+from mandseg.data.volume import AIR_HU, LOWEST_HU, Volume
 from mandseg.system.errors import UserError
 
-LOWEST_HU = -1024  # lower values mark the outside of the field of view and are not HU
 RLE = "1.2.840.10008.1.2.5"
 
 

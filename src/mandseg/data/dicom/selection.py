@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mandseg.data.dicom.structures import CLOSED, Roi, StructureSet
 from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary, plain
+from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
 
 REFUSE, MERGE, FIRST = "refuse", "merge", "first"
@@ -21,13 +22,21 @@ class Absent(UserError):
 class Selection:
     """The user's choice of structure sets, ROIs and dose."""
 
-    structures: tuple[str, ...] = ("Mandible",)
+    structures: tuple[str, ...] = (MANDIBLE,)
     reference: str = ""  # pattern of a structure set; empty: the only one
     noisy: str = ""  # pattern of a structure set; empty: no noisy label, unless noisy_structures are given
     noisy_structures: tuple[str, ...] = ()  # empty: as in the reference
     several: str = REFUSE
     dose: str = ""  # pattern of an RTDOSE file
     vocabulary: Vocabulary = field(default_factory=lambda: Vocabulary({}))
+
+    @property
+    def structure(self) -> str:
+        """The structure by one name: the mandible if a name means it, else the first name that is no pattern."""
+        known = self.vocabulary.part
+        if any(WHOLE in (known(MANDIBLE, name), known(name, MANDIBLE)) for name in self.structures):
+            return MANDIBLE
+        return next((name for name in self.structures if not set(name) & set("*?")), "")
 
     def reference_set(self, sets: Sequence[StructureSet], source: Path) -> StructureSet:
         """Choose the structure set of the reference.

@@ -15,7 +15,7 @@ FOLDER = Kind(
     "an import",
     "choose another folder as DEST",
     frozenset({MANIFEST, "import.txt"}),
-    re.compile(rf"{re.escape(MANIFEST)}|import\.txt|(images|labels|reference|noisy)/[^/]+\.nii\.gz"),
+    re.compile(rf"{re.escape(MANIFEST)}|import\.txt|(images|labels|reference|noisy|dose)/[^/]+\.nii\.gz"),
 )
 
 
@@ -33,45 +33,60 @@ class Imported:
 
 
 @contextmanager
-def new_cohort_folder(source: Path, dest: Path, overwrite: bool) -> Iterator[Path]:
+def new_cohort_folder(sources: Sequence[Path], dest: Path, overwrite: bool) -> Iterator[Path]:
     """Make a folder that is renamed to ``dest`` if the block ends without an error.
 
     It is a sibling of ``dest``, so that relative paths written in it stay correct.
 
     Raises:
-        UserError: ``source`` is missing, or ``dest`` exists and may not be replaced.
+        UserError: One of ``sources`` is missing, or ``dest`` exists and may not be replaced.
     """
-    refuse_destination(source, dest, overwrite)
+    refuse_destination(sources, dest, overwrite)
     with replaced_folder(dest, FOLDER) as part:
         yield part
 
 
-def refuse_destination(source: Path, dest: Path, overwrite: bool) -> None:
-    """Refuse a destination that exists, except an earlier import that does not hold the source."""
-    if not source.exists():
-        raise UserError(f"{source}: no such file or folder")
+def refuse_destination(sources: Sequence[Path], dest: Path, overwrite: bool) -> None:
+    """Refuse a destination that exists, except an earlier import that is and holds none of the sources."""
+    for source in sources:
+        if not source.exists():
+            raise UserError(f"{source}: no such file or folder")
     if not dest.exists():
         return
     if not overwrite:
         raise UserError(f"{dest}: exists already; --overwrite replaces it")
     if not (dest / MANIFEST).is_file():
         raise UserError(f"{dest}: holds no {MANIFEST}, so it is not a cohort and is not replaced")
-    if lies_in(source, dest):
-        raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
+    for source in sources:
+        if lies_in(source, dest):
+            raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
 
 
 def finish(
-    part: Path, dest: Path, cases: Sequence[Case], skipped: Sequence[str] = (), notes: Sequence[str] = ()
+    part: Path,
+    dest: Path,
+    cases: Sequence[Case],
+    skipped: Sequence[str] = (),
+    notes: Sequence[str] = (),
+    structure: str = "",
 ) -> None:
     """Write the manifest and import.txt, the list of notes and skipped cases, into the new folder.
+
+    Args:
+        part: The new folder.
+        dest: The folder that it replaces.
+        cases: Its cases.
+        skipped: Cases left out, one line each with the reason.
+        notes: What was assumed, measured or looked odd, one line each.
+        structure: The structure that the labels should show, for messages.
 
     Raises:
         UserError: There is no case, a case breaks a rule of the manifest, or its file lies in the replaced folder.
     """
     if not cases:
-        raise UserError([f"{dest}: nothing written, no case has a mandible", *skipped])
+        raise UserError([f"{dest}: nothing written, no case has {structure or 'a label'}", *skipped])
     for case in cases:
-        for path in (case.image, case.reference, case.noisy):
+        for path in (case.image, case.reference, case.noisy, case.dose):
             if path is not None and lies_in(path, dest):
                 raise UserError(f"case {case.case_id}: {path} lies in {dest}, which would be replaced")
     write_cohort(part, cases)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import plain_name
-from mandseg.data.manifest import COLUMNS
+from mandseg.data.manifest import COLUMNS, DOSE
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 
@@ -17,6 +17,7 @@ GUESSES: dict[str, tuple[str, ...]] = {
     "reference": ("reference", "mandible", "label", "mask", "segmentation", "seg", "groundtruth", "gt"),
     "noisy": ("noisy", "noisylabel", "rough", "roughlabel"),
     "annotator": ("annotator", "reader", "rater", "observer", "dosimetrist"),
+    DOSE: ("dose", "rtdose", "dosepath", "planneddose"),
 }
 """Names to look for, best first, in the form of ``plain_name``."""
 
@@ -42,7 +43,7 @@ def read_drafts(path: Path, given: Mapping[str, str]) -> list[Case]:
     """
     header, rows = read_table(path)
     columns = choose_columns(path, header, given)
-    further = [name for name in header if name and name not in columns.values() and name not in COLUMNS]
+    further = [name for name in header if name and name not in columns.values() and name not in (*COLUMNS, DOSE)]
     drafts = [_draft(row, columns, further, path.parent) for row in rows]
     known = set(SPLIT_NAMES.values())
     problems = [
@@ -101,4 +102,5 @@ def _draft(row: Row, columns: Mapping[str, str], further: list[str], root: Path)
         noisy=path("noisy"),
         annotator=cells.get("annotator", ""),
         groups={name: row[name] for name in further},
+        dose=path(DOSE),
     )

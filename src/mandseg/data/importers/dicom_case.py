@@ -8,7 +8,7 @@ import numpy as np
 
 from mandseg.data.case import Case
 from mandseg.data.dicom.archive import Scan
-from mandseg.data.dicom.dose import on_ct, read_dose
+from mandseg.data.dicom.dose import read_dose
 from mandseg.data.dicom.pixels import read_ct
 from mandseg.data.dicom.rasterisation import rasterise
 from mandseg.data.dicom.selection import Absent, Selection, file_names, fits
@@ -43,7 +43,7 @@ class _Label:
 
 @dataclass(frozen=True)
 class _Dose:
-    """The dose on the grid of the CT, or a note why there is none."""
+    """The dose on its own grid, or a note why there is none."""
 
     volume: Volume | None = None
     sop_uid: str = ""
@@ -77,7 +77,7 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
     except UserError as error:
         why = error.problems[0]
         return ConvertedSeries(failed=(f"case {name}: {why}",), rows=_rows(scan, names, f"failed: {why}"))
-    dose = _dose(scan, series, selection.dose, source)
+    dose = _dose(scan, selection.dose, source)
     volumes = {
         "image": image,
         "reference": Volume(reference.mask, image.affine),
@@ -149,8 +149,8 @@ def _noisy(
         raise UserError(f"noisy label: {error.problems[0]}") from error
 
 
-def _dose(scan: Scan, series: Series, pattern: str, source: Path) -> _Dose:
-    """Read the dose of the complete plan on the grid of the CT if there is exactly one."""
+def _dose(scan: Scan, pattern: str, source: Path) -> _Dose:
+    """Read the dose of the complete plan if there is exactly one. Doses of beams or fractions are never added."""
     wanted = [dose for dose in scan.doses if not pattern or fits(pattern, file_names(dose.path, source))]
     found, problems = [], []
     for record in wanted:
@@ -161,11 +161,13 @@ def _dose(scan: Scan, series: Series, pattern: str, source: Path) -> _Dose:
     of_plan = [(record, dose) for record, dose in found if dose.of_whole_plan]
     if len(of_plan) == 1:
         record, dose = of_plan[0]
-        return _Dose(on_ct(dose, series), record.sop_uid)
+        return _Dose(dose.volume, record.sop_uid)
     if of_plan:
         return _Dose(note=f"no dose: {len(of_plan)} doses of whole plans, expected 1; choose one with --dose")
     if wanted:
-        return _Dose(note=f"no dose: {problems[0] if problems else f'none of {len(found)} is that of a whole plan'}")
+        sums = ", ".join(sorted({dose.sum_of for _, dose in found}))
+        none = f"none of {len(found)} is that of a whole plan (DoseSummationType {sums})"
+        return _Dose(note=f"no dose: {problems[0] if problems else none}")
     return _Dose()
 
 
@@ -183,7 +185,7 @@ def _write(name: str, subject: str, annotator: str, dest: Path, volumes: Mapping
         reference=paths["reference"],
         noisy=paths.get("noisy"),
         annotator=annotator,
-        groups={"dose": f"dose/{name}.nii.gz"} if "dose" in paths else {},
+        dose=paths.get("dose"),
     )
 
 

@@ -84,7 +84,8 @@ def import_dicom_rt(
 
     Args:
         source: A folder tree with DICOM files in any order.
-        dest: The cohort folder to write; column ``dose`` where there are doses.
+        dest: The cohort folder to write; column ``dose`` where there are doses, ``structure`` unless it is the
+            mandible.
         selection: Which structure sets and ROIs are reference and noisy label.
         privacy: The key of the pseudonyms, and the file for the patients behind them, if any.
         splitting: How to split by subject; by default in the usual shares, or all in test if the subjects are too few.
@@ -100,7 +101,9 @@ def import_dicom_rt(
     refuse_public_place(privacy.key, dest, "the key")
     if privacy.linking_table is not None:
         refuse_public_place(privacy.linking_table, dest, "the linking table")
-    return import_cases(DicomRt(source, selection, privacy, splitting), source, dest, splitting, overwrite)
+    return import_cases(
+        DicomRt(source, selection, privacy, splitting), source, dest, splitting, overwrite, selection.structure
+    )
 
 
 def list_names(source: Path) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mandseg.data.case import Case
+from mandseg.data.dose.planned import read_dose
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.columns import read_drafts
 from mandseg.data.importers.images import Image, convert_image, image_notes, majority_is_hu
@@ -18,6 +19,7 @@ from mandseg.data.importers.import_cases import Converted, Importer, import_case
 from mandseg.data.importers.labels import read_label, refuse_values_of_no_label
 from mandseg.data.importers.patterns import find_drafts
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import structure_name
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
@@ -41,6 +43,8 @@ class Conversion:
     hu_offset: float | None = None
     label_values: tuple[int, ...] = ()
     """Values to merge into one mask, e.g. 21 and 22 for the two halves; if empty, labels must be binary."""
+    structure: str = ""
+    """What the labels show; empty: what the table's column ``structure`` says, otherwise the mandible."""
 
     def __post_init__(self) -> None:
         if self.hu_offset is not None and not math.isfinite(self.hu_offset):
@@ -109,7 +113,7 @@ def import_folder(
     Raises:
         UserError: A file is missing or damaged, a label is not binary, a column cannot be found, ``dest`` exists.
     """
-    return import_cases(Folder(layout, conversion), source, dest, splitting, overwrite)
+    return import_cases(Folder(layout, conversion), source, dest, splitting, overwrite, conversion.structure)
 
 
 def _drafts(source: Path, layout: Layout) -> list[Case]:
@@ -150,9 +154,11 @@ def _convert(
     draft: Case, folder: Path, conversion: Conversion, is_hu: bool | None = None, is_wanted: bool = False
 ) -> ConvertedFiles:
     """Convert one case with a label; for ``is_hu`` and ``is_wanted`` see ``convert_image``."""
+    _refuse_bad_dose(draft)
     values = conversion.label_values
     given = {"reference": draft.reference, "noisy": draft.noisy}
-    labels = {name: read_label(draft, name, path, values) for name, path in given.items() if path is not None}
+    what = conversion.structure or structure_name(draft)
+    labels = {name: read_label(draft, name, path, what, values) for name, path in given.items() if path is not None}
     found = tuple(label.values for label in labels.values())
     notes = tuple(note for label in labels.values() for note in label.notes)
     masks = {name: label.mask for name, label in labels.items() if label.mask is not None}
@@ -167,6 +173,14 @@ def _convert(
     place = folder / f"images/{draft.case_id}.nii.gz"
     image = convert_image(draft, draft.image, first, place, conversion.hu_offset, is_hu, is_wanted)
     return ConvertedFiles(replace(case, image=image.path), notes=notes, draft=draft, image=image, label_values=found)
+
+
+def _refuse_bad_dose(draft: Case) -> None:
+    try:
+        if draft.dose is not None:
+            read_dose(draft.dose)
+    except UserError as error:
+        raise UserError([f"case {draft.case_id}: dose {line}" for line in error.problems]) from error
 
 
 def _label_path(folder: Path, draft: Case, name: str, masks: Mapping[str, Volume], is_merged: bool) -> Path | None:

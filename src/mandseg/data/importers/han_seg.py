@@ -13,7 +13,7 @@ from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
-from mandseg.data.structure import groups_of
+from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
 
 CASE = re.compile(r"case_\d+", re.IGNORECASE)
@@ -51,13 +51,13 @@ class HanSeg(Importer[Path, Converted]):
         label = one_label(case_id, "reference", organ.paths, image, folder / f"reference/{case_id}.nii.gz")
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
-        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label, groups=groups_of(self.structure)))
+        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label))
 
 
 def import_han_seg(
     source: Path,
     dest: Path,
-    structure: str = "Mandible",
+    structure: str = MANDIBLE,
     splitting: Splitting | None = None,
     overwrite: bool = False,
 ) -> Imported:
@@ -73,7 +73,7 @@ def import_han_seg(
     Raises:
         UserError: The source does not look like HaN-Seg, a file is damaged, or ``dest`` exists.
     """
-    return import_cases(HanSeg(structure), source, dest, splitting, overwrite)
+    return import_cases(HanSeg(structure), source, dest, splitting, overwrite, structure)
 
 
 def _starts(name: str, prefix: str) -> bool:

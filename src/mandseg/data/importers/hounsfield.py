@@ -8,16 +8,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.volume import AIR_HU, Hu
+from mandseg.data.volume import AIR_HU, HIGHEST_HU, LOWEST_HU, Hu, rounded_hu
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
-METAL_CAP_HU = 3071  # the highest value of a 12-bit CT: 4095 - 1024
 FAT_HU = (-115, -75)  # range of the pooled fat peak of a correct import
 SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
 SOFT_TISSUE_OF_ONE_HU = (10, 90)  # of a single image, whose peaks are less certain than those of a cohort
 HU_IF_BELOW = -200  # every CT of a head has air below this; stored values with an offset have not
-LOWEST_CT_HU = -1024  # the lowest value of a 12-bit CT; lower values are padding
 BRIGHT = 2000  # no corner of a scan is as bright: corners hold air or skin
 SIGNED_TOP = 32768  # 16 bits: larger unsigned numbers are negative numbers with the wrong type
 FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
@@ -42,8 +40,7 @@ def from_stored(stored: Array, offset: float) -> Hu:
     """
     if not math.isfinite(offset):
         raise UserError(f"--hu-offset {offset:g}: expected a finite number")
-    hu = np.where(stored == 0, AIR_HU, np.rint(stored.astype(np.float64) - offset))
-    return np.clip(hu, AIR_HU, METAL_CAP_HU).astype(np.int16)
+    return rounded_hu(np.where(stored == 0, AIR_HU, stored.astype(np.float64) - offset))
 
 
 def signed(array: Array) -> tuple[Array, bool]:
@@ -70,7 +67,7 @@ def padding(array: Array) -> tuple[float, Mask] | None:
     from scipy import ndimage
 
     corners = Counter(float(array[corner]) for corner in product((0, -1), repeat=3))
-    values = [v for v, n in corners.items() if n >= 4 and not LOWEST_CT_HU <= v < BRIGHT]
+    values = [v for v, n in corners.items() if n >= 4 and not LOWEST_HU <= v < BRIGHT]
     if not values:
         return None
     pieces, _ = ndimage.label(array == values[0])
@@ -118,10 +115,9 @@ def looks_like_hu(array: Array) -> bool:
 
 def histogram(hu: Array) -> npt.NDArray[np.int64]:
     """Count the voxels at each HU from -1000 to 3071; values outside count at the ends."""
-    counts = np.zeros(METAL_CAP_HU - AIR_HU + 1, np.int64)
+    counts = np.zeros(HIGHEST_HU - AIR_HU + 1, np.int64)
     for part in np.array_split(hu, max(1, min(len(hu), hu.size // VOXELS_AT_A_TIME))):
-        clipped = np.clip(np.rint(part.ravel()), AIR_HU, METAL_CAP_HU).astype(np.int64)
-        counts += np.bincount(clipped - AIR_HU, minlength=len(counts))
+        counts += np.bincount(rounded_hu(part.ravel()).astype(np.int64) - AIR_HU, minlength=len(counts))
     return counts
 
 

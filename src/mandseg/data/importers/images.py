@@ -11,7 +11,6 @@ from mandseg.data.case import Case
 from mandseg.data.importers.hounsfield import (
     BRIGHT,
     HU_IF_BELOW,
-    METAL_CAP_HU,
     Array,
     from_stored,
     histogram,
@@ -25,7 +24,7 @@ from mandseg.data.importers.hounsfield import (
 )
 from mandseg.data.importers.labels import read_named
 from mandseg.data.loaded_case import image_problems
-from mandseg.data.volume import AIR_HU, Hu, Volume, write_volume
+from mandseg.data.volume import AIR_HU, Hu, Volume, rounded_hu, write_volume
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
 
@@ -66,7 +65,7 @@ def convert_image(
     Args:
         case: The case of the image.
         path: Its file.
-        label: (X, Y, Z), the mandible.
+        label: (X, Y, Z), the structure.
         dest: The file to write, NIfTI.
         hu_offset: The stored value of 0 HU; None writes nothing.
         is_hu: Whether the other images of the cohort are in HU; None judges by the image itself.
@@ -109,7 +108,7 @@ def judge(array: Array, label: Mask, outside: Mask | None, hu_offset: float | No
 
 def to_hu(array: Array, outside: Mask | None, offset: float) -> Hu:
     """Subtract an offset and replace padding by air; with an offset, also voxels that store 0."""
-    hu = from_stored(array, offset) if offset else np.clip(np.rint(array), AIR_HU, METAL_CAP_HU).astype(np.int16)
+    hu = from_stored(array, offset) if offset else rounded_hu(array)
     if outside is not None:
         hu[outside] = AIR_HU
     return hu

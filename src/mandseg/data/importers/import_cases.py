@@ -13,6 +13,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
 from mandseg.data.manifest import read_cohort
 from mandseg.data.splits import Splitting, split_cases
+from mandseg.data.structure import with_structure
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 
@@ -74,6 +75,7 @@ def import_cases(
     dest: Path,
     splitting: Splitting | None = None,
     overwrite: bool = False,
+    structure: str = "",
 ) -> Imported:
     """Make a cohort of a source.
 
@@ -83,11 +85,16 @@ def import_cases(
         dest: The cohort folder to write.
         splitting: How to split by subject, for cases to which the source gives no split.
         overwrite: Replace an existing cohort.
+        structure: What all labels show, by any name of structures.yaml; the manifest names it unless it is the
+            mandible. Empty: the source says it.
 
     Raises:
-        UserError: The source is missing, a case is broken, no case is left, or ``dest`` exists.
+        UserError: The source is missing, a case is broken or shows another structure, no case is left, or ``dest``
+            exists.
     """
-    with new_cohort_folder(source, dest, overwrite) as part:
+    if set(structure) & set("*?"):
+        raise UserError(f"--structure {structure!r}: expected a name without * and ?")
+    with new_cohort_folder((source,), dest, overwrite) as part:
         found = importer.find(source)
         work = partial(_convert_or_problems, importer=importer, folder=part)
         results = list(for_each(work, found, importer.title))
@@ -97,10 +104,12 @@ def import_cases(
         converted, cohort_notes = importer.conclude(converted, part)
         failed = tuple(line for result in converted for line in result.failed)
         skipped = tuple(result.skipped for result in converted if result.skipped)
-        cases, split_note = split_cases([result.case for result in converted if result.case], splitting or Splitting())
+        cases, split_note = split_cases(
+            [with_structure(result.case, structure) for result in converted if result.case], splitting or Splitting()
+        )
         of_cases = [note for result in converted for note in result.notes]
         notes = tuple(note for note in (*of_cases, split_note, *cohort_notes) if note)
-        finish(part, dest, cases, [*failed, *skipped], notes)
+        finish(part, dest, cases, [*failed, *skipped], notes, structure)
     return Imported(read_cohort(dest), skipped, notes, failed)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import INTEGER_TOLERANCE, non_binary_values, with_integer_values
-from mandseg.data.volume import Volume, read_volume
+from mandseg.data.volume import Volume, read_geometry, read_volume
 from mandseg.system.errors import UserError
 
 MOST_VALUES = 20  # values of a label that a message may list
@@ -39,13 +39,14 @@ def label_values(numbers: Sequence[float]) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
-def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Label:
-    """Read a label and merge the values of the mandible.
+def read_label(case: Case, name: str, path: Path, structure: str, values: Sequence[int]) -> Label:
+    """Read a label and merge the values of the structure.
 
     Args:
         case: The case of the label.
         name: ``reference`` or ``noisy``.
         path: Its file.
+        structure: What it shows, for messages.
         values: The values to merge; if empty, the label must be binary.
 
     Raises:
@@ -54,7 +55,7 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
     label, note = with_integer_values(read_named(case, name, path))
     notes = [f"case {case.case_id}: {name} {note}"] if note else []
     if not values and (odd := non_binary_values(label)):
-        text = f"{odd}, expected 0 and 1; choose the mandible with --label-values"
+        text = f"{odd}, expected 0 and 1; choose {structure} with --label-values"
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
     present = np.unique(label.array) if values else np.ones(1)  # sorting a binary label is not necessary
     present = present[present != 0]
@@ -65,12 +66,23 @@ def read_label(case: Case, name: str, path: Path, values: Sequence[int]) -> Labe
     mask = Volume(np.isin(label.array, values), label.affine) if values else label
     there, lacking = ([value for value in values if (value in found) is is_there] for is_there in (True, False))
     if there and lacking:
-        text = f"has the value {_listed(there)} and not {_listed(lacking)}: is a part of the mandible missing?"
+        text = f"has the value {_listed(there)} and not {_listed(lacking)}: is a part of {structure} missing?"
         notes.append(f"WARNING: case {case.case_id}: {name} {text}")
     if not mask.array.any():
         what = f"value {_listed(values)}" if values else "voxel set"
         return Label(None, found, (f"case {case.case_id}: {name} has no {what}",))
     return Label(mask, found, tuple(notes))
+
+
+def refuse_other_grid(case: Case, name: str, label: Volume) -> None:
+    """Refuse a label that does not lie on the grid of its case's image.
+
+    Raises:
+        UserError: The first difference, with both values.
+    """
+    assert case.image is not None
+    if difference := label.geometry.disagreement(read_geometry(case.image)):
+        raise UserError(f"case {case.case_id}: {name} {difference} of the image")
 
 
 def refuse_values_of_no_label(values: Sequence[int], labels: Sequence[frozenset[float]]) -> None:

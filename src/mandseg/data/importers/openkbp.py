@@ -6,7 +6,8 @@ flattened 128 x 128 x 128 array whose axes run [posterior, left, inferior].
 The data set stores HU + 1000. Over 150 patients, the peak of fat is stored as 903 (-97 HU) and the peak of soft tissue
 as 1037 (+37 HU). The highest value of 12-bit scanners, 3071 HU, is stored as 4071. An offset of 1024 would give fat
 -121 HU and muscle +13 HU. Voxels without data store 0: outside the body, or above and below the planned region. They
-become air.
+become air. Of a patient with a dose.csv, the planned dose in Gy is written, too; it stores no voxel outside the region
+that a dose may reach, and these are 0.
 """
 
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.case import Case
+from mandseg.data.dose.planned import implausible
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ
-from mandseg.data.structure import MANDIBLE, groups_of
+from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
 
@@ -81,8 +83,9 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         image, reference = folder / f"images/{name}.nii.gz", folder / f"labels/{name}.nii.gz"
         write_volume(image, Volume(hu, affine))
         write_volume(reference, Volume(mask, affine))
-        groups = {"protocol": protocol(affine[0, 0])} | groups_of(self.structure)
-        case = Case(name, name, found.split, image, reference, groups=groups)
+        groups = {"protocol": protocol(affine[0, 0])}
+        dose = _write_dose(found.folder, folder / f"dose/{name}.nii.gz", affine)
+        case = Case(name, name, found.split, image, reference, groups=groups, dose=dose)
         return ConvertedPatient(case, histogram=histogram(hu))
 
     def conclude(self, converted: list[ConvertedPatient], folder: Path) -> tuple[list[ConvertedPatient], list[str]]:
@@ -106,7 +109,7 @@ def import_openkbp(
     Raises:
         UserError: The source does not look like OpenKBP, files are damaged, or ``dest`` exists.
     """
-    return import_cases(OpenKbp(hu_offset, structure), source, dest, overwrite=overwrite)
+    return import_cases(OpenKbp(hu_offset, structure), source, dest, overwrite=overwrite, structure=structure)
 
 
 def find_patients(source: Path) -> list[Patient]:
@@ -128,6 +131,27 @@ def find_patients(source: Path) -> list[Patient]:
     if problems:
         raise UserError(problems)
     return list(found.values())
+
+
+def read_gray(path: Path) -> npt.NDArray[np.float32]:
+    """Read a patient's dose.csv: Gy (128, 128, 128) on RAS+ axes, 0 where nothing is stored."""
+    table = _read_csv(path, columns=(0, 1))
+    return _on_ras_axes(path, table[:, 0], table[:, 1])
+
+
+def _write_dose(patient: Path, file: Path, affine: Affine) -> Path | None:
+    """Write the dose of a patient if there is one.
+
+    Raises:
+        UserError: It cannot be a planned dose in Gy.
+    """
+    if not (patient / "dose.csv").is_file():
+        return None
+    dose = Volume(read_gray(patient / "dose.csv"), affine)
+    if reason := implausible(dose):
+        raise UserError(f"case {patient.name}: {reason}")
+    write_volume(file, dose)
+    return file
 
 
 def read_image(folder: Path) -> npt.NDArray[np.float32]:

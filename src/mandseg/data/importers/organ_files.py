@@ -74,26 +74,33 @@ def one_label(case_id: str, column: str, paths: Sequence[Path], image: Path | No
         which halves are merged and a label that covers only a part of the image is put in its place. None if empty.
 
     Raises:
-        UserError: A file cannot be read, or its grid does not fit on the image's.
+        UserError: A file cannot be read, or its grid does not fit on the image's; without an image, on that of the
+            first file.
     """
     try:
         volumes = [read_volume(path) for path in paths]
-        grid = read_geometry(image) if image else volumes[0].geometry
-        masks = [placed_on(volume, grid) for volume in volumes]
+        grid, whose = (read_geometry(image), "the image") if image else (volumes[0].geometry, paths[0].name)
+        masks = [placed_on(volume, grid, whose) for volume in volumes]
     except UserError as error:
         raise UserError([f"case {case_id}: {column} {line}" for line in error.problems]) from error
     merged = np.logical_or.reduce(masks)
     if not merged.any():
         return None
     stored = volumes[0].array
-    if len(paths) == 1 and stored.shape == grid.shape and bool(np.isin(stored, (0, 1)).all()):
+    is_on_grid = volumes[0].geometry.disagreement(grid) is None
+    if len(paths) == 1 and is_on_grid and bool(np.isin(stored, (0, 1)).all()):
         return paths[0]
     write_volume(dest, Volume(merged.astype(np.uint8), grid.affine))
     return dest
 
 
-def placed_on(label: Volume, grid: Geometry) -> Mask:
+def placed_on(label: Volume, grid: Geometry, whose: str = "the image") -> Mask:
     """Put a label into the grid of its image; 3D Slicer stores only the part of a label that is not empty.
+
+    Args:
+        label: The label, (X, Y, Z); voxels other than 0 belong to it.
+        grid: The grid.
+        whose: What has the grid, for messages.
 
     Returns:
         A mask, bool, with the grid's shape.
@@ -109,10 +116,10 @@ def placed_on(label: Volume, grid: Geometry) -> Mask:
     start = np.rint(to_grid[:3, 3]).astype(int)
     fits = np.allclose(to_grid[:3, :3], np.eye(3), atol=1e-3)
     if not fits or not np.allclose(to_grid[:3, 3], start, atol=WHOLE_VOXELS):
-        raise UserError(f"{difference} of the image")
+        raise UserError(f"{difference} of {whose}")
     voxels = np.argwhere(mask) + start
     if (voxels < 0).any() or (voxels >= np.array(grid.shape)).any():
-        raise UserError(f"{difference} of the image, and the label reaches out of it")
+        raise UserError(f"{difference} of {whose}, and the label reaches out of it")
     out: Mask = np.zeros(grid.shape, bool)
     out[tuple(voxels.T)] = True
     return out

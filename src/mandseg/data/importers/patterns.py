@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mandseg.data.case import Case
 from mandseg.data.importers.columns import normal_split
-from mandseg.data.manifest import COLUMNS
+from mandseg.data.manifest import COLUMNS, DOSE
 from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
 
@@ -26,7 +26,7 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
 
     Args:
         source: The folder; patterns are relative to it.
-        patterns: For some of ``image``, ``reference``, ``noisy``.
+        patterns: For some of ``image``, ``reference``, ``noisy``, ``dose``.
 
     Returns:
         One case for each name that any pattern finds; ``split`` is empty if no pattern has ``{split}``.
@@ -37,7 +37,8 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
     patterns = {name: relative_pattern(source, pattern) for name, pattern in patterns.items()}
     files = _image_files(source)
     found = {name: match_files(source, files, pattern) for name, pattern in patterns.items()}
-    cases = sorted({case for matches in found.values() for case in matches}, key=_natural)
+    drawn = [matches for name, matches in found.items() if name != DOSE]  # a dose alone makes no case
+    cases = sorted({case for matches in drawn for case in matches}, key=_natural)
     return [_draft(case, found) for case in cases]
 
 
@@ -97,7 +98,7 @@ def to_regex(pattern: str) -> str:
             parts.append("[^/]*")
         elif not name.isidentifier():
             raise UserError(f"pattern {pattern!r}: {{{name}}} is not a name")
-        elif name in set(COLUMNS) - {"split", "annotator"}:
+        elif name in {*COLUMNS, DOSE} - {"split", "annotator"}:
             raise UserError(f"pattern {pattern!r}: {{{name}}} is a column of the manifest itself; {FIELDS}")
         else:
             parts.append(f"(?P={name})" if name in seen else f"(?P<{name}>[^/]+)")
@@ -129,6 +130,7 @@ def _draft(case: str, found: Mapping[str, Found]) -> Case:
         noisy=files.get("noisy"),
         annotator=fields.pop("annotator", ""),
         groups=fields,
+        dose=files.get(DOSE),
     )
 
 

@@ -15,7 +15,7 @@ from mandseg.data.importers.deepmind_tcia import subject_of
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
-from mandseg.data.structure import groups_of
+from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
 
 CASE = re.compile(r"0522c(\d{4})[a-z]?", re.IGNORECASE)
@@ -54,16 +54,7 @@ class Pddca(Importer[Path, Converted]):
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
         part, split = part_of(case_id)
-        return Converted(
-            Case(
-                case_id,
-                subject_of(case_id),
-                split,
-                image,
-                label,
-                groups={"official_split": part} | groups_of(self.structure),
-            )
-        )
+        return Converted(Case(case_id, subject_of(case_id), split, image, label, groups={"official_split": part}))
 
 
 def part_of(case_id: str) -> tuple[str, str]:
@@ -78,7 +69,7 @@ def part_of(case_id: str) -> tuple[str, str]:
 
 
 def import_pddca(
-    source: Path, dest: Path, structure: str = "Mandible", all_in: str = "", overwrite: bool = False
+    source: Path, dest: Path, structure: str = MANDIBLE, all_in: str = "", overwrite: bool = False
 ) -> Imported:
     """Make a cohort of PDDCA with its official split.
 
@@ -92,4 +83,4 @@ def import_pddca(
     Raises:
         UserError: The source does not look like PDDCA, a file is damaged, or ``dest`` exists.
     """
-    return import_cases(Pddca(structure), source, dest, Splitting(all_in=all_in), overwrite)
+    return import_cases(Pddca(structure), source, dest, Splitting(all_in=all_in), overwrite, structure)

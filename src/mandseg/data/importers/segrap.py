@@ -14,16 +14,15 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, plain_name, stem
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
-from mandseg.data.importers.labels import label_values, read_label
+from mandseg.data.importers.labels import label_values, read_label, refuse_other_grid
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
 from mandseg.data.splits import Splitting
-from mandseg.data.structure import MANDIBLE as MANDIBLE_NAME
-from mandseg.data.structure import groups_of, is_same_structure
-from mandseg.data.volume import is_image_file, read_geometry, write_volume
+from mandseg.data.structure import MANDIBLE, is_same_structure
+from mandseg.data.volume import is_image_file, write_volume
 from mandseg.system.errors import UserError
 
 CASE = re.compile(r"segrap_\d+", re.IGNORECASE)
-MANDIBLE = (36, 37)  # left, right
+MANDIBLE_VALUES = (36, 37)  # left, right
 OTHER_TASK = ("task002", "task2", "gtv")
 IMAGES = ("image", "imagecontrast")
 ORIGINAL, UPDATED = "original", "updated"
@@ -95,16 +94,7 @@ class SegRap(Importer[Patient, Converted]):
             return Converted(skipped=f"case {found.case_id} skipped: {kind}contours: {missing['reference']}")
         notes = tuple(f"case {found.case_id}: original contours: {text}, no noisy label" for text in missing.values())
         annotator = ORIGINAL if "noisy" in labels else ""
-        case = Case(
-            found.case_id,
-            found.case_id,
-            "",
-            found.image,
-            labels["reference"],
-            labels.get("noisy"),
-            annotator,
-            groups_of(self.structure),
-        )
+        case = Case(found.case_id, found.case_id, "", found.image, labels["reference"], labels.get("noisy"), annotator)
         return Converted(case, notes=notes)
 
     def _label(self, found: Patient, column: str, contours: Contours, dest: Path) -> Path | str:
@@ -115,12 +105,11 @@ class SegRap(Importer[Patient, Converted]):
         if contours.file is None or not self.values:
             return organ.missing if organ else "none"
         case = Case(found.case_id, found.case_id, "", found.image, None)
-        label = read_label(case, column, contours.file, self.values)
+        label = read_label(case, column, contours.file, self.structure, self.values)
         if lacking := [str(value) for value in self.values if value not in label.values]:
             return f"no value {', '.join(lacking)} in {contours.file.name}"
         assert label.mask is not None  # all values are there
-        if difference := label.mask.geometry.disagreement(read_geometry(found.image)):
-            raise UserError(f"case {found.case_id}: {column} {difference} of the image")
+        refuse_other_grid(case, column, label.mask)
         write_volume(dest, label.mask)
         return dest
 
@@ -128,7 +117,7 @@ class SegRap(Importer[Patient, Converted]):
 def import_segrap(
     source: Path,
     dest: Path,
-    structure: str = "Mandible",
+    structure: str = MANDIBLE,
     values: tuple[float, ...] | None = None,
     splitting: Splitting | None = None,
     overwrite: bool = False,
@@ -147,8 +136,8 @@ def import_segrap(
         UserError: The source does not look like SegRap, a file is damaged, or ``dest`` exists.
     """
     if values is None:
-        values = MANDIBLE if is_same_structure(structure, MANDIBLE_NAME) else ()
-    return import_cases(SegRap(structure, label_values(values)), source, dest, splitting, overwrite)
+        values = MANDIBLE_VALUES if is_same_structure(MANDIBLE, structure) else ()
+    return import_cases(SegRap(structure, label_values(values)), source, dest, splitting, overwrite, structure)
 
 
 def _entries(source: Path) -> Iterator[tuple[str, str, Path]]:

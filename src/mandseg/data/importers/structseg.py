@@ -10,13 +10,14 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
-from mandseg.data.importers.labels import label_values, read_label
+from mandseg.data.importers.labels import label_values, read_label, refuse_other_grid
 from mandseg.data.importers.organ_files import image_named
 from mandseg.data.splits import Splitting
+from mandseg.data.structure import MANDIBLE, is_same_structure
 from mandseg.data.volume import write_volume
 from mandseg.system.errors import UserError
 
-MANDIBLE = (21, 22)  # left, right
+MANDIBLE_VALUES = (21, 22)  # left, right
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,11 @@ class StructSeg(Importer[Path, Converted]):
     """Points at each image and writes the merged label.
 
     Args:
-        values: The values of the structure.
+        structure: The structure, for messages.
+        values: Its values.
     """
 
+    structure: str
     values: tuple[int, ...]
     title = "StructSeg"
 
@@ -45,10 +48,11 @@ class StructSeg(Importer[Path, Converted]):
         if image is None or path is None:
             return Converted(skipped=f"case {case_id} skipped: no data.nii.gz in {found.name}")
         case, reference = Case(case_id, case_id, "", image, None), folder / f"reference/{case_id}.nii.gz"
-        label = read_label(case, "reference", path, self.values)
+        label = read_label(case, "reference", path, self.structure, self.values)
         lacking = [str(value) for value in self.values if value not in label.values]
         if lacking or label.mask is None:
             return Converted(skipped=f"case {case_id} skipped: its label has no value {', '.join(lacking)}")
+        refuse_other_grid(case, "reference", label.mask)
         write_volume(reference, label.mask)
         return Converted(replace(case, reference=reference), notes=label.notes)
 
@@ -56,7 +60,8 @@ class StructSeg(Importer[Path, Converted]):
 def import_structseg(
     source: Path,
     dest: Path,
-    values: tuple[float, ...] = MANDIBLE,
+    structure: str = MANDIBLE,
+    values: tuple[float, ...] | None = None,
     splitting: Splitting | None = None,
     overwrite: bool = False,
 ) -> Imported:
@@ -65,11 +70,16 @@ def import_structseg(
     Args:
         source: The set's folder, or its HaN_OAR.
         dest: The cohort folder to write.
-        values: The values of the structure, merged into one mask.
+        structure: The structure by any of its names.
+        values: Its values, merged into one mask. Default: those of the mandible.
         splitting: How to split by subject, by default 0.7, 0.1, 0.2; the set has no split.
         overwrite: Replace an existing cohort.
 
     Raises:
-        UserError: The source does not look like StructSeg, a file is damaged, or ``dest`` exists.
+        UserError: The source does not look like StructSeg, a file is damaged, ``dest`` exists, or the values of another
+            structure are missing.
     """
-    return import_cases(StructSeg(label_values(values)), source, dest, splitting, overwrite)
+    if values is None and not is_same_structure(MANDIBLE, structure):
+        raise UserError(f"--structure {structure!r}: StructSeg's labels are numbers; add --label-values, e.g. 1")
+    numbers = label_values(MANDIBLE_VALUES if values is None else values)
+    return import_cases(StructSeg(structure, numbers), source, dest, splitting, overwrite, structure)

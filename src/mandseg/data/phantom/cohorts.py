@@ -2,7 +2,6 @@
 
 import hashlib
 import inspect
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
@@ -19,6 +18,7 @@ from mandseg.data.phantom.drawn_case import phantom_case
 from mandseg.data.phantom.population import CLINIC, GERIATRIC, MAXILLOFACIAL, Population
 from mandseg.data.volume import Volume, from_canonical, to_canonical, write_volume
 from mandseg.metrics import masks, regions, signed_distance
+from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder, writable_folder
 from mandseg.system.lock import locked
@@ -58,7 +58,7 @@ def phantom_cohorts(
         panel: Annotators who contour each case of the populations that have ``recorded`` sizes.
         sizes: Cases per split of each population; by default 36 of the clinic and 8 of each external population.
         seed: Seed of subjects and annotators.
-        processes: Number of cases that are made at the same time; by default one per core.
+        processes: Number of cases that are made at the same time; by default one per core that this process may use.
 
     Returns:
         Population name to its cohort folder.
@@ -105,7 +105,7 @@ def write_phantom_cohort(
         seed: The same seed gives the same cohort for any number of processes.
         noise: Panel whose annotators contour each case with errors (columns ``noisy`` and ``annotator``); None:
             references only.
-        processes: Number of cases that are made at the same time; by default one per core.
+        processes: Number of cases that are made at the same time; by default one per core that this process may use.
 
     Raises:
         UserError: The folder exists already, or the number of cases is not positive.
@@ -115,7 +115,7 @@ def write_phantom_cohort(
         raise UserError(f"{dest}: exists already; remove it or choose another folder")
     title = f"phantom cohort {population.name}"
     with replaced_folder(dest, FOLDER) as root:
-        cases = list(for_each(partial(_write_case, root), drafts, title, processes or os.cpu_count() or 1))
+        cases = list(for_each(partial(_write_case, root), drafts, title, processes or usable_cores()))
         write_cohort(root, cases)
     return read_cohort(dest)
 

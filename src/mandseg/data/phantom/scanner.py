@@ -8,8 +8,8 @@ from mandseg.data.phantom.canvas import Canvas
 from mandseg.data.phantom.population import Population
 from mandseg.data.phantom.solids import Field, Point
 from mandseg.data.phantom.subject import Subject
+from mandseg.data.volume import LOWEST_HU, rounded_hu
 
-LOWEST_HU, HIGHEST_HU = -1024, 3071
 STREAK_REACH_MM = 45.0
 METAL_HALF_HEIGHT_MM = 5.0
 
@@ -98,4 +98,4 @@ def reconstruct(
         white, (population.noise_grain_mm / dx, population.noise_grain_mm / dy, 0), truncate=3
     )
     hu += noise * (subject.noise_hu / float(noise.std()))
-    return np.clip(np.rint(hu), LOWEST_HU, HIGHEST_HU).astype(np.int16)
+    return rounded_hu(hu, LOWEST_HU)

@@ -4,17 +4,17 @@ It does not depend on file names, compression, axis order, voxel size or on how 
 """
 
 import io
-import zipfile
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.loaded_case import LoadedCase
-from mandseg.data.resampling import crop_to, resample_onto
-from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, to_canonical
+from mandseg.data.resampling import box_on, crop_to, resample_onto
+from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, rounded_hu, to_canonical
 from mandseg.metrics.masks import bounding_box
 
 STEP_MM = 3.0
@@ -28,7 +28,7 @@ Floats = npt.NDArray[np.float32]
 Occupancy = npt.NDArray[np.uint8]
 
 FULL = 255
-FINGERPRINT_FILE = "fingerprint-1.npz"  # in the cache; increase the number when fingerprints change
+FINGERPRINT_FILE = "fingerprint-2.npz"  # in the cache; increase the number when fingerprints change
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +77,11 @@ def as_bytes(known: Fingerprint | None) -> bytes:
 
 
 def from_bytes(content: bytes) -> Fingerprint | None:
-    """Unpack a fingerprint; None if the content is empty or damaged."""
-    try:
-        stored = np.load(io.BytesIO(content))
-        return Fingerprint(stored["label"], stored.get("image"), stored["origin_mm"])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    """Unpack what ``as_bytes`` packed."""
+    if not content:
         return None
+    stored = np.load(io.BytesIO(content))
+    return Fingerprint(stored["label"], stored.get("image"), stored["origin_mm"])
 
 
 def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
@@ -110,7 +109,7 @@ def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
     moved[:3, 3] -= MARGIN * STEP_MM
     around = Geometry(tuple(n + 2 * MARGIN for n in grid.shape), moved)
     hu = _resampled(to_canonical(image), around, AIR_HU)
-    return Fingerprint(coarse, np.rint(np.clip(hu, AIR_HU, 3071)).astype(np.int16), grid.affine[:3, 3])
+    return Fingerprint(coarse, rounded_hu(hu), grid.affine[:3, 3])
 
 
 def fingerprint_of(loaded: LoadedCase) -> Fingerprint | None:
@@ -126,9 +125,14 @@ def normalised(values: Floats) -> Floats:
 
 
 def _grid_around(volume: Volume, box: tuple[slice, slice, slice]) -> Geometry:
-    """Lay the grid around the label, centred, so that it does not depend on where the image begins."""
-    ends = [[(s.start, s.stop)[k] - 0.5 for s in box] for k in (0, 1)]
-    low, high = (volume.affine[:3, :3] @ end + volume.affine[:3, 3] for end in ends)
+    """Lay the grid around the eight corners of the label's box, centred; it does not depend on where the image begins.
+
+    Returns:
+        A grid in steps of 3 mm along the patient's axes, also where the axes of the image are oblique.
+    """
+    corners = np.array([[*corner, 1] for corner in product(*((s.start - 0.5, s.stop - 0.5) for s in box))])
+    places = (volume.affine @ corners.T)[:3]
+    low, high = places.min(axis=1), places.max(axis=1)
     extent = tuple(int(np.ceil(length / STEP_MM)) + 2 for length in high - low)
     affine = np.diag([STEP_MM, STEP_MM, STEP_MM, 1.0])
     affine[:3, 3] = (low + high) / 2 - STEP_MM * (np.array(extent) - 1) / 2
@@ -138,14 +142,9 @@ def _grid_around(volume: Volume, box: tuple[slice, slice, slice]) -> Geometry:
 def _resampled(volume: Volume, grid: Geometry, fill: float) -> Floats:
     """Smooth what is finer than the grid, then interpolate; only the part under the grid is read."""
     edges = np.array(volume.geometry.spacing_mm)
-    first = np.linalg.inv(volume.affine) @ np.append(grid.affine[:3, 3], 1)
-    reach = np.array(grid.shape) * STEP_MM / edges
-    pad = np.ceil(2 * STEP_MM / edges)
-    low = np.clip(np.floor(first[:3] - pad), 0, volume.array.shape).astype(int)
-    high = np.clip(np.ceil(first[:3] + reach + pad), 0, volume.array.shape).astype(int)
-    if (low >= high).any():
-        return np.full(grid.shape, fill, np.float32)
-    part = crop_to(volume, tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True)))
+    pad = np.ceil(2 * STEP_MM / edges).astype(int).tolist()
+    box = tuple(slice(max(s.start - n, 0), s.stop + n) for s, n in zip(box_on(grid, volume.geometry), pad, strict=True))
+    part = crop_to(volume, box)
     sigma = np.maximum(STEP_MM / edges / 2 - 0.3, 0)
     smooth = ndimage.gaussian_filter(part.array.astype(np.float32), sigma, mode="nearest")
     return resample_onto(Volume(smooth - np.float32(fill), part.affine), grid) + np.float32(fill)

@@ -8,6 +8,7 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.loaded_case import load_case
 from mandseg.data.same_patient.fingerprint import FINGERPRINT_FILE, Fingerprint, as_bytes, fingerprint_of, from_bytes
 from mandseg.data.same_patient.suspicion import find_suspicions
+from mandseg.system.checksums import is_intact, write_checksum
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
 
@@ -49,12 +50,12 @@ def stored_fingerprint(prepared: PreparedCase) -> Fingerprint | None:
     Entries of earlier versions and damaged files get one from the case's own files.
     """
     file = prepared.folder / FINGERPRINT_FILE
-    with suppress(OSError):
-        if not (content := file.read_bytes()):
-            return None
-        if known := from_bytes(content):
-            return known
+    name = f"{prepared.folder.name}/{file.name}"
+    if is_intact(file, name):
+        return from_bytes(file.read_bytes())
     taken = fingerprint_of(load_case(prepared.case))
-    with suppress(OSError, UserError), atomic_write(file) as stored:  # without it, the next run takes it again
-        stored.write(as_bytes(taken))
+    with suppress(OSError, UserError):  # without it, the next run takes it again
+        with atomic_write(file) as stored:
+            stored.write(as_bytes(taken))
+        write_checksum(file, name)
     return taken

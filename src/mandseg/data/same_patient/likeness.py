@@ -14,9 +14,9 @@ from mandseg.metrics.masks import Mask
 MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at
 SAME_SHAPE, SAME_OVERLAP = 0.815, 0.825  # docs/data.md: where these lie
 SAME_DRAWING = 0.97  # overlap of one drawing, copied or resampled; two people's drawings of one scan reach 0.97 at most
-SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.86, 0.80  # correlations of CTs; overlap that has to go with them
+SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.88, 0.80  # correlations of CTs; overlap that has to go with them
 WORTH_REFINING = 0.4
-LEAST_VOXELS = 2000  # of 27 mm3 in both CTs: 54 ml
+LEAST_SHARED = 2000  # voxels of 27 mm3 with tissue in both CTs, 54 ml: a correlation of fewer decides nothing
 IN_BODY_HU = -200
 BRIGHTEST_HU = 1200  # metal and its streaks do not decide
 NEIGHBOURS = tuple(product((-1, 0, 1), repeat=3))
@@ -54,13 +54,8 @@ class Likeness:
         return labels if self.image is None else f"correlation of the CTs {self.image:.2f}, {labels}"
 
 
-def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
-    """Lay one fingerprint upon the other and compare labels and CTs."""
-    return align(first, second)[0]
-
-
 def align(first: Fingerprint, second: Fingerprint) -> tuple[Likeness, Shift]:
-    """Lay one fingerprint upon the other.
+    """Lay one fingerprint upon the other and compare labels and CTs.
 
     Only shifts are tried: the same scan has the same axes. A second scan of a patient is found only if the head lies
     alike in both.
@@ -158,7 +153,7 @@ def _correlation(fixed: Floats, moving: Floats, shift: Shift) -> float | None:
     a = fixed[tuple(slice(s, e) for s, e in zip(low, high, strict=True))]
     b = moved[tuple(slice(s, e) for s, e in zip(low - whole, high - whole, strict=True))]
     both = np.isfinite(a) & np.isfinite(b)
-    if np.count_nonzero(both) < LEAST_VOXELS:
+    if np.count_nonzero(both) < LEAST_SHARED:
         return None
     x, y = a[both], b[both]
     x, y = x - x.mean(), y - y.mean()

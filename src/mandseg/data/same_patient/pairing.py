@@ -1,5 +1,6 @@
 """Makes a cohort of the scans that two cohorts share: contours of one as noisy labels, of the other as references."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -7,14 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
+from mandseg.data.importers.cohort_folder import Imported, finish, lies_in, new_cohort_folder
 from mandseg.data.loaded_case import examine
-from mandseg.data.manifest import read_cohort
+from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
-from mandseg.data.same_patient.likeness import Shift, align
+from mandseg.data.same_patient.likeness import Shift
 from mandseg.data.same_patient.search import find_matches
+from mandseg.data.structure import COLUMN, VOLUME_COLUMN, is_same_structure, structure_name
 from mandseg.data.volume import Volume, read_geometry, read_volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
@@ -46,30 +48,46 @@ def pair_cohorts(
         workers: Number of processes.
 
     Raises:
-        UserError: A manifest or a file is wrong, no scan is shared, or ``dest`` exists.
+        UserError: A manifest or a file is wrong, no scan is shared, the labels show
+            different structures, or ``dest`` exists, lies in a cohort or holds a
+            file of one.
     """
     cohorts = read_cohort(first), read_cohort(second)
-    with new_cohort_folder(cohorts[0].root, dest, overwrite) as part:
+    with new_cohort_folder(_sources(cohorts, dest), dest, overwrite) as part:
         known = [list(for_each(_known, cohort.cases, f"Reading {cohort.name}", workers)) for cohort in cohorts]
         shared = []
         for match in find_matches(*known):
-            one, other = known[0][match.first], known[1][match.second]
-            assert one is not None
-            assert other is not None
-            likeness, shift_mm = align(one, other)
             cases = cohorts[0].cases[match.first], cohorts[1].cases[match.second]
-            shared.append(SharedScan(*cases, shift_mm, f"{likeness.verdict}: {likeness}"))
+            words = f"{match.likeness.verdict}: {match.likeness}"
+            shared.append(SharedScan(*cases, match.shift_mm, words))
+        _refuse_different_structures(shared)
         if not shared:
             raise UserError(f"{cohorts[0].name} and {cohorts[1].name}: no case of one shows a patient of the other")
         names = _names(shared)
         work = partial(_written, folder=part, split=split, annotator=cohorts[0].name)
-        pairs = list(map(work, shared, names))
+        pairs = list(for_each(work, list(zip(shared, names, strict=True)), "Writing pairs", workers))
         notes = [
             f"case {name}: {scan.second.case_id} of {cohorts[1].name}, {scan.words}"
             for scan, name in zip(shared, names, strict=True)
         ]
         finish(part, dest, pairs, notes=notes)
     return Imported(read_cohort(dest), notes=tuple(notes))
+
+
+def _sources(cohorts: Sequence[Cohort], dest: Path) -> list[Path]:
+    """The folders and the files of the cohorts, which must not be replaced; refuse to write into one of the folders."""
+    for cohort in cohorts:
+        if lies_in(dest, cohort.root):
+            raise UserError(f"{dest}: lies in the cohort {cohort.root}; choose another folder with --out")
+    files = [path for cohort in cohorts for case in cohort.cases for path in (case.image, case.reference, case.noisy)]
+    return [*(cohort.root for cohort in cohorts), *(path for path in files if path is not None)]
+
+
+def _refuse_different_structures(shared: Sequence[SharedScan]) -> None:
+    for scan in shared:
+        names = structure_name(scan.first), structure_name(scan.second)
+        if not is_same_structure(*names):
+            raise UserError(f"case {scan.first.case_id} shows {names[0]}, case {scan.second.case_id} shows {names[1]}")
 
 
 def _known(case: Case) -> Fingerprint | None:
@@ -89,8 +107,9 @@ def _names(shared: list[SharedScan]) -> list[str]:
     ]
 
 
-def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: str) -> Case:
+def _written(named: tuple[SharedScan, str], folder: Path, split: str, annotator: str) -> Case:
     """Write the reference of a pair on the first cohort's grid; its image and its label stay where they are."""
+    scan, name = named
     noisy = _label(scan.first)
     label = read_volume(_label(scan.second))
     shift_mm = scan.shift_mm
@@ -104,12 +123,14 @@ def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: s
         raise UserError(f"case {name}: the label of {scan.second.case_id} lies outside the image")
     reference = folder / f"reference/{name}.nii.gz"
     write_volume(reference, Volume(mask.astype(np.uint8), grid.affine))
-    groups = {
+    groups = {name: scan.first.groups[name] for name in (COLUMN, VOLUME_COLUMN) if name in scan.first.groups}
+    groups |= {
         "paired_with": scan.second.case_id,
         "shift_mm": " ".join(f"{mm:.2f}" for mm in shift_mm),
         "found_by": scan.words,
     }
-    return Case(name, scan.first.subject_id, split, scan.first.image, reference, noisy, annotator, groups)
+    first = scan.first
+    return Case(name, first.subject_id, split, first.image, reference, noisy, annotator, groups, dose=first.dose)
 
 
 def _label(case: Case) -> Path:

@@ -6,18 +6,17 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from mandseg.evaluation.commissioning.checks import Check
 from mandseg.system.files import Kind, csv_text, refuse_foreign_file, write_text
+from mandseg.system.terminal import open_console
 
 KIND = Kind("a commissioning set", "choose another folder with --out", frozenset(), re.compile("(?!)"))
 COLUMNS = ("check", "measured", "expected", "outcome")
 WORDS = {True: "pass", False: "FAIL", None: "not run"}
 STYLES = {True: "green", False: "bold red", None: "yellow"}
 PACKAGES = ("mandseg", "pydicom", "numpy", "scipy", "shapely", "nibabel", "SimpleITK", "torch", "torchio", "monai")
-WIDTH = 150  # columns, where there is no terminal
 
 
 def print_checks(checks: Sequence[Check]) -> None:
@@ -26,8 +25,7 @@ def print_checks(checks: Sequence[Check]) -> None:
     for check in checks:
         word = f"[{STYLES[check.passed]}]{WORDS[check.passed]}[/]"
         table.add_row(check.name, check.measured, check.expected, word)
-    console = Console()
-    (console if console.is_terminal else Console(width=WIDTH)).print(table)
+    open_console().print(table)
 
 
 def check_table_file(path: Path) -> None:

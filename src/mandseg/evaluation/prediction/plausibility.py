@@ -15,7 +15,7 @@ from mandseg.data.importers.hounsfield import (
     tissue_peaks,
 )
 from mandseg.data.loaded_case import LEAST_VOXELS
-from mandseg.data.volume import NIFTI_SUFFIXES, Volume, has_stated_orientation, show_mm, to_canonical
+from mandseg.data.volume import NIFTI_SUFFIXES, Volume, canonical, has_stated_orientation, show_mm
 
 LEAST_EXTENT_MM = 20.0  # along any axis; the mandibles of 150 patients measure 27 to 129 mm
 LARGEST_TILT_DEG = 25.0  # of an image's axes to the patient's; networks are trained with up to 10 degrees
@@ -67,6 +67,6 @@ def unstated_orientation(path: Path) -> str:
 
 def tilt_deg(image: Volume) -> float:
     """The largest angle of an image's axes to the nearest axis of the patient, in degrees, in [0, 55]."""
-    affine = to_canonical(Volume(np.broadcast_to(np.uint8(0), image.array.shape), image.affine)).affine
+    affine = canonical(image.geometry).affine
     cosines = np.diag(affine[:3, :3]) / np.linalg.norm(affine[:3, :3], axis=0)
     return float(np.degrees(np.arccos(np.clip(cosines.min(), -1, 1))))

@@ -32,6 +32,8 @@ COLUMNS = (
     *("case", "status", "flag", "reason", "volume_ml", "pieces", "islands", "confidence", "disagreement"),
     *("median_hu", "rise_mm", "spread_mm", "structure", "networks", "made_from"),
 )
+NO_STRUCTURE_SET = "so no structure set was written"
+"""The reason of an empty mask: an ROI needs a contour."""
 PREDICTED, REFUSED = "predicted", "refused"
 SUFFIX = "_mandseg"
 """Of an ROI's name: a planning system shows that no person drew it."""
@@ -99,7 +101,7 @@ def _row_of(
         image, doubts = _read(one, wish)
         made_from = _digest(image, networks, wish, one)
         before = former.get(one.name)
-        if before and before["made_from"] == made_from and _is_complete(one.name, folder, wish):
+        if before and before["made_from"] == made_from and _is_complete(before, folder, wish):
             return before, False
         found = segment(image, networks)
         return _write(one, image, found, networks, folder, wish, doubts) | {"made_from": made_from}, True
@@ -135,7 +137,7 @@ def _write(
     first, is_empty = networks[0], found.quality.volume_ml == 0
     why = [*doubts, *reasons(found.quality, first.structure, first.training)]
     if is_empty and wish.rtstruct:
-        why.append("so no structure set was written")
+        why.append(NO_STRUCTURE_SET)
     flag = REVIEW if why else OK
     mask_file, picture, rtstruct = files_of(one.name)
     folder.remove([mask_file, picture, rtstruct])
@@ -183,10 +185,11 @@ def _digest(image: Volume, networks: Sequence[TrainedNetwork], wish: Wish, one: 
     return digest.hexdigest()[:16]
 
 
-def _is_complete(name: str, folder: GrowingFolder, wish: Wish) -> bool:
-    """Whether all files of an earlier prediction are there; an empty mask has no structure set."""
-    mask_file, picture, rtstruct = files_of(name)
-    wanted = [mask_file, picture, *([rtstruct] if wish.rtstruct else [])]
+def _is_complete(row: Row, folder: GrowingFolder, wish: Wish) -> bool:
+    """Whether all files of an earlier prediction are there. An empty mask has no structure set, and its row says so."""
+    mask_file, picture, rtstruct = files_of(row["case"])
+    has_structure_set = wish.rtstruct and NO_STRUCTURE_SET not in row["reason"]
+    wanted = [mask_file, picture, *([rtstruct] if has_structure_set else [])]
     return all(folder.is_whole(file) for file in wanted)
 
 

@@ -47,14 +47,17 @@ def middle(values: "pd.Series[float]") -> float | None:
     return float(values.median()) if len(values) else None
 
 
-def notes(rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Sequence[Contrast]) -> list[str]:
+def notes(
+    rows: Sequence[Mean] | Sequence[Difference] | Sequence[Tolerance] | Sequence[Contrast],
+    metrics: Sequence[Metric] = METRICS,
+) -> list[str]:
     """Each note once, with its levels, and with its metrics unless it holds for all metrics."""
     places: dict[tuple[str, str], list[str]] = {}
     for note in dict.fromkeys(note for row in rows for note in row.notes):
         own = [row for row in rows if note in row.notes]
-        metrics = {row.metric for row in own}
-        named = [metric.label for metric in METRICS if metric.column in metrics]
-        which = f" ({', '.join(named)})" if metrics < {row.metric for row in rows} else ""
+        noted = {row.metric for row in own}
+        named = [metric.label for metric in metrics if metric.column in noted]
+        which = f" ({', '.join(named)})" if noted < {row.metric for row in rows} else ""
         levels = dict.fromkeys(level_name(row.level) for row in own if not isinstance(row, Tolerance))
         places[note, which] = list(levels)
     return [

@@ -18,6 +18,7 @@ from mandseg.runs.folder import RunFolder
 from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import writable_folder
+from mandseg.system.terminal import open_console
 from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting
 
@@ -51,7 +52,7 @@ def sync(path: Path, console: Console | None = None, patience_s: float = COMMAND
     Raises:
         UserError: No study, no key, W&B is disabled, or another process is sending this study.
     """
-    study, console = open_study(path), console or Console()
+    study, console = open_study(path), console or open_console()
     if os.environ.get("WANDB_MODE") == "disabled":
         raise UserError("WANDB_MODE=disabled: nothing was sent")
     try:

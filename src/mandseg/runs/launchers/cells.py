@@ -3,7 +3,7 @@
 import copy
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from mandseg.runs.condition import condition, evaluation_hash
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.origin import Content, changes, content_or_none, reads_noisy_labels
 from mandseg.runs.run_name import name_of
+from mandseg.runs.settings.typed_text import quoted
 from mandseg.system.errors import UserError
 
 NOT_OF_A_CELL = ("hydra/launcher", "hydra.launcher", "hydra/sweeper", "hydra.sweeper", "hydra.mode", "hydra.sweep.")
@@ -50,14 +51,9 @@ class Cell:
         """The run folder."""
         return self.study / self.run
 
-    @property
-    def is_finished(self) -> bool:
-        """Whether the run is done, tested on every requested data set, and made from the present images and labels."""
-        return not unfinished([self])
-
 
 def unfinished(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that are not done, in their order."""
+    """The cells that are not done, not tested on every requested data set, or made from other images and labels."""
     done = [c for c in cells if RunFolder(c.folder).is_done(evaluation_hash(c.cfg))]
     settled = {c.folder for c in done} - set(changed(done))
     return [cell for cell in cells if cell.folder not in settled]
@@ -86,6 +82,11 @@ def changed(cells: Sequence[Cell]) -> dict[Path, list[str]]:
 def study_folder(config: DictConfig) -> Path:
     """<output_dir>/<study>."""
     return Path(str(config.output_dir)) / str(config.study)
+
+
+def words_of_grid(axes: Mapping[str, Any], words: Sequence[str]) -> list[str]:
+    """The overrides of a launch: the axes of its config file (``hydra.sweeper.params``), then the words typed."""
+    return [*(quoted(f"{key}={value}") for key, value in axes.items()), *words]
 
 
 def expand(words: Sequence[str]) -> list[list[str]]:

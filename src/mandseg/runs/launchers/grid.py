@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mandseg.runs.grid_file import COLUMNS, add_to_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.replaced import changed_line
-from mandseg.system.errors import UserError, one_line, print_problems, user_error_behind
+from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems, user_error_behind
 
 
 class Launch(Callback):
@@ -63,7 +63,7 @@ def wrong_input_ends() -> Iterator[None]:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(user_error_behind(error) or UserError(one_line(error)))
-        sys.exit(2)
+        sys.exit(WRONG_INPUT)
 
 
 def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> list[Cell]:

@@ -7,14 +7,35 @@ from typing import Any
 ANY = (1, 1, 1)
 OF_A_NETWORK = {"SwinUNETR": 32, "MedNeXt": 16, "MedNeXtSmall": 16, "MedNeXtBase": 16, "MedNeXtLarge": 16}
 """Networks of MONAI whose number of halvings is fixed."""
-OVER_VOXELS = {"UNet": "INSTANCE", "DynUNet": "INSTANCE", "SwinUNETR": "INSTANCE", "AttentionUnet": "BATCH"}
-OVER_VOXELS |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXtLarge"), "BATCH")
-"""Networks that normalise over the voxels of the coarsest grid, and their default normalisation."""
 BLOCKS_DOWN = (1, 2, 2, 4)  # SegResNet's default; one halving less than entries
 
+NORMALISATION = {
+    "UNet": ("norm", "INSTANCE"),
+    "DynUNet": ("norm_name", "INSTANCE"),
+    "SegResNet": ("norm", "GROUP"),
+    "SwinUNETR": ("norm_name", "INSTANCE"),
+    "AttentionUnet": ("", "BATCH"),
+}
+"""The argument that names the normalisation on the coarsest grid of a network of MONAI, if any, and its default."""
+NORMALISATION |= dict.fromkeys(("MedNeXt", "MedNeXtSmall", "MedNeXtBase", "MedNeXtLarge"), ("", "CHANNEL"))
+"""A group normalisation with one channel in each group."""
+OF_ONE_WINDOW = {"SwinUNETR", "AttentionUnet"}
+"""Networks that see a window's size in another way, too: by windows of their own, and by instance normalisation on the
+way up."""
 
-BATCH_NORM = {"UNet": ("norm", "INSTANCE"), "DynUNet": ("norm_name", "INSTANCE"), "SegResNet": ("norm", "GROUP")}
-"""Networks that can be told to have batch normalisation only: the argument and its default."""
+
+def normalisation(network: Mapping[str, Any]) -> str:
+    """The kind of normalisation on the coarsest grid in MONAI's words (``INSTANCE``); empty for an unknown network.
+
+    Args:
+        network: Its node of the config, as plain values.
+    """
+    name = str(network.get("_target_", "")).rpartition(".")[2]
+    if name not in NORMALISATION or not str(network["_target_"]).startswith("monai."):
+        return ""
+    argument, default = NORMALISATION[name]
+    kind = network.get(argument, default)
+    return str(kind[0] if isinstance(kind, list | tuple) and kind else kind).upper()
 
 
 def takes_any_window(network: Mapping[str, Any]) -> bool:
@@ -28,9 +49,7 @@ def takes_any_window(network: Mapping[str, Any]) -> bool:
         network: Its node of the config, as plain values.
     """
     name = str(network.get("_target_", "")).rpartition(".")[2]
-    if name not in BATCH_NORM or granularity(network) == ANY:
-        return False
-    return str(network.get(*BATCH_NORM[name])).upper() == "BATCH"
+    return normalisation(network) == "BATCH" and granularity(network) != ANY and name not in OF_ONE_WINDOW
 
 
 def granularity(network: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -58,12 +77,13 @@ def needs_more_than(patch_size: Sequence[int], network: Mapping[str, Any], batch
     Args:
         patch_size: Voxels, (X, Y, Z).
         network: Its node of the config.
-        batch_size: Patches in a step; a batch normalisation also averages over them.
+        batch_size: Patches in a step; a batch normalisation also averages over them. A channel normalisation refuses a
+            single voxel in a single patch only.
     """
-    name = str(network.get("_target_", "")).rpartition(".")[2]
-    if name not in OVER_VOXELS or list(granularity(network)) != list(patch_size):
+    kind = normalisation(network)
+    if kind not in ("INSTANCE", "CHANNEL", "BATCH") or list(granularity(network)) != list(patch_size):
         return False
-    return str(network.get("norm", OVER_VOXELS[name])).upper() == "INSTANCE" or batch_size == 1
+    return kind == "INSTANCE" or batch_size == 1
 
 
 def _product(strides: Any) -> tuple[int, int, int]:

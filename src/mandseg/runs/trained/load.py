@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.data.structure import MANDIBLE
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.prediction.training_summary import TrainingSummary, summary_from
 from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.run_name import name_of
-from mandseg.runs.trained.network_record import NETWORK, settings_of_record
+from mandseg.runs.settings.check import check_network_settings
+from mandseg.runs.trained.network_record import NETWORK, config_of, is_plain, settings_of_record
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights
@@ -24,8 +26,6 @@ from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
-STRUCTURE = "Mandible"
-"""What runs of earlier versions segment, which did not record it."""
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
@@ -72,17 +72,18 @@ def load_network(
         except UserError as error:
             raise UserError(f"{file}: {error}") from error
     else:
-        cfg = _read_config(RunFolder(place))
-        file = _file_of(place, cfg, checkpoint)
+        cfg = read_settings(RunFolder(place))
+        file = checkpoint_of(place, cfg, checkpoint)
         record = _record_of(file, required=False)
     place_of_work = device_named(device)
     try:
+        check_network_settings(cfg)
         method = load_method(cfg, file).to(place_of_work).eval()
         predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
         smallest_piece = float(cfg.evaluation.smallest_piece)
     except OmegaConfBaseException as error:
         raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
-    structure = str(cfg.structure) if "structure" in cfg else STRUCTURE
+    structure = str(cfg.structure) if "structure" in cfg else MANDIBLE  # earlier versions did not record it
     return TrainedNetwork(
         _name(place, record), predictor, structure, smallest_piece, _training(file, record), _digest(file)
     )
@@ -116,7 +117,12 @@ def device_named(name: str) -> torch.device:
     return device
 
 
-def _file_of(run_folder: Path, cfg: DictConfig, checkpoint: str | None) -> Path:
+def checkpoint_of(run_folder: Path, cfg: DictConfig, checkpoint: str | None = None) -> Path:
+    """The checkpoint file of a run; by default the one with which it was tested.
+
+    Raises:
+        UserError: There is no such checkpoint.
+    """
     wanted = checkpoint or str(cfg.evaluation.checkpoint)
     if wanted not in CHECKPOINT_FILES:
         raise UserError(f"checkpoint {wanted!r}: expected one of {', '.join(CHECKPOINT_FILES)}")
@@ -133,6 +139,8 @@ def _record_of(file: Path, required: bool) -> Mapping[str, Any]:
     record = read_checkpoint(file, "is it a checkpoint of mandseg?").get(NETWORK)
     if record is None and required:
         raise UserError(f"{file}: holds weights alone, it was written by an earlier version; give its run folder")
+    if not is_plain(record):
+        raise UserError(f"{file}: the record of its network is damaged, expected plain values")
     return record if isinstance(record, Mapping) else {}
 
 
@@ -163,14 +171,19 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
-def _read_config(folder: RunFolder) -> DictConfig:
+def read_settings(folder: RunFolder) -> DictConfig:
+    """The settings of a run.
+
+    Raises:
+        UserError: It has no readable config.yaml, or that of another version.
+    """
     file = folder.config_file
     if not file.exists():
         raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
-        cfg = OmegaConf.create(folder.config())
-    except Exception as error:  # OmegaConf's own
+        cfg = config_of(folder.config())
+    except (UserError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
-    if "method" not in cfg or "stages" not in cfg.method:
+    if "method" not in cfg or not isinstance(cfg.method, Mapping) or "stages" not in cfg.method:
         raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

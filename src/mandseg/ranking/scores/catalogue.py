@@ -1,0 +1,85 @@
+"""The scores by name: what they mean and what they need. Every table, page and test follows from this list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from mandseg.ranking.drawn_label import DrawnLabel
+from mandseg.ranking.scores.ends import cut_above_mm2, cut_below_mm2
+from mandseg.ranking.scores.hounsfield import bone_beside_share, median_hu, soft_share
+from mandseg.ranking.scores.pieces import apart_ml, n_pieces
+from mandseg.ranking.scores.size import height_mm, height_to_length, volume_ml
+from mandseg.ranking.scores.symmetry import asymmetry, uneven_tops_mm
+
+Needs = Literal["labels", "predictions", "two networks", "annotators", "decoys"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a label alone; a label is suspicious if its value is unusual in the cohort.
+
+    Args:
+        name: Column of ranking.csv.
+        title: For a reader.
+        of: Measures a label; None where that is impossible.
+        least_scale: Smallest scale of its distance from the median, in its own unit.
+        decimals: On the page.
+    """
+
+    name: str
+    title: str
+    of: Callable[[DrawnLabel], float | None]
+    least_scale: float
+    decimals: int = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score; larger is more suspicious.
+
+    Args:
+        name: Column of ranking.csv and value of --by.
+        title: For a reader.
+        needs: What it is made from.
+        decimals: On the page.
+    """
+
+    name: str
+    title: str
+    needs: Needs
+    decimals: int = 3
+
+
+MEASURES = (
+    Measure("volume_ml", "volume (ml)", volume_ml, 2.0),
+    Measure("height_mm", "height (mm)", height_mm, 3.0),
+    Measure("height_to_length", "height over length", height_to_length, 0.05, 2),
+    Measure("median_hu", "median HU inside", median_hu, 30.0, 0),
+    Measure("soft_share", "share inside below 150 HU", soft_share, 0.02, 2),
+    Measure("bone_beside_share", "share just outside above 300 HU", bone_beside_share, 0.02, 2),
+    Measure("pieces", "pieces", n_pieces, 1.0, 0),
+    Measure("apart_ml", "volume apart (ml)", apart_ml, 0.3),
+    Measure("asymmetry", "difference of both halves", asymmetry, 0.03, 2),
+    Measure("uneven_tops_mm", "one side ends lower by (mm)", uneven_tops_mm, 3.0),
+    Measure("cut_above_mm2", "bone goes on above (mm²)", cut_above_mm2, 15.0, 0),
+    Measure("cut_below_mm2", "bone goes on below (mm²)", cut_below_mm2, 15.0, 0),
+)
+SCORES = (
+    Score("outlier", "unusual in the cohort", "labels", 2),
+    Score("dice_error", "1 − Dice to the prediction", "predictions"),
+    Score("soft_dice_error", "1 − soft Dice to the prediction", "predictions"),
+    Score("surface_mm", "mean distance to the prediction (mm)", "predictions", 2),
+    Score("surface95_mm", "95th percentile of the distance to the prediction (mm)", "predictions", 1),
+    Score("redrawn_share", "share of the surface more than 2 mm from the prediction", "predictions"),
+    Score("cross_entropy", "cross-entropy less entropy in the band", "predictions"),
+    Score("soft_minimum", "1 − soft minimum of the label's probability in the band", "predictions"),
+    Score("confident_share", "share of the band that is confidently of the other class", "predictions"),
+    Score("less_disagreement", "1 − Dice less the disagreement of the networks", "two networks"),
+    Score("annotator_bias_mm", "bias of the annotator (mm)", "annotators", 2),
+)
+LEAST_SCALES = {measure.name: measure.least_scale for measure in MEASURES}
+
+
+def measure_label(label: DrawnLabel) -> dict[str, float | None]:
+    """All measures of a label, by name."""
+    return {measure.name: measure.of(label) for measure in MEASURES}
