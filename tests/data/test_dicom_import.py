@@ -13,6 +13,7 @@ from command import run
 from dicom_files import Ids, blank, dose, ids, save, square, structure_set, write_series, write_structure_set
 from mandseg.data.check import check_cohort
 from mandseg.data.dicom.dataset import reading
+from mandseg.data.dicom.dose import read_dose as read_rtdose
 from mandseg.data.dicom.selection import Selection
 from mandseg.data.dicom.vocabulary import read_vocabulary
 from mandseg.data.dose.planned import read_dose
@@ -313,10 +314,32 @@ def test_a_dose_lies_in_the_patient_where_the_planning_system_has_it(export: Pat
 
 
 @pytest.mark.parametrize(
+    ("offsets", "first_mm"),
+    [((0, 2.5, 5, 7.5), 40), ((40, 42.5, 45, 47.5), 40), ((0, -2.5, -5, -7.5), 47.5), ((47.5, 45, 42.5, 40), 47.5)],
+    ids=["offsets", "positions", "offsets downwards", "positions downwards"],
+)
+def test_both_conventions_of_frame_offsets_put_the_frames_where_they_are(
+    tmp_path: Path, offsets: tuple[float, ...], first_mm: float
+) -> None:
+    """Each frame has its z in mm as its dose."""
+    z_mm = np.array([first_mm + abs(o - offsets[0]) * np.sign(offsets[-1] - offsets[0]) for o in offsets])
+    gray = np.broadcast_to(z_mm, (4, 5, 4))
+    tags = {"GridFrameOffsetVector": list(offsets)}
+    save([dose(gray, ids(1), origin_mm=(0, 0, first_mm), **tags)], tmp_path, "RD")
+    volume = read_rtdose(next(tmp_path.glob("RD*"))).volume
+    for k in range(4):
+        assert (volume.affine @ [0, 0, k, 1])[2] == pytest.approx(volume.array[0, 0, k], abs=1e-3)
+
+
+@pytest.mark.parametrize(
     ("tags", "why"),
     [
         ({"DoseUnits": "RELATIVE"}, "DoseUnits RELATIVE, expected GY"),
         ({"GridFrameOffsetVector": [0, 2.5, 5, 7.5, 10, 20]}, "the dose's frames lie 2.5 to 10 mm apart"),
+        (
+            {"GridFrameOffsetVector": [7, 9.5, 12, 14.5, 17, 19.5]},
+            "GridFrameOffsetVector begins with 7, expected 0 (off",
+        ),
         ({"PixelData": b"\0\0"}, "cannot be read, the file is damaged"),
         ({"DoseSummationType": "BEAM"}, "none of 1 is that of a whole plan (DoseSummationType BEAM)"),
         ({"DoseType": "ERROR"}, "DoseType ERROR is a difference of two doses"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mandseg.data.dose.planned import read_dose
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note, tissue_peaks
 from mandseg.data.importers.openkbp import import_openkbp, protocol, read_mask
 from mandseg.data.volume import read_volume
@@ -63,6 +64,20 @@ def test_openkbp_voxels_land_where_the_patient_has_them(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.argwhere(reference.array), np.argwhere(image.array == 700))
     values, counts = np.unique(image.array, return_counts=True)  # nothing stored is air, metal is capped
     assert dict(zip(values.tolist(), counts.tolist(), strict=True)) == {-1000: 128**3 - 3, 0: 1, 700: 1, 3071: 1}
+
+
+def test_openkbp_brings_its_dose_along_on_the_grid_of_the_image(tmp_path: Path) -> None:
+    patient = tmp_path / "provided-data" / "test-pats" / "pt_1"
+    write_patient(patient, [flat(3, 100, 5)], {flat(3, 100, 5): 1700.0})
+    (patient / "dose.csv").write_text(f",data\n{flat(3, 100, 5)},61.5\n")
+    write_patient(tmp_path / "provided-data" / "test-pats" / "pt_2", [1])
+    first, second = import_openkbp(tmp_path, tmp_path / "cohort").cohort.cases
+    assert first.dose is not None
+    assert second.dose is None
+    dose, reference = read_dose(first.dose), read_volume(first.reference)
+    assert dose.geometry.disagreement(reference.geometry) is None
+    np.testing.assert_array_equal(np.argwhere(dose.array), np.argwhere(reference.array))
+    assert dose.array.max() == 61.5
 
 
 def test_openkbp_mask_is_mirrored_with_the_image(tmp_path: Path) -> None:

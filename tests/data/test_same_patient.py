@@ -21,7 +21,7 @@ from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, as_bytes, fingerprint, from_bytes
 from mandseg.data.same_patient.leaks import refuse_same_patients, stored_fingerprint
-from mandseg.data.same_patient.likeness import Likeness, compare
+from mandseg.data.same_patient.likeness import Likeness, align, best_overlap
 from mandseg.data.same_patient.pairing import pair_cohorts
 from mandseg.data.same_patient.search import find_matches
 from mandseg.data.volume import Geometry, Volume, read_volume, write_volume
@@ -36,6 +36,10 @@ def taken(given: Scan, with_image: bool = True) -> Fingerprint:
     known = fingerprint(given.label, given.image if with_image else None)
     assert known is not None
     return known
+
+
+def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
+    return align(first, second)[0]
 
 
 def cropped(given: Scan) -> Scan:
@@ -254,6 +258,21 @@ def test_pair_makes_a_cohort_of_the_shared_scans_on_the_first_ones_grid(tmp_path
     assert dice(noisy, reference) > 0.97
     shift_mm = [float(mm) for mm in case.groups["shift_mm"].split()]
     np.testing.assert_allclose(shift_mm, [-31, 8, -200], atol=0.8)
+
+
+def test_pair_aligns_two_shared_scans_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*labels: np.ndarray) -> tuple[float, np.ndarray]:
+        calls.append(labels)
+        return best_overlap(*labels)
+
+    monkeypatch.setattr("mandseg.data.same_patient.likeness.best_overlap", counted)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        write_cohort(tmp_path / name, [write(tmp_path / name, 2, name, "test")])
+    pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
+    assert len(calls) == 1
 
 
 def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> None:

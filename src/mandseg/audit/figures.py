@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from mandseg.metrics.regions import REGIONS
+from mandseg.audit.tables import bias_column, regions_of
 from mandseg.metrics.surfaces import Floats
 from mandseg.report.figures import COLOURS, FAINT, INK
 from mandseg.report.wording import number
@@ -74,7 +74,8 @@ def plot_regions(annotators: pd.DataFrame, ax: Axes | None = None) -> Axes:
         annotators: From ``annotators_table``.
         ax: Axes to draw on.
     """
-    columns = ["bias_mm", *(f"bias_{region}_mm" for region in REGIONS)]
+    regions = regions_of(annotators)
+    columns = ["bias_mm", *map(bias_column, regions)]
     values = annotators[columns].to_numpy(float)  # (annotators, 1 + regions)
     ax = ax or Figure(figsize=(8.2, 1.1 + ROW_INCHES * len(values))).add_subplot()
     norm, colours = Normalize(-LARGEST_MM, LARGEST_MM), mpl.colormaps[DIVERGING]
@@ -85,13 +86,14 @@ def plot_regions(annotators: pd.DataFrame, ax: Axes | None = None) -> Axes:
         colour = ON_DARK if np.dot(shade, (0.299, 0.587, 0.114)) < 0.5 else ON_LIGHT
         ax.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9, color=colour)
     ax.axvline(1, color=INK, lw=2)
-    ax.set_xticks(np.arange(len(columns)) + 0.5, ["all", *REGIONS])
+    ax.set_xticks(np.arange(len(columns)) + 0.5, ["all", *regions])
     ax.set_yticks(np.arange(len(values)) + 0.5, list(annotators.annotator))
     ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     ax.invert_yaxis()
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    bar = ax.figure.colorbar(shown, ax=ax, extend="both", pad=0.02, aspect=30, label="mm")
+    ticks = (-LARGEST_MM, -LARGEST_MM / 2, 0, LARGEST_MM / 2, LARGEST_MM)
+    bar = ax.figure.colorbar(shown, ax=ax, extend="both", pad=0.02, aspect=30, label="mm", ticks=ticks)
     bar.outline.set_visible(False)
     return ax
 

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from mandseg.audit.measurement import UNNAMED
-from mandseg.audit.tables import WORTH_SAYING_MM, is_copy, mean_interval
+from mandseg.audit.tables import WORTH_SAYING_MM, bias_column, is_copy, mean_interval, regions_of
 from mandseg.data.check import COPY_DICE
-from mandseg.metrics.regions import REGIONS
 from mandseg.report.wording import number
 from mandseg.system.wording import count
 
@@ -20,6 +19,9 @@ LEFT_OUT = {
     "angle": "leaves the angle out",
     "body": "draws the body too thin",
     "teeth": "stops below the alveolar crest",
+    "upper": "draws the upper third too small",
+    "middle": "draws the middle third too small",
+    "lower": "draws the lower third too small",
 }
 TOO_MUCH = {
     "condyle": "draws beyond the condyles",
@@ -28,6 +30,9 @@ TOO_MUCH = {
     "angle": "draws beyond the angle",
     "body": "draws the body too thick",
     "teeth": "draws beyond the alveolar crest, into the teeth",
+    "upper": "draws the upper third too large",
+    "middle": "draws the middle third too large",
+    "lower": "draws the lower third too large",
 }
 
 
@@ -97,9 +102,9 @@ def _tendencies(cases: pd.DataFrame, annotators: pd.DataFrame) -> str:
         own = cases[cases.annotator == name]
         biases = [
             (mean, region)
-            for region in REGIONS
-            for mean, low, high in [mean_interval(own[f"bias_{region}_mm"])]
-            if own[f"bias_{region}_mm"].count() >= FEWEST_CASES and (low > 0 or high < 0)
+            for region in regions_of(annotators)
+            for mean, low, high in [mean_interval(own[bias_column(region)])]
+            if own[bias_column(region)].count() >= FEWEST_CASES and (low > 0 or high < 0)
         ]
         bias, region = max(biases, key=lambda pair: abs(pair[0]), default=(0.0, "body"))
         if abs(bias) >= WORTH_SAYING_MM:

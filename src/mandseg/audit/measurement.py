@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from mandseg.audit.pair import LabelPair, load_pair
 from mandseg.data.case import Case
 from mandseg.data.check import piece_sizes
+from mandseg.data.structure import structure_of
 from mandseg.metrics.agreement import score
 from mandseg.metrics.catalogue import AGREEMENT
 from mandseg.metrics.displacement import measure_deviation
+from mandseg.metrics.division import MANDIBLE, THIRDS, Division
 from mandseg.metrics.masks import Mask, bounding_box
-from mandseg.metrics.regions import REGIONS, Region
 from mandseg.noise import NoiseSource
 from mandseg.system.errors import UserError
 
@@ -21,7 +22,7 @@ UNNAMED = "not recorded"  # for a label without an annotator
 class Displacement:
     """Displacement of the surface of the reference, or of a region, in the noisy label; mm, positive is outward."""
 
-    region: Region | None  # None: the whole surface
+    region: str | None  # None: the whole surface
     bias_mm: float  # mean over the area
     spread_mm: float  # standard deviation over the area
 
@@ -47,9 +48,10 @@ class Measurement:
     reference_pieces: int
     noisy_pieces: int
     apart_ml: float  # of the noisy label, outside its largest piece
-    displacements: tuple[Displacement, ...]  # the whole surface first, then the regions that the mandible has
+    displacements: tuple[Displacement, ...]  # the whole surface first, then the regions that it has
+    regions: tuple[str, ...]  # all regions of its structure
 
-    def displacement(self, region: Region | None = None) -> Displacement | None:
+    def displacement(self, region: str | None = None) -> Displacement | None:
         """The displacement of a region; None for the whole surface."""
         return next((d for d in self.displacements if d.region == region), None)
 
@@ -64,6 +66,7 @@ def measure_case(case: Case, noise: NoiseSource) -> Measurement | list[str]:
 
 def measure(pair: LabelPair) -> Measurement:
     """Measure the noisy label of a case against its reference."""
+    division = MANDIBLE if structure_of(pair.case).is_mandible else THIRDS
     scores = score(pair.noisy, pair.reference, pair.spacing_mm)
     reference_ml, noisy_ml = float(scores["reference_ml"]), float(scores["prediction_ml"])
     reference_pieces, noisy_pieces = _pieces(pair.reference), _pieces(pair.noisy)
@@ -82,13 +85,14 @@ def measure(pair: LabelPair) -> Measurement:
         reference_pieces=len(reference_pieces),
         noisy_pieces=len(noisy_pieces),
         apart_ml=apart * noisy_ml,
-        displacements=tuple(_displacements(pair)) if scores["outcome"] == "scored" else (),
+        displacements=tuple(_displacements(pair, division)) if scores["outcome"] == "scored" else (),
+        regions=division.regions,
     )
 
 
-def _displacements(pair: LabelPair) -> Iterator[Displacement]:
-    found = measure_deviation(pair.noisy, pair.reference, pair.spacing_mm)
-    for region in (None, *REGIONS):
+def _displacements(pair: LabelPair, division: Division) -> Iterator[Displacement]:
+    found = measure_deviation(pair.noisy, pair.reference, pair.spacing_mm, division=division)
+    for region in (None, *division.regions):
         bias_mm, spread_mm = found.mean_mm(region), found.spread_mm(region)
         if bias_mm is not None and spread_mm is not None:
             yield Displacement(region, bias_mm, spread_mm)

@@ -16,10 +16,9 @@ from mandseg.audit.figures import plot_annotators, plot_regions
 from mandseg.audit.measurement import Measurement, measure_case
 from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import DrawnCase, chosen, picture
-from mandseg.audit.tables import annotators_table, cases_table, is_copy, regions_table
+from mandseg.audit.tables import annotators_table, cases_table, is_copy, regions_of, regions_table
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
-from mandseg.metrics.regions import REGIONS
 from mandseg.noise import NoiseSource
 from mandseg.report.figures.source import Drawing, ReportFigure, draw
 from mandseg.report.figures.style import FURTHER_TYPES
@@ -188,7 +187,7 @@ def _page(audit: Audit, figures: dict[str, ReportFigure], pictures: Sequence[Pag
             annotators=_rows(audit.annotators),
             figures=figures,
             pictures=pictures,
-            regions=REGIONS,
+            regions=regions_of(audit.annotators),
             top=TOP,
             version=__version__,
         )

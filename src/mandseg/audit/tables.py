@@ -1,5 +1,6 @@
 """The tables of an audit: measurements in; tables of cases (worst first), annotators and regions out."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 
@@ -9,13 +10,12 @@ from scipy import stats
 
 from mandseg.audit.measurement import Displacement, Measurement
 from mandseg.data.check import COPY_DICE
-from mandseg.metrics.regions import REGIONS
 
 WORTH_SAYING_MM = 2.0  # mean displacement of a region
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour
 WORTH_SAYING_ML = 0.5  # volume of separate pieces
 CONFIDENCE = 0.95
-BIASES = ["bias_mm", *(f"bias_{region}_mm" for region in REGIONS)]
+NO_REGION = ("low", "high")  # of the interval of the mean bias
 
 
 def cases_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
@@ -25,7 +25,8 @@ def cases_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
     from the other (1 - ``nsd_2mm``). This share has to be redrawn, and it predicts the time of correction better than
     Dice does (Vaassen 2020, doi 10.1016/j.phro.2019.12.001). Ties are ordered by HD95, then by name.
     """
-    rows = [_row(measurement) for measurement in measurements]
+    regions = list(dict.fromkeys(region for measurement in measurements for region in measurement.regions))
+    rows = [_row(measurement, regions) for measurement in measurements]
     table = pd.DataFrame(rows).sort_values(
         ["empty", "nsd_2mm", "hd95_mm", "case_id"], ascending=[False, True, False, True], ignore_index=True
     )
@@ -40,7 +41,7 @@ def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
     """
     groups = cases.groupby("annotator", sort=True)
     medians = groups[["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]].median().add_suffix("_median")
-    means = groups[["volume_bias_ml", "volume_bias_percent", *BIASES]].mean()
+    means = groups[["volume_bias_ml", "volume_bias_percent", "bias_mm", *map(bias_column, regions_of(cases))]].mean()
     table = pd.concat(
         [
             groups.size().rename("n_cases"),
@@ -54,6 +55,17 @@ def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
         axis=1,
     ).reset_index()
     return table.sort_values(["nsd_2mm_median", "annotator"], ignore_index=True)
+
+
+def regions_of(table: pd.DataFrame) -> list[str]:
+    """The regions of a table of cases or annotators, in the order of its columns."""
+    named = [name[len("bias_") : -len("_mm")] for name in table.columns if re.fullmatch("bias_.+_mm", name)]
+    return [region for region in named if region not in NO_REGION]
+
+
+def bias_column(region: str) -> str:
+    """The column of the mean displacement of a region."""
+    return f"bias_{region}_mm"
 
 
 def regions_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
@@ -90,10 +102,10 @@ def _high(values: "pd.Series[float]") -> float:
     return mean_interval(values)[2]
 
 
-def _row(measurement: Measurement) -> dict[str, object]:
-    row = {name: value for name, value in asdict(measurement).items() if name != "displacements"}
+def _row(measurement: Measurement, regions: Sequence[str]) -> dict[str, object]:
+    row = {name: value for name, value in asdict(measurement).items() if name not in ("displacements", "regions")}
     biases = {d.region: d.bias_mm for d in measurement.displacements}
-    row |= {name: biases.get(region) for name, region in zip(BIASES, [None, *REGIONS], strict=True)}
+    row |= {"bias_mm": biases.get(None)} | {bias_column(region): biases.get(region) for region in regions}
     return row | {"why": "; ".join(_reasons(measurement)), "empty": measurement.outcome in ("missed", "spurious")}
 
 

@@ -10,7 +10,7 @@ from rich.measure import Measurement
 from rich.table import Table
 
 from mandseg.audit.page import Audit
-from mandseg.metrics.regions import REGIONS
+from mandseg.audit.tables import bias_column, regions_of
 from mandseg.report.wording import number
 
 COLUMNS = (
@@ -47,12 +47,12 @@ def _table(audit: Audit, title: str, shown: Sequence[str]) -> Table:
         words = name in ("annotator", "largest bias")
         table.add_column(name, justify="left" if words else "right", overflow="fold")
     for row in audit.annotators.to_dict("records"):
-        cells = dict(zip(COLUMNS, _cells(row), strict=True))
+        cells = dict(zip(COLUMNS, _cells(row, regions_of(audit.annotators)), strict=True))
         table.add_row(*(cells[name] for name in shown))
     return table
 
 
-def _cells(row: dict[Any, Any]) -> list[str]:
+def _cells(row: dict[Any, Any], regions: Sequence[str]) -> list[str]:
     return [
         escape(row["annotator"]),
         str(row["n_cases"]),
@@ -63,15 +63,15 @@ def _cells(row: dict[Any, Any]) -> list[str]:
         f"{row['nsd_2mm_median']:.3f}",
         _signed(row["bias_mm"], 2),
         f"{_signed(row['volume_bias_percent'], 1)} %",
-        _farthest(row),
+        _farthest(row, regions),
         str(row["n_empty"]),
         str(row["n_in_more_pieces"]),
     ]
 
 
-def _farthest(row: dict[Any, Any]) -> str:
+def _farthest(row: dict[Any, Any], regions: Sequence[str]) -> str:
     """The region with the largest mean displacement."""
-    biases = [(row[f"bias_{region}_mm"], region) for region in REGIONS]
+    biases = [(row[bias_column(region)], region) for region in regions]
     known = [(bias, region) for bias, region in biases if np.isfinite(bias)]
     bias, region = max(known, key=lambda pair: abs(pair[0]), default=(np.nan, ""))
     return f"{region} {_signed(bias, 1)}" if region else ""

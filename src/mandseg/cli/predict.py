@@ -66,7 +66,7 @@ def predict(
 
     if key is not None and not pseudonyms:
         raise UserError(f"--key {key}: for --pseudonyms only")
-    places = choose_runs(run, _columns(choose or ()), ensemble)
+    places = choose_runs(run, columns(choose or ()), ensemble)
     inputs = find_inputs(images)
     networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
     refuse_different(networks)
@@ -86,7 +86,8 @@ def predict(
         raise typer.Exit(WRONG_INPUT)
 
 
-def _columns(words: Sequence[str]) -> dict[str, str]:
+def columns(words: Sequence[str]) -> dict[str, str]:
+    """The values of --choose, by column of the condition."""
     pairs = [word.partition("=") for text in words for word in text.split(",")]
     if wrong := [column for column, sign, value in pairs if not (column and sign and value)]:
         raise UserError(f"--choose {wrong[0]}: expected COLUMN=VALUE, e.g. noise_ratio=0")

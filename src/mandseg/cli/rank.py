@@ -5,11 +5,28 @@ from typing import Annotated
 
 import typer
 
+from mandseg.system.errors import UserError
+
 
 def rank(
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv; no reference is needed.")],
+    settings: Annotated[
+        list[str] | None, typer.Argument(help="With --folds: settings of the training, e.g. steps=4000 trainer=gpu.")
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option("--run", help="A study or run folder whose networks do not know all cases.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", help="Train networks, each without one of so many parts of the cases.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="With --folds: networks of each part.")] = 1,
     by: Annotated[str | None, typer.Option("--by", help="The score that decides the order (docs/ranking.md).")] = None,
+    split: Annotated[str, typer.Option(help="Rank cases of one split only: train, val or test.")] = "",
+    choose: Annotated[
+        list[str] | None, typer.Option("--choose", help="Of --run with several conditions: COLUMN=VALUE.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; default: ranking, in the cohort.")] = None,
+    device: Annotated[str, typer.Option(help="Of the predictions: auto, cpu, cuda or cuda:1.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
     """Rank the labels of a cohort by how likely they are wrong: the cases to correct first.
@@ -17,14 +34,42 @@ def rank(
     Ranks the noisy label of a case, or its reference if it has no noisy one. Cases with 1 in the column trusted of the
     manifest are not ranked. Writes ranking.csv, which is also a value of ranking= of a training.
 
+    Without --run and --folds no network is needed: seconds. --folds trains networks as a study in outputs/; if it is
+    stopped, the same command continues it.
+
     Example: [bold]mandseg rank cohorts/clinic[/bold]
+
+    Example: [bold]mandseg rank cohorts/clinic --folds 3 steps=4000 trainer=gpu[/bold]
+
+    Example: [bold]mandseg rank cohorts/new --run outputs/clinic --choose noise_ratio=0[/bold]
     """
-    from mandseg.ranking.folder import default_folder, write_ranking
-    from mandseg.ranking.ranking import rank_labels
+    from mandseg.cli.predict import columns
+    from mandseg.data.manifest import read_cohort
+    from mandseg.ranking.fold_study import cases_of_split, study_of, train_folds
+    from mandseg.ranking.folder import default_folder, refuse_folder, write_ranking
+    from mandseg.ranking.ranking import Ranking, predictions_of, rank_judged, rank_labels, refuse_score
     from mandseg.ranking.terminal import print_ranking
     from mandseg.system.terminal import open_console
 
+    if run is not None and folds is not None:
+        raise UserError(f"--run {run} and --folds {folds}: give one of them")
+    if settings and folds is None:
+        raise UserError(f"{settings[0]}: settings of a training are for --folds only")
     folder = out or default_folder(cohort)
-    page = write_ranking(folder, lambda: rank_labels(cohort, by, workers))
-    print_ranking(page.ranking, open_console())
-    print(page.file)
+    refuse_folder(folder)
+    found = read_cohort(cohort)
+    cases = cases_of_split(found, split)
+    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds)
+    if folds is not None:
+        if code := train_folds(found, cases, folds, seeds, settings or (), split):
+            raise typer.Exit(code)
+        run = study_of(found)
+
+    def ranked() -> Ranking:
+        if run is None:
+            return rank_labels(found, cases, by, workers)
+        return rank_judged(found, cases, predictions_of(run, cases, columns(choose or ()), device), by, workers)
+
+    written = write_ranking(folder, ranked)
+    print_ranking(written.ranking, open_console())
+    print(written.file)

@@ -53,13 +53,17 @@ class Violation:
     text: str
 
     def __str__(self) -> str:
-        return f"case {_printable(self.case_id)}: {self.text}"
+        return f"case {_shortened(self.case_id)}: {_printable(self.text)}"
 
 
-def _printable(case_id: str) -> str:
-    """Shorten a case's name for a message and replace what cannot be printed."""
-    name = "".join(character if character.isprintable() else "?" for character in case_id)
+def _shortened(case_id: str) -> str:
+    name = _printable(case_id)
     return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
+
+
+def _printable(text: str) -> str:
+    """Replace what cannot be printed, so that a message is one line and changes no terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read_cohort(path: Path) -> Cohort:

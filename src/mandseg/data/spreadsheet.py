@@ -30,6 +30,8 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
         raise UserError(f"{path}: not UTF-8 text ({error}); save the spreadsheet as 'CSV UTF-8'") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
+    if "\0" in text:
+        raise UserError(f"{path}: not a table (line {text[: text.index(chr(0))].count(chr(10)) + 1} contains NUL)")
     first, _, rest = text.lstrip("\n").partition("\n")
     if declared := SEPARATOR.fullmatch(first.strip(" \r")):  # a line for the spreadsheet, before the header
         text = rest

@@ -16,14 +16,14 @@ def score(prediction: Mask, reference: Mask, spacing_mm: Sequence[float], up: in
     An empty mask has no surface. Its scores are defined in this table and are never NaN, so that no case is dropped
     from a mean. The diagonal of the grid is the largest distance of two points in it (the convention of BraTS).
 
-    ========== ========= ========== ===== ==== ======================
-    outcome    reference prediction Dice  NSD  HD95, ASSD
-    ========== ========= ========== ===== ==== ======================
-    scored     not empty not empty  as defined
-    missed     not empty empty      0     0    diagonal of the grid
-    spurious   empty     not empty  0     0    diagonal of the grid
-    both_empty empty     empty      1     1    0
-    ========== ========= ========== ===== ==== ======================
+    ========== ========= ========== ========== ========== ====================
+    outcome    reference prediction Dice       NSD        HD95, ASSD
+    ========== ========= ========== ========== ========== ====================
+    scored     not empty not empty  as defined as defined as defined
+    missed     not empty empty      0          0          diagonal of the grid
+    spurious   empty     not empty  0          0          diagonal of the grid
+    both_empty empty     empty      1          1          0
+    ========== ========= ========== ========== ========== ====================
 
     Args:
         prediction: Mask, bool, (X, Y, Z).

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from mandseg.metrics.division import MANDIBLE, Division
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
-from mandseg.metrics.regions import REGIONS, Region, find_landmarks, region_map
 from mandseg.metrics.signed_distance import signed_distance_mm
 
 Floats = npt.NDArray[np.float64]
@@ -26,14 +26,16 @@ class Surface:
     Args:
         vertices_mm: (N, 3), from the grid's first voxel centre, on RAS+ axes.
         faces: (M, 3), indices of vertices.
-        regions: (N,), index in ``mandseg.metrics.regions.REGIONS``.
+        regions: (N,), index in ``division.regions``.
         areas_mm2: (N,), area of each vertex: a third of the area of its triangles.
+        division: How the reference is divided into regions.
     """
 
     vertices_mm: Floats
     faces: npt.NDArray[np.int64]
     regions: npt.NDArray[np.uint8]
     areas_mm2: Floats
+    division: Division
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,23 +49,29 @@ class Deviation(Surface):
 
     displacement_mm: Floats
 
-    def mean_mm(self, region: Region | None = None) -> float | None:
+    def mean_mm(self, region: str | None = None) -> float | None:
         """Mean displacement over the surface, or over a region of it; None where the reference has no such region."""
         return self._mean(self.displacement_mm, region)
 
-    def spread_mm(self, region: Region | None = None) -> float | None:
+    def spread_mm(self, region: str | None = None) -> float | None:
         """Standard deviation of the displacement over the surface, or over a region of it; None as above."""
         mean = self.mean_mm(region)
         squares = None if mean is None else self._mean((self.displacement_mm - mean) ** 2, region)
         return None if squares is None else float(np.sqrt(squares))
 
-    def _mean(self, values: Floats, region: Region | None) -> float | None:
-        chosen = np.full(len(values), True) if region is None else self.regions == REGIONS.index(region)
+    def _mean(self, values: Floats, region: str | None) -> float | None:
+        chosen = np.full(len(values), True) if region is None else self.regions == self.division.regions.index(region)
         area = float(self.areas_mm2[chosen].sum())
         return float(values[chosen] @ self.areas_mm2[chosen]) / area if area > 0 else None
 
 
-def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface | None = None) -> Deviation:
+def measure_deviation(
+    drawn: Mask,
+    reference: Mask,
+    spacing_mm: Spacing,
+    surface: Surface | None = None,
+    division: Division = MANDIBLE,
+) -> Deviation:
     """Measure how a drawn contour deviates from its reference.
 
     Args:
@@ -71,13 +79,14 @@ def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface
         reference: bool, on the same grid.
         spacing_mm: Voxel edge lengths.
         surface: The result of ``find_surface`` for the reference, to measure many contours against one.
+        division: How the reference is divided, if there is no surface yet.
 
     Raises:
         ValueError: A mask is empty, or the shapes differ.
     """
     if drawn.shape != reference.shape:
         raise ValueError(f"shape {drawn.shape} of the drawn mask differs from {reference.shape} of the reference")
-    surface = surface or find_surface(reference, spacing_mm)
+    surface = surface or find_surface(reference, spacing_mm, division)
     if not drawn.any():
         raise ValueError("the drawn mask is empty: it has no surface")
     near, corner = _cut_out(drawn, bounding_box(drawn, reference))
@@ -87,7 +96,7 @@ def measure_deviation(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface
     return Deviation(**vars(surface), displacement_mm=displacement_mm.astype(np.float64))
 
 
-def find_surface(reference: Mask, spacing_mm: Spacing) -> Surface:
+def find_surface(reference: Mask, spacing_mm: Spacing, division: Division = MANDIBLE) -> Surface:
     """Find the surface of a reference, bool, (X, Y, Z), on RAS+ axes, and the region of each vertex.
 
     Raises:
@@ -100,10 +109,10 @@ def find_surface(reference: Mask, spacing_mm: Spacing) -> Surface:
     near, corner = _cut_out(reference, bounding_box(reference))
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
     vertices, faces, _, _ = marching_cubes(signed_distance_mm(near, spacing), 0.0)
-    regions = region_map(find_landmarks(near, spacing), near.shape, spacing)
+    regions = division.divide(near, spacing)
     vertices_mm = np.asarray((vertices + corner) * spacing, np.float64)
     nearest = tuple(np.rint(vertices).astype(int).T)
-    return Surface(vertices_mm, faces.astype(np.int64), regions[nearest], _areas_mm2(vertices_mm, faces))
+    return Surface(vertices_mm, faces.astype(np.int64), regions[nearest], _areas_mm2(vertices_mm, faces), division)
 
 
 def _cut_out(mask: Mask, box: tuple[slice, slice, slice] | None) -> tuple[Mask, npt.NDArray[np.intp]]:

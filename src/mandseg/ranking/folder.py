@@ -25,6 +25,15 @@ def default_folder(cohort: Path) -> Path:
     return (cohort if cohort.is_dir() else cohort.parent) / "ranking"
 
 
+def refuse_folder(folder: Path) -> None:
+    """Refuse a folder with files that no ranking wrote, before anything is trained or measured.
+
+    Raises:
+        UserError: As :func:`mandseg.system.files.refuse_foreign_files`.
+    """
+    refuse_foreign_files(folder, FOLDER)
+
+
 def write_ranking(folder: Path, rank: Callable[[], Ranking]) -> Written:
     """Rank, and write the folder. An earlier ranking is replaced.
 
@@ -35,7 +44,7 @@ def write_ranking(folder: Path, rank: Callable[[], Ranking]) -> Written:
     Raises:
         UserError: The folder has files that no ranking wrote, or cannot be written; or as ``rank``.
     """
-    refuse_foreign_files(folder, FOLDER)
+    refuse_folder(folder)
     ranking = rank()
     with replaced_folder(folder, FOLDER) as new:
         ranking.table.round(CSV_DECIMALS).to_csv(new / TABLE, index=False)

@@ -16,7 +16,7 @@ from mandseg.report.tables.table import Table
 from mandseg.report.wording import amount, listed, number, percent, span
 from mandseg.runs.dose.table import OUTSIDE_ML, VOXEL_ML
 from mandseg.statistics.analysis import Analysis, analyse
-from mandseg.statistics.comparison import Comparison
+from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.results import Difference, Mean
 from mandseg.system.wording import count
 
@@ -84,11 +84,9 @@ def _sentences(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFr
             rows = [(m, _row(analysis, dataset, m.absolute.column, level)) for m in in_gray]
             costs = [_cost_words(measure, row) for measure, row in rows if row is not None]
             known = [cost for cost in costs if cost]
-            named = analysis.comparison.name(level)
+            named = analysis.comparison.name(level).capitalize()
             verb = "costs" if analysis.comparison.is_dose else "changes"
-            parts += (
-                [f"{named[0].upper()}{named[1:]} {verb}, in mean absolute error: {listed(known)}."] if known else []
-            )
+            parts += [f"{named} {verb}, in mean absolute error: {listed(known)}."] if known else []
         yield " ".join(parts)
 
 
@@ -106,7 +104,7 @@ def _mean_words(absolute: Mean, error: Mean, measure: Measure, analysis: Analysi
     )
 
 
-def _row(analysis: Analysis, dataset: str, column: str, level: object) -> Difference | None:
+def _row(analysis: Analysis, dataset: str, column: str, level: Level) -> Difference | None:
     return next((row for row in analysis.differences_of(dataset, column) if row.level == level), None)
 
 
@@ -136,6 +134,8 @@ def _notes(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame,
     without = len(tested) - len(dosed.drop_duplicates(["dataset", "case_id"]))
     if without:
         yield f"{without} of {len(tested)} test cases have no dose."
+    if n := cases.run.nunique() - dosed.run.nunique():
+        yield f"{n} of {cases.run.nunique()} runs have no dose score: call mandseg dose."
 
 
 def _methods(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame) -> str:

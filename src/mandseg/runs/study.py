@@ -17,6 +17,7 @@ from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
+from mandseg.system.names import name_problem
 from mandseg.system.wording import count
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
@@ -188,6 +189,8 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
         grid = read_conditions(path / GRID, ("run", "overrides"))
         if isinstance(grid, str):
             raise UserError(f"study {path}: {grid}")
+        if wrong := next(filter(None, map(name_problem, grid.run)), "" if grid.run.all() else "a run without a name"):
+            raise UserError(f"study {path}: {GRID} lists {wrong}")
         grid = grid.drop_duplicates("run", ignore_index=True)
     else:
         problems.append(f"{GRID} is missing: only runs with a folder are counted")

@@ -136,12 +136,34 @@ class RunCheckpointIO(TorchCheckpointIO):
         """
         checkpoint = read_checkpoint(Path(path))
         refuse_another_run(Path(path), checkpoint.get(MARK), self.mark)
+        refuse_incomplete(Path(path), checkpoint)
         return checkpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Lightning's ModelCheckpoint whose state names files without their folder, which may name a person."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state, with the names of files."""
+        return _with_text(super().state_dict(), str(self.dirpath), ".")
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state for the folder where the run lies now."""
+        super().load_state_dict(_with_text(state_dict, ".", str(self.dirpath)))
+
+
+def _with_text(node: Any, folder: str, other: str) -> Any:
+    """Nested groups in which paths in a folder are paths in another."""
+    if isinstance(node, dict):
+        return {_with_text(key, folder, other): _with_text(value, folder, other) for key, value in node.items()}
+    if isinstance(node, str) and (node == folder or node.startswith(f"{folder}/")):
+        return other + node[len(folder) :]
+    return node
 
 
 def best_checkpoint(folder: Path) -> ModelCheckpoint:
     """The callback that keeps best.ckpt, the weights with the highest validation Dice."""
-    return ModelCheckpoint(
+    return BestCheckpoint(
         dirpath=folder,
         filename="best",
         monitor="val_dice",
@@ -179,14 +201,39 @@ def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapp
     Raises:
         UserError: The first thing that differs, with both values.
     """
-    if found is None:
+    if not isinstance(found, Mapping):
         raise UserError(f"{file}: does not name its run; remove it to train from the start")
     for key, value in wanted.items():
-        if found.get(key) != value:
+        if isinstance(found.get(key), torch.Tensor) or found.get(key) != value:
             raise UserError(
                 f"{file}: a checkpoint of another condition ({key} {found.get(key)}, this run has {value}); "
                 "remove it to train from the start"
             )
+
+
+STATE: dict[str, type] = {
+    **{"state_dict": dict, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list},
+    **{"epoch": int, "global_step": int, "pytorch-lightning_version": str},
+}
+"""What Lightning needs to continue a training, by the key in the checkpoint."""
+
+
+def refuse_incomplete(file: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Refuse a checkpoint from which Lightning cannot continue: an entry is missing or has another type.
+
+    Raises:
+        UserError: The first such entry.
+    """
+    for key, kind in STATE.items():
+        if not isinstance(checkpoint.get(key), kind) or (key == "loops" and not _are_counts(checkpoint[key])):
+            raise UserError(f"{file}: {key} is missing or damaged; remove it to train from the start")
+
+
+def _are_counts(node: Any) -> bool:
+    """Whether the leaves of nested groups are whole numbers or flags."""
+    if isinstance(node, dict):
+        return all(_are_counts(value) for value in node.values())
+    return isinstance(node, int) and node >= 0
 
 
 def loops_at(loops: Mapping[str, Any], step: int, steps_per_epoch: int, validates: bool) -> Loops:

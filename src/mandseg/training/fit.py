@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -130,7 +131,11 @@ def load_weights(method: Method, file: Path) -> None:
         UserError: The checkpoint cannot be read, or belongs to another network.
         DivergedError: A weight is not finite.
     """
-    states = read_checkpoint(file)["state_dict"]
+    states = read_checkpoint(file).get("state_dict")
+    if not isinstance(states, dict) or not all(
+        isinstance(key, str) and isinstance(state, torch.Tensor) for key, state in states.items()
+    ):
+        raise UserError(f"{file}: holds no weights (state_dict), expected a checkpoint of a training")
     prefix = "method."
     try:
         method.load_state_dict({key.removeprefix(prefix): state for key, state in states.items()})

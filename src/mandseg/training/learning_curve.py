@@ -11,6 +11,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
 
 STEP = "step"
@@ -81,11 +82,19 @@ class LearningCurve(Logger):
 
 
 def _read(path: Path) -> tuple[list[str], dict[int, dict[str, str]]]:
+    """The columns of a curve, and the filled cells of each step.
+
+    Raises:
+        UserError: The file is no learning curve; the line names it.
+    """
     if not path.is_file():
         return [], {}
-    whole_lines = path.read_text(encoding="utf-8").rpartition("\n")[0]
-    if not whole_lines:
-        return [], {}
-    header, *lines = csv.reader(io.StringIO(whole_lines))
-    rows = {int(step): dict(zip(header[1:], cells, strict=True)) for step, *cells in lines}
+    try:
+        whole_lines = path.read_text(encoding="utf-8").rpartition("\n")[0]
+        if not whole_lines:
+            return [], {}
+        header, *lines = csv.reader(io.StringIO(whole_lines))
+        rows = {int(step): dict(zip(header[1:], cells, strict=True)) for step, *cells in lines}
+    except (csv.Error, ValueError) as error:
+        raise UserError(f"{path}: not a learning curve ({one_line(error)}); move it away, the run goes on") from error
     return header[1:], {step: {name: cell for name, cell in row.items() if cell} for step, row in rows.items()}

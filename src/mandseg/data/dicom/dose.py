@@ -69,6 +69,10 @@ def _affine(dataset: Dataset, n_frames: int) -> Affine:
     if n_frames > 1 and (step == 0 or np.abs(steps - step).max() > OFF_GRID * abs(step)):
         raise UserError(f"the dose's frames lie {steps.min():.4g} to {steps.max():.4g} mm apart, expected one spacing")
     counted = n_frames < 2 or offsets[0] == 0  # otherwise they are positions along the patient's z axis
+    if not counted and abs(offsets[0] - position[2]) > OFF_GRID * abs(step):
+        raise UserError(
+            f"GridFrameOffsetVector begins with {offsets[0]:.5g}, expected 0 (offsets) or {position[2]:.5g} (positions)"
+        )
     stacked = np.cross(along_row, along_column) if counted else np.array([0.0, 0.0, 1.0])
     affine = np.eye(4)
     affine[:3, :3] = np.column_stack([along_row * between_columns, along_column * between_rows, stacked * step])

@@ -54,13 +54,8 @@ class Likeness:
         return labels if self.image is None else f"correlation of the CTs {self.image:.2f}, {labels}"
 
 
-def compare(first: Fingerprint, second: Fingerprint) -> Likeness:
-    """Lay one fingerprint upon the other and compare labels and CTs."""
-    return align(first, second)[0]
-
-
 def align(first: Fingerprint, second: Fingerprint) -> tuple[Likeness, Shift]:
-    """Lay one fingerprint upon the other.
+    """Lay one fingerprint upon the other and compare labels and CTs.
 
     Only shifts are tried: the same scan has the same axes. A second scan of a patient is found only if the head lies
     alike in both.

@@ -14,7 +14,7 @@ from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
-from mandseg.data.same_patient.likeness import Shift, align
+from mandseg.data.same_patient.likeness import Shift
 from mandseg.data.same_patient.search import find_matches
 from mandseg.data.structure import COLUMN, VOLUME_COLUMN, is_same_structure, structure_name
 from mandseg.data.volume import Volume, read_geometry, read_volume, write_volume
@@ -57,18 +57,15 @@ def pair_cohorts(
         known = [list(for_each(_known, cohort.cases, f"Reading {cohort.name}", workers)) for cohort in cohorts]
         shared = []
         for match in find_matches(*known):
-            one, other = known[0][match.first], known[1][match.second]
-            assert one is not None
-            assert other is not None
-            likeness, shift_mm = align(one, other)
             cases = cohorts[0].cases[match.first], cohorts[1].cases[match.second]
-            shared.append(SharedScan(*cases, shift_mm, f"{likeness.verdict}: {likeness}"))
+            words = f"{match.likeness.verdict}: {match.likeness}"
+            shared.append(SharedScan(*cases, match.shift_mm, words))
         _refuse_different_structures(shared)
         if not shared:
             raise UserError(f"{cohorts[0].name} and {cohorts[1].name}: no case of one shows a patient of the other")
         names = _names(shared)
         work = partial(_written, folder=part, split=split, annotator=cohorts[0].name)
-        pairs = list(map(work, shared, names))
+        pairs = list(for_each(work, list(zip(shared, names, strict=True)), "Writing pairs", workers))
         notes = [
             f"case {name}: {scan.second.case_id} of {cohorts[1].name}, {scan.words}"
             for scan, name in zip(shared, names, strict=True)
@@ -110,8 +107,9 @@ def _names(shared: list[SharedScan]) -> list[str]:
     ]
 
 
-def _written(scan: SharedScan, name: str, folder: Path, split: str, annotator: str) -> Case:
+def _written(named: tuple[SharedScan, str], folder: Path, split: str, annotator: str) -> Case:
     """Write the reference of a pair on the first cohort's grid; its image and its label stay where they are."""
+    scan, name = named
     noisy = _label(scan.first)
     label = read_volume(_label(scan.second))
     shift_mm = scan.shift_mm

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.same_patient.fingerprint import Fingerprint, Floats
-from mandseg.data.same_patient.likeness import MAYBE_SHAPE, Likeness, compare
+from mandseg.data.same_patient.likeness import MAYBE_SHAPE, Likeness, Shift, align
 
 MOST_LIKE = 5  # candidates for each case, those with the highest correlation of coarse shapes
 COARSE = 0.65  # the least correlation of a candidate
@@ -17,13 +17,15 @@ SHIFTS = tuple(product((-1, 0, 1), repeat=3))
 ROWS = 256  # compared at once, which bounds the memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Match:
     """Two cases, by their places in the lists, and why they show one patient."""
 
     first: int
     second: int
     likeness: Likeness
+    shift_mm: Shift
+    """What brings the second case onto the first, on RAS+ axes."""
 
 
 def find_matches(
@@ -41,9 +43,9 @@ def find_matches(
     for i, pairs in groupby(likely_pairs(first, second), key=lambda pair: pair[0]):
         columns = [j for _, j in pairs]
         for j in np.array(columns)[_shape_correlations(first[i], [other[j] for j in columns]) >= NEAR].tolist():
-            likeness = compare(_present(first[i]), _present(other[j]))
+            likeness, shift_mm = align(_present(first[i]), _present(other[j]))
             if likeness.verdict != "different":
-                found.append(Match(i, j, likeness))
+                found.append(Match(i, j, likeness, shift_mm))
     return found
 
 

@@ -13,11 +13,16 @@ from mandseg.data.dicom.series import ORIENTATIONS, Series
 from mandseg.data.volume import Array
 
 STORED_OFFSET = 1024  # stored value of 0 HU
-PATIENT = ("MANDSEG-COMMISSIONING", "Commissioning^Phantom")
+PATIENT = "MANDSEG-COMMISSIONING"
 
 
 def write_phantom_series(
-    folder: Path, hu: Array, spacing_mm: Sequence[float], origin_mm: Sequence[float], position: str = "HFS"
+    folder: Path,
+    hu: Array,
+    spacing_mm: Sequence[float],
+    origin_mm: Sequence[float],
+    position: str = "HFS",
+    patient: str = PATIENT,
 ) -> Series:
     """Write a CT and read its geometry back.
 
@@ -27,6 +32,7 @@ def write_phantom_series(
         spacing_mm: Between columns, rows and slices.
         origin_mm: Of the first voxel's centre, LPS.
         position: HFS, HFP, FFS or FFP.
+        patient: The PatientID.
     """
     study, series, frame = generate_uid(), generate_uid(), generate_uid()
     direction = np.array(ORIENTATIONS[position], float)
@@ -35,7 +41,7 @@ def write_phantom_series(
     for number in range(hu.shape[2]):
         dataset = _slice(hu[:, :, number], spacing_mm)
         dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.FrameOfReferenceUID = study, series, frame
-        dataset.PatientPosition, dataset.InstanceNumber = position, number + 1
+        dataset.PatientID, dataset.PatientPosition, dataset.InstanceNumber = patient, position, number + 1
         place_mm = np.asarray(origin_mm) + normal * spacing_mm[2] * number
         dataset.ImagePositionPatient = [f"{value:.4f}" for value in place_mm]
         dataset.ImageOrientationPatient = direction.tolist()
@@ -49,7 +55,7 @@ def _slice(hu: Array, spacing_mm: Sequence[float]) -> Dataset:
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.SOPClassUID, dataset.SOPInstanceUID, dataset.Modality = CTImageStorage, generate_uid(), "CT"
-    dataset.PatientID, dataset.PatientName = PATIENT
+    dataset.PatientName = "Commissioning^Phantom"
     dataset.PatientBirthDate = dataset.PatientSex = dataset.StudyDate = dataset.StudyTime = ""
     dataset.ReferringPhysicianName = dataset.AccessionNumber = dataset.PositionReferenceIndicator = ""
     dataset.StudyID, dataset.SeriesNumber, dataset.Manufacturer = "1", 1, "mandseg"

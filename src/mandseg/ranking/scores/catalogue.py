@@ -64,7 +64,19 @@ MEASURES = (
     Measure("cut_above_mm2", "bone goes on above (mm²)", cut_above_mm2, 15.0, 0),
     Measure("cut_below_mm2", "bone goes on below (mm²)", cut_below_mm2, 15.0, 0),
 )
-SCORES = (Score("outlier", "unusual in the cohort", "labels", 2),)
+SCORES = (
+    Score("outlier", "unusual in the cohort", "labels", 2),
+    Score("dice_error", "1 − Dice to the prediction", "predictions"),
+    Score("soft_dice_error", "1 − soft Dice to the prediction", "predictions"),
+    Score("surface_mm", "mean distance to the prediction (mm)", "predictions", 2),
+    Score("surface95_mm", "95th percentile of the distance to the prediction (mm)", "predictions", 1),
+    Score("redrawn_share", "share of the surface more than 2 mm from the prediction", "predictions"),
+    Score("cross_entropy", "cross-entropy less entropy in the band", "predictions"),
+    Score("soft_minimum", "1 − soft minimum of the label's probability in the band", "predictions"),
+    Score("confident_share", "share of the band that is confidently of the other class", "predictions"),
+    Score("less_disagreement", "1 − Dice less the disagreement of the networks", "two networks"),
+    Score("annotator_bias_mm", "bias of the annotator (mm)", "annotators", 2),
+)
 LEAST_SCALES = {measure.name: measure.least_scale for measure in MEASURES}
 
 

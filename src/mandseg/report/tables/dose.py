@@ -8,6 +8,7 @@ from mandseg.report.tables.columns import file_names, level_column, notes
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, level_name, number, span
 from mandseg.statistics.analysis import Analysis
+from mandseg.statistics.comparison import Level
 from mandseg.statistics.results import Difference, Mean, as_table
 
 
@@ -64,7 +65,7 @@ def dose_difference_tables(analysis: Analysis, measures: Sequence[Measure], pref
         yield Table(f"{prefix}dose-differences-{names[dataset]}", caption, columns, rows, data)
 
 
-def _errors(measure: Measure, found: Mapping[tuple[str, float | str], Mean], level: float | str) -> Cell:
+def _errors(measure: Measure, found: Mapping[tuple[str, Level], Mean], level: Level) -> Cell:
     """The absolute error with its interval; below it the error with its sign."""
     absolute, error = (found.get((score.column, level)) for score in (measure.absolute, measure.error))
     if absolute is None or error is None:

@@ -3,6 +3,7 @@
 A group whose ``_target_`` is not in mandseg belongs to the user. The user's class checks its arguments.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -26,6 +27,9 @@ OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg sets
     *("val_check_interval", "check_val_every_n_epoch", "accumulate_grad_batches", "enable_checkpointing"),
     *("limit_train_batches", "fast_dev_run", "overfit_batches", "reload_dataloaders_every_n_epochs", "barebones"),
 )
+OF_A_NETWORK = (
+    *("model", "method", "loss", "preprocessing", "hu_window", "sliding_window", "patches", "batch_size", "seed"),
+)
 METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
 
 
@@ -39,6 +43,18 @@ def check_settings(cfg: DictConfig) -> None:
     for problem in chain(_problems(Settings, plain, ""), _contradictions(plain)):
         raise UserError(problem)
     declare(plain["analysis"])
+
+
+def check_network_settings(cfg: DictConfig) -> None:
+    """Refuse a stored config whose settings of the network or of the prediction have a wrong type or range.
+
+    Raises:
+        UserError: One line for the first one.
+    """
+    plain = {str(key): _plain(cfg, str(key)) for key in cfg}
+    for problem in _problems(Settings, plain, ""):
+        if re.split("[.=:]", problem)[0] in OF_A_NETWORK or problem.startswith("evaluation.smallest_piece"):
+            raise UserError(problem)
 
 
 def _plain(cfg: DictConfig, key: str) -> Any:

@@ -1,6 +1,6 @@
 """The expectations of settings: a test of the value, and the text for the user."""
 
-import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +74,7 @@ def optional(one: Expectation) -> Expectation:
 
 def is_number(value: Any) -> bool:
     """Whether it is a finite number; true is not a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def shown(value: Any) -> str:

@@ -57,6 +57,26 @@ def choose_runs(place: Path, choice: Mapping[str, str], ensemble: bool) -> list[
     return [run.folder for run in (runs if ensemble else runs[:1])]
 
 
+def all_runs(place: Path, choice: Mapping[str, str]) -> list[Path]:
+    """A run folder, or all runs of a study with these values of a condition; each of them has to be done.
+
+    Raises:
+        UserError: There is no such place; a run is not done; or the runs have several noise ratios, methods and so on.
+    """
+    if (place / CONFIG).is_file():
+        return choose_runs(place, choice, ensemble=False)
+    for file in sorted(place.glob(f"*/{RECORD}")):
+        if (state := RunFolder(file.parent).state()).state != "done":
+            why = f" ({state.reason})" if state.reason else ""
+            raise UserError(f"study {place}: run {file.parent.name} is {state.state}{why}, expected done")
+    runs = _matching(place, _done_runs(place), choice)
+    for column in (column for column in SHARED if column != "data"):
+        if len(values := _values(runs, column)) > 1:
+            some = f"choose one, e.g. --choose {column}={values[0]}"
+            raise UserError(f"study {place}: runs with {column} {', '.join(values)}; {some}")
+    return [run.folder for run in runs]
+
+
 def _done_runs(study: Path) -> list[_Run]:
     if not study.is_dir():
         raise UserError(f"{study}: no such run, study or checkpoint")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.data.structure import MANDIBLE
@@ -16,7 +16,8 @@ from mandseg.evaluation.predictor import Predictor
 from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.run_name import name_of
-from mandseg.runs.trained.network_record import NETWORK, settings_of_record
+from mandseg.runs.settings.check import check_network_settings
+from mandseg.runs.trained.network_record import NETWORK, config_of, is_plain, settings_of_record
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights
@@ -76,6 +77,7 @@ def load_network(
         record = _record_of(file, required=False)
     place_of_work = device_named(device)
     try:
+        check_network_settings(cfg)
         method = load_method(cfg, file).to(place_of_work).eval()
         predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
         smallest_piece = float(cfg.evaluation.smallest_piece)
@@ -137,6 +139,8 @@ def _record_of(file: Path, required: bool) -> Mapping[str, Any]:
     record = read_checkpoint(file, "is it a checkpoint of mandseg?").get(NETWORK)
     if record is None and required:
         raise UserError(f"{file}: holds weights alone, it was written by an earlier version; give its run folder")
+    if not is_plain(record):
+        raise UserError(f"{file}: the record of its network is damaged, expected plain values")
     return record if isinstance(record, Mapping) else {}
 
 
@@ -177,9 +181,9 @@ def read_settings(folder: RunFolder) -> DictConfig:
     if not file.exists():
         raise UserError(f"{folder.path}: not a run folder, it has no {CONFIG}")
     try:
-        cfg = OmegaConf.create(folder.config())
-    except Exception as error:  # OmegaConf's own
+        cfg = config_of(folder.config())
+    except (UserError, ValueError) as error:
         raise UserError(f"{file}: cannot be read ({one_line(error)})") from error
-    if "method" not in cfg or "stages" not in cfg.method:
+    if "method" not in cfg or not isinstance(cfg.method, Mapping) or "stages" not in cfg.method:
         raise UserError(f"{file}: not the config of a run of this version, its method has no stages")
     return cfg

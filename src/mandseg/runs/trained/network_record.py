@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mandseg.evaluation.prediction.training_summary import TrainingSummary
 from mandseg.runs.provenance import versions
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, one_line
 
 NETWORK = "mandseg_network"  # key in a checkpoint
 FORMAT = 1
@@ -54,6 +54,27 @@ def settings_of_record(record: Mapping[str, Any], trusted_packages: Sequence[str
     """
     if record.get("format") != FORMAT or not isinstance(record.get("settings"), dict):
         raise UserError(f"its network is written in format {record.get('format')}, this version reads {FORMAT}")
-    cfg = OmegaConf.create(dict(record["settings"]))
+    cfg = config_of(record["settings"])
     cfg.trusted_packages = list(trusted_packages)
     return cfg
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a stored value is made of groups, lists, texts and numbers; a tensor is not."""
+    if isinstance(value, dict | list | tuple):
+        return all(map(is_plain, [*value, *value.values()] if isinstance(value, dict) else value))
+    return value is None or isinstance(value, str | int | float)
+
+
+def config_of(settings: Mapping[str, Any]) -> DictConfig:
+    """Stored settings as a config. A run stores them resolved, so that they read nothing of this machine.
+
+    Raises:
+        UserError: They hold an interpolation, or a value that no setting has.
+    """
+    if "${" in repr(settings):
+        raise UserError("its settings hold an interpolation (${...}), expected plain values")
+    try:
+        return OmegaConf.create(dict(settings))
+    except Exception as error:  # OmegaConf's own
+        raise UserError(f"its settings cannot be read ({one_line(error)})") from error

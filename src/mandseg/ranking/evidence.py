@@ -1,0 +1,92 @@
+"""What a prediction says about a label: masks and probabilities on one grid in, a few numbers out.
+
+The scores of the package ``scores`` are functions of these numbers, so that a prediction is read once for all scores.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from mandseg.evaluation.predictor import Probability
+from mandseg.metrics.agreement import score
+from mandseg.metrics.displacement import measure_deviation
+from mandseg.metrics.masks import Mask, Spacing, bounding_box, dice
+from mandseg.metrics.regions import REGIONS
+from mandseg.training.losses.band import band
+
+BAND_MM = 10.0  # reach of the band around label and prediction; farther away nearly every voxel is easy background
+STEPS = 255  # of a probability
+
+Counts = npt.NDArray[np.int64]  # (2, 256): voxels of the band by label (0, 1) and by probability in 255 steps
+PROBABILITIES = np.arange(STEPS + 1) / STEPS
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """A label against a prediction of networks that do not know the case.
+
+    Args:
+        counts: Voxels of the band by label and probability.
+        agreement: Scores of the label with the predicted mask as the reference (:mod:`mandseg.metrics.agreement`).
+        displacement_mm: Region, or ``all``, to the mean signed displacement of the label from the prediction, positive
+            outward; empty if one of both is empty.
+        disagreement: 1 - mean Dice of each two networks; None for one network.
+    """
+
+    counts: Counts
+    agreement: Mapping[str, float | str]
+    displacement_mm: Mapping[str, float]
+    disagreement: float | None
+
+
+def measure_evidence(label: Mask, probability: Probability, members: Sequence[Mask], spacing_mm: Spacing) -> Evidence:
+    """Compare a label with a prediction.
+
+    Args:
+        label: bool, (X, Y, Z) on RAS+ axes.
+        probability: Of the foreground, mean over the networks, on the same grid.
+        members: The mask of each network.
+        spacing_mm: Voxel edge lengths.
+    """
+    found = probability >= 0.5
+    near = _near(label | found, spacing_mm)
+    label, found, probability = label[near], found[near], probability[near]
+    pairs = [dice(one[near], other[near]) for one, other in combinations(members, 2)]
+    return Evidence(
+        counts_in_band(label, probability, spacing_mm),
+        score(label, found, spacing_mm),
+        displacements_mm(label, found, spacing_mm),
+        1 - float(np.mean(pairs)) if pairs else None,
+    )
+
+
+def counts_in_band(label: Mask, probability: Probability, spacing_mm: Spacing) -> Counts:
+    """Count the voxels of the band by label and by probability; probabilities are rounded to 255 steps."""
+    drawn, logits = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(probability - np.float32(0.5))
+    inside = band(drawn[None, None], logits[None, None], BAND_MM, spacing_mm)[0, 0].numpy()
+    step = np.rint(STEPS * probability[inside]).astype(np.int64)
+    index = step + (STEPS + 1) * label[inside].astype(np.int64)
+    return np.bincount(index, minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
+
+
+def displacements_mm(label: Mask, prediction: Mask, spacing_mm: Spacing) -> dict[str, float]:
+    """Mean signed displacement of a label over the surface of a prediction and of its regions; empty without both."""
+    if not label.any() or not prediction.any():
+        return {}
+    deviation = measure_deviation(label, prediction, spacing_mm)
+    found = {"all": deviation.mean_mm()} | {region: deviation.mean_mm(region) for region in REGIONS}
+    return {name: mm for name, mm in found.items() if mm is not None}
+
+
+def _near(mask: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:
+    """The window of a mask with room for the band; all where it is empty."""
+    box = bounding_box(mask)
+    if box is None:
+        return slice(None), slice(None), slice(None)
+    reach = [int(BAND_MM / s) + 1 for s in spacing_mm]
+    x, y, z = (slice(max(b.start - r, 0), b.stop + r) for b, r in zip(box, reach, strict=True))
+    return x, y, z

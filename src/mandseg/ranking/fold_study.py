@@ -1,0 +1,64 @@
+"""Trains the networks of a ranking: one for each fold and seed of a cohort, as a study that can be resumed."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mandseg.data.case import Case
+from mandseg.data.manifest import MANIFEST, Cohort
+from mandseg.data.ranked.folds import fold_of_cases
+from mandseg.ranking.drawn_label import cases_to_rank
+from mandseg.system.errors import UserError
+
+OUTPUTS = Path("outputs")
+
+
+def study_of(cohort: Cohort) -> Path:
+    """The folder of the study: ``outputs/<cohort>-folds``, in the current folder as for any training."""
+    return OUTPUTS / f"{cohort.name}-folds"
+
+
+def train_folds(
+    cohort: Cohort, cases: Sequence[Case], folds: int, seeds: int, settings: Sequence[str], split: str = ""
+) -> int:
+    """Train, or go on; runs that are done are not repeated.
+
+    Args:
+        cohort: The cohort.
+        cases: Its cases that take part.
+        folds: Number of folds.
+        seeds: Number of networks of each fold.
+        settings: Further settings of the training, e.g. ``steps=4000`` or ``trainer=gpu``.
+        split: Only cases of this split; empty: all.
+
+    Returns:
+        Exit code of the training: 0 all done, 1 a run failed, 2 wrong input, 75 stopped by a signal.
+
+    Raises:
+        UserError: The folds do not fit the subjects.
+    """
+    fold_of_cases(cases, folds)
+    if seeds < 1:
+        raise UserError(f"--seeds {seeds}: expected 1 or more")
+    return subprocess.run([sys.executable, "-P", *words(cohort, folds, seeds, settings, split)], check=False).returncode
+
+
+def words(cohort: Cohort, folds: int, seeds: int, settings: Sequence[str], split: str = "") -> list[str]:
+    """The command of the training, after the name of the interpreter."""
+    numbers = [",".join(map(str, range(n))) for n in (folds, seeds)]
+    own = ["data=fold", f"data.manifest={cohort.root / MANIFEST}", f"data.folds={folds}", f"data.split={split}"]
+    own += [f"data.fold={numbers[0]}", f"seed={numbers[1]}", "noise=recorded", "noise_ratio=0", "tracking=none"]
+    own += [f"output_dir={OUTPUTS}", f"study={study_of(cohort).name}"]
+    return ["-m", "mandseg.train", "-m", *own, *settings]
+
+
+def cases_of_split(cohort: Cohort, split: str) -> Sequence[Case]:
+    """The cases of a split, or all; enough of them have to be ranked.
+
+    Raises:
+        UserError: The split is empty, or fewer than two cases are to be ranked.
+    """
+    chosen = cohort.split(split) if split else cohort.cases
+    cases_to_rank(Cohort(cohort.root, tuple(chosen)))
+    return chosen

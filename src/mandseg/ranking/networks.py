@@ -1,0 +1,89 @@
+"""Networks that do not know a case: the runs of a study in, for each case the networks that were not trained on it."""
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mandseg.data.case import Case
+from mandseg.evaluation.prediction.network import TrainedNetwork, refuse_different
+from mandseg.runs.build import made
+from mandseg.runs.folder import RunFolder
+from mandseg.runs.tables import read_table
+from mandseg.runs.trained.choice import all_runs
+from mandseg.runs.trained.load import load_network, read_settings
+from mandseg.system.errors import UserError, user_error_behind
+
+
+@dataclass(frozen=True)
+class RankingNetwork:
+    """A trained network and the cases of the cohort that it must not judge."""
+
+    network: TrainedNetwork
+    knows: frozenset[str]
+
+
+def networks_of(
+    study: Path, cases: Sequence[Case], choice: Mapping[str, str], device: str = "auto"
+) -> tuple[list[RankingNetwork], list[str]]:
+    """Load the networks of a study, and find which cases each of them knows.
+
+    A network knows a case if the case, its subject or its image was in the training; also in the validation, where the
+    validation chose the checkpoint.
+
+    Args:
+        study: A study or a run folder.
+        cases: The cases to rank.
+        choice: Column of the condition -> value, for a study with several conditions.
+        device: ``auto``, or a device by torch's name.
+
+    Returns:
+        The networks, and a note for each run whose cohort could not be read.
+
+    Raises:
+        UserError: A run is not done; the networks have no mean; or every network knows every case.
+    """
+    found, notes = [], list[str]()
+    for folder in all_runs(study, choice):
+        known, note = known_cases(folder, cases)
+        notes += [note] if note else []
+        found.append(RankingNetwork(load_network(folder, device=device), known))
+    refuse_different([each.network for each in found])
+    if not any(case.case_id not in each.knows for each in found for case in cases):
+        text = f"its {len(found)} networks were trained on all {len(cases)} cases"
+        raise UserError(f"study {study}: {text}; --folds 3 trains networks that do not know the cases they judge")
+    return found, notes
+
+
+def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str], str]:
+    """The cases that a run was trained on, and a note if only their names could be compared.
+
+    Raises:
+        UserError: The run has no table of its training cases.
+    """
+    plan = read_table(RunFolder(run_folder).plan_file, ["case_id"])
+    if isinstance(plan, str):
+        raise UserError(f"run {run_folder.name}: {plan}; its training cases are not known")
+    names = set(plan.case_id.astype(str))
+    try:
+        cfg = read_settings(RunFolder(run_folder))
+        learned = ("train", "val") if cfg.evaluation.checkpoint == "best" else ("train",)
+        trained = [case for case in made(cfg, "data.source").training.cases if case.split in learned]
+        note = ""
+    except Exception as error:
+        if user_error_behind(error) is None:
+            raise
+        trained, note = [], f"run {run_folder.name}: its cohort cannot be read, so its cases were compared by name only"
+    subjects, images = {case.subject_id for case in trained}, set(_images(trained))
+    names |= {case.case_id for case in trained}
+    known = [c for c in cases if c.case_id in names or c.subject_id in subjects or images & set(_images([c]))]
+    return frozenset(case.case_id for case in known), note
+
+
+def _images(cases: Iterable[Case]) -> list[str]:
+    return [os.path.realpath(case.image) for case in cases if case.image is not None]
+
+
+def most_judges(networks: Sequence[RankingNetwork], cases: Sequence[Case]) -> int:
+    """The largest number of networks that do not know a case."""
+    return max(sum(case.case_id not in network.knows for network in networks) for case in cases)

@@ -1,0 +1,107 @@
+"""Predictions of networks that do not know a case, on the prepared grid; kept in the cache for the next call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from mandseg.data.cache import PreparedCase, prepare_cases
+from mandseg.data.case import Case
+from mandseg.data.ranked.label import ranked_label
+from mandseg.evaluation.postprocessing import without_small_pieces
+from mandseg.evaluation.prediction.network import TrainedNetwork
+from mandseg.evaluation.predictor import Probability
+from mandseg.metrics.masks import Mask
+from mandseg.ranking.evidence import STEPS, Evidence, measure_evidence
+from mandseg.ranking.networks import RankingNetwork
+from mandseg.system.errors import UserError
+from mandseg.system.files import atomic_write
+from mandseg.system.progress import for_each
+
+FOLDER = "out_of_fold"
+"""In the cache: one file for each network and prepared case."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The prediction of one case.
+
+    Args:
+        prepared: The case with its ranked label as the reference.
+        probability: Mean over the networks, (X, Y, Z) on the prepared grid.
+        members: The mask of each network.
+    """
+
+    prepared: PreparedCase
+    probability: Probability
+    members: Sequence[Mask]
+
+    @property
+    def label(self) -> Mask:
+        """The ranked label on the prepared grid."""
+        return np.asarray(self.prepared.reference, dtype=np.bool_)
+
+    def evidence(self, label: Mask | None = None) -> Evidence:
+        """What the prediction says about the ranked label, or about another one on the prepared grid."""
+        drawn = self.label if label is None else label
+        return measure_evidence(drawn, self.probability, self.members, self.prepared.grid.spacing_mm)
+
+
+def prepare_ranked(
+    cases: Sequence[Case], network: TrainedNetwork, cache: Path, workers: int | None
+) -> list[PreparedCase]:
+    """The cases with their ranked labels on the grid of a network.
+
+    Raises:
+        UserError: Cases have no CT, or cannot be used; one line each.
+    """
+    if without := [case for case in cases if case.image is None]:
+        raise UserError(
+            [f"case {case.case_id}: column image is empty, and a prediction needs the CT" for case in without]
+        )
+    labelled = [replace(case, split="", reference=ranked_label(case), noisy=None) for case in cases]
+    return prepare_cases(labelled, network.predictor.preprocessing, cache / "cases", None, workers)
+
+
+def evidence_of(
+    prepared: Sequence[PreparedCase], networks: Sequence[RankingNetwork], cache: Path
+) -> dict[str, Evidence]:
+    """case_id -> evidence, for the cases that at least one network does not know."""
+    judges = {p.case.case_id: [n.network for n in networks if p.case.case_id not in n.knows] for p in prepared}
+    judged = [p for p in prepared if judges[p.case.case_id]]
+    work = partial(_evidence, judges=judges, cache=cache)
+    found = for_each(work, judged, "Predicting", workers=1)
+    return {p.case.case_id: evidence for p, evidence in zip(judged, found, strict=True)}
+
+
+def predict(prepared: PreparedCase, networks: Sequence[TrainedNetwork], cache: Path) -> Prediction:
+    """Predict a case with networks that do not know it, or read what was predicted before."""
+    each = [_probability(prepared, network, cache) for network in networks]
+    each = [without_islands(p, network.smallest_piece) for p, network in zip(each, networks, strict=True)]
+    members = [probability >= 0.5 for probability in each]
+    return Prediction(prepared, np.mean(each, axis=0, dtype=np.float32), members if len(each) > 1 else [])
+
+
+def without_islands(probability: Probability, smallest_piece: float) -> Probability:
+    """Probabilities with 0 in the pieces that a prediction drops because they are small; a copy."""
+    found = probability >= 0.5
+    return np.where(found & ~without_small_pieces(found, smallest_piece), np.float32(0), probability)
+
+
+def _evidence(prepared: PreparedCase, judges: Mapping[str, Sequence[TrainedNetwork]], cache: Path) -> Evidence:
+    return predict(prepared, judges[prepared.case.case_id], cache).evidence()
+
+
+def _probability(prepared: PreparedCase, network: TrainedNetwork, cache: Path) -> Probability:
+    """Rounded to 255 steps, whether it is new or was kept."""
+    file = cache / FOLDER / f"{network.digest}-{prepared.folder.name}.npz"
+    try:
+        with np.load(file) as stored:
+            steps = stored["steps"]
+    except (OSError, ValueError, KeyError, EOFError):
+        steps = np.rint(STEPS * network.predictor.of_case(prepared)).astype(np.uint8)
+        with atomic_write(file) as opened:
+            np.savez_compressed(opened, steps=steps)
+    return np.asarray(steps / np.float32(STEPS), dtype=np.float32)

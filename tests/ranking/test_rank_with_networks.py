@@ -1,0 +1,164 @@
+"""``mandseg rank`` with networks: only those that do not know a case judge it; a fold study is trained and used."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from bone_network import anatomy, write_bone_study
+from command import run
+from mandseg.data.case import Case
+from mandseg.data.manifest import read_cohort, write_cohort
+from mandseg.data.sources import Sources
+from mandseg.data.volume import Volume, write_volume
+from mandseg.ranking.networks import known_cases
+from tiny_cohort import SMALL, write_tiny_cohort
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MANDSEG_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Five heads with bone of 900 HU; the label of ``c`` lacks the condyles, that of ``a`` is trusted."""
+    root = tmp_path / "cohort"
+    image = anatomy()
+    bone = np.asarray(image.array) == 900
+    cases = []
+    for number, case_id in enumerate("abcde"):
+        hu = np.array(image.array)
+        hu[0, 0, number] = -900  # every CT a little different
+        label = bone.copy()
+        if case_id == "c":
+            label[:, :, 33:] = False
+        files = {name: root / f"{case_id}_{name}.nii.gz" for name in ("image", "label")}
+        write_volume(files["image"], Volume(hu, image.affine))
+        write_volume(files["label"], Volume(label.astype(np.uint8), image.affine))
+        trusted = case_id == "a"
+        reference, noisy = (files["label"], None) if trusted else (None, files["label"])
+        groups = {"trusted": str(int(trusted))}
+        cases.append(Case(case_id, case_id, "train", files["image"], reference, noisy, "ann", groups))
+    write_cohort(root, cases)
+    return root
+
+
+def study(tmp_path, cohort, knows=(), seeds=(0, 1)):
+    """Networks that find bone; they were trained on the cases ``knows`` of the cohort."""
+    folder = write_bone_study(tmp_path / "study", seeds=seeds)
+    trained = [replace(case, split="train") for case in read_cohort(cohort).cases if case.case_id in knows]
+    other = Case("other", "other", "train", None, read_cohort(cohort).cases[0].reference)
+    write_cohort(tmp_path / "trained", [*trained, other])
+    for place in folder.glob("ratio*"):
+        settings = yaml.safe_load((place / "config.yaml").read_text())
+        source = {"_target_": "test_rank_with_networks.training_of", "manifest": f"{tmp_path}/trained/manifest.csv"}
+        settings["data"] = {"name": "cohort", "source": source}
+        settings["trusted_packages"] = ["test_rank_with_networks"]
+        (place / "config.yaml").write_text(yaml.safe_dump(settings))
+        rows = "".join(f"{case.case_id},a,noisy\n" for case in [*trained, other])
+        (place / "noise_plan.csv").write_text("case_id,annotator,label\n" + rows)
+    return folder
+
+
+def training_of(manifest):
+    """The source of the data of a made run: no test set is needed."""
+    return Sources(read_cohort(Path(manifest)), {})
+
+
+def rank(cohort, *arguments):
+    return run("rank", cohort, *arguments, "--device", "cpu")
+
+
+def rows(cohort):
+    with (cohort / "ranking" / "ranking.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def line(capsys):
+    (found,) = capsys.readouterr().err.splitlines()
+    return found
+
+
+def test_networks_of_a_study_find_the_label_without_condyles(tmp_path, cohort):
+    assert rank(cohort, "--run", study(tmp_path, cohort)) == 0
+    found = rows(cohort)
+    assert [row["case_id"] for row in found[:2]] == ["a", "c"]  # the trusted case, then the worst
+    assert found[1]["hint"].startswith("condyles missing")
+    assert float(found[1]["bias_condyle_mm"]) < -4
+    assert float(found[1]["surface_mm"]) > 4 * float(found[2]["surface_mm"])
+    assert float(found[1]["disagreement"]) > 0
+    first = (cohort / "ranking" / "ranking.csv").read_bytes()
+    assert rank(cohort, "--run", tmp_path / "study") == 0  # from the cache
+    assert (cohort / "ranking" / "ranking.csv").read_bytes() == first
+
+
+def test_a_case_that_the_networks_know_is_not_judged(tmp_path, cohort, capsys):
+    assert rank(cohort, "--run", study(tmp_path, cohort, knows="bc")) == 0
+    judged = {row["case_id"]: row["surface_mm"] != "" for row in rows(cohort)}
+    assert judged == {"a": True, "b": False, "c": False, "d": True, "e": True}
+    assert "2 of 5 cases were in the training of every network" in capsys.readouterr().out
+
+
+def test_a_case_is_known_by_its_subject_or_its_image_under_another_name(tmp_path, cohort):
+    folder = next(study(tmp_path, cohort, knows="b").glob("ratio*"))
+    cases = list(read_cohort(cohort).cases)
+    renamed = [replace(cases[1], case_id="x", subject_id="y"), replace(cases[2], subject_id="b"), cases[3]]
+    assert known_cases(folder, renamed) == ({"x", "c"}, "")
+    (tmp_path / "trained" / "manifest.csv").unlink()
+    known, note = known_cases(folder, cases)
+    assert known == {"b"}
+    assert "compared by name only" in note
+
+
+def test_networks_that_know_all_cases_are_refused(tmp_path, cohort, capsys):
+    assert rank(cohort, "--run", study(tmp_path, cohort, knows="abcde")) == 2
+    assert "its 2 networks were trained on all 5 cases; --folds 3 trains" in line(capsys)
+    assert not (cohort / "ranking").exists()
+
+
+def test_a_run_that_is_not_done_is_refused(tmp_path, cohort, capsys):
+    folder = study(tmp_path, cohort)
+    file = folder / "ratio0-seed1" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"state": "failed", "error": "disk"}))
+    assert rank(cohort, "--run", folder) == 2
+    assert "run ratio0-seed1 is failed (disk), expected done" in line(capsys)
+    assert rank(cohort, "--run", folder / "ratio0-seed1") == 2
+    assert "the run is failed" in line(capsys)
+
+
+def test_a_score_without_what_it_needs_is_refused(tmp_path, cohort, capsys):
+    assert rank(cohort, "--by", "surface_mm") == 2
+    assert "--by surface_mm: needs predictions; give --run STUDY of networks that are done, or --folds 3" in line(
+        capsys
+    )
+    assert rank(cohort, "--run", study(tmp_path, cohort, seeds=(0,)), "--by", "less_disagreement") == 2
+    assert "--by less_disagreement: needs two networks for a case, 1 is there" in line(capsys)
+
+
+def test_wrong_folds_are_refused_before_anything_is_trained(tmp_path, cohort, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folds in ("1", "6"):
+        assert rank(cohort, "--folds", folds) == 2
+        assert f"{folds} folds of 5 subjects: expected 2 or more, and a subject for each" in line(capsys)
+    assert rank(cohort, "--folds", "2", "--run", "x") == 2
+    assert "give one of them" in line(capsys)
+    assert rank(cohort, "steps=9") == 2
+    assert "steps=9: settings of a training are for --folds only" in line(capsys)
+    assert not (tmp_path / "outputs").exists()
+
+
+@pytest.mark.slow
+def test_folds_are_trained_as_a_study_whose_networks_judge_every_case(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_tiny_cohort(tmp_path / "tiny")
+    small = [word for word in SMALL if not word.startswith(("data", "tracking", "noise", "study"))]
+    command = ("--folds", "2", *small, "steps=2", "validations=1")
+    assert rank(tmp_path / "tiny", *command) == 0
+    assert all(row["surface_mm"] for row in rows(tmp_path / "tiny"))
+    runs = list((tmp_path / "outputs" / "tiny-folds").glob("*/checkpoints/train/last.ckpt"))
+    assert len(runs) == 2
