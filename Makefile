@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-slurm test-hydra-next lint typecheck bench gpu-check clean
+.PHONY: demo test test-slurm test-hydra-next lint typecheck docs notebooks bench gpu-check clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,slurm,joblib,optuna]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,docs,slurm,joblib,optuna]'
 	touch $@
 
 demo: $(STAMP)          ## phantom CTs in, a noise-tolerance report out; two processes share the grid
@@ -47,6 +47,12 @@ lint: $(STAMP)
 
 typecheck: $(STAMP)
 	$(BIN)/mypy
+
+docs: $(STAMP)          ## the docs site in build/docs; a warning or a broken link fails
+	$(BIN)/sphinx-build -q -W --keep-going -c docs/site docs build/docs
+
+notebooks: $(STAMP)     ## the notebooks of the docs, from the first cell to the last
+	WANDB_MODE=offline OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 -W default --nbmake docs/notebooks
 
 BENCH := metrics preparation start_up patches training_step inference growth
 

@@ -11,6 +11,7 @@ if __name__ == "__main__" and sys.path[:1] == [os.getcwd()] and not sys.flags.sa
 
 import contextlib
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -64,10 +65,21 @@ def main() -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
+    except (ValueError, TypeError, KeyError) as error:
+        if not _is_of_hydra(error):
+            raise
+        print_problems(UserError(one_line(error)))
+        sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
         log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
+
+
+def _is_of_hydra(error: BaseException) -> bool:
+    """Whether Hydra itself raised an error about the words of the command line, such as ``=1`` or ``seed=range(0)``."""
+    at = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return str(at).partition(".")[0] in ("hydra", "omegaconf")
 
 
 def _share_config_store() -> None:

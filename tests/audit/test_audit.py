@@ -231,6 +231,26 @@ def test_labels_without_an_annotator_are_no_annotator_of_that_name():
     assert line.startswith("The average contour without a recorded annotator leaves the condyles out (−")
 
 
+def test_another_structure_is_divided_into_thirds_of_its_height():
+    case = Case("p", "p", "test", None, None, groups={"structure": "Parotid_L"})
+    noisy = REFERENCE.copy()
+    noisy[:, :, np.flatnonzero(REFERENCE.any((0, 1)))[-5:]] = False
+    found = measure(LabelPair(case, REFERENCE, noisy, ISO, "ann"))
+    assert [d.region for d in found.displacements] == [None, "upper", "middle", "lower"]
+    upper, lower = found.displacement("upper"), found.displacement("lower")
+    assert upper.bias_mm < -1
+    assert lower.bias_mm == pytest.approx(0, abs=1e-6)
+    cases = cases_table([replace(found, case_id=name) for name in "abcde"])
+    annotators = annotators_table(cases)
+    assert [name for name in annotators.columns if name.startswith("bias_")] == [
+        *("bias_mm", "bias_upper_mm", "bias_middle_mm", "bias_lower_mm", "bias_low_mm", "bias_high_mm")
+    ]
+    assert "condyle" not in " ".join(finding.sentences(cases, annotators))
+    with drawing_style():
+        shown = [label.get_text() for label in plot_regions(annotators).get_xticklabels()]
+    assert shown == ["all", "upper", "middle", "lower"]
+
+
 def test_a_copy_of_the_reference_is_no_drawing():
     found = [*without_condyles("ab", "ann"), measured(horseshoe(), horseshoe(), "c", "ann")]
     cases = cases_table(found)
@@ -252,26 +272,6 @@ def test_a_narrow_terminal_leaves_columns_out_and_cuts_none(cohort, width):
     assert "…" not in printed
     assert ("Not shown on this narrow terminal, all in annotators.csv: " in printed) == (width < 120)
     assert all(name in printed for name in ("annotator", "bias", "NSD 2 mm"))
-
-
-def test_another_structure_is_divided_into_thirds_of_its_height():
-    case = Case("p", "p", "test", None, None, groups={"structure": "Parotid_L"})
-    noisy = REFERENCE.copy()
-    noisy[:, :, np.flatnonzero(REFERENCE.any((0, 1)))[-5:]] = False
-    found = measure(LabelPair(case, REFERENCE, noisy, ISO, "ann"))
-    assert [d.region for d in found.displacements] == [None, "upper", "middle", "lower"]
-    upper, lower = found.displacement("upper"), found.displacement("lower")
-    assert upper.bias_mm < -1
-    assert lower.bias_mm == pytest.approx(0, abs=1e-6)
-    cases = cases_table([replace(found, case_id=name) for name in "abcde"])
-    annotators = annotators_table(cases)
-    assert [name for name in annotators.columns if name.startswith("bias_")] == [
-        *("bias_mm", "bias_upper_mm", "bias_middle_mm", "bias_lower_mm", "bias_low_mm", "bias_high_mm")
-    ]
-    assert "condyle" not in " ".join(finding.sentences(cases, annotators))
-    with drawing_style():
-        shown = [label.get_text() for label in plot_regions(annotators).get_xticklabels()]
-    assert shown == ["all", "upper", "middle", "lower"]
 
 
 # Figures and pictures -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 MENTION = re.compile(r"(?<![\w/.])mandseg(?:\.[A-Za-z_]\w*)+")
 FILES = [
     ROOT / "README.md",
-    *(ROOT / "docs").glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
     *(ROOT / "conf").rglob("*.yaml"),
     *(ROOT / "sweeps").glob("*.yaml"),
     *(ROOT / "src").rglob("*.py"),

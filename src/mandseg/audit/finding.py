@@ -102,7 +102,7 @@ def _tendencies(cases: pd.DataFrame, annotators: pd.DataFrame) -> str:
         own = cases[cases.annotator == name]
         biases = [
             (mean, region)
-            for region in regions_of(annotators)
+            for region in regions_of(cases)
             for mean, low, high in [mean_interval(own[bias_column(region)])]
             if own[bias_column(region)].count() >= FEWEST_CASES and (low > 0 or high < 0)
         ]

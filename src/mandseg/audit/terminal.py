@@ -46,8 +46,9 @@ def _table(audit: Audit, title: str, shown: Sequence[str]) -> Table:
     for name in shown:
         words = name in ("annotator", "largest bias")
         table.add_column(name, justify="left" if words else "right", overflow="fold")
+    regions = regions_of(audit.annotators)
     for row in audit.annotators.to_dict("records"):
-        cells = dict(zip(COLUMNS, _cells(row, regions_of(audit.annotators)), strict=True))
+        cells = dict(zip(COLUMNS, _cells(row, regions), strict=True))
         table.add_row(*(cells[name] for name in shown))
     return table
 

@@ -14,7 +14,7 @@ from mandseg.metrics.masks import Mask
 MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at
 SAME_SHAPE, SAME_OVERLAP = 0.815, 0.825  # docs/data.md: where these lie
 SAME_DRAWING = 0.97  # overlap of one drawing, copied or resampled; two people's drawings of one scan reach 0.97 at most
-SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.86, 0.80  # correlations of CTs; overlap that has to go with them
+SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.88, 0.80  # correlations of CTs; overlap that has to go with them
 WORTH_REFINING = 0.4
 LEAST_SHARED = 2000  # voxels of 27 mm3 with tissue in both CTs, 54 ml: a correlation of fewer decides nothing
 IN_BODY_HU = -200
