@@ -1,7 +1,7 @@
 """Ranks a cohort: labels, networks and decoys in, a ranking with what is known of its scores out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +9,7 @@ import pandas as pd
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort
 from mandseg.noise import Panel
+from mandseg.ranking.annotators import Annotators, annotators_of
 from mandseg.ranking.decoys import decoy_cases, decoy_table, draw_decoys
 from mandseg.ranking.detection import detection_table, sentence
 from mandseg.ranking.judges.judgement import Judgement
@@ -17,7 +18,7 @@ from mandseg.ranking.ranking import Check, Ranking, ordered, with_outlier
 from mandseg.ranking.scores.catalogue import LEAST_SCALES, SCORES
 from mandseg.ranking.scores.learned import cross_fitted
 from mandseg.ranking.scores.outlier import distances
-from mandseg.ranking.truth import LEAST_CASES, true_errors, wrong_labels
+from mandseg.ranking.truth import LEAST_CASES, measured_pairs, wrong_labels
 from mandseg.system.errors import UserError
 
 LEAST_DICE = 0.7  # median of labels and predictions; below, a network has not learned the structure
@@ -67,13 +68,14 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
         what = f"{len(decoys)} simulated labels ({wish.noise_words})"
         checks.append(_check("decoys", f"Against {what}", what, both, both.error, both.error > 0, by))
         notes.append(words)
-    truth = true_errors(cases, wish.workers)
+    pairs = measured_pairs(cases, wish.workers)
+    truth = pairs[pairs.trusted == 0][["case_id", "surface_mm"]].rename(columns={"surface_mm": "true_mm"})
     if len(truth) >= LEAST_CASES:
         both = table.merge(truth, on="case_id", validate="1:1")
-        error = both.true_surface_mm
+        error = both.true_mm
         what = f"the references of {len(both)} cases"
         checks.append(_check("references", f"Against {what}", what, both, error, wrong_labels(error), by))
-    return ordered(cohort, table, by, threshold, notes, checks)
+    return replace(ordered(cohort, table, by, threshold, notes, checks), annotators=_annotators(table, pairs))
 
 
 def refuse_score(by: str | None, networks: int = 0, decoys: bool = False) -> None:
@@ -137,6 +139,16 @@ def _features(both: pd.DataFrame, cohort: pd.DataFrame) -> "np.ndarray[tuple[int
     away = distances(both, cohort, LEAST_SCALES).to_numpy(np.float64)
     names = [score.name for score in SCORES if score.name in both and score.needs in ("predictions", "two networks")]
     return np.hstack([away, np.abs(away), both[names].to_numpy(np.float64)])
+
+
+def _annotators(table: pd.DataFrame, pairs: pd.DataFrame) -> Annotators | None:
+    """Annotators against references, if there are five or more, else against predictions; None without both."""
+    if len(pairs) >= LEAST_CASES:
+        return annotators_of(pairs, f"the references of {len(pairs)} cases", is_relative=False)
+    if "bias_mm" not in table:
+        return None
+    judged = table[table.bias_mm.notna() & (table.trusted == 0)]
+    return annotators_of(judged, f"the predictions of {len(judged)} cases", is_relative=True)
 
 
 def _check(

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mandseg.data.manifest import Cohort
 from mandseg.metrics.regions import REGIONS
+from mandseg.ranking.annotators import Annotators
 from mandseg.ranking.scores.catalogue import LEAST_SCALES
 from mandseg.ranking.scores.outlier import distances, outlier
 from mandseg.ranking.words import hint, reasons
@@ -44,6 +45,7 @@ class Ranking:
         threshold: Value of the score from which on a case is flagged; None without one.
         notes: What a reader has to know, one sentence each.
         checks: What is known of the scores in this cohort.
+        annotators: What is known of its annotators; None where none is recorded or nothing can be compared.
     """
 
     cohort: Cohort
@@ -52,6 +54,7 @@ class Ranking:
     threshold: float | None = None
     notes: Sequence[str] = ()
     checks: Sequence[Check] = ()
+    annotators: Annotators | None = None
 
     @property
     def open(self) -> pd.DataFrame:
