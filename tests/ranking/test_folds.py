@@ -12,7 +12,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.ranked.folds import LEFT_OUT, fold_of_cases, from_fold
 from mandseg.data.sources import with_external
-from mandseg.ranking.fold_study import words
+from mandseg.ranking.judges.fold_study import words
 from mandseg.system.errors import UserError
 
 

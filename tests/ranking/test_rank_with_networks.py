@@ -15,7 +15,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.sources import Sources
 from mandseg.data.volume import Volume, write_volume
-from mandseg.ranking.networks import known_cases
+from mandseg.ranking.judges.networks import known_cases
 from tiny_cohort import SMALL, write_tiny_cohort
 
 

@@ -15,7 +15,7 @@ from mandseg.data.volume import Volume, to_canonical
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane, view_around
 from mandseg.metrics.masks import Mask
 from mandseg.ranking.drawn_label import DrawnLabel, cut, read_whole, window_around
-from mandseg.ranking.predictions import Prediction
+from mandseg.ranking.judges.predictions import Prediction
 from mandseg.ranking.slices import doubtful_voxels, worst_planes
 from mandseg.system.progress import for_each
 

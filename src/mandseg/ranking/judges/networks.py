@@ -82,8 +82,3 @@ def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str]
 
 def _images(cases: Iterable[Case]) -> list[str]:
     return [os.path.realpath(case.image) for case in cases if case.image is not None]
-
-
-def most_judges(networks: Sequence[RankingNetwork], cases: Sequence[Case]) -> int:
-    """The largest number of networks that do not know a case."""
-    return max(sum(case.case_id not in network.knows for network in networks) for case in cases)
