@@ -83,11 +83,16 @@ def _sentences(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFr
         for level in levels:
             rows = [(m, _row(analysis, dataset, m.absolute.column, level)) for m in in_gray]
             costs = [_cost_words(measure, row) for measure, row in rows if row is not None]
-            known = [cost for cost in costs if cost]
-            named = analysis.comparison.name(level).capitalize()
-            verb = "costs" if analysis.comparison.is_dose else "changes"
-            parts += [f"{named} {verb}, in mean absolute error: {listed(known)}."] if known else []
+            parts += _level_words(analysis.comparison, level, [cost for cost in costs if cost])
         yield " ".join(parts)
+
+
+def _level_words(comparison: Comparison, level: Level, costs: Sequence[str]) -> list[str]:
+    """One sentence on what a level costs; none where nothing could be paired."""
+    if not costs:
+        return []
+    named, verb = comparison.name(level), "costs" if comparison.is_dose else "changes"
+    return [f"{named[:1].upper()}{named[1:]} {verb}, in mean absolute error: {listed(costs)}."]
 
 
 def _mean_words(absolute: Mean, error: Mean, measure: Measure, analysis: Analysis, cases: pd.DataFrame) -> str:
