@@ -24,6 +24,7 @@ Affine = npt.NDArray[np.float64]  # (4, 4)
 Hu = npt.NDArray[np.int16]
 
 AIR_HU = -1000
+LONGEST_SHOWN = 300  # characters of a path in a message
 
 SPACING_TOLERANCE_MM = 1e-3  # the rounding error of float32 headers and of three decimals
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
@@ -114,7 +115,11 @@ def is_nifti(path: Path) -> bool:
     Raises:
         UserError: The file is missing or of an unknown format.
     """
-    if not path.is_file():
+    try:
+        exists = path.is_file()
+    except OSError as error:  # the name is too long, or the links form a loop
+        raise UserError(f"{str(path)[:LONGEST_SHOWN]}: no such file ({error.strerror})") from error
+    if not exists:
         raise UserError(f"{path}: no such file")
     if not is_image_file(path):
         raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
