@@ -23,6 +23,7 @@ from mandseg.data.same_patient.suspicion import find_suspicions
 from mandseg.data.structure import Structure, structure_of
 from mandseg.data.volume import Geometry, Volume
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
+from mandseg.system.files import is_file
 from mandseg.system.progress import for_each
 
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
@@ -224,7 +225,7 @@ def _fingerprint(volumes: dict[str, Volume]) -> Fingerprint | None:
 
 def _without_missing_files(case: Case) -> Case:
     """Drop the paths of missing files; the check of the manifest has reported them."""
-    image, reference, noisy = (p if p and p.is_file() else None for p in (case.image, case.reference, case.noisy))
+    image, reference, noisy = (p if p and is_file(p) else None for p in (case.image, case.reference, case.noisy))
     return replace(case, image=image, reference=reference, noisy=noisy)
 
 

@@ -12,7 +12,7 @@ from mandseg.data.formats import metaimage, nrrd
 from mandseg.data.formats.header import ImageHeader
 from mandseg.data.formats.nifti import load_header, read_voxels
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_write
+from mandseg.system.files import atomic_write, is_file
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NRRD_SUFFIXES = (".nrrd", ".nhdr")
@@ -115,12 +115,8 @@ def is_nifti(path: Path) -> bool:
     Raises:
         UserError: The file is missing or of an unknown format.
     """
-    try:
-        exists = path.is_file()
-    except OSError as error:  # the name is too long, or the links form a loop
-        raise UserError(f"{str(path)[:LONGEST_SHOWN]}: no such file ({error.strerror})") from error
-    if not exists:
-        raise UserError(f"{path}: no such file")
+    if not is_file(path):
+        raise UserError(f"{str(path)[:LONGEST_SHOWN]}: no such file")
     if not is_image_file(path):
         raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
     return path.name.lower().endswith(NIFTI_SUFFIXES)
