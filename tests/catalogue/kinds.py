@@ -3,10 +3,9 @@
 ``check`` prints its errors among its results; every other command prints them on standard error.
 """
 
+import feeds
 import numpy as np
 import torch
-
-import feeds
 from feeds import (
     AFFINE,
     META,

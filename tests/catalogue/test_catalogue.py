@@ -4,10 +4,10 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 import feeds
+import pytest
 from kinds import CHECK, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, WORDS
+
 from mandseg.cli.main import main
 from study_fixture import write_study
 

@@ -10,10 +10,11 @@ from random import Random
 import numpy as np
 import SimpleITK as sitk
 import torch
+from mutations import change_value, damage_bytes, damage_dicom, damage_headed, damage_json, damage_table, odd_value
 from rich.console import Console
 
 from composing import composed
-from dicom_files import ids, save, ct_slices, square, write_structure_set
+from dicom_files import ct_slices, ids, save, square, write_structure_set
 from mandseg.data.case import Case
 from mandseg.data.dicom.archive import read_archive
 from mandseg.data.dicom.pixels import read_ct
@@ -30,7 +31,6 @@ from mandseg.runs.trained.network_record import network_record
 from mandseg.system.errors import UserError
 from mandseg.training.checkpoint import RunCheckpointIO
 from mandseg.training.learning_curve import LearningCurve
-from mutations import change_value, damage_bytes, damage_dicom, damage_headed, damage_json, damage_table, odd_value
 from study_fixture import write_study
 from tiny_cohort import SMALL
 

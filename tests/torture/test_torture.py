@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from disasters import AS_ROOT, DISASTERS, Sweep, can_mount, kill
 from fuzzing import MOST_MIB, fuzz
 from readers import READERS

@@ -13,6 +13,7 @@ from pathlib import Path
 from disasters import AS_ROOT, DISASTERS, Sweep, can_mount, kill
 from fuzzing import MOST_MIB, Tally, fuzz
 from readers import READERS
+
 from warm_processes import running_nursery
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"

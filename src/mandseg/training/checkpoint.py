@@ -213,8 +213,14 @@ def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapp
 
 
 STATE: dict[str, type] = {
-    **{"state_dict": dict, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list},
-    **{"epoch": int, "global_step": int, "pytorch-lightning_version": str},
+    "state_dict": dict,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
 }
 """What Lightning needs to continue a training, by the key in the checkpoint."""
 
