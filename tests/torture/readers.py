@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -150,10 +151,8 @@ def _damage_checkpoint(rng: Random, whole: bytes, others: Sequence[bytes]) -> by
 
 def _network(path: Path) -> object:
     """Make a network of a checkpoint alone, and read it as a resumed run does."""
-    try:
+    with suppress(UserError):
         RunCheckpointIO({"noise_ratio": 0.5}).load_checkpoint(path)
-    except UserError:
-        pass
     return load_network(path, device="cpu")
 
 
@@ -177,8 +176,7 @@ def _dicom(path: Path) -> object:
         series = scan.series()
         read_ct(series)
         for found in scan.structure_sets:
-            for roi in read_structure_set(found.path).rois:
-                masks.append(rasterise(roi, series))
+            masks += [rasterise(roi, series) for roi in read_structure_set(found.path).rois]
     return masks
 
 

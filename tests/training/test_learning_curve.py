@@ -90,7 +90,7 @@ def test_a_file_cut_within_its_header_is_begun_again(path):
 def test_a_file_that_is_no_curve_is_one_line_and_stays(path, content):
     path.parent.mkdir()
     path.write_bytes(content)
-    with pytest.raises(UserError, match="learning_curve.csv: not a learning curve") as error:
+    with pytest.raises(UserError, match=r"learning_curve\.csv: not a learning curve") as error:
         LearningCurve(path)
     assert len(error.value.problems) == 1
     assert path.read_bytes() == content
