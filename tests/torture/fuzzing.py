@@ -16,8 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mandseg.system.errors import UserError
 from readers import READERS
+
+from mandseg.system.errors import UserError
 
 LONGEST_S = 20.0  # of one file
 MOST_MIB = 700  # more than the process had before

@@ -9,7 +9,7 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_csv
+from mandseg.system.files import is_file, write_csv
 from mandseg.system.names import LONGEST, name_problem
 
 MANIFEST = "manifest.csv"
@@ -162,16 +162,9 @@ def _row_violations(row: Row, root: Path) -> list[Violation]:
         texts.append("neither reference nor noisy label is given")
     for column in ("image", "reference", "noisy", DOSE):
         value = row.get(column, "")
-        if value and not _is_file(root / value):
+        if value and not is_file(root / value):
             texts.append(f"{column} {value[:LONGEST_SHOWN]}: no such file")
     return [Violation(row["case_id"], text) for text in texts]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # the name is too long, or the links form a loop
-        return False
 
 
 def _shared_images(rows: list[Row], root: Path) -> list[Violation]:
