@@ -64,8 +64,8 @@ class CheckedGrid(Sweeper):
         """
         from mandseg.runs.launchers.cells import words_of_grid
         from mandseg.runs.launchers.grid import check_grid
-        from mandseg.runs.settings.expectations import optional, whole
         from mandseg.system.errors import UserError
+        from mandseg.system.expectations import optional, whole
 
         if not (expected := optional(whole(1))).holds(self.max_batch_size):
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")

@@ -11,6 +11,7 @@ if __name__ == "__main__" and sys.path[:1] == [os.getcwd()] and not sys.flags.sa
 
 import contextlib
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.attempt import attempt_run
 from mandseg.runs.folder import RunFolder
+from mandseg.runs.settings.hydra_words import in_plain_words, is_setting, refuse_words
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems, user_error_behind
+from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems
 from mandseg.system.instantiation import hydra_options
 from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
@@ -42,7 +44,8 @@ def main() -> None:
     Exit code 0: all done, 1: a run failed, 2: wrong input, 75: interrupted by a signal; the same command continues.
     """
     _share_config_store()
-    sys.argv[1:] = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
+    words = [quoted(with_home_in_setting(word)) for word in sys.argv[1:]]
+    sys.argv[1:] = sorted(words, key=is_setting)  # Hydra takes options before settings only
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # raise, so that the message becomes one line here
     states: list[str] = []
 
@@ -54,17 +57,29 @@ def main() -> None:
         return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
+        refuse_words(sys.argv[1:])
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        print_problems(error if isinstance(error, UserError) else in_plain_words(error))
         sys.exit(WRONG_INPUT)
     except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
+        sys.exit(WRONG_INPUT)
+    except (ValueError, TypeError, KeyError) as error:
+        if not _is_of_hydra(error):
+            raise
+        print_problems(UserError(one_line(error)))
         sys.exit(WRONG_INPUT)
     except Interrupted as interrupted:
         log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
     sys.exit(max((EXIT_CODES[state] for state in states), default=0))
+
+
+def _is_of_hydra(error: BaseException) -> bool:
+    """Whether Hydra itself raised an error about the words of the command line, such as ``=1`` or ``seed=range(0)``."""
+    at = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return str(at).partition(".")[0] in ("hydra", "omegaconf")
 
 
 def _share_config_store() -> None:

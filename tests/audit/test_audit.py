@@ -1,5 +1,6 @@
 """An audit measures like a ruler, ranks cases by the surface to redraw, and reports in tables, text and figures."""
 
+import io
 import re
 from dataclasses import replace
 
@@ -9,19 +10,23 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from rich.console import Console
 
 from command import run
 from mandseg.audit import finding, page
 from mandseg.audit.figures import plot_annotators, plot_regions, plot_spread
 from mandseg.audit.measurement import measure
+from mandseg.audit.page import audit_cohort, without_copies
 from mandseg.audit.pair import LabelPair
 from mandseg.audit.pictures import EVERY_CASE, case_figure, chosen, planes_of_difference
 from mandseg.audit.surface import VIEWS, draw_surface, extent_mm
 from mandseg.audit.tables import annotators_table, cases_table, mean_interval, regions_table
+from mandseg.audit.terminal import print_audit
 from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume
 from mandseg.metrics.regions import REGIONS
+from mandseg.noise import Recorded
 from mandseg.report.figures.style import drawing_style
 from shapes import ISO, horseshoe
 
@@ -121,7 +126,7 @@ def test_the_worst_case_comes_first_and_an_empty_one_before_all(measurements):
     table = cases_table(measurements)
     assert list(table.case_id) == ["empty", "far", "near", "same"]
     assert list(table.correct_first) == [1, 2, 3, 4]
-    assert list(table.why.iloc[[0, 1, 3]]) == ["nothing is drawn", table.why[1], ""]
+    assert list(table.why.iloc[[0, 1, 3]]) == ["nothing is drawn", table.why[1], "a copy of the reference"]
     assert table.why[1].startswith("outward by 3.0 mm; ")
 
 
@@ -184,23 +189,44 @@ def test_a_single_contour_has_no_interval_and_no_contour_no_bias():
     assert "there is no contour, so there is no bias" in finding.headline(cases_like(bias_mm=[np.nan]))
 
 
-def test_habits_name_the_annotator_and_the_region():
+def without_condyles(names, annotator):
     noisy = horseshoe()
     noisy[:, :14, 28:] = False
-    found = [measured(noisy, horseshoe(), name, "ann") for name in "ab"]
-    found += [measured(horseshoe(), horseshoe(), name, "bob") for name in "cd"]
+    return [measured(noisy, horseshoe(), name, annotator) for name in names]
+
+
+def test_habits_name_the_annotator_and_the_region():
+    found = without_condyles("abcde", "ann")
+    found += [measured(np.roll(horseshoe(), 1, 2), horseshoe(), name, "bob") for name in "fghij"]
     cases = cases_table(found)
     bias = cases.bias_condyle_mm.min()
     lines = finding.sentences(cases, annotators_table(cases))
-    assert lines[0].endswith("(ann) to 0.0 mm (bob).")
-    assert lines[1] == f"ann leaves the condyles out (−{-bias:.1f} mm)."
-    assert lines[2].startswith("Correct first: a (condyle −")
+    assert lines[0].startswith("The mean displacement of annotators with 5 or more cases ranges from −")
+    assert "mm (ann) to" in lines[0]
+    assert lines[1].startswith(f"ann leaves the condyles out (−{-bias:.1f} mm)")
+    assert lines[2].startswith("Correct first: ")
+
+
+def test_nobody_is_named_from_few_cases_or_where_the_interval_holds_zero():
+    cases = cases_table(without_condyles("abcd", "ann"))
+    assert finding.sentences(cases, annotators_table(cases))[0].startswith("Correct first")
+    cases = cases_table(without_condyles("abcde", "ann"))
+    cases["bias_condyle_mm"] = [-9.0, -9.0, -9.0, -9.0, 30.0]  # mean -1.2, interval on both sides of zero
+    cases.loc[:, [f"bias_{region}_mm" for region in ("ramus", "angle", "body", "coronoid", "teeth")]] = np.nan
+    cases["bias_condyle_mm"] -= 3
+    assert not any("ann " in line for line in finding.sentences(cases, annotators_table(cases)))
+
+
+def test_the_ends_of_the_range_have_a_name_only_where_the_interval_excludes_zero():
+    annotators = pd.DataFrame({"annotator": ["ann", "bob"], "n_cases": [5, 5], "n_empty": [0, 0]})
+    annotators = annotators.assign(bias_mm=[-1.0, 0.5], bias_low_mm=[-1.5, -0.2], bias_high_mm=[-0.5, 1.2])
+    cases = cases_table(without_condyles("a", "eve"))
+    line = finding.sentences(cases, annotators)[0]
+    assert line.endswith("5 or more cases ranges from −1.0 mm (ann) to +0.5 mm.")
 
 
 def test_labels_without_an_annotator_are_no_annotator_of_that_name():
-    noisy = horseshoe()
-    noisy[:, :14, 28:] = False
-    cases = cases_table([measured(noisy, horseshoe(), name, "") for name in "ab"])
+    cases = cases_table(without_condyles("abcde", ""))
     line = finding.sentences(cases, annotators_table(cases))[0]
     assert line.startswith("The average contour without a recorded annotator leaves the condyles out (−")
 
@@ -223,6 +249,29 @@ def test_another_structure_is_divided_into_thirds_of_its_height():
     with drawing_style():
         shown = [label.get_text() for label in plot_regions(annotators).get_xticklabels()]
     assert shown == ["all", "upper", "middle", "lower"]
+
+
+def test_a_copy_of_the_reference_is_no_drawing():
+    found = [*without_condyles("ab", "ann"), measured(horseshoe(), horseshoe(), "c", "ann")]
+    cases = cases_table(found)
+    assert list(without_copies(cases).case_id) == ["a", "b"]
+    assert finding.copies_left_out(cases) == (
+        "1 noisy label is a copy of the reference and is left out of all numbers (Dice 0.999 or more): c."
+    )
+    assert finding.copies_left_out(cases.head(2)) == ""
+    assert finding.copies_left_out(cases.tail(1)).startswith("Every noisy label is a copy of its reference")
+    assert len(without_copies(cases.tail(1))) == 1
+
+
+@pytest.mark.parametrize("width", [60, 80, 110, 200])
+def test_a_narrow_terminal_leaves_columns_out_and_cuts_none(cohort, width):
+    audit = audit_cohort(cohort, Recorded(), "recorded")
+    console = Console(file=io.StringIO(), width=width)
+    print_audit(audit, console)
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert ("Not shown on this narrow terminal, all in annotators.csv: " in printed) == (width < 120)
+    assert all(name in printed for name in ("annotator", "bias", "NSD 2 mm"))
 
 
 # Figures and pictures -------------------------------------------------------------------------------------------------

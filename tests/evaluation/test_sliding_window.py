@@ -9,6 +9,7 @@ from torch import nn
 
 from mandseg.evaluation.activations import WORKSPACE, bytes_per_voxel, fitted
 from mandseg.evaluation.sliding_window import AIR, AUTO, SlidingWindow, starts_along, windows_along
+from mandseg.system.errors import UserError
 
 SHAPES = [(17, 13, 11), (8, 8, 8), (5, 30, 9), (1, 3, 2)]
 MIB = 2**20
@@ -131,3 +132,24 @@ def test_a_window_is_fitted_to_what_is_known_of_a_network():
 def test_a_network_that_cannot_be_tried_gets_the_window_of_its_training():
     fit = fitted(SlidingWindow(AUTO, 0.25), Looking(), (2, 2, 2), (8, 8, 8))
     assert fit.size((9, 9, 9)) == (8, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("overlap", 1.0, "a share, 0 to 0.95"),  # no window would be the last
+        ("overlap", -0.5, "a share, 0 to 0.95"),  # there would be gaps
+        ("overlap", float("nan"), "a share, 0 to 0.95"),
+        ("patch_size", (16, 16), "three whole numbers of voxels"),
+        ("patch_size", (16, 0, 16), "three whole numbers of voxels"),
+        ("patch_size", "full", "three whole numbers of voxels"),
+        ("memory_mib", 0, "a whole number, 1 or more"),
+        ("memory_mib", -1, "a whole number, 1 or more"),
+        ("batch_size", 0, "a whole number, 1 or more"),
+        ("multiple", (8, 8, 0), "three whole numbers of voxels"),
+        ("bytes_per_voxel", -1.0, "a number, 0 or more"),
+    ],
+)
+def test_a_window_that_cannot_work_is_one_line_with_setting_and_value(setting, value, expected):
+    with pytest.raises(UserError, match=rf"^sliding_window.{setting}=.*: expected {expected}"):
+        SlidingWindow(**{"patch_size": (8, 8, 8), "overlap": 0.25, setting: value})

@@ -61,3 +61,5 @@ def test_dice_is_the_same_for_arrays_and_tensors_and_1_where_both_are_empty():
     first, second = block(2), block(4)  # 8 and 16 voxels, 8 in common
     assert dice(first, second) == dice(torch.from_numpy(first), torch.from_numpy(second)) == pytest.approx(2 / 3)
     assert dice(block(0), block(0)) == 1.0
+    empty, full = torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
+    assert (dice(empty, empty), dice(empty, full), dice(full, full)) == (1, 0, 1)

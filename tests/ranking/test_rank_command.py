@@ -40,21 +40,21 @@ def refused(capsys, *arguments):
 
 
 def test_a_cohort_without_a_reference_is_ranked_and_the_wrong_label_is_first(cohort):
-    assert run("rank", cohort) == 0
+    assert run("rank", cohort, "--pictures", "0") == 0
     found = rows(cohort / "ranking")
     assert [row["rank"] for row in found] == list("123456")
     assert found[0]["case_id"] == "d"
     assert found[0]["hint"] != ""
     assert "median" in found[0]["why"]
     assert read_ranking(cohort / "ranking" / "ranking.csv")[0] == "d"  # what ranking= of a training reads
-    assert run("rank", cohort) == 0  # an earlier ranking is replaced
+    assert run("rank", cohort, "--pictures", "0") == 0  # an earlier ranking is replaced
 
 
 def test_trusted_cases_come_first_and_have_no_rank(cohort, make_case):
     cases = list(read_cohort(cohort).cases)
     checked = replace(cases[1], reference=cases[1].noisy, groups={"trusted": "1"})
     write_cohort(cohort, [checked if case is cases[1] else case for case in cases])
-    assert run("rank", cohort) == 0
+    assert run("rank", cohort, "--pictures", "0") == 0
     found = rows(cohort / "ranking")
     assert (found[0]["case_id"], found[0]["rank"], found[0]["trusted"]) == ("b", "", "1")
     assert [row["rank"] for row in found[1:]] == list("12345")

@@ -71,7 +71,7 @@ def training_of(manifest):
 
 
 def rank(cohort, *arguments):
-    return run("rank", cohort, *arguments, "--device", "cpu")
+    return run("rank", cohort, *arguments, "--device", "cpu", "--pictures", "0")
 
 
 def rows(cohort):

@@ -1,4 +1,4 @@
-"""The planned doses of OpenKBP: plausible, on the grid of the contour, and sensitive to a contour in the wrong place."""
+"""The planned doses of OpenKBP: plausible, on the grid of the contour, sensitive to a contour in the wrong place."""
 
 from pathlib import Path
 

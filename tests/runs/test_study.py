@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from mandseg.runs.status import status
+from mandseg.runs.forget import forget_runs
+from mandseg.runs.status import next_step, status
 from mandseg.runs.study import open_study
 from mandseg.statistics.comparison import split_arms
 from mandseg.system.errors import UserError
@@ -326,3 +327,47 @@ def test_brackets_in_names_are_no_markup(study):
     text = printed_status(renamed)[1]
     assert "Study study [v1]" in text
     assert "run [v2]" in text
+
+
+def test_a_withdrawn_run_is_no_longer_expected_and_its_folder_is_kept(study):
+    missing, failed = run_name(0.5, 0), run_name(0.5, 1)
+    for run in (missing, failed):
+        (study / run / "cases.csv").unlink()
+    record = json.loads((study / failed / "run.json").read_text())
+    (study / failed / "run.json").write_text(json.dumps(record | {"state": "failed", "error": "no GPU"}))
+    shutil.rmtree(study / missing)
+    assert status(study, Console(file=io.StringIO())) == 1
+    lines = forget_runs(study, [missing, failed])
+    assert lines[0] == f"{missing}: withdrawn"
+    assert lines[1].startswith(f"{failed}: withdrawn; its folder is now {study}/replaced/{failed}-")
+    assert status(study, Console(file=io.StringIO())) == 0
+    (kept,) = (study / "replaced").iterdir()
+    assert json.loads((kept / "run.json").read_text())["error"] == "no GPU"
+
+
+def test_only_known_runs_that_are_not_done_are_withdrawn_all_or_none(study):
+    before = (study / "grid.csv").read_bytes()
+    done = run_name(0.5, 0)
+    with pytest.raises(UserError, match=f"run {done}: is done") as refusal:
+        forget_runs(study, [done, done[:-1]])
+    assert refusal.value.problems[1].startswith(f"run {done[:-1]}: not in study {study}; did you mean {done[:-1]}")
+    assert (study / "grid.csv").read_bytes() == before
+
+
+def test_names_of_two_variants_are_printed_whole_on_a_narrow_terminal(study):
+    twins = [f"ratio0.5_seed0_planning_attention_unet_confident_learning_{end}" for end in ("1a2b3c4d", "5e6f7a8b")]
+    (study / run_name(0.5, 0)).rename(study / twins[0])
+    shutil.copytree(study / twins[0], study / twins[1])
+    for twin in twins:
+        edit_record(study / twin, state="failed", error="no GPU on this machine, and more words than a column holds")
+    console = Console(file=io.StringIO(), width=60)
+    status(study, console)
+    rows = [line.split("│") for line in console.file.getvalue().splitlines() if line.count("│") == 4]
+    printed = "".join(row[1].strip() for row in rows)
+    assert all(twin in printed for twin in twins)
+
+
+def test_a_launch_ends_with_what_comes_next(study):
+    assert next_step(study) == f"next: mandseg report {study}"
+    (run_of(study) / "cases.csv").unlink()
+    assert next_step(study) == (f"next: repeat the command, 1 run is not done; mandseg report {study} uses the others")

@@ -8,7 +8,7 @@ from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
 from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
-from mandseg.report.methods import state_methods
+from mandseg.report.statistics_methods import state_methods
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, check_groups, choose_comparison, split_arms

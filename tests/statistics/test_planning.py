@@ -90,8 +90,7 @@ def test_pilot_is_found_in_a_study_and_in_its_pooled_cases(study, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"seeds": (0,)}, "1 seeds and 12 cases at both ratios, two of each are needed"),
-        ({"n_cases": 1}, "3 seeds and 1 cases at both ratios, two of each are needed"),
+        ({"n_cases": 1}, "3 seeds and 1 case at both ratios, one seed and two cases are needed"),
         ({"loss": {0.5: 0.0}}, "needs noise ratio 0 and another one"),
         ({"loss": {0.0: 0.0}}, "needs noise ratio 0 and another one"),
     ],
@@ -101,6 +100,19 @@ def test_insufficient_pilot_is_refused_with_the_reason(tmp_path, change, reason)
     with pytest.raises(UserError, match=reason):
         plan_study(folder, 0.02)
     assert not (folder / "plan").exists()
+
+
+def test_a_pilot_with_one_seed_gives_the_least_possible_numbers(tmp_path, capsys):
+    three = write_study(tmp_path / "three", {0.0: 0.0, 0.5: 0.01}, n_cases=15)
+    one = write_study(tmp_path / "one", {0.0: 0.0, 0.5: 0.01}, seeds=(0,), n_cases=15)
+    plan_study(one, 0.02)
+    printed = capsys.readouterr().out
+    assert "1 seed, 15 cases. Standard deviation of the differences: between seeds 0," in printed
+    assert "The pilot has only 1 seed, so the variation between seeds is not known and counts as 0" in printed
+    (found,) = [p for p in find_pilots(read_pilot(one), DICE) if p.dataset == "test"]
+    assert found.components.seed == found.components.rest == 0
+    assert found.components.case > 0
+    assert find_pilots(read_pilot(three), DICE)[0].components.rest > 0
 
 
 def test_command_prints_the_table_and_writes_figure_and_csv(study, capsys):

@@ -9,6 +9,8 @@ import pytest
 from mandseg.metrics.catalogue import METRICS
 from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
+from mandseg.report.statistics_methods import state_methods
+from mandseg.report.tables.verdicts import verdict_table
 from mandseg.report.wording import number, p_value
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.bootstrap import Resampling
@@ -330,8 +332,52 @@ def test_a_data_set_whose_baseline_has_not_learned_is_left_out_of_the_finding():
     runs = [(ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     cases = pd.concat([table(dict.fromkeys(runs, steady), "home"), table(dict.fromkeys(runs, poor), "far")])
     sentence = headline(analyse(cases, resampling=QUICK))
-    assert "within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) on home. No" in sentence
-    assert sentence.endswith("the network has not learned (mean Dice is 0.250 on far).")
+    assert "within 0.02 of training on clean labels at every tested noise ratio (up to 0.5) on home." in sentence
+    assert sentence.startswith("No conclusion about far is possible: at noise ratio 0 the network has not learned")
+
+
+def test_a_network_that_has_not_learned_is_the_finding_also_where_one_ratio_was_run():
+    cases = table({(0.0, 0): [0.3, 0.28, 0.26, 0.24]}, "home")
+    line = headline(analyse(cases, resampling=QUICK))
+    assert line == (
+        "No conclusion about noise is possible: at noise ratio 0 the network has not learned "
+        "(mean Dice is 0.270 on home)."
+    )
+
+
+def test_the_interval_of_a_difference_ends_at_what_the_baseline_leaves():
+    runs = {(0.0, 0): [0.02, 0.0, 0.05, 0.01], (0.5, 0): [0.9, 0.0, 0.0, 0.0]}
+    analysis = analyse(table(runs, "home"), resampling=QUICK)
+    (row,) = [row for row in analysis.differences if row.metric == "dice"]
+    (base,) = [row for row in analysis.means if (row.metric, row.level) == ("dice", 0.0)]
+    assert row.low == -base.high
+    assert row.low <= row.difference <= row.high <= 1 - base.low
+    (distance,) = [row for row in analysis.differences if row.metric == "hd95_mm"]
+    assert distance.high is None or distance.high > 0
+
+
+def test_the_cell_of_a_verdict_says_that_a_curve_of_one_seed_is_not_monotone():
+    level = {0.0: 0.9, 0.2: 0.85, 0.5: 0.88, 1.0: 0.8}
+    cells = {}
+    for seeds in (1, 2):
+        runs = {(r, s): [dice - 0.01 * k for k in range(6)] for r, dice in level.items() for s in range(seeds)}
+        rows = verdict_table(analyse(table(runs, "home"), resampling=QUICK), "verdicts").rows
+        cells[seeds] = [row[1].small for row in rows]
+    assert ["not monotone" in cell for cell in cells[1]] == [False, True, False]
+    assert cells[1][1].endswith("; not monotone: less loss than at 0.2, with one seed")
+    assert not any("not monotone" in cell for cell in cells[2])
+
+
+def test_methods_describe_only_the_analyses_that_were_made():
+    runs = {(r, s): [0.9, 0.88, 0.86, 0.84, 0.82, 0.8 - r / 10] for r in (0.0, 0.5) for s in (0, 1)}
+    several, one = (
+        state_methods(analyse(table({key: runs[key] for key in runs if key[1] < n}, "home"), resampling=QUICK))
+        for n in (2, 1)
+    )
+    assert "crossed bootstrap" in several
+    assert "mixed model" in several
+    assert not any(words in one for words in ("crossed bootstrap", "mixed model", "averaged over seeds", "equal seed"))
+    assert "do not contain the variation between trainings" in one
 
 
 AWKWARD = {

@@ -74,9 +74,19 @@ def test_the_threads_of_the_training_stay_and_the_loader_has_one():
     ],
 )
 def test_a_core_is_free_beside_the_threads_of_the_training(monkeypatch, usable, threads, on_cpu, processes, is_free):
-    monkeypatch.setattr(background, "usable_cores", lambda: usable)
+    monkeypatch.setattr(cores, "usable_cores", lambda: usable)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     assert has_free_core(on_cpu, processes) is is_free
+
+
+@pytest.mark.parametrize(("tasks", "is_free"), [("2", True), ("1", False)])
+def test_tasks_of_slurm_have_their_own_cores_and_the_processes_of_one_task_share_them(monkeypatch, tasks, is_free):
+    """Two processes of a run with 4 cores a task and 3 threads each, started by srun or by one task itself."""
+    monkeypatch.setattr(cores.os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", tasks)
+    assert has_free_core(True, 2) is is_free
 
 
 def test_a_task_of_slurm_has_the_cores_that_slurm_gives(monkeypatch):

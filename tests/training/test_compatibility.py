@@ -65,6 +65,18 @@ def test_a_loss_of_other_arguments_is_refused():
         refuse(loss=lambda logits: logits.mean())
 
 
+@pytest.mark.parametrize(
+    ("loss", "reason"),
+    [
+        (lambda logits, label: (logits + label[..., :3]).mean(), "must match the size"),  # RuntimeError
+        (lambda logits, label: logits.mean() / int(label.sum()) + 1 / int(label.sum()), "division by zero"),
+    ],
+)
+def test_a_loss_that_fails_in_torch_or_in_arithmetic_is_one_line(loss, reason):
+    with pytest.raises(UserError, match=rf"^loss: cannot take logits and label of \[2, 1, 8, 8, 8\] \(.*({reason})"):
+        refuse(loss=loss)
+
+
 def test_an_optimiser_of_other_arguments_is_refused():
     with pytest.raises(UserError, match=r"^optimizer: .*colour"):
         refuse(optimizer=partial(SGD, colour="red"))

@@ -3,6 +3,8 @@
 The methods and the losses are those of the files in conf/method and conf/loss: a new file is tested, too.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 
@@ -89,28 +91,47 @@ def test_a_method_at_its_limit_is_supervised_training(world, method):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_methods_loss_of_two_processes_shares_is_that_of_the_whole_batch_and_finite_in_bf16(method):
-    """The logits come from shares of the batch; the loss sees the whole batch, in the order of one process."""
-    words = ["model.network.channels=[4,8]", "model.network.strides=[2]", "model.network.norm=INSTANCE"]
-    cfg = composed(f"method={method}", *words, "batch_size=4", "patches.patch_size=[16,16,16]")
-    learner = build_method(cfg).train()
-    image = torch.rand(4, 1, 16, 16, 16) * 2 - 1
-    trusted = torch.tensor([True, False, False, True])
-    batch = Batch(image=image, label=(image > 0.5).float(), case=torch.arange(4), trusted=trusted)
+def test_logits_and_loss_of_two_processes_shares_are_those_of_the_whole_batch(method):
+    """The logits come from shares of the batch; the loss sees the whole batch, in the order of the processes."""
+    learner, batch = learner_and_batch(method)
+    order = torch.tensor([0, 2, 1, 3])  # what the two processes have, one after the other
+    whole = logits_of(learner, [batch["image"]])
+    shared = logits_of(learner, [batch["image"][0::2], batch["image"][1::2]])
+    if method == "mean_teacher":  # the noise of its second view is each process's own
+        shared = (shared[0], whole[1][order])
+    for one, other in zip(whole, shared, strict=True):
+        torch.testing.assert_close(other, one[order], atol=1e-5, rtol=1e-5)
+    of_processes = Batch(**{key: share[order] for key, share in batch.items()})
+    for progress in (0.0, 0.9):
+        wanted = deepcopy(learner).loss(whole, batch, progress)
+        found = deepcopy(learner).loss(shared, of_processes, progress)
+        assert found.keys() == wanted.keys()
+        for name, value in wanted.items():
+            torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_methods_loss_and_its_gradients_are_finite_in_bf16(method):
+    learner, batch = learner_and_batch(method)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        whole = _logits(learner, [image])
-        shared = _logits(learner, [image[0::2], image[1::2]])
-    order = torch.tensor([0, 2, 1, 3])
-    if method != "mean_teacher":  # the noise of its second view is each process's own
-        assert all(torch.allclose(a, b[order.argsort()], atol=1e-2) for a, b in zip(whole, shared, strict=True))
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+        whole = logits_of(learner, [batch["image"]])
         terms = learner.loss(tuple(50 * logits for logits in whole), batch, 0.9)
     terms["loss"].backward()
     assert torch.isfinite(terms["loss"])
     assert all(torch.isfinite(p.grad).all() for p in learner.trainable_parameters())
 
 
-def _logits(method, shares):
+def learner_and_batch(method):
+    """A method with a small network, and a batch of four patches, two of them trusted."""
+    words = ["model.network.channels=[4,8]", "model.network.strides=[2]", "model.network.norm=INSTANCE"]
+    cfg = composed(f"method={method}", *words, "batch_size=4", "patches.patch_size=[16,16,16]")
+    learner = build_method(cfg).train()
+    image = torch.rand(4, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    trusted = torch.tensor([True, False, False, True])
+    return learner, Batch(image=image, label=(image > 0.5).float(), case=torch.arange(4), trusted=trusted)
+
+
+def logits_of(method, shares):
     torch.manual_seed(0)
     parts = [method.logits(share) for share in shares]
     return tuple(torch.cat(part) for part in zip(*parts, strict=True))

@@ -43,7 +43,7 @@ def world(tmp_path_factory):
          r"loss: the method TrustedWeighting cannot use it \(expected two patches\)"),
         (["method=co_teaching", "method.wrong_share=1"], "method.wrong_share=1: expected a share from 0 to below 1"),
         (["method=trusted_weighting", "method.weight=0"], "method.weight=0: expected a number above 0"),
-        (["method=self_refinement", "method.stages.1.relabel.confidence=1"], "confidence=1, expected a number"),
+        (["method=self_refinement", "method.stages.1.relabel.confidence=1"], "relabel.confidence=1: expected a number"),
     ],
 )  # fmt: skip
 def test_a_method_that_cannot_learn_from_these_cases_is_one_line(world, own, line):

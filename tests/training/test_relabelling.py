@@ -74,13 +74,16 @@ def test_the_labels_of_a_biased_annotator_are_moved_and_no_others(drawn, tmp_pat
 
 
 def test_the_bias_is_measured_on_trusted_cases_only(drawn, tmp_path):
+    """The other cases have references, too; measured on them, ``right`` would draw 5 mm too wide."""
     cases, trusted = drawn
-    plan = plan_of(cases, trusted)
-    plain = AnnotatorBias()(cases, plan, None, tmp_path).labels
-    for prepared_case in cases[-2:]:  # references of other cases are there, and must not be read
-        prepared_case.reference = None
-    again = AnnotatorBias()(cases, plan, None, tmp_path)
-    assert again.labels == plain
+    far = [prepared(f"far{k}", "right", ball(5), ball(10)) for k in range(4)]
+    table = tmp_path / "annotator_bias.csv"
+    AnnotatorBias()(cases, plan_of(cases, trusted), None, tmp_path)
+    plain = table.read_text()
+    new = AnnotatorBias()([*cases, *far], plan_of([*cases, *far], trusted), None, tmp_path)
+    assert table.read_text() == plain
+    assert {row["n_cases"] for row in csv.DictReader(plain.splitlines())} == {"4"}
+    assert {case for case, label in new.labels.items() if label.kind == "corrected"} == {"wide-own"}
 
 
 @pytest.mark.parametrize("n", [0, 1])
@@ -103,7 +106,7 @@ def test_a_network_replaces_a_label_only_where_it_is_sure_and_the_label_is_not_t
     label = np.load(tmp_path / "x.npy")
     assert [int(label[k].mean()) for k in range(4)] == [1, 0, 1, 0]
     assert new.labels["y"] == plan.labels["y"]
-    with pytest.raises(UserError, match=r"confidence=0.4, expected a number from 0.5"):
+    with pytest.raises(UserError, match=r"relabel.confidence=0.4: expected a number from 0.5"):
         NetworkLabels(0.4)
 
 

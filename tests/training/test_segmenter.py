@@ -12,7 +12,7 @@ from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.evaluation.predictor import Predictor
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.training.methods.supervised import Supervised
-from mandseg.training.module import Segmenter, dice
+from mandseg.training.module import Segmenter
 
 
 class Followed(Supervised):
@@ -87,10 +87,3 @@ def test_frozen_parameters_are_not_the_optimisers():
     module = segmenter(optimizer=lambda parameters: SimpleNamespace(parameters=list(parameters)))
     module.method.networks[0].weight.requires_grad_(False)
     assert [p.shape for p in module.method.trainable_parameters()] == [module.method.networks[0].bias.shape]
-
-
-def test_dice_of_two_empty_masks_is_one():
-    empty, full = torch.zeros(4, dtype=torch.bool), torch.ones(4, dtype=torch.bool)
-    assert dice(empty, empty) == 1
-    assert dice(empty, full) == 0
-    assert dice(full, full) == 1

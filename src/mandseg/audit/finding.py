@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 
 from mandseg.audit.measurement import UNNAMED
-from mandseg.audit.tables import WORTH_SAYING_MM, bias_column, mean_interval, regions_of
-from mandseg.report.wording import count, number
+from mandseg.audit.tables import WORTH_SAYING_MM, bias_column, is_copy, mean_interval, regions_of
+from mandseg.data.check import COPY_DICE
+from mandseg.report.wording import number
+from mandseg.system.wording import count
 
 N_NAMED = 3  # largest number of tendencies and cases named in the text
-FEWEST_CASES = 2  # annotators with fewer cases are not named
+FEWEST_CASES = 5  # of a person; a person is named only if also the 95 % interval of the claim excludes zero
 NOBODY = "the average contour without a recorded annotator"
 LEFT_OUT = {
     "condyle": "leaves the condyles out",
@@ -43,8 +45,24 @@ def headline(cases: pd.DataFrame) -> str:
 
 def sentences(cases: pd.DataFrame, annotators: pd.DataFrame) -> list[str]:
     """Sentences on the largest tendencies, on empty labels and extra pieces, and on the cases to correct first."""
-    lines = [_range_of_annotators(annotators), _tendencies(annotators), _flaws(cases), _first(cases)]
+    lines = [_range_of_annotators(annotators), _tendencies(cases, annotators), _flaws(cases), _first(cases)]
     return [line for line in lines if line]
+
+
+def copies_left_out(cases: pd.DataFrame) -> str:
+    """A sentence on the noisy labels that are copies of the reference; empty if there is none.
+
+    Args:
+        cases: All cases, with the copies.
+    """
+    copies = list(cases.case_id[is_copy(cases)])
+    if not copies:
+        return ""
+    named = f"{', '.join(copies[:N_NAMED])}{', ...' if len(copies) > N_NAMED else ''}"
+    if len(copies) == len(cases):
+        return f"Every noisy label is a copy of its reference (Dice {COPY_DICE:g} or more): nothing was drawn twice."
+    how = "is a copy of the reference and is" if len(copies) == 1 else "are copies of the reference and are"
+    return f"{count(len(copies), 'noisy label')} {how} left out of all numbers (Dice {COPY_DICE:g} or more): {named}."
 
 
 def _who(cases: pd.DataFrame) -> str:
@@ -66,24 +84,31 @@ def _side(cases: pd.DataFrame) -> str:
 
 
 def _range_of_annotators(annotators: pd.DataFrame) -> str:
-    """Name the annotators with the most inward and the most outward mean displacement."""
+    """The most inward and the most outward mean displacement of annotators, and whose they are if that is certain."""
     known = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)].sort_values("bias_mm")
     if len(known) < 2:
         return ""
-    ends = [
-        f"{number(row['bias_mm'], 1, True)} mm ({row['annotator']})" for row in known.iloc[[0, -1]].to_dict("records")
-    ]
+    ends = []
+    for row in known.iloc[[0, -1]].to_dict("records"):
+        whose = f" ({row['annotator']})" if row["bias_low_mm"] > 0 or row["bias_high_mm"] < 0 else ""
+        ends.append(f"{number(row['bias_mm'], 1, True)} mm{whose}")
     return f"The mean displacement of annotators with {FEWEST_CASES} or more cases ranges from {ends[0]} to {ends[1]}."
 
 
-def _tendencies(annotators: pd.DataFrame) -> str:
-    """Name the annotators with the largest mean displacement of a region, and the region."""
+def _tendencies(cases: pd.DataFrame, annotators: pd.DataFrame) -> str:
+    """Name the annotators with the largest mean displacement of a region that is certain, and the region."""
     tendencies = []
-    for row in annotators[annotators.n_cases - annotators.n_empty >= FEWEST_CASES].to_dict("records"):
-        biases = [(row[bias_column(region)], region) for region in regions_of(annotators)]
-        bias, region = max((pair for pair in biases if np.isfinite(pair[0])), key=lambda pair: abs(pair[0]))
+    for name in annotators.annotator:
+        own = cases[cases.annotator == name]
+        biases = [
+            (mean, region)
+            for region in regions_of(cases)
+            for mean, low, high in [mean_interval(own[bias_column(region)])]
+            if own[bias_column(region)].count() >= FEWEST_CASES and (low > 0 or high < 0)
+        ]
+        bias, region = max(biases, key=lambda pair: abs(pair[0]), default=(0.0, "body"))
         if abs(bias) >= WORTH_SAYING_MM:
-            tendencies.append((bias, region, NOBODY if row["annotator"] == UNNAMED else row["annotator"]))
+            tendencies.append((bias, region, NOBODY if name == UNNAMED else name))
     tendencies.sort(key=lambda tendency: -abs(tendency[0]))
     parts = [
         f"{name} {(TOO_MUCH if bias > 0 else LEFT_OUT)[region]} ({number(bias, 1, True)} mm)"

@@ -16,7 +16,7 @@ from mandseg.audit.figures import plot_annotators, plot_regions
 from mandseg.audit.measurement import Measurement, measure_case
 from mandseg.audit.pair import cases_with_two_labels
 from mandseg.audit.pictures import DrawnCase, chosen, picture
-from mandseg.audit.tables import annotators_table, cases_table, regions_of, regions_table
+from mandseg.audit.tables import annotators_table, cases_table, is_copy, regions_of, regions_table
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.noise import NoiseSource
@@ -53,12 +53,18 @@ class Audit:
     @property
     def headline(self) -> str:
         """The finding in one sentence."""
-        return finding.headline(self.cases)
+        return finding.headline(self.drawings)
 
     @property
     def sentences(self) -> list[str]:
         """The other results in words."""
-        return finding.sentences(self.cases, self.annotators)
+        copies = finding.copies_left_out(self.cases)
+        return [*([copies] if copies else []), *finding.sentences(self.drawings, self.annotators)]
+
+    @property
+    def drawings(self) -> pd.DataFrame:
+        """The cases without copies of the reference; all cases if there is nothing else."""
+        return without_copies(self.cases)
 
     @property
     def left_out(self) -> int:
@@ -94,7 +100,13 @@ def audit_cohort(path: Path, noise: NoiseSource, noise_words: str, workers: int 
         raise UserError(problems)
     measured = [result for result in results if isinstance(result, Measurement)]
     table = cases_table(measured)
-    return Audit(cohort, noise_words, table, annotators_table(table), regions_table(measured))
+    return Audit(cohort, noise_words, table, annotators_table(without_copies(table)), regions_table(measured))
+
+
+def without_copies(cases: pd.DataFrame) -> pd.DataFrame:
+    """The cases whose noisy label is no copy of the reference; all cases if every label is a copy."""
+    drawn = cases[~is_copy(cases)]
+    return drawn if len(drawn) else cases
 
 
 def write_audit(
@@ -151,7 +163,7 @@ def _draw_figures(audit: Audit, folder: Path) -> dict[str, ReportFigure]:
     drawings = (
         Drawing(
             "annotators",
-            partial(plot_annotators, audit.cases, audit.annotators),
+            partial(plot_annotators, audit.drawings, audit.annotators),
             "Each point is a case. Box: the middle half. Line: median.",
             wide=True,
         ),

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from mandseg.audit.measurement import Displacement, Measurement
+from mandseg.data.check import COPY_DICE
 
 WORTH_SAYING_MM = 2.0  # mean displacement of a region
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour
@@ -78,6 +79,11 @@ def regions_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def is_copy(cases: pd.DataFrame) -> "pd.Series[bool]":
+    """Whether the noisy label of each case is the reference itself: nobody draws the same contour twice."""
+    return (cases.outcome == "scored") & (cases.dice >= COPY_DICE)
+
+
 def mean_interval(values: "pd.Series[float]") -> tuple[float, float, float]:
     """Mean with its 95 % interval by Student's t; the mean is NaN without values, the interval with fewer than two."""
     known = values.dropna().to_numpy(float)
@@ -113,6 +119,8 @@ def _reasons(measurement: Measurement) -> list[str]:
                 "both_empty": "both labels are empty",
             }[measurement.outcome]
         ]
+    if measurement.dice >= COPY_DICE:
+        return ["a copy of the reference"]
     whole = measurement.displacement()
     reasons = []
     if measurement.noisy_pieces > measurement.reference_pieces and measurement.apart_ml >= WORTH_SAYING_ML:

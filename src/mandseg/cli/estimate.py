@@ -27,13 +27,19 @@ def estimate(
     from mandseg.runs.settings.typed_text import quoted
     from mandseg.system.cores import usable_cores
     from mandseg.system.names import with_home_in_setting
+    from mandseg.system.wording import count
 
     found = estimate([quoted(with_home_in_setting(word)) for word in context.args], config_name)
     if json:
         print(as_json(found))
         return
     grid_s = found.cells * found.run_s
-    parts = [f"{found.steps} steps", f"{found.validations} validations", f"{found.measurements} measurements", "test"]
+    parts = [
+        count(found.steps, "step"),
+        count(found.validations, "validation"),
+        count(found.measurements, "measurement"),
+        "test",
+    ]
     rows = {
         "a step": f"{found.step_s:.3f} s, with its data",
         "a validation": f"{found.validation_s:.1f} s at most",
@@ -41,7 +47,7 @@ def estimate(
         "new labels": f"{found.relabel_s:.1f} s, of later stages",
         "the test": f"{found.evaluate_s:.1f} s",
         "a run": f"{duration(found.run_s)}: {', '.join(parts)}",
-        f"the grid, {found.cells} run{'s' * (found.cells != 1)}": f"{duration(grid_s)} in one process",
+        f"the grid, {count(found.cells, 'run')}": f"{duration(grid_s)} in one process",
     }
     if not found.measurements:
         del rows["a measurement"]

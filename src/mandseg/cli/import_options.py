@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 if TYPE_CHECKING:
     from mandseg.data.importers.cohort_folder import Imported
@@ -54,4 +55,4 @@ def show(result: "Imported") -> None:
     for case in result.cohort.cases:
         counts[case.split] = counts.get(case.split, 0) + 1
     splits = ", ".join(f"{n} {split}" for split, n in counts.items())
-    print(f"{result.cohort.root}: {len(result.cohort.cases)} cases ({splits}), {len(result.skipped)} skipped")
+    print(f"{result.cohort.root}: {count(len(result.cohort.cases), 'case')} ({splits}), {len(result.skipped)} skipped")

@@ -25,14 +25,22 @@ def rank(
     choose: Annotated[
         list[str] | None, typer.Option("--choose", help="Of --run with several conditions: COLUMN=VALUE.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write; default: ranking, in the cohort.")] = None,
+    corrected: Annotated[
+        Path | None, typer.Option("--take-in", help="Folder of corrected masks, CASE.nii.gz: makes a new cohort.")
+    ] = None,
+    pictures: Annotated[int, typer.Option(min=0, help="Number of first cases to draw.")] = 24,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write; default: ranking, in the cohort; with --take-in COHORT-corrected."),
+    ] = None,
     device: Annotated[str, typer.Option(help="Of the predictions: auto, cpu, cuda or cuda:1.")] = "auto",
     workers: Annotated[int | None, typer.Option(min=1, help="Processes that measure and draw.")] = None,
 ) -> None:
     """Rank the labels of a cohort by how likely they are wrong: the cases to correct first.
 
     Ranks the noisy label of a case, or its reference if it has no noisy one. Cases with 1 in the column trusted of the
-    manifest are not ranked. Writes ranking.csv, which is also a value of ranking= of a training.
+    manifest are not ranked. Writes a page with pictures, and ranking.csv, which is also a value of ranking= of a
+    training. The page names cases and annotators; it is for readers inside.
 
     Without --run and --folds no network is needed: seconds. --folds trains networks as a study in outputs/; if it is
     stopped, the same command continues it.
@@ -42,6 +50,8 @@ def rank(
     Example: [bold]mandseg rank cohorts/clinic --folds 3 steps=4000 trainer=gpu[/bold]
 
     Example: [bold]mandseg rank cohorts/new --run outputs/clinic --choose noise_ratio=0[/bold]
+
+    Example: [bold]mandseg rank cohorts/clinic --take-in corrected/[/bold]
     """
     from mandseg.cli.predict import columns
     from mandseg.data.manifest import read_cohort
@@ -51,6 +61,11 @@ def rank(
     from mandseg.ranking.terminal import print_ranking
     from mandseg.system.terminal import open_console
 
+    if corrected is not None:
+        if run is not None or folds is not None or settings:
+            raise UserError(f"--take-in {corrected}: ranks nothing, so it goes without --run, --folds and settings")
+        _take_in(cohort, corrected, out)
+        return
     if run is not None and folds is not None:
         raise UserError(f"--run {run} and --folds {folds}: give one of them")
     if settings and folds is None:
@@ -70,6 +85,17 @@ def rank(
             return rank_labels(found, cases, by, workers)
         return rank_judged(found, cases, predictions_of(run, cases, columns(choose or ()), device), by, workers)
 
-    written = write_ranking(folder, ranked)
+    written = write_ranking(folder, ranked, pictures, workers)
     print_ranking(written.ranking, open_console())
     print(written.file)
+
+
+def _take_in(cohort: Path, corrected: Path, out: Path | None) -> None:
+    from mandseg.ranking.take_in import default_destination, take_in
+
+    found = take_in(cohort, corrected, out or default_destination(cohort))
+    n = len(found.cohort.cases) - len(found.open)
+    print(f"{found.n_corrected} corrected masks; {n} of {len(found.cohort.cases)} cases are trusted", end="")
+    print(f", next: {', '.join(found.open[:3])}" if found.open else ", none is left")
+    print(f"original against corrected: mandseg audit {found.cohort.root} --figures")
+    print(found.cohort.root / "manifest.csv")

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from mandseg.data.check import CaseCheck, CohortCheck, Finding, same_patients_between
 from mandseg.system.files import refuse_foreign_file, write_csv
+from mandseg.system.wording import count
 
 CSV_COLUMNS = (
     *("case_id", "subject_id", "split", "annotator", "shape", "spacing_x_mm", "spacing_y_mm", "spacing_z_mm"),
@@ -36,9 +37,7 @@ def print_same_patients(checkups: Sequence[CohortCheck], console: Console) -> No
         lines = same_patients_between(first, second)
         for line in lines:
             console.print(f"[yellow]warning[/]: {escape(line)}", highlight=False, soft_wrap=True)
-        text = (
-            f"{first.cohort.name} and {second.cohort.name}: {_count(len(lines), 'pair')} of one patient, or suspected"
-        )
+        text = f"{first.cohort.name} and {second.cohort.name}: {count(len(lines), 'pair')} of one patient, or suspected"
         console.print(text, highlight=False, soft_wrap=True, markup=False)
 
 
@@ -46,7 +45,7 @@ def summary(checkup: CohortCheck) -> list[str]:
     """Summarise numbers of cases, voxel sizes, label volumes and the Dice of the noisy labels in a few lines."""
     cases, inspections = checkup.cohort.cases, checkup.inspections
     splits = ", ".join(f"{n} {name or '(no split)'}" for name, n in Counter(case.split for case in cases).items())
-    lines = [f"{len(cases)} cases of {len({case.subject_id for case in cases})} subjects: {splits}"]
+    lines = [f"{count(len(cases), 'case')} of {count(len({case.subject_id for case in cases}), 'subject')}: {splits}"]
     if spacings := [i.spacing_mm for i in inspections if i.spacing_mm]:
         axes = zip("xyz", np.array(spacings).T, strict=True)
         lines.append("voxel edges: " + "; ".join(f"{axis} {_range(edges)} mm" for axis, edges in axes))
@@ -58,7 +57,7 @@ def summary(checkup: CohortCheck) -> list[str]:
             lines.append(f"{name} labels: {len(volumes_ml)} of {len(cases)} cases, {_range(volumes_ml)} ml")
     if dices := [i.noisy_dice for i in inspections if i.noisy_dice is not None]:
         lines.append(f"Dice of noisy to reference: {_range(dices)}{_by_annotator(inspections)}")
-    lines.append(f"{_count(len(checkup.errors), 'error')}, {_count(len(checkup.warnings), 'warning')}")
+    lines.append(f"{count(len(checkup.errors), 'error')}, {count(len(checkup.warnings), 'warning')}")
     return lines
 
 
@@ -109,11 +108,7 @@ def _counts(findings: list[Finding]) -> str:
         ("red", len(_lines(findings, "error")), "error"),
         ("yellow", len(_lines(findings, "warning")), "warning"),
     ]
-    return ", ".join(f"[{colour}]{_count(n, noun)}[/]" for colour, n, noun in numbers if n) or "[green]ok[/]"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return ", ".join(f"[{colour}]{count(n, noun)}[/]" for colour, n, noun in numbers if n) or "[green]ok[/]"
 
 
 def _by_case(checkup: CohortCheck) -> dict[str, list[Finding]]:

@@ -8,6 +8,9 @@ from typing import Literal
 
 import torch
 
+from mandseg.system.expectations import NOT_NEGATIVE, OVERLAP, SIZES, SIZES_OR_AUTO, require, whole
+
+GROUP = "sliding_window"  # of the settings
 AUTO: Literal["auto"] = "auto"
 AIR = -1.0  # network input of air
 SIGMA_SHARE = 0.125  # standard deviation of a window's weights, as a share of its size
@@ -28,6 +31,9 @@ class SlidingWindow:
         memory_mib: Memory that the network may use for one window of size ``auto``, in MiB.
         multiple: The network takes windows of these multiples only.
         bytes_per_voxel: What the network needs for a voxel of a window (:mod:`mandseg.evaluation.activations`).
+
+    Raises:
+        UserError: A setting is out of range, e.g. an overlap of 1, with which no window would be the last.
     """
 
     patch_size: Sequence[int] | Literal["auto"]
@@ -36,6 +42,14 @@ class SlidingWindow:
     memory_mib: int = 1024
     multiple: Sequence[int] = (1, 1, 1)
     bytes_per_voxel: float = 0.0
+
+    def __post_init__(self) -> None:
+        patch_size = self.patch_size if isinstance(self.patch_size, str) else list(self.patch_size)
+        require(SIZES_OR_AUTO, GROUP, patch_size=patch_size)
+        require(SIZES, GROUP, multiple=list(self.multiple))
+        require(OVERLAP, GROUP, overlap=self.overlap)
+        require(whole(1), GROUP, batch_size=self.batch_size, memory_mib=self.memory_mib)
+        require(NOT_NEGATIVE, GROUP, bytes_per_voxel=self.bytes_per_voxel)
 
     def __call__(self, network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
         """Map an image (1, 1, X, Y, Z) to logits of the same shape, float32."""

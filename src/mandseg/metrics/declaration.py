@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any
 
 from mandseg.metrics.catalogue import metric_named
@@ -47,6 +48,8 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
     Raises:
         UserError: A key or a metric is unknown, or a margin is not a positive number.
     """
+    if not isinstance(settings, Mapping) or not isinstance(settings.get("margins") or {}, Mapping):
+        raise UserError(f"analysis={settings}: expected primary and margins, e.g. analysis.margins.dice=0.02")
     if unknown := set(settings) - {"primary", "margins"}:
         raise UserError(f"analysis.{min(unknown)}: expected primary or margins")
     primary = metric_named(str(settings.get("primary", Declaration.primary)))
@@ -55,7 +58,7 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
         metric = metric_named(str(column))
         if margin is not None and metric.better is None:
             raise UserError(f"analysis.margins.{column}={margin}: neither sign of {metric.label} is better")
-        if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or margin <= 0):
+        if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < inf):
             raise UserError(f"analysis.margins.{column}={margin}: expected a positive number, or null for no margin")
     chosen = MARGINS.changed(margins)
     if chosen.of(primary) is None:

@@ -15,6 +15,7 @@ from mandseg.data.volume import to_canonical
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.system.errors import UserError
 
+Window = tuple[slice, slice, slice]
 MARGIN_MM = 40.0  # around the label; bone is not followed farther
 FEWEST_CASES = 2  # that can be ordered
 
@@ -55,11 +56,17 @@ def cases_to_rank(cohort: Cohort) -> Sequence[Case]:
 
 
 def read_label(case: Case) -> DrawnLabel:
-    """Read the ranked label of a case and its CT.
+    """Read the ranked label of a case and its CT, in a window around the label; the whole volume if it is empty.
 
     Raises:
         UserError: One line for each problem of the files.
     """
+    label = read_whole(case)
+    return cut(label, window_around(label.spacing_mm, label.mask))
+
+
+def read_whole(case: Case) -> DrawnLabel:
+    """:func:`read_label` without a window."""
     alone = replace(case, split="", reference=ranked_label(case), noisy=None)
     volumes, problems = examine(alone)
     if problems:
@@ -67,20 +74,20 @@ def read_label(case: Case) -> DrawnLabel:
     on_ras = {name: to_canonical(volume) for name, volume in volumes.items()}
     mask = np.asarray(on_ras["reference"].array != 0)
     hu = on_ras["image"].array if "image" in on_ras else None
-    return around(DrawnLabel(case, mask, on_ras["reference"].geometry.spacing_mm, hu, 0, mask.shape[2]))
+    return DrawnLabel(case, mask, on_ras["reference"].geometry.spacing_mm, hu, 0, mask.shape[2])
 
 
-def around(label: DrawnLabel, *masks: Mask) -> DrawnLabel:
-    """Cut out the window around a label, and other masks on its grid, with a margin; no cut if all are empty."""
-    box = bounding_box(label.mask, *masks)
+def window_around(spacing_mm: Spacing, *masks: Mask) -> Window:
+    """The window around masks with a margin of 40 mm; the whole grid if all are empty."""
+    box = bounding_box(*masks)
     if box is None:
-        return label
-    window = _widened(box, label.mask.shape, label.spacing_mm)
+        return slice(0, None), slice(0, None), slice(0, None)
+    margins = [int(np.ceil(MARGIN_MM / s)) for s in spacing_mm]
+    x, y, z = (slice(max(s.start - m, 0), s.stop + m) for s, m in zip(box, margins, strict=True))
+    return x, y, z
+
+
+def cut(label: DrawnLabel, window: Window) -> DrawnLabel:
+    """The part of a label in a window."""
     hu = None if label.hu is None else label.hu[window].copy()
     return replace(label, mask=label.mask[window].copy(), hu=hu, first_slice=label.first_slice + window[2].start)
-
-
-def _widened(box: tuple[slice, slice, slice], shape: Sequence[int], spacing_mm: Spacing) -> tuple[slice, slice, slice]:
-    margins = [int(np.ceil(MARGIN_MM / s)) for s in spacing_mm]
-    x, y, z = (slice(max(s.start - m, 0), min(s.stop + m, n)) for s, m, n in zip(box, margins, shape, strict=True))
-    return x, y, z

@@ -1,14 +1,18 @@
 """The folder of a ranking: a ranking in; ranking.csv and the other files out, completely or not at all."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mandseg.ranking.page import worklist
+from mandseg.ranking.pictures import Request as PictureRequest
+from mandseg.ranking.pictures import WorklistPicture, draw_cases, on_image
+from mandseg.ranking.predictions import predict, prepare_ranked
 from mandseg.ranking.ranking import Ranking
 from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 
-TABLE = "ranking.csv"
+TABLE, PAGE = "ranking.csv", "index.html"
 FOLDER = Kind("a ranking", "choose an empty folder with --out", frozenset({TABLE}), re.compile(r"(?!)"))
 CSV_DECIMALS = 4
 
@@ -34,18 +38,38 @@ def refuse_folder(folder: Path) -> None:
     refuse_foreign_files(folder, FOLDER)
 
 
-def write_ranking(folder: Path, rank: Callable[[], Ranking]) -> Written:
+def write_ranking(folder: Path, rank: Callable[[], Ranking], pictures: int = 0, workers: int | None = None) -> Written:
     """Rank, and write the folder. An earlier ranking is replaced.
 
     Args:
         folder: The folder.
         rank: Makes the ranking, after the folder was found to be free.
+        pictures: Number of first cases to draw.
+        workers: Number of processes that draw.
 
     Raises:
         UserError: The folder has files that no ranking wrote, or cannot be written; or as ``rank``.
     """
     refuse_folder(folder)
     ranking = rank()
+    drawn = draw_first(ranking, pictures, workers)
     with replaced_folder(folder, FOLDER) as new:
         ranking.table.round(CSV_DECIMALS).to_csv(new / TABLE, index=False)
-    return Written(ranking, folder / TABLE)
+        (new / PAGE).write_text(worklist(ranking, drawn), encoding="utf-8")
+    return Written(ranking, folder / PAGE)
+
+
+def draw_first(ranking: Ranking, n: int, workers: int | None = None) -> Sequence[WorklistPicture]:
+    """Draw the first cases of a ranking, with their predictions where there are some."""
+    by_id = {case.case_id: case for case in ranking.cohort.cases}
+    cases = [by_id[case_id] for case_id in ranking.open.case_id.head(n)]
+    if ranking.source is None:
+        return list(draw_cases([PictureRequest(case, None) for case in cases], workers))
+    networks, cache = ranking.source.networks, ranking.source.cache
+    requests = []
+    for prepared in prepare_ranked(cases, networks[0].network, cache, workers):
+        case_id = prepared.case.case_id
+        judges = [each.network for each in networks if case_id not in each.knows]
+        mask = on_image(predict(prepared, judges, cache)) if judges else None
+        requests.append(PictureRequest(by_id[case_id], mask))
+    return list(draw_cases(requests, workers))

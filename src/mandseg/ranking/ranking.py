@@ -1,7 +1,7 @@
 """The ranking of a cohort: its tables in, the order of correction with scores, reasons and hints out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -52,6 +52,7 @@ class Ranking:
         by: The score that decides the order.
         threshold: Value of the score from which on a case is flagged; None without one.
         notes: What a reader has to know, one sentence each.
+        source: The networks; None for a ranking without them.
     """
 
     cohort: Cohort
@@ -59,6 +60,7 @@ class Ranking:
     by: str
     threshold: float | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+    source: Predictions | None = None
 
     @property
     def open(self) -> pd.DataFrame:
@@ -110,7 +112,7 @@ def rank_judged(
     if (middle := 1 - float(table.dice_error.median())) < LEAST_DICE:
         text = f"The median Dice of labels and predictions is {middle:.2f}: the networks are not trained enough"
         notes.append(f"{text}, and scores from predictions are worth little; more steps, e.g. steps=4000.")
-    return ordered(cohort, with_outlier(table), by or "surface_mm", notes=notes)
+    return replace(ordered(cohort, with_outlier(table), by or "surface_mm", notes=notes), source=sources)
 
 
 def predictions_of(study: Path, cases: Sequence[Case], choice: Mapping[str, str], device: str = "auto") -> Predictions:

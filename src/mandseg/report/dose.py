@@ -13,11 +13,12 @@ from mandseg.report.figures.dose import dose_drawing
 from mandseg.report.figures.source import ReportFigure, draw
 from mandseg.report.tables.dose import dose_difference_tables, dose_tables
 from mandseg.report.tables.table import Table
-from mandseg.report.wording import amount, count, listed, number, percent, span
+from mandseg.report.wording import amount, listed, number, percent, span
 from mandseg.runs.dose.table import OUTSIDE_ML, VOXEL_ML
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.results import Difference, Mean
+from mandseg.system.wording import count
 
 FEW_VOXELS = 10
 """D0.1cc of fewer voxels depends on where the grid lies."""

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from mandseg.metrics.catalogue import Metric, metric_named
-from mandseg.report.wording import amount, count, listed, number, percent, span
+from mandseg.report.wording import amount, listed, number, percent, span
 from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
 from mandseg.statistics.non_inferiority import PREDICATES, Verdict
 from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
+from mandseg.system.wording import count
 
 
 def headline(analysis: Analysis) -> str:
@@ -15,6 +16,8 @@ def headline(analysis: Analysis) -> str:
     levels, comparison, metric = analysis.levels, analysis.comparison, metric_named(analysis.primary)
     if not levels:
         return "No run is done yet: there is nothing to report."
+    if analysis.datasets and all(dataset in analysis.unlearned for dataset in analysis.datasets):
+        return f"No conclusion about {_subject(comparison)} is possible: {_unlearned(analysis)}."
     if len(levels) == 1:
         none = "curve" if comparison.is_dose else "comparison"
         return f"Only {comparison.name(levels[0])} was run: there is no {none} yet."
@@ -23,12 +26,10 @@ def headline(analysis: Analysis) -> str:
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
     rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
-    if rows and all(row.dataset in analysis.unlearned for row in rows):
-        return f"No conclusion about {_subject(comparison)} is possible: {_unlearned(analysis)}."
     if rows and all(row.difference is None for row in rows):
         return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
-    sentence = " ".join([sentence, *_left_out(analysis, rows)])
+    sentence = " ".join([*_not_learned(analysis), sentence, *_not_paired(analysis, rows)])
     one_seed = bool(rows) and all(row.n_seeds == 1 for row in rows if row.difference is not None)
     return f"One seed only. {sentence}" if one_seed else sentence
 
@@ -52,13 +53,16 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
     return "; ".join(dict.fromkeys(note for row in rows for note in row.notes))
 
 
-def _left_out(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
-    """A sentence on the data sets that were not learned, and one on the levels that share no seed."""
+def _not_learned(analysis: Analysis) -> list[str]:
+    """A sentence on the data sets that were not learned."""
     sets = listed(list(analysis.unlearned)) if analysis.unlearned else ""
-    lines = [f"No conclusion about {sets} is possible: {_unlearned(analysis)}."] if sets else []
-    if any(row.difference is None for row in rows) and analysis.unpaired:
-        lines.append(f"Not everything can be paired: {_why_unpaired(analysis, rows)}.")
-    return lines
+    return [f"No conclusion about {sets} is possible: {_unlearned(analysis)}."] if sets else []
+
+
+def _not_paired(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
+    """A sentence on the levels that share no seed."""
+    is_missing = any(row.difference is None for row in rows) and analysis.unpaired
+    return [f"Not everything can be paired: {_why_unpaired(analysis, rows)}."] if is_missing else []
 
 
 def _loss_of(comparison: Comparison) -> str:

@@ -5,16 +5,17 @@ from typing import Any
 
 import pandas as pd
 
-from mandseg.metrics.catalogue import METRICS, metric_named
 from mandseg.report.audience import Audience
 from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
 from mandseg.report.section import Section
 from mandseg.report.settings import StudySettings, versions
-from mandseg.report.wording import amount, count, level_name, listed, number
+from mandseg.report.statistics_methods import statistics
+from mandseg.report.wording import level_name, listed, number
 from mandseg.runs.settings.granularity import takes_any_window
 from mandseg.runs.study import Study
 from mandseg.statistics.analysis import Analysis
-from mandseg.statistics.results import Difference
+from mandseg.statistics.columns import is_worth_stating
+from mandseg.system.wording import count
 
 SKIPPED = ("_target_", "_convert_", "_partial_", "annotators", "leave_out")
 """Keys that a description leaves out: those of Hydra, and people."""
@@ -77,7 +78,19 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     return (
         f"{what}, with {count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
-        f"{_test_sets(analysis)}"
+        f"{_budget(ledger)}{_test_sets(analysis)}"
+    )
+
+
+def _budget(ledger: pd.DataFrame) -> str:
+    """The clean budgets and how their cases were chosen; empty without a budget."""
+    budgets = [str(value) for value in ledger.clean_budget.unique() if is_worth_stating("clean_budget", str(value))]
+    rankings = [str(value) for value in ledger.ranking.unique() if is_worth_stating("ranking", str(value))]
+    if not budgets:
+        return ""
+    return (
+        f"A clean budget of {listed(budgets)} (training cases, or a share of them below 1) carries the reference and "
+        f"is trusted; its cases are the first of the ranking {listed(rankings)}. "
     )
 
 
@@ -215,31 +228,6 @@ def _product(sizes: Sequence[float]) -> str:
     return " x ".join(f"{size:g}" for size in sizes)
 
 
-def statistics(analysis: Analysis, study: Study) -> str:
-    """The statistical methods, the source of the primary metric and the margins, and the detectable difference."""
-    metric = metric_named(analysis.primary)
-    origin = "declared in the configuration before the runs" if study.declaration.is_declared else "the defaults"
-    sources = [
-        f"{m.label} {amount(margin, m)}" + f" ({analysis.margins.source(m)})"
-        for m in METRICS
-        if (margin := analysis.margins.of(m)) is not None
-    ]
-    compared = [row for row in analysis.differences if (row.metric, row.group) == (metric.column, "")]
-    return (
-        f"Statistics: {state_methods(analysis)} The primary metric and the margins were {origin}; sources of the "
-        f"margins: {'; '.join(sources)}.{_detectable(compared, metric.decimals)}"
-    )
-
-
-def _detectable(rows: Sequence[Difference], decimals: int) -> str:
-    detectable = [row.detectable for row in rows if row.detectable is not None]
-    if not detectable:
-        return ""
-    low, high = number(min(detectable), decimals), number(max(detectable), decimals)
-    span = low if low == high else f"{low} to {high}"
-    return f" The smallest true difference that this design finds with 80 % power: {span}."
-
-
 def software(study: Study) -> str:
     """Versions and devices."""
     packages = ", ".join(f"{name} {version}" for name, version in versions(study).items())
@@ -248,42 +236,6 @@ def software(study: Study) -> str:
     precision = ", ".join(sorted({str(name) for name in done.precision.dropna()}))
     ran_on = f" Runs were made on {devices}{f' in {precision}' if precision else ''}." if devices else ""
     return f"Software: {packages}.{ran_on}" if packages else ran_on.strip()
-
-
-def state_methods(analysis: Analysis) -> str:
-    """The statistical methods of one analysis in one paragraph of Markdown."""
-    metric, comparison = metric_named(analysis.primary), analysis.comparison
-    percent = f"{100 * analysis.resampling.confidence:g} %"
-    one_sided = f"{100 * analysis.resampling.tail:g} %"
-    baseline = comparison.name(comparison.baseline)
-    sentences = [
-        "The unit of analysis was the test case. All trainings were tested on the same cases; scores were averaged "
-        f"over seeds within each case and compared with {baseline} in pairs of equal seed and case.",
-        f"The primary metric was the mean {metric.label}. All other metrics are secondary.",
-        "Missed and spurious predictions entered with their worst-case scores (Dice and surface Dice 0, distances the "
-        "diagonal of the image), and a second analysis left them out."
-        if analysis.without_missed
-        else "No prediction was missed or spurious.",
-        f"Intervals ({percent}) are from a crossed bootstrap that resamples seeds and subjects independently "
-        f"({analysis.resampling.n_resamples} resamples, one seed and one subject fewer than observed), scaled to the "
-        "unbiased variance of the two-way analysis of variance and widened by Cochran's weighted t quantile.",
-        f"Non-inferiority was claimed where the interval lay within the margin ({analysis.margins.words}; one-sided "
-        f"{one_sided}), equivalence where it lay within the margin on both sides (two one-sided tests of {one_sided}).",
-    ]
-    if comparison.is_dose:
-        sentences.append(
-            "The tolerated noise ratio is the largest tested ratio at which it and all smaller ones were non-inferior, "
-            "tested in ascending order without further adjustment. Its interval and the interval of the ratio at which "
-            "an isotonic fit of the loss crosses the margin are percentiles over the same resamples."
-        )
-    levels = "ratios" if comparison.is_dose else "levels"
-    sentences.append(
-        "Wilcoxon's signed-rank test of the per-case differences, which takes the trainings as given, was adjusted by "
-        f"Holm's method over the {levels} of each data set and metric. Effect sizes are matched-pairs rank-biserial "
-        "correlations. A linear mixed model with crossed random effects of case and seed, fitted by the method of "
-        "moments, served as a sensitivity analysis."
-    )
-    return " ".join(sentences)
 
 
 def _range(values: Any) -> str:

@@ -9,10 +9,10 @@ from mandseg.metrics.dose.catalogue import columns_of, measures_of
 from mandseg.report.figure_set import OF_PEOPLE
 from mandseg.report.section import Section
 from mandseg.report.settings import PHASE_COLUMNS
-from mandseg.report.wording import count
 from mandseg.runs.study import Study
 from mandseg.runs.tables import NUMBERS
 from mandseg.statistics.columns import CONDITION
+from mandseg.system.wording import count
 from mandseg.tracking.redaction import without_folders_in_overrides
 
 CASES = ("run", *CONDITION, "variant", "dataset", "case_id", "outcome", *NUMBERS)

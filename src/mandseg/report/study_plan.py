@@ -15,6 +15,7 @@ from mandseg.statistics.planning import FOLDER, SEEDS, Plan, Question, plan
 from mandseg.statistics.power import POWER
 from mandseg.system.files import refuse_foreign_files, replaced_folder
 from mandseg.system.terminal import open_console
+from mandseg.system.wording import count
 
 
 def plan_study(
@@ -67,7 +68,8 @@ def print_plan(planned: Plan, console: Console) -> None:
     lines = (
         f"To show in {100 * question.power:g} of 100 studies that mean {question.metric.label} loses less than "
         f"{amount(question.margin, question.metric)}, with {assumed}.",
-        f"Pilot: {pilot.title}, {pilot.n_seeds} seeds, {pilot.n_cases} cases. Standard deviation of the differences: "
+        f"Pilot: {pilot.title}, {count(pilot.n_seeds, 'seed')}, {count(pilot.n_cases, 'case')}. "
+        "Standard deviation of the differences: "
         f"between seeds {parts.seed**0.5:.3g}, between cases {parts.case**0.5:.3g}, of single pairs "
         f"{parts.rest**0.5:.3g}.",
     )
@@ -78,11 +80,12 @@ def print_plan(planned: Plan, console: Console) -> None:
         cases = "no number is enough" if n_cases is pd.NA else str(n_cases)
         table.add_row(str(n_seeds), cases, str(2 * n_seeds))
     console.print(table)
-    if pilot.n_seeds < 4:
-        console.print(
-            f"The pilot has only {pilot.n_seeds} seeds, so the variation between seeds is hardly known: plan for more.",
-            soft_wrap=True,
-        )
+    if pilot.n_seeds == 1:
+        unknown = "so the variation between seeds is not known and counts as 0: these numbers are the least possible."
+        console.print(f"The pilot has only 1 seed, {unknown}", soft_wrap=True)
+    elif pilot.n_seeds < 4:
+        unknown = "so the variation between seeds is hardly known: plan for more."
+        console.print(f"The pilot has only {pilot.n_seeds} seeds, {unknown}", soft_wrap=True)
 
 
 def draw(planned: Plan, folder: Path) -> None:

@@ -40,11 +40,6 @@ def percent(analysis: Analysis) -> str:
     return f"{100 * analysis.resampling.confidence:g} %"
 
 
-def count(n: int, noun: str) -> str:
-    """A number and its noun, e.g. ``2 seeds``."""
-    return f"{n} {noun}{'' if n == 1 else 's'}"
-
-
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence: ``a, b and c``; empty for no name."""
     return "" if not names else names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.ranking_file import RANKINGS, read_ranking
-from mandseg.runs.run_name import name_of, noise_label
+from mandseg.runs.run_name import name_of, noise_label, study_of_data
 from mandseg.runs.settings.check import check_settings
 from mandseg.runs.settings.typed_text import with_text
 from mandseg.statistics.columns import GROUPS, LATER, USUAL
@@ -170,3 +170,4 @@ def _target(path: str) -> str:
 
 # Configs may use ${run_name:}. It is registered at import, because a job on a cluster resolves its config after that.
 register_resolver("run_name", lambda *, _root_: run_name(_root_))
+register_resolver("study_of_data", lambda *, _root_: study_of_data(_root_))

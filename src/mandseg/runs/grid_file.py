@@ -1,7 +1,7 @@
 """grid.csv: every run that was requested in a study."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from mandseg.runs.folder import RECORD
@@ -33,9 +33,39 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
         raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
 
 
+def remove_from_grid(study: Path, runs: Collection[str]) -> None:
+    """Take runs out of the study's grid.csv.
+
+    Raises:
+        UserError: The file cannot be read or written.
+    """
+    try:
+        with locked(study / f".{GRID}.lease"):
+            if any(row["run"] in runs for row in read_grid(study)):
+                write_csv(study / GRID, COLUMNS, [row for row in read_grid(study) if row["run"] not in runs])
+    except OSError as error:
+        raise UserError(f"{study / GRID}: cannot be written ({error.strerror})") from error
+    except (csv.Error, ValueError, KeyError) as error:
+        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
+
+
 def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     listed = {row["run"] for row in read_grid(study)}
     return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
+
+
+def grid_rows(study: Path) -> list[dict[str, str]]:
+    """The rows of a study's grid.csv.
+
+    Raises:
+        UserError: The file is something else.
+    """
+    try:
+        rows = read_grid(study)
+        _ = [row["run"] for row in rows]
+    except (OSError, csv.Error, ValueError, KeyError) as error:
+        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
+    return rows
 
 
 def refuse_no_study(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The name of a run folder: a readable part of its condition, and the hash."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -16,6 +17,7 @@ NOISE_SETTINGS: dict[str, tuple[str, Any]] = {
 }
 """Settings of a noise preset: the mark of a change in the name of a condition, and the value without a change."""
 
+UNNAMED = "cohort"  # the name in conf/data/folder.yaml
 LONGEST = 60  # letters of a value in a name; file systems allow names of 255 bytes
 
 
@@ -33,6 +35,19 @@ def name_of(c: Mapping[str, Any]) -> str:
     """The run folder's name of a condition."""
     ratio = f"{c['noise_ratio']:.6f}".rstrip("0").rstrip(".")
     return f"ratio{ratio}_seed{c['seed']}_{c['noise']}_{c['model']}_{c['method']}_{c['config_hash']}"
+
+
+def study_of_data(root: DictConfig) -> str:
+    """The default name of a study: the name of the data, and for a cohort without one the name of its folder.
+
+    Args:
+        root: The config.
+    """
+    data = root.data
+    if data.name != UNNAMED or "manifest" not in data:
+        return str(data.name)
+    path = Path(str(data.manifest)).expanduser().resolve()
+    return path.name if path.is_dir() else path.parent.name
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.runs.progress import progress
 from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
 from mandseg.system.terminal import open_console
+from mandseg.system.wording import count
 
 LISTED_RUNS = 200
 
@@ -46,6 +47,16 @@ def status(path: Path, console: Console | None = None) -> int:
     return 0 if counts["done"] == counts["expected"] else 1
 
 
+def next_step(path: Path) -> str:
+    """What to do after a launch: write the report, or mend what failed."""
+    states = [RunFolder(path / str(run)).state().state for run in read_expected_runs(path, []).run]
+    n_open = sum(state != "done" for state in states)
+    if not n_open:
+        return f"next: mandseg report {path}"
+    is_are = "is" if n_open == 1 else "are"
+    return f"next: repeat the command, {count(n_open, 'run')} {is_are} not done; mandseg report {path} uses the others"
+
+
 def _with_progress(folder: Path, run: RunState) -> RunState:
     return run._replace(reason=progress(RunFolder(folder), run.record)) if run.state == "running" else run
 
@@ -54,7 +65,9 @@ def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJo
     """Print at most ``LISTED_RUNS`` of the runs that are not done, and the number of the others."""
     if not runs:
         return
-    table = Table("run", "state", "reason", title="Not done", title_justify="left")
+    table = Table(title="Not done", title_justify="left")
+    for name in ("run", "state", "reason"):
+        table.add_column(name, overflow="fold")  # a name that is cut looks like that of another variant
     for run, (state, reason, _) in list(runs.items())[:LISTED_RUNS]:
         job = queued.get(run)
         words = [reason, f"SLURM job {job.job} {job.state}" if job else ""]

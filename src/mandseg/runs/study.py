@@ -18,6 +18,7 @@ from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
+from mandseg.system.wording import count
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
 STATES = ("done", "running", "failed", "missing")
@@ -171,7 +172,7 @@ def mixtures(records: Mapping[str, RunRecord]) -> list[str]:
         if len(runs) > 1:
             usual, *others = sorted(runs, key=lambda value: -len(runs[value]))
             rest = "; ".join(f"{value} ({_run_names(runs[value])})" for value in others)
-            lines.append(f"runs of different {what}, all included: {usual} ({len(runs[usual])} runs); {rest}")
+            lines.append(f"runs of different {what}, all included: {usual} ({count(len(runs[usual]), 'run')}); {rest}")
     return lines
 
 

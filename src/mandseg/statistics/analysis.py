@@ -20,7 +20,7 @@ from mandseg.statistics.mixed_model import mixed_check
 from mandseg.statistics.non_inferiority import equivalence, p_equivalent, p_non_inferior, verdict
 from mandseg.statistics.paired_tests import Pairs, holm, pair, rank_pairs, unpaired_seeds
 from mandseg.statistics.power import detectable_difference
-from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance
+from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, cut_to_possible
 from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import mean_over_cases
@@ -139,8 +139,11 @@ def _analyse(score_tables: Sequence[ScoreTable], settings: _Settings) -> Analysi
     for score_table in score_tables:
         for metric in settings.metrics:
             by_level = score_table.scores(metric) if metric.column in score_table.values else {}
-            means += [_mean(score_table, metric, level, scores, settings) for level, scores in by_level.items()]
-            found.append(_compare(score_table, metric, by_level, settings))
+            own = [_mean(score_table, metric, level, scores, settings) for level, scores in by_level.items()]
+            means += own
+            compared = _compare(score_table, metric, by_level, settings)
+            baseline = [row for row in own if row.level == settings.comparison.baseline]
+            found.append(replace(compared, differences=cut_to_possible(compared.differences, metric, baseline)))
     gaps, interactions = _contrasts(score_tables, found, settings.resampling)
     primary = [p for p in found if p.pairs and p.metric.column == settings.primary and not p.score_table.group]
     return Analysis(
@@ -209,7 +212,8 @@ def _compare(
     comparison, tail, margin = settings.comparison, settings.resampling.tail, settings.margins.of(metric)
     baseline = by_level.get(comparison.baseline)
     if baseline is None or len(by_level) < 2:
-        return _Compared(score_table, metric, by_level)
+        alone = score_table.unlearned(comparison.baseline) if baseline is not None else ""
+        return _Compared(score_table, metric, by_level, unlearned=alone)
     pairs = [
         pair(level, scores, baseline, comparison, settings.resampling, score_table.stream)
         for level, scores in by_level.items()

@@ -12,6 +12,7 @@ from mandseg.statistics.paired_tests import pair
 from mandseg.statistics.score_table import ScoreMatrix, build_score_tables
 from mandseg.statistics.variance import Components, mean_squares
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 TYPICAL = (3, 40)  # seeds and cases of the design by which pilots are ranked
 
@@ -44,7 +45,7 @@ class Pilot:
 
 
 def find_pilots(cases: pd.DataFrame, metric: Metric) -> list[Pilot]:
-    """Every arm, data set and ratio with enough seeds and cases to estimate their variation.
+    """Every arm, data set and ratio with enough cases to estimate their variation; with one seed its part counts as 0.
 
     Raises:
         UserError: There is none; one line gives the reason for each.
@@ -97,10 +98,10 @@ def _pilot(arm: str, dataset: str, level: Level, scores: ScoreMatrix, baseline: 
     pairs = pair(level, scores, baseline, RATIO_COMPARISON, Resampling(n_resamples=1), 0).scores
     complete = pairs.complete_cases() if pairs else None
     n_seeds, n_subjects = (len(complete.seeds), len(set(complete.subjects))) if complete else (0, 0)
-    if complete is None or n_seeds < 2 or n_subjects < 2:
+    if complete is None or n_seeds < 1 or n_subjects < 2:
         return (
-            f"data set {dataset} at noise ratio {level:g} ({arm}): {n_seeds} seeds and {n_subjects} cases "
-            "at both ratios, two of each are needed"
+            f"data set {dataset} at noise ratio {level:g} ({arm}): {count(n_seeds, 'seed')} and "
+            f"{count(n_subjects, 'case')} at both ratios, one seed and two cases are needed"
         )
     squares = mean_squares(complete.values, complete.numbered_subjects)
     return Pilot(arm, dataset, float(level), n_seeds, n_subjects, float(complete.values.mean()), squares.components)

@@ -44,7 +44,7 @@ class Question:
     loss: float = 0.0
 
     def __post_init__(self) -> None:
-        if not self.margin > 0:
+        if not 0 < self.margin < float("inf"):
             raise UserError(f"margin {self.margin:g}: expected a positive number")
         if not 0 < self.power < 1:
             raise UserError(f"power {self.power:g}: expected a share between 0 and 1")

@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 
 import pandas as pd
 
+from mandseg.metrics.catalogue import Metric
+from mandseg.statistics.bootstrap import Interval
 from mandseg.statistics.columns import RATIO_COLUMN
 from mandseg.statistics.comparison import Level
 from mandseg.statistics.non_inferiority import Equivalence, Verdict
@@ -213,3 +215,26 @@ def curve_table(crossings: Sequence[Crossing]) -> pd.DataFrame:
     ]
     columns = ["dataset", "group", "metric", "level", "difference", "low", "high"]
     return pd.DataFrame(rows, columns=columns).rename(columns={"level": RATIO_COLUMN})
+
+
+def cut_to_possible(rows: Sequence[Difference], metric: Metric, baseline: Sequence[Mean]) -> tuple[Difference, ...]:
+    """End the intervals of differences at what the baseline leaves: no Dice of 0.1 can lose 0.2.
+
+    The verdict and the p-values follow from the uncut interval.
+
+    Args:
+        rows: Differences of one data set and metric from the baseline.
+        metric: The metric.
+        baseline: The mean at the baseline, with its interval if there is one.
+    """
+    low, high = metric.lowest, metric.highest
+    for mean in baseline:
+        low, high = (low if mean.low is None else mean.low), (high if mean.high is None else mean.high)
+    possible = (metric.lowest - high, metric.highest - low)
+    cut = []
+    for row in rows:
+        if row.low is not None and row.high is not None:
+            ends = Interval(row.low, row.high).within(*possible)
+            row = replace(row, low=ends.low, high=ends.high)
+        cut.append(row)
+    return tuple(cut)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mandseg.system.config_paths import home_folder
-from mandseg.system.errors import UserError, one_line
+from mandseg.system.errors import UserError, one_line, reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,11 @@ def key_is_configured() -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     wandb = wandb_client()
-    known = wandb.setup(settings=wandb.Settings(silent=True)).settings
+    try:
+        known = wandb.setup(settings=wandb.Settings(silent=True)).settings
+    except Exception as error:  # WANDB_BASE_URL or a settings file is wrong; a training goes on without W&B
+        log.warning("W&B: its settings cannot be used (%s)", reason(error))
+        return False
     url = os.environ.get("WANDB_BASE_URL") or known.base_url
     hosts = {urlsplit(url).netloc} | ({PUBLIC_HOST} if url == type(known).model_fields["base_url"].default else set())
     given = os.environ.get("NETRC")

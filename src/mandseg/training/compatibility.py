@@ -74,7 +74,7 @@ def _refuse_pair(method: Method, shape: tuple[int, ...]) -> None:
     batch = Batch(image=small, label=small, case=torch.zeros(n, dtype=torch.int64), trusted=torch.arange(n) % 2 > 0)
     try:
         method.loss(tuple(small.clone() for _ in answers), batch, 0.5)
-    except (TypeError, ValueError, AttributeError, RuntimeError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         name = type(method).__name__
         raise UserError(f"loss: the method {name} cannot use it ({one_line(error)}); choose another") from error
 
@@ -83,7 +83,7 @@ def _refuse_loss(loss: Loss, batch_size: int) -> None:
     shape = (batch_size, 1, *SMALL)
     try:
         value = loss(torch.zeros(shape), torch.zeros(shape))
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:
         raise UserError(f"loss: cannot take logits and label of {list(shape)} ({one_line(error)})") from error
     if value.ndim:
         raise UserError(f"loss: expected one number, got a tensor of {list(value.shape)}")

@@ -20,10 +20,9 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
 from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
-from mandseg.metrics.masks import bounding_box
+from mandseg.metrics.masks import bounding_box, dice
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
-from mandseg.training.module import dice
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 

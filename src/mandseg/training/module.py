@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 
 from mandseg.evaluation.predictor import Predictor
+from mandseg.metrics.masks import dice
 from mandseg.system.distributed import gather_objects
 from mandseg.training.methods.method import Batch, Method
 from mandseg.training.shared_batch_norm import gather_batch
@@ -98,9 +99,3 @@ class Segmenter(L.LightningModule):
             return (step + 1) / self.warmup_steps
         progress = min((step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1), 1.0)
         return self.final_lr_share + (1 - self.final_lr_share) * 0.5 * (1 + float(np.cos(np.pi * progress)))
-
-
-def dice(prediction: torch.Tensor, reference: torch.Tensor) -> float:
-    """Dice of two boolean tensors; 1 where both are empty."""
-    total = int(prediction.sum() + reference.sum())
-    return 2 * int((prediction & reference).sum()) / total if total else 1.0

@@ -20,6 +20,7 @@ from mandseg.noise.label_plan import Label, LabelPlan
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_folder, write_csv
 
+RELABEL = "method.stages.relabel"  # group of the settings of a relabelling
 TABLE = "labels.csv"
 COLUMNS = ("case_id", "annotator", "label", "trusted", "file")
 

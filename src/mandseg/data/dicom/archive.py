@@ -12,6 +12,7 @@ from mandseg.data.dicom.series import CT_CLASSES, Plane, Series, arrange, planes
 from mandseg.data.dicom.structures import STRUCTURE_SET_CLASS, StructureSet, read_structure_set
 from mandseg.system.errors import UserError
 from mandseg.system.progress import default_workers, for_each
+from mandseg.system.wording import count
 
 DOSE_CLASS = "1.2.840.10008.5.1.4.1.1.481.2"
 CT, STRUCTURES, DOSE, OTHER, DAMAGED, FOREIGN = "CT", "RTSTRUCT", "RTDOSE", "other", "damaged", "not DICOM"
@@ -241,7 +242,7 @@ def _owned(record: Record, owners: set[str]) -> Record:
 def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]], damaged: Iterable[Record]) -> str:
     """Describe why a patient's series may be incomplete: a damaged file, or structure sets of a missing CT."""
     if own := [record for record in damaged if record.patient == patient]:
-        return f"{len(own)} files beside the patient's {own[0].problem}"
+        return f"{count(len(own), 'file')} beside the patient's {own[0].problem}"
     for record, why in orphans:
         if record.patient == patient and (record.problem or not has_sets):
             return why

@@ -27,6 +27,7 @@ from mandseg.data.loaded_case import image_problems
 from mandseg.data.volume import AIR_HU, Hu, Volume, rounded_hu, write_volume
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 AROUND_MANDIBLE_HU = 40
 SURE_WITHIN = 200  # tissue around the label this near to 40 HU, or to 40 HU plus the offset, decides
@@ -126,7 +127,7 @@ def image_notes(images: Mapping[str, Image], hu_offset: float | None) -> list[st
         notes = _not_hu(images)
     else:
         shifted = [image.histogram for image in images.values() if not image.is_hu]
-        notes = [f"{len(shifted)} images: {peaks_note(np.sum(shifted, axis=0), hu_offset)}"] if shifted else []
+        notes = [f"{count(len(shifted), 'image')}: {peaks_note(np.sum(shifted, axis=0), hu_offset)}"] if shifted else []
         if images and not shifted and hu_offset:
             notes = [f"--hu-offset {hu_offset:g} is not applied: all {len(images)} images are in HU already"]
         notes += [*_contradictions(images, hu_offset), *_doubts(images, hu_offset)]
@@ -180,12 +181,14 @@ def _padded(images: Mapping[str, Image], may_write: bool) -> list[str]:
     notes = []
     for value in dict.fromkeys(image.padding for image in images.values() if image.padding is not None):
         of_value = {case_id: image for case_id, image in images.items() if image.padding == value}
-        what = f"{len(of_value)} images (first: {next(iter(of_value))}) hold {value:g} outside the field of view"
+        some = f"{count(len(of_value), 'image')} (first: {next(iter(of_value))})"
+        what = f"{some} {verb(len(of_value), 'hold')} {value:g} outside the field of view"
         if any(image.is_written for image in of_value.values()):
             notes.append(f"{what}, which is written as air")
         elif value >= BRIGHT and not may_write:
             notes.append(f"WARNING: {what}, as bright as metal; --hu-offset writes it as air, with 0 if the rest is HU")
     if wrapped := [case_id for case_id, image in images.items() if image.was_unsigned]:
-        text = f"{len(wrapped)} images (first: {wrapped[0]}) hold negative numbers that were stored as unsigned numbers"
+        some = f"{count(len(wrapped), 'image')} (first: {wrapped[0]})"
+        text = f"{some} {verb(len(wrapped), 'hold')} negative numbers that were stored as unsigned numbers"
         notes.append(f"{text}; they are corrected" if may_write else f"WARNING: {text}; --hu-offset 0 corrects them")
     return notes

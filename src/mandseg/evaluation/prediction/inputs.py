@@ -21,6 +21,7 @@ from mandseg.data.importers.dicom_report import Names
 from mandseg.data.volume import SUFFIXES, Volume, is_image_file, read_volume
 from mandseg.system.errors import UserError
 from mandseg.system.names import checked_name
+from mandseg.system.wording import count
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def _inputs_of_archive(folder: Path, archive: Archive) -> Iterator[Input]:
         places = {record.path.parent for record in scan.records}
         place = places.pop() if len(places) == 1 else folder
         damaged = [r for r in archive.damaged if r.patient == scan.patient or r.path.parent == place]
-        problem = f"{len(damaged)} files beside the series: {damaged[0].problem}" if damaged else ""
+        problem = f"{count(len(damaged), 'file')} beside the series: {damaged[0].problem}" if damaged else ""
         yield Input(place, place.resolve().name, scan, problem)
     if not archive.scans:
         yield Input(folder, folder.resolve().name, problem=_no_series(archive))

@@ -65,7 +65,7 @@ MEASURES = (
     Measure("cut_below_mm2", "bone goes on below (mm²)", cut_below_mm2, 15.0, 0),
 )
 SCORES = (
-    Score("outlier", "unusual in the cohort", "labels", 2),
+    Score("outlier", "distance from the other contours of the cohort", "labels", 2),
     Score("dice_error", "1 − Dice to the prediction", "predictions"),
     Score("soft_dice_error", "1 − soft Dice to the prediction", "predictions"),
     Score("surface_mm", "mean distance to the prediction (mm)", "predictions", 2),

@@ -6,6 +6,7 @@ from mandseg.report.settings import PHASE_COLUMNS, cost
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, number
 from mandseg.runs.study import Study
+from mandseg.system.wording import count
 
 LISTED_RUNS = 1000
 
@@ -57,7 +58,7 @@ def _run_table(ledger: pd.DataFrame) -> Table:
         for row in ledger.head(LISTED_RUNS).to_dict("records")
     ]
     more = [f"And {len(ledger) - LISTED_RUNS} more: see runs.csv."] if len(ledger) > LISTED_RUNS else []
-    return Table("runs", f"All {len(ledger)} runs", columns, rows, ledger, more)
+    return Table("runs", f"All {count(len(ledger), 'run')}", columns, rows, ledger, more)
 
 
 def _noisy(n_noisy: object, n_training: object) -> str:

@@ -1,5 +1,7 @@
 """The verdict on the primary metric: a row for each level, a column for each data set."""
 
+from collections.abc import Sequence
+
 from mandseg.metrics.catalogue import Metric, metric_named
 from mandseg.report.tables.columns import level_column
 from mandseg.report.tables.table import Cell, Column, Table
@@ -41,17 +43,41 @@ def verdict_table(analysis: Analysis, name: str, groups: bool = False) -> Table 
         return Table(name, caption, columns, cells, data)
     columns = [Column(level_column(analysis)), *(Column(dataset) for dataset, _ in heads)]
     cells = [
-        [Cell(level_name(level)), *(_verdict(found.get((dataset, "", level)), metric) for dataset, _ in heads)]
+        [
+            Cell(level_name(level)),
+            *(
+                _verdict(row, metric, _doubt(row, rows, metric))
+                for row in (found.get((dataset, "", level)) for dataset, _ in heads)
+            ),
+        ]
         for level in levels
     ]
     return Table(name, caption, columns, cells, data)
 
 
-def _verdict(row: Difference | None, metric: Metric) -> Cell:
+def _verdict(row: Difference | None, metric: Metric, doubt: str = "") -> Cell:
     if row is None:
         return Cell(ABSENT)
     if row.difference is None:
         return Cell(row.verdict, "; ".join(row.notes), row.verdict)
     interval = f" ({span(row, metric)})" if row.low is not None else ""
     size = number(row.difference, metric.decimals, signed=True)
-    return Cell(row.verdict, size + interval, row.verdict, order=row.difference)
+    return Cell(row.verdict, f"{size}{interval}{doubt}", row.verdict, order=row.difference)
+
+
+def _doubt(row: Difference | None, rows: Sequence[Difference], metric: Metric) -> str:
+    """A remark for the cell of a ratio with one seed that loses less than a smaller one: the curve is not monotone."""
+    if row is None or row.difference is None or row.n_seeds != 1 or not isinstance(row.level, int | float):
+        return ""
+    smaller = [
+        other
+        for other in rows
+        if (other.dataset, other.group) == (row.dataset, row.group)
+        and isinstance(other.level, int | float)
+        and other.level < row.level
+        and other.difference is not None
+        and metric.worsening(other.difference) > metric.worsening(row.difference)
+    ]
+    if not smaller:
+        return ""
+    return f"; not monotone: less loss than at {level_name(smaller[-1].level)}, with one seed"

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from mandseg.metrics.catalogue import METRICS, Metric, metric_named
 from mandseg.report.folder import SHARED
@@ -83,6 +83,7 @@ def dashboard(path: Path) -> int:
         Exit code: 0, or 1 if the server could not be reached or refused it.
     """
     file = path if path.is_file() else write_dashboard(path)
+    read_dashboard(file)
     if os.environ.get("WANDB_MODE") in OFFLINE or not key_is_configured():
         why = "no key, or WANDB_MODE is offline"
         print(f"{file}: not saved online ({why}); after `wandb login`: mandseg dashboard {path}")
@@ -134,11 +135,22 @@ def read_dashboard(file: Path) -> Dashboard:
         UserError: The file cannot be read, or has other content.
     """
     try:
-        return Dashboard(**json.loads(file.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"dashboard {file}: cannot be read ({one_line(error)})") from error
-    except TypeError as error:
-        raise UserError(f"dashboard {file}: has no dashboard; mandseg dashboard STUDY writes one") from error
+    kinds = get_type_hints(Dashboard)
+    needed = set(kinds) - {"server", "url"}
+    if not isinstance(content, dict) or not needed <= set(content) <= set(kinds):
+        raise UserError(f"dashboard {file}: has no dashboard; mandseg dashboard STUDY writes one")
+    if not all(_has_kind(value, kinds[key]) for key, value in content.items()):
+        raise UserError(f"dashboard {file}: has no dashboard; mandseg dashboard STUDY writes one")
+    return Dashboard(**content)
+
+
+def _has_kind(value: object, kind: Any) -> bool:
+    if kind == list[str]:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def save_dashboard(file: Path, account: Account) -> str:

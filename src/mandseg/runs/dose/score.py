@@ -35,6 +35,7 @@ from mandseg.runs.trained.load import checkpoint_of, load_network, read_settings
 from mandseg.system.errors import UserError
 from mandseg.system.files import csv_text, write_text
 from mandseg.system.progress import for_each
+from mandseg.system.wording import count
 
 FORMAT = 1  # part of every origin; increase it when a score changes its meaning
 SAME_DICE = 0.01  # other arithmetic (bf16 on a GPU, float32 here) changes single voxels
@@ -144,7 +145,7 @@ def _score_run(run: _Run, found: Sequence[Measure]) -> str:
         if key_of(case) in wanted and (name, case.case_id) in tested
     ]
     if _still_holds(run, [(name, case.case_id, origins[key_of(case)]) for name, case in places], found):
-        return f"{len(wanted)} cases, as before"
+        return f"{count(len(wanted), 'case')}, as before"
     scored = dict(
         zip(
             wanted,
@@ -160,7 +161,7 @@ def _score_run(run: _Run, found: Sequence[Measure]) -> str:
         origin = {"cases": of_cases, "made_from": origins[key_of(case)]}
         rows.append(place | scored[key_of(case)] | origin)
     write_text(run.files.dose_file, csv_text(columns(found), rows))
-    return f"{len(wanted)} cases"
+    return count(len(wanted), "case")
 
 
 def _score_case(run: _Run, case: Case, found: Sequence[Measure]) -> Row:

@@ -113,7 +113,10 @@ def _values(override: Override) -> list[str]:
         return [override.get_value_element_as_str()]
     if not override.is_discrete_sweep():
         raise UserError(f"{override.input_line}: a grid needs a list of values; for a search give hydra/sweeper=optuna")
-    return list(override.sweep_string_iterator())
+    try:
+        return list(override.sweep_string_iterator())
+    except ValueError as error:  # range(0, 10, 0)
+        raise UserError(f"{override.input_line}: cannot be listed ({error})") from error
 
 
 def compose(config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:

@@ -20,8 +20,9 @@ from omegaconf.errors import OmegaConfBaseException
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.launchers.cells import Cell, command, compose, expand, words_of_grid
 from mandseg.runs.record import RunRecord
+from mandseg.runs.settings.hydra_words import in_plain_words
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import UserError, one_line, user_error_behind
+from mandseg.system.errors import UserError
 
 FEWEST = 4  # steps of a short run
 LONGER = 4  # the longer run has so many times the steps; the difference is the time of the steps alone
@@ -129,7 +130,7 @@ def _composed(words: Sequence[str], config_name: str) -> tuple[DictConfig, list[
             params = config.hydra.sweeper.params or {}
             return config, compose(config, expand(words_of_grid(params, config.hydra.overrides.task)))
     except (HydraException, OmegaConfBaseException) as error:
-        raise user_error_behind(error) or UserError(one_line(error)) from error
+        raise in_plain_words(error) from error
 
 
 def _train(config: DictConfig, cell: Cell, steps: int, measurements: int) -> Trial:

@@ -11,10 +11,12 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.grid_file import COLUMNS, add_to_grid
+from mandseg.runs.grid_file import COLUMNS, add_to_grid, grid_rows
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
+from mandseg.runs.launchers.manifests import refuse_manifests
 from mandseg.runs.replaced import changed_line
-from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems, user_error_behind
+from mandseg.runs.settings.hydra_words import in_plain_words
+from mandseg.system.errors import WRONG_INPUT, UserError, print_problems
 
 
 class Launch(Callback):
@@ -44,7 +46,7 @@ class Launch(Callback):
         """Print the state of the study; exit with 2 or 1 if a run of this launch failed or is missing."""
         if is_detached(config) or sys.exc_info()[1] is not None:  # Hydra 1.4 also calls it then
             return
-        from mandseg.runs.status import status
+        from mandseg.runs.status import next_step, status
         from mandseg.tracking.tracker import sync_hint
 
         codes = []
@@ -52,6 +54,7 @@ class Launch(Callback):
             codes.append(status(study))
             if hint := sync_hint(study):
                 print(hint)
+            print(next_step(study))
         if code := exit_code(self.cells) if self.cells else max(codes):
             sys.exit(code)
 
@@ -62,7 +65,7 @@ def wrong_input_ends() -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        print_problems(user_error_behind(error) or UserError(one_line(error)))
+        print_problems(error if isinstance(error, UserError) else in_plain_words(error))
         sys.exit(WRONG_INPUT)
 
 
@@ -78,16 +81,27 @@ def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) 
         UserError: One of the cells is wrong; nothing was written.
     """
     cells = compose(config, expand(words))
-    list_cells(cells)
+    list_cells(cells, is_on_cluster(config))
     for callback in context.callbacks.callbacks:
         if isinstance(callback, Launch):
             callback.cells = cells
     return cells
 
 
-def list_cells(cells: Sequence[Cell]) -> None:
-    """Add cells to the grid.csv of their studies; a done run whose images or labels have changed is refused."""
+def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> None:
+    """Add cells to the grid.csv of their studies.
+
+    Args:
+        cells: The cells.
+        is_elsewhere: Whether they run on machines that may see other files than this one.
+
+    Raises:
+        UserError: A new cell cannot start with its manifests, or a done run was made from other images or labels;
+            nothing was listed.
+    """
     refuse_changed(cells)
+    listed = {study: {row["run"] for row in grid_rows(study)} for study in {cell.study for cell in cells}}
+    refuse_manifests([cell.cfg for cell in cells if cell.run not in listed[cell.study]], is_elsewhere)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
 
@@ -107,6 +121,11 @@ def refuse_changed(cells: Sequence[Cell]) -> None:
     found = changed([cell for cell in cells if not cell.cfg.rerun])
     if found:
         raise UserError([changed_line(folder.name, differing) for folder, differing in found.items()])
+
+
+def is_on_cluster(config: DictConfig) -> bool:
+    """Whether the launcher submits its jobs to a cluster."""
+    return "timeout_min" in config.hydra.launcher
 
 
 def is_detached(config: DictConfig) -> bool:

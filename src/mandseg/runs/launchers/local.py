@@ -17,6 +17,7 @@ from mandseg.runs.launchers.cells import Cell, command, unfinished
 from mandseg.runs.progress import duration
 from mandseg.system.cores import usable_cores
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 CORES_OF_A_JOB = 2  # without a GPU
 CELL_POLL_S = 0.2
@@ -48,7 +49,7 @@ def launch(cells: Sequence[Cell], settings: LocalSettings, config: DictConfig) -
     todo = unfinished(cells)
     gpus = visible_gpus() if any(cell.cfg.trainer.accelerator != "cpu" for cell in todo) else []
     shares = share_out(max((devices_of(c, gpus) for c in todo), default=1), gpus, settings)
-    print(f"{len(todo)} runs, {len(shares)} at a time; {len(cells) - len(todo)} are done already", flush=True)
+    print(f"{count(len(todo), 'run')}, {len(shares)} at a time; done already: {len(cells) - len(todo)}", flush=True)
     with stopped_by_sigterm():
         run_all(todo, [command(config, cell) for cell in todo], shares)
     return [RunFolder(cell.folder).validation_dice() for cell in cells]

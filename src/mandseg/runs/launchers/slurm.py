@@ -17,6 +17,7 @@ from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_csv
+from mandseg.system.wording import count
 
 LARGEST_ARRAY = 1000  # SLURM's default for the largest array
 QUEUE_POLL_S = 5.0
@@ -179,7 +180,7 @@ def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Contai
     arrays = dict.fromkeys(job.partition("_")[0] for job in jobs)
     ids = f", job {', '.join(arrays)}" if jobs else ""
     print(
-        f"{len(jobs)} jobs submitted{ids}; {waiting} were queued already, {len(cells) - len(jobs) - waiting} are done"
+        f"{count(len(jobs), 'job')} submitted{ids}; queued already: {waiting}, done: {len(cells) - len(jobs) - waiting}"
     )
     for study in dict.fromkeys(cell.study for cell in cells):
         print(f"mandseg status {study}")

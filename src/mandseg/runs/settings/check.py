@@ -13,10 +13,10 @@ from typing import Any, get_args, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 
 from mandseg.metrics.declaration import declare
-from mandseg.runs.settings.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.runs.settings.granularity import granularity, needs_more_than
 from mandseg.runs.settings.schema import HuWindow, Settings, SlidingWindow
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.system.instantiation import misnamed, targets_in
 
 Node = Mapping[str, Any]
@@ -149,7 +149,7 @@ def _device_problems(trainer: Node) -> Iterator[str]:
     devices = trainer["devices"]
     if not _are_devices(devices):
         yield f"trainer.devices={shown(devices)}: expected a number of devices, a list of them, or auto"
-    if trainer["strategy"] is None or trainer["strategy"] == "":
+    if not isinstance(trainer["strategy"], str | Mapping) or not trainer["strategy"]:
         yield f"trainer.strategy={shown(trainer['strategy'])}: expected auto or a strategy of Lightning, e.g. ddp"
     for name in OF_THE_RUN:
         if name in trainer:

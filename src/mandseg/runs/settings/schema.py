@@ -7,12 +7,13 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from mandseg.runs.settings.expectations import (
+from mandseg.system.expectations import (
     FINITE,
     FLAG,
     LENGTHS,
     NAME,
     NOT_NEGATIVE,
+    OVERLAP,
     PACKAGES,
     PATH,
     POSITIVE,
@@ -102,7 +103,7 @@ class SlidingWindow:
 
     CLASS: ClassVar = "SlidingWindow"
     patch_size: Annotated[list[int] | str, SIZES_OR_AUTO]
-    overlap: Annotated[float, number(0, 0.95, "a share, 0 to 0.95")]
+    overlap: Annotated[float, OVERLAP]
     memory_mib: Annotated[int, whole(16)] = 1024
     batch_size: Annotated[int, whole(1)] = 4
 

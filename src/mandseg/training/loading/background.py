@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import torch
 
-from mandseg.system.cores import usable_cores
+from mandseg.system.cores import cores_of_process
 
 Batch = TypeVar("Batch")
 
@@ -60,7 +60,7 @@ def has_free_core(on_cpu: bool, processes: int) -> bool:
         processes: Processes of the run on this machine.
     """
     threads = torch.get_num_threads() if on_cpu else 1
-    return usable_cores() // processes > threads
+    return cores_of_process(processes) > threads
 
 
 def _compute_with_one_thread(executor: ThreadPoolExecutor) -> None:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import LENGTHS, NOT_NEGATIVE, REACH_MM, SHARE, SHARE_BELOW_1, require
 from mandseg.training.losses.band import band
-from mandseg.training.losses.loss import ScheduledLoss, ramp
+from mandseg.training.losses.loss import GROUP, ScheduledLoss, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 NO_PRICE = 1e9  # above every cross-entropy
@@ -30,15 +30,18 @@ class DeclaredAbstention(ScheduledLoss):
         dice_weight: Weight of the Dice loss.
 
     Raises:
-        UserError: The rate is out of range.
+        UserError: A setting is out of range.
     """
 
     def __init__(
         self, rate: float, ramp_share: float, reach_mm: float, spacing_mm: Sequence[float], dice_weight: float = 1.0
     ) -> None:
         super().__init__()
-        if not 0 <= rate < 1:
-            raise UserError(f"loss.rate={rate}: expected a share from 0 to below 1")
+        require(SHARE_BELOW_1, GROUP, rate=rate)
+        require(SHARE, GROUP, ramp_share=ramp_share)
+        require(REACH_MM, GROUP, reach_mm=reach_mm)
+        require(LENGTHS, GROUP, spacing_mm=list(spacing_mm))
+        require(NOT_NEGATIVE, GROUP, dice_weight=dice_weight)
         self.rate, self.ramp_share, self.dice_weight = rate, ramp_share, dice_weight
         self.reach_mm, self.spacing_mm = reach_mm, spacing_mm
 

@@ -1,10 +1,12 @@
 """The band of voxels near a contour, in which a method selects; elsewhere nearly every voxel is easy background."""
 
 from collections.abc import Sequence
+from math import floor
 
 import torch
 from torch.nn.functional import max_pool3d
 
+ROUNDING = 1e-6  # voxels: 3.3 / 1.1 is a little less than 3
 CERTAIN = 20.0  # logit of a voxel that is left out: its cross-entropy is 2e-9
 
 
@@ -15,7 +17,7 @@ def band(label: torch.Tensor, logits: torch.Tensor, reach_mm: float, spacing_mm:
     """
     either = ((label > 0.5) | (logits.detach() > 0)).float()
     for axis, spacing in enumerate(spacing_mm):
-        reach = int(reach_mm / spacing)
+        reach = floor(reach_mm / spacing + ROUNDING)
         size = [1 + 2 * reach if a == axis else 1 for a in range(3)]
         either = max_pool3d(either, size, stride=1, padding=[n // 2 for n in size])
     return either > 0.5

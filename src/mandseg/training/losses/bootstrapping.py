@@ -3,6 +3,8 @@
 import torch
 from torch.nn.functional import softplus
 
+from mandseg.system.expectations import SHARE, require
+from mandseg.training.losses.loss import GROUP
 from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy
 
 
@@ -16,10 +18,14 @@ class SoftBootstrapping(VoxelLoss):
     Args:
         beta: Share of the label in the target, 0 to 1.
         dice_weight: Weight of the Dice loss.
+
+    Raises:
+        UserError: beta is out of range.
     """
 
     def __init__(self, beta: float = 0.95, dice_weight: float = 1.0) -> None:
         super().__init__(dice_weight)
+        require(SHARE, GROUP, beta=beta)
         self.beta = beta
 
     def of_voxels(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

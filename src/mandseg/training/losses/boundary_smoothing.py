@@ -7,10 +7,12 @@ from math import ceil, erf, sqrt
 import torch
 from torch.nn.functional import conv3d, pad
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import LENGTHS, number, require
+from mandseg.training.losses.loss import GROUP
 from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy
 
 REACH = 4  # standard deviations
+SIGMA_MM = number(0, 50, "a length in mm, 0 to 50")
 
 
 class BoundarySmoothing(VoxelLoss):
@@ -24,18 +26,18 @@ class BoundarySmoothing(VoxelLoss):
     ``spread_mm`` of the whole surface (``all``) in regions.csv of ``mandseg audit``.
 
     Args:
-        sigma_mm: Standard deviation, 0 or more.
+        sigma_mm: Standard deviation, 0 to 50.
         spacing_mm: Voxel edge lengths of the patches.
         dice_weight: Weight of the Dice loss.
 
     Raises:
-        UserError: sigma is negative.
+        UserError: A setting is out of range.
     """
 
     def __init__(self, sigma_mm: float, spacing_mm: Sequence[float], dice_weight: float = 1.0) -> None:
         super().__init__(dice_weight)
-        if not sigma_mm >= 0:
-            raise UserError(f"loss.sigma_mm={sigma_mm}: expected a length in mm, 0 or more")
+        require(SIGMA_MM, GROUP, sigma_mm=sigma_mm)
+        require(LENGTHS, GROUP, spacing_mm=list(spacing_mm))
         self.weights = [voxel_weights(sigma_mm / spacing) for spacing in spacing_mm]
 
     def of_voxels(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

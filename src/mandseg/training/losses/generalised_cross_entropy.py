@@ -2,7 +2,8 @@
 
 import torch
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import number, require
+from mandseg.training.losses.loss import GROUP
 from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy, log_probability
 
 
@@ -22,8 +23,7 @@ class GeneralisedCrossEntropy(VoxelLoss):
 
     def __init__(self, q: float = 0.7, dice_weight: float = 1.0) -> None:
         super().__init__(dice_weight)
-        if not 0 <= q <= 1:
-            raise UserError(f"loss.q={q}: expected a number from 0 to 1")
+        require(number(0, 1, "a number from 0 to 1"), GROUP, q=q)
         self.q = q
 
     def of_voxels(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

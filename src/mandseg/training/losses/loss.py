@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import nn
 
+GROUP = "loss"  # of the settings
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # loss(logits, label) -> scalar; both (B, 1, X, Y, Z)
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import nn
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import NOT_NEGATIVE, number, require
+from mandseg.training.losses.loss import GROUP
 from mandseg.training.losses.voxel_loss import in_float
 
 
@@ -15,16 +16,16 @@ class NoiseRobustDice(nn.Module):
 
     Args:
         gamma: From 1 to 2.
-        epsilon: For batches without foreground.
+        epsilon: For batches without foreground, 0 or more.
 
     Raises:
-        UserError: gamma is out of range.
+        UserError: A setting is out of range.
     """
 
     def __init__(self, gamma: float = 1.5, epsilon: float = 1e-5) -> None:
         super().__init__()
-        if not 1 <= gamma <= 2:
-            raise UserError(f"loss.gamma={gamma}: expected a number from 1 to 2")
+        require(number(1, 2, "a number from 1 to 2"), GROUP, gamma=gamma)
+        require(NOT_NEGATIVE, GROUP, epsilon=epsilon)
         self.gamma, self.epsilon = gamma, epsilon
 
     def forward(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,8 @@
 
 import torch
 
+from mandseg.system.expectations import NEGATIVE, NOT_NEGATIVE, require
+from mandseg.training.losses.loss import GROUP
 from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy
 
 
@@ -13,16 +15,21 @@ class SymmetricCrossEntropy(VoxelLoss):
     1908.06112), equations 5 to 7; alpha 0.1, beta 1 and -4 are the authors' for CIFAR-10.
 
     Args:
-        alpha: Weight of the cross-entropy.
-        beta: Weight of the reverse cross-entropy.
+        alpha: Weight of the cross-entropy, 0 or more.
+        beta: Weight of the reverse cross-entropy, 0 or more.
         log_of_zero: What stands for ln 0, below 0.
         dice_weight: Weight of the Dice loss.
+
+    Raises:
+        UserError: A setting is out of range.
     """
 
     def __init__(
         self, alpha: float = 0.1, beta: float = 1.0, log_of_zero: float = -4.0, dice_weight: float = 1.0
     ) -> None:
         super().__init__(dice_weight)
+        require(NOT_NEGATIVE, GROUP, alpha=alpha, beta=beta)
+        require(NEGATIVE, GROUP, log_of_zero=log_of_zero)
         self.alpha, self.beta, self.log_of_zero = alpha, beta, log_of_zero
 
     def of_voxels(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import LENGTHS, REACH_MM, SHARE, SHARE_BELOW_1, require
 from mandseg.training.losses.band import band, left_out, smallest
-from mandseg.training.losses.loss import Loss, ScheduledLoss, ramp
+from mandseg.training.losses.loss import GROUP, Loss, ScheduledLoss, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 
@@ -26,15 +26,17 @@ class TrimmedLoss(ScheduledLoss):
         spacing_mm: Voxel edge lengths of the patches.
 
     Raises:
-        UserError: The share is out of range.
+        UserError: A setting is out of range.
     """
 
     def __init__(
         self, loss: Loss, share: float, ramp_share: float, reach_mm: float, spacing_mm: Sequence[float]
     ) -> None:
         super().__init__()
-        if not 0 <= share < 1:
-            raise UserError(f"loss.share={share}: expected a share from 0 to below 1")
+        require(SHARE_BELOW_1, GROUP, share=share)
+        require(SHARE, GROUP, ramp_share=ramp_share)
+        require(REACH_MM, GROUP, reach_mm=reach_mm)
+        require(LENGTHS, GROUP, spacing_mm=list(spacing_mm))
         self.loss, self.share, self.ramp_share = loss, share, ramp_share
         self.reach_mm, self.spacing_mm = reach_mm, spacing_mm
 

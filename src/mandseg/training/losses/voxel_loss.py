@@ -6,6 +6,9 @@ import torch
 from monai.losses import DiceLoss
 from torch import nn
 
+from mandseg.system.expectations import NOT_NEGATIVE, require
+from mandseg.training.losses.loss import GROUP
+
 
 class VoxelLoss(nn.Module, ABC):
     """Mean over all voxels of a value, plus a weighted Dice loss over all patches of the batch.
@@ -14,10 +17,14 @@ class VoxelLoss(nn.Module, ABC):
 
     Args:
         dice_weight: Weight of the Dice loss, 0 or more.
+
+    Raises:
+        UserError: The weight is out of range.
     """
 
     def __init__(self, dice_weight: float) -> None:
         super().__init__()
+        require(NOT_NEGATIVE, GROUP, dice_weight=dice_weight)
         self.dice_weight = dice_weight
         self.dice = DiceLoss(sigmoid=True, batch=True)
 

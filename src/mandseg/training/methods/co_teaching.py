@@ -6,11 +6,11 @@ from copy import deepcopy
 import torch
 from torch import nn
 
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import LENGTHS, REACH_MM, SHARE, SHARE_BELOW_1, require
 from mandseg.training.losses.band import band, left_out, smallest
 from mandseg.training.losses.loss import Loss, loss_at, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
-from mandseg.training.methods.method import Batch, MakeNetwork, Method
+from mandseg.training.methods.method import GROUP, Batch, MakeNetwork, Method
 
 
 class CoTeaching(Method):
@@ -32,7 +32,7 @@ class CoTeaching(Method):
         spacing_mm: Voxel edge lengths of the patches.
 
     Raises:
-        UserError: The share is out of range.
+        UserError: A setting is out of range.
     """
 
     def __init__(
@@ -45,8 +45,10 @@ class CoTeaching(Method):
         spacing_mm: Sequence[float],
     ) -> None:
         super().__init__()
-        if not 0 <= wrong_share < 1:
-            raise UserError(f"method.wrong_share={wrong_share}: expected a share from 0 to below 1")
+        require(SHARE_BELOW_1, GROUP, wrong_share=wrong_share)
+        require(SHARE, GROUP, ramp_share=ramp_share)
+        require(REACH_MM, GROUP, reach_mm=reach_mm)
+        require(LENGTHS, GROUP, spacing_mm=list(spacing_mm))
         self.networks = nn.ModuleList([make_network(), make_network()])
         self.loss_of_first, self.loss_of_second = loss, deepcopy(loss)
         self.wrong_share, self.ramp_share = wrong_share, ramp_share

@@ -5,12 +5,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from mandseg.system.expectations import SHARE, number, require
 from mandseg.training.losses.loss import Loss, loss_at
 from mandseg.training.losses.voxel_loss import in_float
-from mandseg.training.methods.method import Batch, MakeNetwork, Method
+from mandseg.training.methods.method import GROUP, Batch, MakeNetwork, Method
 from mandseg.training.methods.teacher import Teacher
 
+CONFIDENCE = number(0.5, 1, "a number from 0.5 to 1")
 BINS = 100  # points of the curve over a stage
+NO_POINT = -1
 LEAST_POINTS = 10  # before the curve is fitted
 SHAPES = np.linspace(0.2, 3.0, 29)  # of b, for the fit
 SCALES = np.geomspace(0.01, 100, 81)  # of c, for points numbered from 1 and divided by BINS
@@ -31,7 +34,10 @@ class EarlyLearning(Method):
         loss: The loss.
         slowdown: r, 0 to 1; with 1 nothing is ever corrected. The original has 0.9.
         confidence: tau, from 0.5 to 1. The original has 0.7 and 0.8.
-        decay: Of the teacher's moving average.
+        decay: Of the teacher's moving average, from 0 to below 1.
+
+    Raises:
+        UserError: A setting is out of range.
     """
 
     curve: torch.Tensor
@@ -39,12 +45,16 @@ class EarlyLearning(Method):
 
     def __init__(self, make_network: MakeNetwork, loss: Loss, slowdown: float, confidence: float, decay: float) -> None:
         super().__init__()
+        require(SHARE, GROUP, slowdown=slowdown)
+        require(CONFIDENCE, GROUP, confidence=confidence)
         self.networks = nn.ModuleList([make_network()])
         self.teacher = Teacher(self.networks[0], decay)
         self.loss_of_labels = loss
         self.slowdown, self.confidence = slowdown, confidence
         self.register_buffer("curve", torch.zeros(BINS, 2, dtype=torch.float64))  # intersection and union, in voxels
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+        self._noted, self._is_correcting = NO_POINT, False  # what the processor knows of both without asking a GPU
+        self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The logits of the network and of the teacher, (B, 1, X, Y, Z) each."""
@@ -54,21 +64,28 @@ class EarlyLearning(Method):
         """The loss with the labels of this moment; the share of voxels that were replaced is ``corrected``."""
         network, teacher = logits
         self._note(network, batch["label"], progress)
-        label = self._corrected(in_float(teacher), batch) if bool(self.started) else batch["label"]
+        label = self._corrected(in_float(teacher), batch) if self._is_correcting else batch["label"]
         value = loss_at(self.loss_of_labels, progress)(network, label)
         return {"loss": value, "corrected": (label != batch["label"]).float().mean()}
 
     def _note(self, logits: torch.Tensor, label: torch.Tensor, progress: float) -> None:
         """Add a step to the curve; at the end of each point see whether the correction starts."""
         now = min(int(progress * BINS), BINS - 1)
-        if not bool(self.curve[now].any()) and not bool(self.started):  # a new point: those before are complete
-            known = self.curve[:now].cpu().numpy()
-            points = np.flatnonzero(known[:, 1] > 0)
-            iou = known[points, 0] / known[points, 1]
-            self.started |= slows_down((points + 1) / BINS, iou, self.slowdown)
+        if now != self._noted:
+            self._noted = now
+            self._begin_point(now)
         predicted, drawn = logits.detach() > 0, label > 0.5
         self.curve[now, 0] += (predicted & drawn).sum()
         self.curve[now, 1] += (predicted | drawn).sum()
+
+    def _begin_point(self, now: int) -> None:
+        """See whether the correction starts; after a resume within a point that was seen already."""
+        known = self.curve[: now + 1].cpu().numpy()
+        if not known[now].any() and not bool(self.started):  # a new point: those before are complete
+            points = np.flatnonzero(known[:now, 1] > 0)
+            iou = known[points, 0] / known[points, 1]
+            self.started |= slows_down((points + 1) / BINS, iou, self.slowdown)
+        self._is_correcting = bool(self.started)
 
     def _corrected(self, teacher: torch.Tensor, batch: Batch) -> torch.Tensor:
         p, label = torch.sigmoid(teacher), batch["label"]
@@ -83,6 +100,12 @@ class EarlyLearning(Method):
     def after_step(self, progress: float) -> None:
         """The teacher follows the network."""
         self.teacher.follow(self.networks[0])
+
+
+def _forget(method: nn.Module, _: object) -> None:
+    """Ask the buffers again after they were loaded."""
+    assert isinstance(method, EarlyLearning)
+    method._noted = NO_POINT
 
 
 def slows_down(t: npt.NDArray[np.float64], iou: npt.NDArray[np.float64], slowdown: float) -> bool:

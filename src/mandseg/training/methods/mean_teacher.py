@@ -5,9 +5,10 @@ from math import exp
 import torch
 from torch import nn
 
+from mandseg.system.expectations import NOT_NEGATIVE, SHARE, require
 from mandseg.training.losses.loss import Loss, loss_at, ramp
 from mandseg.training.losses.voxel_loss import in_float
-from mandseg.training.methods.method import Batch, MakeNetwork, Method
+from mandseg.training.methods.method import GROUP, Batch, MakeNetwork, Method
 from mandseg.training.methods.teacher import Teacher
 
 LARGEST_NOISE = 2  # standard deviations
@@ -26,8 +27,11 @@ class MeanTeacher(Method):
         loss: The loss of the labels.
         consistency: Weight of the agreement at the end of the ramp.
         ramp_share: Share of the training in which it grows.
-        decay: Of the teacher's moving average.
+        decay: Of the teacher's moving average, from 0 to below 1.
         noise_std: Standard deviation of the noise, in the units of the network's input, [-1, 1].
+
+    Raises:
+        UserError: A setting is out of range.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class MeanTeacher(Method):
         noise_std: float,
     ) -> None:
         super().__init__()
+        require(NOT_NEGATIVE, GROUP, consistency=consistency, noise_std=noise_std)
+        require(SHARE, GROUP, ramp_share=ramp_share)
         self.networks = nn.ModuleList([make_network()])
         self.teacher = Teacher(self.networks[0], decay)
         self.loss_of_labels = loss

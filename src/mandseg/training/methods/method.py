@@ -13,6 +13,7 @@ from torch import nn
 
 from mandseg.noise.label_plan import LabelPlan
 
+GROUP = "method"  # of the settings
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
 
 

@@ -5,6 +5,9 @@ from copy import deepcopy
 import torch
 from torch import nn
 
+from mandseg.system.expectations import SHARE_BELOW_1, require
+from mandseg.training.methods.method import GROUP
+
 
 class Teacher(nn.Module):
     """The moving average of a network (Tarvainen and Valpola, NeurIPS 2017, arXiv 1703.01780).
@@ -15,13 +18,17 @@ class Teacher(nn.Module):
 
     Args:
         network: The network that it follows.
-        decay: The decay, 0 to 1.
+        decay: The decay, from 0 to below 1; with 1 it would not forget.
+
+    Raises:
+        UserError: The decay is out of range.
     """
 
     steps: torch.Tensor
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         super().__init__()
+        require(SHARE_BELOW_1, GROUP, decay=decay)
         self.network = deepcopy(network).requires_grad_(False).eval()
         self.decay = decay
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -39,8 +46,8 @@ class Teacher(nn.Module):
     def follow(self, network: nn.Module) -> None:
         """One step towards the network's weights."""
         self.steps += 1
-        decay = min(1 - 1 / (int(self.steps) + 1), self.decay)
+        share = (1 / (self.steps + 1)).clamp(min=1 - self.decay)  # a tensor: the processor need not wait for a GPU
         for mean, value in zip(self.network.parameters(), network.parameters(), strict=True):
-            mean.lerp_(value, 1 - decay)
+            mean.lerp_(value, share.to(mean.dtype))
         for own, statistic in zip(self.network.buffers(), network.buffers(), strict=True):
             own.copy_(statistic)

@@ -4,8 +4,9 @@ import torch
 
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import POSITIVE, require
 from mandseg.training.losses.loss import Loss, loss_at
-from mandseg.training.methods.method import Batch, MakeNetwork
+from mandseg.training.methods.method import GROUP, Batch, MakeNetwork
 from mandseg.training.methods.supervised import Supervised
 
 
@@ -26,8 +27,7 @@ class TrustedWeighting(Supervised):
 
     def __init__(self, make_network: MakeNetwork, loss: Loss, weight: float) -> None:
         super().__init__(make_network, loss)
-        if not weight > 0:
-            raise UserError(f"method.weight={weight}: expected a number above 0")
+        require(POSITIVE, GROUP, weight=weight)
         self.weight = weight
 
     def check(self, plan: LabelPlan) -> None:

@@ -14,7 +14,9 @@ from mandseg.metrics.signed_distance import signed_distance_mm
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.statistics.annotator_effect import Effect, annotator_effects
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import number, require
 from mandseg.system.files import write_csv
+from mandseg.training.stages import RELABEL
 
 TABLE = "annotator_bias.csv"
 LEAST_PAIRS = 2
@@ -42,8 +44,7 @@ class AnnotatorBias:
     needs_network = False
 
     def __init__(self, confidence: float = 0.95) -> None:
-        if not 0 < confidence < 1:
-            raise UserError(f"method.stages: confidence={confidence}, expected a number between 0 and 1")
+        require(number(0, 1, "a number between 0 and 1", ends=False), RELABEL, confidence=confidence)
         self.confidence = confidence
 
     def __call__(

@@ -10,7 +10,9 @@ import torch
 from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.system.expectations import REACH_MM, require
 from mandseg.training.losses.band import band
+from mandseg.training.stages import RELABEL
 
 STEPS = 255  # in which a probability is kept between the two passes
 
@@ -29,9 +31,13 @@ class ConfidentLearning:
 
     Args:
         reach_mm: Reach of the band.
+
+    Raises:
+        UserError: The reach is out of range.
     """
 
     def __init__(self, reach_mm: float = 10.0) -> None:
+        require(REACH_MM, RELABEL, reach_mm=reach_mm)
         self.reach_mm = reach_mm
 
     def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:

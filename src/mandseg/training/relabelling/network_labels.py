@@ -8,7 +8,10 @@ import numpy as np
 from mandseg.data.cache import PreparedCase
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.system.errors import UserError
+from mandseg.system.expectations import Expectation, is_number, require
+from mandseg.training.stages import RELABEL
+
+CONFIDENCE = Expectation("expected a number from 0.5 to below 1", lambda value: is_number(value) and 0.5 <= value < 1)
 
 
 class NetworkLabels:
@@ -25,8 +28,7 @@ class NetworkLabels:
     """
 
     def __init__(self, confidence: float = 0.8) -> None:
-        if not 0.5 <= confidence < 1:
-            raise UserError(f"method.stages: confidence={confidence}, expected a number from 0.5 to below 1")
+        require(CONFIDENCE, RELABEL, confidence=confidence)
         self.confidence = confidence
 
     def __call__(self, cases: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, folder: Path) -> LabelPlan:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mandseg.system.errors import UserError
+
 LONGEST_NAME = 60  # letters; a folder's name joins several names, and file systems allow 255 bytes
 LONGEST_SIDE = 1024  # voxels
 
@@ -18,6 +20,21 @@ class Expectation:
 
     def __str__(self) -> str:
         return self.words
+
+
+def require(expectation: Expectation, prefix: str, **values: Any) -> None:
+    """Refuse settings that are not as expected.
+
+    Args:
+        expectation: Of each of the values.
+        prefix: The group of the settings, e.g. ``loss``.
+        values: The settings by their names.
+
+    Raises:
+        UserError: One line for each setting that is not.
+    """
+    if wrong := {name: value for name, value in values.items() if not expectation.holds(value)}:
+        raise UserError([f"{prefix}.{name}={shown(value)}: {expectation}" for name, value in wrong.items()])
 
 
 def whole(low: int, high: int | None = None) -> Expectation:
@@ -117,7 +134,11 @@ FLAG = Expectation("expected true or false", lambda value: isinstance(value, boo
 FINITE = Expectation("expected a number", is_number)
 POSITIVE = Expectation("expected a number above 0", lambda value: is_number(value) and value > 0)
 NOT_NEGATIVE = Expectation("expected a number, 0 or more", lambda value: is_number(value) and value >= 0)
+NEGATIVE = Expectation("expected a number below 0", lambda value: is_number(value) and value < 0)
 SHARE = number(0, 1, "a share, 0 to 1")
+SHARE_BELOW_1 = Expectation("expected a share from 0 to below 1", lambda value: is_number(value) and 0 <= value < 1)
+OVERLAP = number(0, 0.95, "a share, 0 to 0.95")
+REACH_MM = number(0, 200, "a length in mm, 0 to 200")  # a head has 200 mm
 TEXT = Expectation("expected a text; one that looks like a number or null in quotes: \"'1e5'\"", _is_text)
 NAME = Expectation(
     f"expected a name of 1 to {LONGEST_NAME} letters without / \\ : and no dot in front; in quotes if it looks like a "

@@ -1,0 +1,55 @@
+"""Refuses runs whose manifests cannot be used, before the runs are listed: no image is read."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mandseg.data.sources import Sources, from_manifest, with_external
+from mandseg.system.errors import UserError
+
+OWN = "mandseg.data.sources.from_manifest"
+RECORDED = ("mandseg.noise.Recorded", "mandseg.noise.recorded.Recorded")
+
+
+def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) -> None:
+    """Refuse runs whose manifest breaks a rule, or lacks the noisy labels that they train on.
+
+    Only manifests of this package's data are read, each once. Phantoms and a source of the user's own are left to the
+    run.
+
+    Args:
+        configs: The configs of the runs.
+        is_elsewhere: Whether they run on other machines; then a file that is missing here is left to the run.
+
+    Raises:
+        UserError: The lines of the first manifest with problems.
+    """
+    known: dict[str, Sources] = {}
+    for cfg in configs:
+        if cfg.data.source.get("_target_") != OWN:
+            continue
+        manifests = [str(cfg.data.source.manifest), *map(str, cfg.eval.values())]
+        if is_elsewhere and not all(Path(manifest).expanduser().exists() for manifest in manifests):
+            continue
+        source = repr((cfg.data, cfg.eval, cfg.evaluation.shared_subjects))
+        if source not in known:
+            cohort = from_manifest(cfg.data.source.manifest, cfg.data.source.get("test_sets_by"))
+            known[source] = with_external(cohort, cfg.eval, cfg.evaluation.shared_subjects)
+        _refuse_unrecorded(cfg, known[source])
+
+
+def _refuse_unrecorded(cfg: DictConfig, sources: Sources) -> None:
+    """Refuse recorded noise where no training case has a noisy label.
+
+    Raises:
+        UserError: One line.
+    """
+    if cfg.noise.source.get("_target_") not in RECORDED or cfg.noise_ratio == 0:
+        return
+    training = sources.training.split("train")
+    if not any(case.noisy for case in training):
+        raise UserError(
+            f"noise=recorded: none of the {len(training)} training cases of {cfg.data.source.manifest} has a noisy "
+            "label; noise=planning simulates them"
+        )

@@ -1,0 +1,97 @@
+"""Errors of Hydra and OmegaConf about the words of a command line, as one line that says what was expected."""
+
+import re
+from collections.abc import Sequence
+
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import OmegaConf
+from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
+
+from mandseg.runs.settings.expectations import shown
+from mandseg.system.config_paths import config_folder, sweeps_folder
+from mandseg.system.errors import UserError, one_line, user_error_behind
+from mandseg.system.wording import expected_one_of
+
+OVERRIDE = re.compile(r"(?:Could not override|Error merging override|Error parsing override) '(.*?)'", re.DOTALL)
+APPENDED = re.compile(r"An item is already at '(.*?)'")
+DELETED = re.compile(r"Could not delete from config\. '(.*?)' does not exist")
+MISSING = re.compile(r"Missing mandatory value: (\S+)")
+PRINTS = {"--cfg": "prints the configuration", "--info": "prints Hydra's information"}
+SHORT = {"-c": "--cfg", "-i": "--info"}
+
+
+def is_setting(word: str) -> bool:
+    """Whether a word of the command line is a setting, not an option or its value: ``seed=1``, ``~patches``."""
+    return word.startswith("~") or ("=" in word and not word.startswith("-"))
+
+
+def refuse_words(words: Sequence[str]) -> None:
+    """Refuse options that Hydra cannot combine.
+
+    Raises:
+        UserError: ``--cfg`` or ``--info`` together with ``-m``.
+    """
+    options = [SHORT.get(word, word).partition("=")[0] for word in words if word.startswith("-")]
+    printing = [option for option in options if option in PRINTS]
+    if printing and {"-m", "--multirun"} & set(options):
+        raise UserError(f"{printing[0]} {PRINTS[printing[0]]} of one run: leave out -m and give each setting one value")
+
+
+def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
+    """The error as one line that names the setting, what was expected, and the nearest choice.
+
+    Args:
+        error: An error of the composition of a config.
+    """
+    if behind := user_error_behind(error):
+        return behind
+    text = str(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return UserError(_missing_file(str(error.missing_cfg_file), list(error.options or [])))
+    if isinstance(error, OverrideParseException):
+        return UserError(_unreadable(str(error.override)))
+    if match := MISSING.search(text):
+        return UserError(f"{match[1]}: is missing, give {match[1]}=VALUE")
+    if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
+        return UserError(f"{error.full_key}: is missing, give {error.full_key}=VALUE")
+    if match := APPENDED.search(text):
+        return UserError(f"+{match[1]}: the setting is there already, leave out the +")
+    if match := DELETED.search(text):
+        return UserError(f"~{match[1]}: there is no such setting")
+    if isinstance(error, ConfigCompositionException) and (match := OVERRIDE.search(text)):
+        cause = error.__cause__
+        if isinstance(cause, OmegaConfBaseException) and OmegaConf.is_config(cause.parent_node):
+            return UserError(_unknown_key(match[1], str(cause.key), [str(key) for key in cause.parent_node]))
+    return UserError(one_line(error))
+
+
+def _missing_file(file: str, options: Sequence[str]) -> str:
+    group, _, name = file.removesuffix(".yaml").rpartition("/")
+    if group:
+        return f"{group}={name}: {expected_one_of(name, options or _choices(group))}"
+    known = {path.stem for folder in (config_folder(), sweeps_folder()) for path in folder.glob("*.yaml")}
+    return f"--config-name {name}: {expected_one_of(name, known)}"
+
+
+def _choices(group: str) -> list[str]:
+    """The choices of a group in all config folders; none where Hydra has ended already."""
+    if not GlobalHydra.instance().is_initialized():
+        return []
+    return list(GlobalHydra.instance().config_loader().get_group_options(group))
+
+
+def _unreadable(word: str) -> str:
+    if "=" not in word:
+        return f"{shown(word)}: expected SETTING=VALUE, e.g. noise_ratio=0.5"
+    if any(sign in word for sign in "[]{}()'\""):
+        return f"{shown(word)}: a bracket or a quote is open; put the whole word in quotes"
+    return (
+        f"{shown(word)}: cannot be read; put a value with special signs in quotes: {word.partition('=')[0]}=\"'...'\""
+    )
+
+
+def _unknown_key(setting: str, key: str, known: Sequence[str]) -> str:
+    """The line of a setting that its group does not have."""
+    near = [name for name in known if name not in ("hydra", "_target_", "_partial_")]
+    return f"{setting}: there is no such setting; {expected_one_of(key, near)}"
