@@ -145,7 +145,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """The state, with the names of files."""
-        return _with_text(super().state_dict(), str(self.dirpath), ".")
+        state: dict[str, Any] = _with_text(super().state_dict(), str(self.dirpath), ".")
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state for the folder where the run lies now."""
@@ -212,8 +213,8 @@ def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapp
 
 
 STATE: dict[str, type] = {
-    **{"state_dict": dict, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list},
-    **{"epoch": int, "global_step": int, "pytorch-lightning_version": str},
+    "state_dict": dict, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list,
+    "epoch": int, "global_step": int, "pytorch-lightning_version": str,
 }
 """What Lightning needs to continue a training, by the key in the checkpoint."""
 

@@ -8,9 +8,9 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
-from mandseg.runs.settings.expectations import shown
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError, one_line, user_error_behind
+from mandseg.system.expectations import shown
 from mandseg.system.wording import expected_one_of
 
 OVERRIDE = re.compile(r"(?:Could not override|Error merging override|Error parsing override) '(.*?)'", re.DOTALL)
