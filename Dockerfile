@@ -7,7 +7,7 @@ ARG TORCH=
 WORKDIR /opt/mandseg
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN if [ -n "$TORCH" ]; then \
-    pip install --no-cache-dir -c constraints.txt torch --index-url "https://download.pytorch.org/whl/$TORCH"; fi
+    pip install --no-cache-dir -c constraints.txt torch --extra-index-url "https://download.pytorch.org/whl/$TORCH"; fi
 COPY src src
 COPY conf conf
 COPY sweeps sweeps

@@ -22,6 +22,8 @@ root_doc = "index"
 exclude_patterns = ["site"]
 html_theme = "furo"
 html_title = "mandseg"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
 

@@ -66,7 +66,7 @@ def few_cells(settings):
     """As few cells of a grid as hold each value of each axis once."""
     axes = [[word] if re.search(r"=interval\(", word) else values(word) for word in settings]
     axes = [[re.sub(r"interval\((.*),.*\)", r"\1", v) for v in axis] for axis in axes]
-    longest = max(len(axis) for axis in axes)
+    longest = max((len(axis) for axis in axes), default=1)
     return [[axis[min(n, len(axis) - 1)] for axis in axes] for n in range(longest)]
 
 
@@ -111,7 +111,8 @@ def test_the_commands_in_the_text_of_a_page_exist_with_their_options(page: Page,
     for words in page.inline:
         first_of_several = [word.split("|")[0] for word in words[1:]]
         command, rest = leaf(command_line, [word for word in first_of_several if re.match(r"-*[a-z][a-z-]*$", word)])
-        options = {name for p in command.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
+        commands = [command, *getattr(command, "commands", {}).values()]
+        options = {name for c in commands for p in c.params for name in (*p.opts, *p.secondary_opts)} | {"--help"}
         assert {word for word in rest if word.startswith("-")} <= options, words
 
 

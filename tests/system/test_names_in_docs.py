@@ -17,7 +17,7 @@ FILES = [
     *(ROOT / "docs").rglob("*.py"),
     *(ROOT / "benchmarks").glob("*.py"),
 ]
-NOT_CODE = {"mandseg.elsewhere", "mandseg.egg"}
+NOT_CODE = {"mandseg.elsewhere", "mandseg.egg", "mandseg.sif"}
 
 
 def resolves(name: str) -> bool:
