@@ -13,8 +13,9 @@ import pandas as pd
 
 from mandseg.metrics.regions import REGIONS
 from mandseg.ranking.label_table import UNNAMED
-from mandseg.report.wording import count, number
+from mandseg.report.wording import number
 from mandseg.statistics.annotator_effect import Effect, annotator_effects
+from mandseg.system.wording import count
 
 FEWEST_CASES = 5  # for a claim about a person
 LEAST_MM = 0.1  # smallest distance whose logarithm is taken: a label equal to its reference has 0
