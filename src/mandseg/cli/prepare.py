@@ -79,7 +79,7 @@ def folder(
 
     Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
 
-    Example: [bold]mandseg prepare folder scans cohort --image '{case}/img.nrrd' --reference '{case}/*/Mand.nrrd'[/bold]
+    Example: [bold]mandseg prepare folder set out --image '{case}/img.nrrd' --reference '{case}/*/Mandible.nrrd'[/bold]
 
     Example: [bold]mandseg prepare folder data cohort --reference '{case}/label.nii.gz' --label-values 21,22[/bold]
     """
