@@ -149,6 +149,8 @@ def test_wrong_folds_are_refused_before_anything_is_trained(tmp_path, cohort, ca
     assert "give one of them" in line(capsys)
     assert rank(cohort, "steps=9") == 2
     assert "steps=9: settings of a training are for --folds only" in line(capsys)
+    assert rank(cohort, "--folds", "2", "study=x") == 2
+    assert "study=x: set by mandseg rank itself" in line(capsys)
     assert not (tmp_path / "outputs").exists()
 
 
@@ -160,5 +162,5 @@ def test_folds_are_trained_as_a_study_whose_networks_judge_every_case(tmp_path, 
     command = ("--folds", "2", *small, "steps=2", "validations=1")
     assert rank(tmp_path / "tiny", *command) == 0
     assert all(row["surface_mm"] for row in rows(tmp_path / "tiny"))
-    runs = list((tmp_path / "outputs" / "tiny-folds").glob("*/checkpoints/train/last.ckpt"))
+    runs = list((tmp_path / "outputs").glob("tiny-folds2-*/*/checkpoints/train/last.ckpt"))
     assert len(runs) == 2
