@@ -51,6 +51,9 @@ def test_the_table_ranks_the_scores_and_compares_each_with_stratified_random_ord
     assert list(found.index) == ["dice_error", "outlier", "random"]  # a score with gaps has no row
     assert found.recovered["dice_error"] > 0.9
     assert list(found.above_random) == [1, 0, 0]
+    assert (found.recovered_low < found.recovered).all()
+    assert (found.recovered < found.recovered_high).all()
+    assert found.recovered_low["outlier"] < 0 < found.recovered_low["dice_error"]
     assert abs(found.auroc["random"] - 0.5) < 0.05
     assert list(found.n_wrong) == [20, 20, 20]
 

@@ -88,7 +88,7 @@ def rank(
     if folds is not None:
         if code := train_folds(found, cases, folds, seeds, settings or (), split):
             raise typer.Exit(code)
-        run = study_of(found)
+        run = study_of(found, folds, settings or (), split)
 
     def ranked() -> tuple[Ranking, Judgement | None]:
         judgement = None if run is None else judgement_of(run, cases, columns(choose or ()), device, workers)

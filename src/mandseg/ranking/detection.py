@@ -18,14 +18,17 @@ from mandseg.ranking.scores.catalogue import SCORES
 Floats = npt.NDArray[Any]
 RANDOM = "random"
 DRAWS = 200  # of the baseline; fixed seeds, so that a table can be repeated
-COLUMNS = ("score", "n", "n_wrong", "auroc", "average_precision", "spearman", "recovered", "above_random")
+RESAMPLES = 500  # of the labels, for intervals; a fixed seed
+FIGURES = ("auroc", "average_precision", "spearman", "recovered")
+COLUMNS = ("score", "n", "n_wrong", *FIGURES, "recovered_low", "recovered_high", "above_random")
 
 
 def detection_table(table: pd.DataFrame, error: "pd.Series[float]", wrong: "pd.Series[bool]") -> pd.DataFrame:
     """One row for each score that all rows have, the best recovered area on top; and the random baseline.
 
     Columns: number of labels, and of wrong ones; AUROC and average precision of "wrong"; Spearman correlation with the
-    true error; recovered area (:func:`recovered_area`); whether that is above 97.5 % of the random draws.
+    true error; recovered area (:func:`recovered_area`) with its 95 % interval (bootstrap over labels; for the baseline:
+    over its draws); whether the area is above 97.5 % of the random draws.
 
     Args:
         table: ``case_id, annotator`` and the scores.
@@ -40,10 +43,12 @@ def detection_table(table: pd.DataFrame, error: "pd.Series[float]", wrong: "pd.S
     for score in SCORES:
         if score.name in table and table[score.name].notna().all():
             found = _row(score.name, table[score.name].to_numpy(float), truth, is_wrong)
-            rows.append(found | {"above_random": int(found["recovered"] > limit)})
+            ends = _interval(table[score.name].to_numpy(float), truth)
+            rows.append(found | ends | {"above_random": int(found["recovered"] > limit)})
     rows.sort(key=lambda row: -row["recovered"])
     each = [_row(RANDOM, draw, truth, is_wrong) for draw in draws]
-    means = {name: float(np.mean([row[name] for row in each])) for name in COLUMNS[3:7]}
+    means = {name: float(np.mean([row[name] for row in each])) for name in FIGURES}
+    means |= {"recovered_low": float(np.quantile(of_draws, 0.025)), "recovered_high": limit}
     rows.append({"score": RANDOM, "n": len(truth), "n_wrong": int(is_wrong.sum()), **means, "above_random": 0})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -90,6 +95,12 @@ def sentence(found: pd.DataFrame, by: str, what: str) -> str:
     if row["above_random"]:
         return f"{text}, more than 97.5 % of random orders with equal shares of the annotators."
     return f"{text}. This is not better than a random order with equal shares of the annotators, which costs nothing."
+
+
+def _interval(score: Floats, error: Floats) -> dict[str, float]:
+    drawn = np.random.default_rng(0).integers(len(error), size=(RESAMPLES, len(error)))
+    low, high = np.quantile([recovered_area(score[own], error[own]) for own in drawn], [0.025, 0.975])
+    return {"recovered_low": float(low), "recovered_high": float(high)}
 
 
 def _area(ordered_error: Floats) -> float:

@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from mandseg.ranking.judges.judgement import Judgement
 from mandseg.ranking.page import worklist
-from mandseg.ranking.pictures import Request as PictureRequest
-from mandseg.ranking.pictures import WorklistPicture, draw_cases, on_image
+from mandseg.ranking.pictures import WorklistPicture, draw_cases, request_for
 from mandseg.ranking.ranking import Ranking
 from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 
@@ -73,5 +72,5 @@ def draw_first(
     requests = []
     for case_id in ranking.open.case_id.head(n):
         prediction = judgement.prediction(case_id) if judgement else None
-        requests.append(PictureRequest(by_id[case_id], on_image(prediction) if prediction else None))
+        requests.append(request_for(by_id[case_id], prediction))
     return list(draw_cases(requests, workers))
