@@ -145,7 +145,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """The state, with the names of files."""
-        return _with_text(super().state_dict(), str(self.dirpath), ".")
+        state: dict[str, Any] = _with_text(super().state_dict(), str(self.dirpath), ".")
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the state for the folder where the run lies now."""
