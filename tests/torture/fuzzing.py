@@ -103,8 +103,9 @@ def _child(name: str, n: int, seed: int, folder: Path, send: Any) -> None:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except UserError as error:
-            tally.refused += 1
-            if not all(line.strip() and "\n" not in line for line in error.problems):
+            if all(line.strip() and "\n" not in line for line in error.problems):
+                tally.refused += 1
+            else:
                 _note(tally, "a refusal that is not one line", number, path, folder)
         except (Exception, TooSlow) as error:
             frames = [f for f in traceback.extract_tb(error.__traceback__) if "/mandseg/" in f.filename]

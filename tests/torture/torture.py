@@ -17,7 +17,6 @@ from readers import READERS
 from warm_processes import running_nursery
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-START, END = "<!-- torture: start -->\n", "<!-- torture: end -->\n"
 
 
 def main() -> int:
@@ -29,10 +28,16 @@ def main() -> int:
     parser.add_argument("--readers", default=",".join(READERS))
     parser.add_argument("--no-write", action="store_true", help="leave docs/reliability.md as it is")
     options = parser.parse_args()
-    tallies = {name: _fuzz(name, options.mutations, options.seed) for name in options.readers.split(",") if name}
+    tallies = {
+        name: _fuzz(name, options.mutations, options.seed)
+        for name in options.readers.split(",")
+        if name and options.mutations
+    }
     disasters = _disasters(options.kills, options.seed) if options.kills else {}
-    if not options.no_write:
-        _write(_page(tallies, disasters, options.seed))
+    if tallies and not options.no_write:
+        _write("files", options.seed, _table_of_files(tallies))
+    if disasters and not options.no_write:
+        _write("disasters", options.seed, _table_of_disasters(disasters))
     return int(any(t.faults or t.peak_mib > MOST_MIB for t in tallies.values()) or "FAILED" in str(disasters))
 
 
@@ -70,20 +75,29 @@ def _row(name: str, tally: Tally) -> str:
     return f"| {name} | {tally.n} | {tally.read} | {tally.refused} | {faults} | {slowest} | {peak} |"
 
 
-def _page(tallies: dict[str, Tally], disasters: dict[str, str], seed: int) -> str:
-    lines = [f"Measured on {datetime.now(UTC):%Y-%m-%d}, seed {seed}.", ""]
-    lines += ["| reader | damaged files | read | refused in a line | other ends | slowest (s) | memory (MiB) |"]
-    lines += ["| --- | --- | --- | --- | --- | --- | --- |", *(_row(name, tally) for name, tally in tallies.items())]
-    lines += ["", "| disaster | tried | result |", "| --- | --- | --- |"]
-    for name, tried in disasters.items():
-        result = tried if tried in ("FAILED", "not root") else "bit for bit as undisturbed"
-        lines.append(f"| {name} | {tried} | {result} |")
-    return "\n".join(lines) + "\n"
+def _table_of_files(tallies: dict[str, Tally]) -> list[str]:
+    head = "| reader | damaged files | read | refused in a line | other ends | slowest (s) | memory (MiB) |"
+    return [
+        head,
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(_row(name, tally) for name, tally in tallies.items()),
+    ]
 
 
-def _write(tables: str) -> None:
-    before, _, rest = PAGE.read_text(encoding="utf-8").partition(START)
-    PAGE.write_text(f"{before}{START}{tables}{END}{rest.partition(END)[2]}", encoding="utf-8")
+def _table_of_disasters(found: dict[str, str]) -> list[str]:
+    results = {"FAILED": "FAILED", "not root": "not tried"}
+    rows = [
+        f"| {name} | {tried} | {results.get(tried, 'bit for bit as undisturbed')} |" for name, tried in found.items()
+    ]
+    return ["| disaster | tried | result |", "| --- | --- | --- |", *rows]
+
+
+def _write(name: str, seed: int, table: list[str]) -> None:
+    """Replace one of the tables of the page."""
+    start, end = f"<!-- {name}: start -->\n", f"<!-- {name}: end -->\n"
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(start)
+    text = "\n".join([f"Measured on {datetime.now(UTC):%Y-%m-%d}, seed {seed}.", "", *table, ""])
+    PAGE.write_text(f"{before}{start}{text}{end}{rest.partition(end)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
