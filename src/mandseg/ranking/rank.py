@@ -67,7 +67,10 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
         both = pd.concat([table[table.case_id.isin(decoys.case_id)].assign(error=0.0), decoys], ignore_index=True)
         what = f"{len(decoys)} simulated labels ({wish.noise_words})"
         checks.append(_check("decoys", f"Against {what}", what, both, both.error, both.error > 0, by))
-        notes += [words, f"The score learned finds errors like these ({wish.noise_words}), and hardly any other."]
+        notes += [
+            words,
+            f"The score learned is trained on such errors ({wish.noise_words}). It may find others less well.",
+        ]
     pairs = measured_pairs(cases, wish.workers)
     truth = pairs[pairs.trusted == 0][["case_id", "surface_mm"]].rename(columns={"surface_mm": "true_mm"})
     if len(truth) >= LEAST_CASES:
