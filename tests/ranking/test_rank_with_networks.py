@@ -19,6 +19,8 @@ from mandseg.ranking.decoys import Decoy
 from mandseg.ranking.judges.evidence import measure_evidence
 from mandseg.ranking.judges.judgement import Judgement
 from mandseg.ranking.judges.networks import RankingNetwork, known_cases
+from mandseg.runs.trained.choice import all_runs
+from mandseg.system.errors import UserError
 from shapes import ISO, horseshoe
 from tiny_cohort import SMALL, write_tiny_cohort
 
@@ -159,6 +161,17 @@ def test_a_run_that_is_not_done_is_refused(tmp_path, cohort, capsys):
     assert "run ratio0-seed1 is failed (disk), expected done" in line(capsys)
     assert rank(cohort, "--run", folder / "ratio0-seed1") == 2
     assert "the run is failed" in line(capsys)
+
+
+def test_a_study_with_several_conditions_asks_which_one_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
+    folder = write_bone_study(tmp_path / "two", ratios=(0.0, 0.5), seeds=(0,))
+    assert rank(cohort, "--run", folder) == 2
+    assert "runs with noise_ratio 0, 0.5; choose one, e.g. --choose noise_ratio=0" in line(capsys)
+    file = folder / "ratio0.5-seed0" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"state": "running"}))
+    assert [place.name for place in all_runs(folder, {"noise_ratio": "0"})] == ["ratio0-seed0"]
+    with pytest.raises(UserError, match=r"run ratio0\.5-seed0 is missing"):
+        all_runs(folder, {"noise_ratio": "0.5"})
 
 
 def test_a_score_without_what_it_needs_is_refused(tmp_path, cohort, capsys):
