@@ -46,13 +46,9 @@ def test_a_long_reason_is_cut_between_words():
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
 def test_the_error_of_a_disk_is_found_behind_that_of_a_library(code):
     disk = OSError(code, os.strerror(code), "last.ckpt")
-    try:
-        try:
-            raise disk
-        except OSError:
-            raise RuntimeError("[enforce fail at inline_container.cc:664]")  # noqa: B904, as torch does
-    except RuntimeError as error:
-        assert disk_error_behind(error) is disk
+    error = RuntimeError("[enforce fail at inline_container.cc:664]")
+    error.__context__ = disk  # as torch raises it
+    assert disk_error_behind(error) is disk
 
 
 def test_an_error_about_a_file_is_no_error_of_a_disk():
