@@ -142,7 +142,7 @@ def test_the_links_of_a_page_lead_to_files_and_headings(page: Page):
     for link in links:
         name, _, anchor = link.partition("#")
         target = page.path.parent / name if name else page.path
-        if not target.exists() or (anchor and anchor not in anchors(target)):
+        if not target.is_file() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
 
