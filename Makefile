@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-slurm test-hydra-next lint typecheck docs notebooks bench gpu-check clean
+.PHONY: demo test test-slurm test-hydra-next lint typecheck docs notebooks bench gpu-check torture clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
@@ -62,6 +62,13 @@ bench: $(STAMP)         ## beside nnU-Net, MONAI, TorchIO and surface-distance; 
 
 gpu-check: $(STAMP)     ## at most eight minutes on a machine with a GPU: docs/performance.md
 	$(BIN)/python benchmarks/gpu_check.py --out gpu-check
+
+MUTATIONS ?= 10000
+KILLS ?= 50
+
+torture: $(STAMP)       ## damaged files, kills, full disks; takes hours and writes the tables of docs/reliability.md
+	OMP_NUM_THREADS=1 WANDB_MODE=offline PYTHONPATH=tests/fixtures $(BIN)/python tests/torture/torture.py \
+	--mutations $(MUTATIONS) --kills $(KILLS)
 
 clean:
 	rm -rf $(VENV) $(HYDRA_NEXT) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -28,7 +28,13 @@ from mandseg.runs.folder import RunFolder
 from mandseg.runs.settings.hydra_words import in_plain_words, is_setting, refuse_words
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
-from mandseg.system.errors import WRONG_INPUT, UserError, one_line, print_problems
+from mandseg.system.errors import (
+    WRONG_INPUT,
+    UserError,
+    disk_error_behind,
+    one_line,
+    print_problems,
+)
 from mandseg.system.instantiation import hydra_options
 from mandseg.system.names import with_home_in_setting
 from mandseg.system.signals import TRY_AGAIN, Interrupted
@@ -65,11 +71,12 @@ def main() -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:  # a config file of the user
         print_problems(UserError(f"a config file cannot be read: {one_line(error)}"))
         sys.exit(WRONG_INPUT)
-    except (ValueError, TypeError, KeyError) as error:
-        if not _is_of_hydra(error):
+    except Exception as error:
+        known = disk_error_behind(error) or (error if _is_of_hydra(error) else None)
+        if known is None:
             raise
-        print_problems(UserError(one_line(error)))
-        sys.exit(WRONG_INPUT)
+        print_problems(UserError(one_line(known)))
+        sys.exit(EXIT_CODES["failed"] if isinstance(known, OSError) else WRONG_INPUT)
     except Interrupted as interrupted:
         log.warning("%s; the same command continues from here", interrupted)
         sys.exit(TRY_AGAIN)
@@ -79,7 +86,8 @@ def main() -> None:
 def _is_of_hydra(error: BaseException) -> bool:
     """Whether Hydra itself raised an error about the words of the command line, such as ``=1`` or ``seed=range(0)``."""
     at = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
-    return str(at).partition(".")[0] in ("hydra", "omegaconf")
+    is_of_hydra = str(at).partition(".")[0] in ("hydra", "omegaconf")
+    return is_of_hydra and isinstance(error, ValueError | TypeError | KeyError)
 
 
 def _share_config_store() -> None:

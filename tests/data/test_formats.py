@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import resource
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -228,3 +229,18 @@ def test_a_mutated_file_is_read_or_refused_in_one_line(
     assert "\n" not in line
     if not line:
         assert read_volume(tmp_path / name).array.shape == read_geometry(tmp_path / name).shape
+
+
+@pytest.mark.parametrize("line", [" " * 200_000, "a" * 200_000, "a" + " " * 200_000, ": " * 100_000, "=" * 200_000])
+@pytest.mark.parametrize("name", ["a.nrrd", "a.mha"])
+def test_a_long_line_of_a_header_is_read_once(tmp_path: Path, name: str, line: str) -> None:
+    """200,000 letters: a pattern that tries each place for each place would take minutes."""
+    header = f"NRRD0004\n{line}\n\n" if name == "a.nrrd" else f"ObjectType = Image\n{line}\n"
+    (tmp_path / name).write_text(header)
+    former = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(60)
+    try:
+        assert refusal(read_volume, tmp_path / name)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)

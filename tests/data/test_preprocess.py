@@ -19,7 +19,7 @@ from mandseg.data.preprocessing import Preprocessing, back_to_original, body_win
 from mandseg.data.resampling import resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 
 FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 
@@ -240,3 +240,10 @@ def test_a_failure_of_resampling_names_the_case(make_case, ct, affine, monkeypat
 
 def raise_memory():
     raise MemoryError("Unable to allocate 3.5 TiB")
+
+
+def test_a_file_that_vanishes_from_the_cache_during_a_run_is_one_line(make_case, tmp_path):
+    (prepared,) = prepare_cases([make_case()], FINE, tmp_path / "cache")
+    (prepared.folder / "image.npy").unlink()
+    with pytest.raises(RunFailedError, match=r"image\.npy vanished from the cache; the same command makes it again$"):
+        _ = prepared.image

@@ -156,3 +156,9 @@ def test_drawing_leaves_matplotlibs_backend_alone(tmp_path):
     before = matplotlib.rcParams._get("backend")
     draw_overlay(AIR, NOTHING, NOTHING, SPACING_MM, tmp_path / "case.png", "case 1")
     assert matplotlib.rcParams._get("backend") == before
+
+
+@pytest.mark.parametrize("name", ["x $a_{$", "$s_{$ and $", "50 % \\frac{"])
+def test_a_name_is_no_formula(tmp_path, name):
+    draw_overlay(AIR, block((4, 4, 4), (9, 9, 9)), NOTHING, SPACING_MM, tmp_path / "case.png", name)
+    assert (tmp_path / "case.png").stat().st_size > 0

@@ -1,5 +1,9 @@
 """Folds of a ranking: nobody is judged by a network that knows them, and each annotator is in every fold."""
 
+import os
+import signal
+import sys
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -12,7 +16,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.ranked.folds import LEFT_OUT, fold_of_cases, from_fold
 from mandseg.data.sources import with_external
-from mandseg.ranking.fold_study import words
+from mandseg.ranking.judges.fold_study import run_to_end, study_of, words
 from mandseg.system.errors import UserError
 
 
@@ -80,3 +84,30 @@ def test_two_subjects_leave_no_case_for_a_training(cohort):
 def test_the_command_of_the_training_covers_every_fold_and_seed(cohort):
     found = words(read_cohort(cohort), 3, 2, ["steps=9"])
     assert {"data.fold=0,1,2", "seed=0,1", "steps=9", f"data.manifest={cohort}/manifest.csv"} <= set(found)
+
+
+def test_networks_of_other_settings_are_in_another_study(cohort):
+    found = read_cohort(cohort)
+    names = [study_of(found, 3, settings).name for settings in ([], ["trainer=gpu"], ["steps=9"], ["steps=8"])]
+    assert names[0] == names[1] == "cohort-folds3"
+    assert len(set(names)) == 3
+    assert study_of(found, 2, []).name == "cohort-folds2"
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_ranking_lets_its_training_save_its_state(tmp_path, signum):
+    """The training is a stand-in that ends with 75 at SIGINT, as a run does; it signals its parent when it is ready."""
+    code = (
+        "import os, pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, lambda *_: sys.exit(75))\n"
+        f"pathlib.Path({str(tmp_path / 'ready')!r}).touch()\n"
+        "time.sleep(60)\n"
+    )
+
+    def stop():
+        while not (tmp_path / "ready").exists():
+            threading.Event().wait(0.05)
+        os.kill(os.getpid(), signum)
+
+    threading.Thread(target=stop, daemon=True).start()
+    assert run_to_end([sys.executable, "-c", code]) == 75

@@ -103,4 +103,8 @@ def test_words_name_the_unusual_measure_and_the_region():
     assert reasons(values, away, middle) == "volume apart (ml) 4.2, median 0.0"
     assert hint(away, {}) == "separate pieces"
     assert hint(away, {"condyle": -9.0, "teeth": 5.0, "body": 0.3}) == "condyles missing; teeth included"
+    short = dict.fromkeys(LEAST_SCALES, 0.0) | {"height_mm": -9.0}
+    assert hint(short, {}) == "too short from top to bottom"
+    assert hint(short, {"condyle": 0.2, "ramus": 2.2}) == "ramus 2.2 mm outward"
+    assert hint(short, {"condyle": 0.2}) == ""  # the prediction is as short
     assert reasons(values | {"volume_ml": 0.0}, away, middle) == "nothing is drawn"

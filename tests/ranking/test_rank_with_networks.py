@@ -15,7 +15,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.sources import Sources
 from mandseg.data.volume import Volume, write_volume
-from mandseg.ranking.networks import known_cases
+from mandseg.ranking.judges.networks import known_cases
 from tiny_cohort import SMALL, write_tiny_cohort
 
 
@@ -101,6 +101,13 @@ def test_a_case_that_the_networks_know_is_not_judged(tmp_path, cohort, capsys):
     assert rank(cohort, "--run", study(tmp_path, cohort, knows="bc")) == 0
     judged = {row["case_id"]: row["surface_mm"] != "" for row in rows(cohort)}
     assert judged == {"a": True, "b": False, "c": False, "d": True, "e": True}
+    (tmp_path / "trained" / "manifest.csv").unlink()
+    assert rank(cohort, "--run", tmp_path / "study") == 0
+    assert "compared by name only, because their manifest cannot be read from here (2 of 2" in capsys.readouterr().out
+
+
+def test_the_number_of_cases_that_are_not_judged_is_printed(tmp_path, cohort, capsys):
+    assert rank(cohort, "--run", study(tmp_path, cohort, knows="bc")) == 0
     assert "2 of 5 cases were in the training of every network" in capsys.readouterr().out
 
 
@@ -108,11 +115,9 @@ def test_a_case_is_known_by_its_subject_or_its_image_under_another_name(tmp_path
     folder = next(study(tmp_path, cohort, knows="b").glob("ratio*"))
     cases = list(read_cohort(cohort).cases)
     renamed = [replace(cases[1], case_id="x", subject_id="y"), replace(cases[2], subject_id="b"), cases[3]]
-    assert known_cases(folder, renamed) == ({"x", "c"}, "")
+    assert known_cases(folder, renamed) == ({"x", "c"}, True)
     (tmp_path / "trained" / "manifest.csv").unlink()
-    known, note = known_cases(folder, cases)
-    assert known == {"b"}
-    assert "compared by name only" in note
+    assert known_cases(folder, cases) == ({"b"}, False)
 
 
 def test_networks_that_know_all_cases_are_refused(tmp_path, cohort, capsys):
@@ -149,6 +154,8 @@ def test_wrong_folds_are_refused_before_anything_is_trained(tmp_path, cohort, ca
     assert "give one of them" in line(capsys)
     assert rank(cohort, "steps=9") == 2
     assert "steps=9: settings of a training are for --folds only" in line(capsys)
+    assert rank(cohort, "--folds", "2", "study=x") == 2
+    assert "study=x: set by mandseg rank itself" in line(capsys)
     assert not (tmp_path / "outputs").exists()
 
 
@@ -160,5 +167,5 @@ def test_folds_are_trained_as_a_study_whose_networks_judge_every_case(tmp_path, 
     command = ("--folds", "2", *small, "steps=2", "validations=1")
     assert rank(tmp_path / "tiny", *command) == 0
     assert all(row["surface_mm"] for row in rows(tmp_path / "tiny"))
-    runs = list((tmp_path / "outputs" / "tiny-folds").glob("*/checkpoints/train/last.ckpt"))
+    runs = list((tmp_path / "outputs").glob("tiny-folds2-*/*/checkpoints/train/last.ckpt"))
     assert len(runs) == 2

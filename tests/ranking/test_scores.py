@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mandseg.evaluation.postprocessing import without_small_pieces
-from mandseg.ranking.evidence import STEPS, counts_in_band, measure_evidence
-from mandseg.ranking.judged import scores_of
-from mandseg.ranking.predictions import without_islands
+from mandseg.ranking.judges.evidence import STEPS, counts_in_band, measure_evidence
+from mandseg.ranking.judges.judged import scores_of
+from mandseg.ranking.judges.predictions import without_islands
 from mandseg.ranking.scores.annotator import annotator_bias_mm
 from mandseg.ranking.scores.catalogue import SCORES
 from mandseg.ranking.scores.confident_count import confident_share, thresholds

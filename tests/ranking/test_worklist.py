@@ -57,10 +57,19 @@ def cohort(make_case, bone, tmp_path):
 
 
 def test_a_picture_shows_the_slices_above_the_bone(cohort):
-    found = draw_case(Request(read_cohort(cohort).cases[2], None))
+    found = draw_case(Request(read_cohort(cohort).cases[2]))
     assert found.of_slices == 24
     assert set(found.slices) & {18, 19, 20, 21}  # counted from 1: the slices 17 to 20 are soft tissue
     assert found.webp[:4] == b"RIFF"
+
+
+def test_an_empty_label_is_drawn_with_its_prediction_which_survives_packing(make_case, bone, tmp_path):
+    case = make_case("e", reference=0 * bone)
+    predicted = Request(case, np.packbits(bone), bone.shape)
+    np.testing.assert_array_equal(predicted.mask, bone)
+    found = draw_case(predicted)
+    assert set(found.slices) <= set(range(9, 18))  # the bone has the slices 8 to 16, counted from 0
+    assert draw_case(Request(case)).slices == (13,)  # nothing to see: the middle
 
 
 def test_the_page_lists_the_cases_in_order_and_loads_no_other_file(cohort):

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
@@ -155,3 +156,12 @@ def test_figures_leave_the_style_of_others_alone():
         assert mpl.rcParams["svg.hashsalt"] == "x"
     assert mpl.rcParams["svg.fonttype"] == "path"
     assert mpl.colors.to_hex(DOSE(0.0)) == BLUE
+
+
+def test_a_name_in_a_figure_is_no_formula(tmp_path):
+    with figures.drawing_style():
+        figure = Figure()
+        figure.add_subplot().set_title("annotator $s_{$ $")
+        figure.legend(labels=["x $a_{$"])
+        figure.savefig(tmp_path / "a.png")
+    assert (tmp_path / "a.png").exists()

@@ -16,8 +16,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mandseg.system.errors import UserError
 from readers import READERS
+
+from mandseg.system.errors import UserError
 
 LONGEST_S = 20.0  # of one file
 MOST_MIB = 700  # more than the process had before
@@ -102,8 +103,9 @@ def _child(name: str, n: int, seed: int, folder: Path, send: Any) -> None:
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
         except UserError as error:
-            tally.refused += 1
-            if not all(line.strip() and "\n" not in line for line in error.problems):
+            if all(line.strip() and "\n" not in line for line in error.problems):
+                tally.refused += 1
+            else:
                 _note(tally, "a refusal that is not one line", number, path, folder)
         except (Exception, TooSlow) as error:
             frames = [f for f in traceback.extract_tb(error.__traceback__) if "/mandseg/" in f.filename]

@@ -142,7 +142,7 @@ def damage_table(rng: random.Random, whole: bytes, others: Sequence[bytes]) -> b
         if kind < 4 and rows[row]:
             rows[row][rng.randrange(len(rows[row]))] = rng.choice((*ODD_TEXTS, *ODD_NUMBERS))
         elif kind == 4:
-            column = rng.randrange(len(rows[0]))
+            column = rng.randrange(max(len(rows[0]), 1))
             rows = [cells[:column] + cells[column + 1 :] for cells in rows]
         elif kind == 5:
             rows.insert(row, list(rng.choice(rows)))

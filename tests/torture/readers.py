@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -10,10 +11,11 @@ from random import Random
 import numpy as np
 import SimpleITK as sitk
 import torch
+from mutations import change_value, damage_bytes, damage_dicom, damage_headed, damage_json, damage_table, odd_value
 from rich.console import Console
 
 from composing import composed
-from dicom_files import ids, save, ct_slices, square, write_structure_set
+from dicom_files import ct_slices, ids, save, square, write_structure_set
 from mandseg.data.case import Case
 from mandseg.data.dicom.archive import read_archive
 from mandseg.data.dicom.pixels import read_ct
@@ -30,7 +32,6 @@ from mandseg.runs.trained.network_record import network_record
 from mandseg.system.errors import UserError
 from mandseg.training.checkpoint import RunCheckpointIO
 from mandseg.training.learning_curve import LearningCurve
-from mutations import change_value, damage_bytes, damage_dicom, damage_headed, damage_json, damage_table, odd_value
 from study_fixture import write_study
 from tiny_cohort import SMALL
 
@@ -150,10 +151,8 @@ def _damage_checkpoint(rng: Random, whole: bytes, others: Sequence[bytes]) -> by
 
 def _network(path: Path) -> object:
     """Make a network of a checkpoint alone, and read it as a resumed run does."""
-    try:
+    with suppress(UserError):
         RunCheckpointIO({"noise_ratio": 0.5}).load_checkpoint(path)
-    except UserError:
-        pass
     return load_network(path, device="cpu")
 
 
@@ -177,8 +176,7 @@ def _dicom(path: Path) -> object:
         series = scan.series()
         read_ct(series)
         for found in scan.structure_sets:
-            for roi in read_structure_set(found.path).rois:
-                masks.append(rasterise(roi, series))
+            masks += [rasterise(roi, series) for roi in read_structure_set(found.path).rois]
     return masks
 
 

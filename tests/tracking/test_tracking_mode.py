@@ -1,6 +1,7 @@
 """Online only with a key for that server, otherwise offline; the user is not asked."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 
@@ -58,3 +59,14 @@ def test_an_unknown_mode_is_refused_with_the_known_ones(monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "sometimes")
     with pytest.raises(UserError, match="WANDB_MODE=sometimes"):
         resolve_mode("auto")
+
+
+def test_settings_that_the_client_refuses_mean_no_key_and_a_training_goes_on(monkeypatch, caplog):
+    def refuse(**_):
+        raise ValueError("1 validation error for Settings\nbase_url: not a URL")
+
+    client = SimpleNamespace(Settings=refuse, setup=refuse)
+    monkeypatch.setattr("mandseg.tracking.client.wandb_client", lambda: client)
+    assert resolve_mode("auto") == "offline"
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert message == "W&B: its settings cannot be used (1 validation error for Settings; base_url: not a URL)"

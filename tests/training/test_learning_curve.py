@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from mandseg.system.errors import UserError
 from mandseg.training.learning_curve import LearningCurve
 
 
@@ -80,3 +81,16 @@ def test_a_file_cut_within_its_header_is_begun_again(path):
     path.write_text("step,train_l")
     LearningCurve(path).log_metrics({"train_loss": 1.0}, 10)
     assert path.read_text() == "step,train_loss\n10,1.0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"garbage\nmore\n", b"step,a\nx,1\n", b"step,a\n1,2,3\n", b"\xff\xfe\x00\n", b"step,a\n" + b"9" * 5000 + b",1\n"],
+)
+def test_a_file_that_is_no_curve_is_one_line_and_stays(path, content):
+    path.parent.mkdir()
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"learning_curve\.csv: not a learning curve") as error:
+        LearningCurve(path)
+    assert len(error.value.problems) == 1
+    assert path.read_bytes() == content

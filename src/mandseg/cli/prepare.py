@@ -79,9 +79,9 @@ def folder(
 
     Example: [bold]mandseg prepare folder data/openkbp cohorts/openkbp --hu-offset 1000[/bold]
 
-    Example: [bold]mandseg prepare folder pddca cohort --image {case}/img.nrrd --reference {case}/*/Mandible.nrrd[/bold]
+    Example: [bold]mandseg prepare folder set out --image '{case}/img.nrrd' --reference '{case}/*/Mandible.nrrd'[/bold]
 
-    Example: [bold]mandseg prepare folder data cohort --reference {case}/label.nii.gz --label-values 21,22[/bold]
+    Example: [bold]mandseg prepare folder data cohort --reference '{case}/label.nii.gz' --label-values 21,22[/bold]
     """
     from mandseg.data.importers.folder import Conversion, Layout, import_folder
     from mandseg.data.importers.labels import label_values as label_values_of

@@ -21,6 +21,10 @@ def rank(
     ] = None,
     seeds: Annotated[int, typer.Option(help="With --folds: networks of each part.")] = 1,
     by: Annotated[str | None, typer.Option("--by", help="The score that decides the order (docs/ranking.md).")] = None,
+    decoys: Annotated[
+        str | None,
+        typer.Option("--decoys", help="A noise of conf/noise, e.g. planning: simulated labels set a threshold."),
+    ] = None,
     split: Annotated[str, typer.Option(help="Rank cases of one split only: train, val or test.")] = "",
     choose: Annotated[
         list[str] | None, typer.Option("--choose", help="Of --run with several conditions: COLUMN=VALUE.")
@@ -49,15 +53,20 @@ def rank(
 
     Example: [bold]mandseg rank cohorts/clinic --folds 3 steps=4000 trainer=gpu[/bold]
 
+    Example: [bold]mandseg rank cohorts/clinic --folds 3 --seeds 2 --decoys planning --by learned[/bold]
+
     Example: [bold]mandseg rank cohorts/new --run outputs/clinic --choose noise_ratio=0[/bold]
 
     Example: [bold]mandseg rank cohorts/clinic --take-in corrected/[/bold]
     """
     from mandseg.cli.predict import columns
     from mandseg.data.manifest import read_cohort
-    from mandseg.ranking.fold_study import cases_of_split, study_of, train_folds
+    from mandseg.noise import load_preset
     from mandseg.ranking.folder import default_folder, refuse_folder, write_ranking
-    from mandseg.ranking.ranking import Ranking, predictions_of, rank_judged, rank_labels, refuse_score
+    from mandseg.ranking.judges.fold_study import cases_of_split, study_of, train_folds
+    from mandseg.ranking.judges.judgement import Judgement, judgement_of
+    from mandseg.ranking.rank import Wish, rank_cohort, refuse_score
+    from mandseg.ranking.ranking import Ranking
     from mandseg.ranking.terminal import print_ranking
     from mandseg.system.terminal import open_console
 
@@ -74,16 +83,16 @@ def rank(
     refuse_folder(folder)
     found = read_cohort(cohort)
     cases = cases_of_split(found, split)
-    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds)
+    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None)
+    wish = Wish(by, load_preset(decoys) if decoys else None, decoys or "", workers)
     if folds is not None:
         if code := train_folds(found, cases, folds, seeds, settings or (), split):
             raise typer.Exit(code)
-        run = study_of(found)
+        run = study_of(found, folds, settings or (), split)
 
-    def ranked() -> Ranking:
-        if run is None:
-            return rank_labels(found, cases, by, workers)
-        return rank_judged(found, cases, predictions_of(run, cases, columns(choose or ()), device), by, workers)
+    def ranked() -> tuple[Ranking, Judgement | None]:
+        judgement = None if run is None else judgement_of(run, cases, columns(choose or ()), device, workers)
+        return rank_cohort(found, cases, wish, judgement), judgement
 
     written = write_ranking(folder, ranked, pictures, workers)
     print_ranking(written.ranking, open_console())

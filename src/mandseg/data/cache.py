@@ -28,7 +28,7 @@ from mandseg.data.preprocessing import Label, Preprocessing
 from mandseg.data.same_patient.fingerprint import FINGERPRINT_FILE, as_bytes, fingerprint_of
 from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
 from mandseg.system.checksums import is_intact, write_checksum
-from mandseg.system.errors import UserError
+from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
@@ -88,10 +88,17 @@ class PreparedCase:
 
 @lru_cache(maxsize=max_open_maps())
 def _mapped(file: Path) -> npt.NDArray[Any]:
-    """Map an array into memory; the least recently used maps are closed, so a cohort may be of any size."""
-    shape, order, dtype, offset = _layout(file)
-    with file.open("rb") as stored:
-        content = mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)
+    """Map an array into memory; the least recently used maps are closed, so a cohort may be of any size.
+
+    Raises:
+        RunFailedError: The file was removed after the cases were prepared.
+    """
+    try:
+        shape, order, dtype, offset = _layout(file)
+        with file.open("rb") as stored:
+            content = mmap.mmap(stored.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError as error:
+        raise RunFailedError(f"{file} vanished from the cache; the same command makes it again") from error
     return np.frombuffer(content, dtype, math.prod(shape), offset).reshape(shape, order=order)
 
 

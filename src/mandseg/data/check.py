@@ -24,6 +24,7 @@ from mandseg.data.same_patient.suspicion import find_suspicions
 from mandseg.data.structure import Structure, structure_of
 from mandseg.data.volume import Geometry, Volume
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
+from mandseg.system.files import is_file
 from mandseg.system.progress import for_each
 
 SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
@@ -227,7 +228,7 @@ def _fingerprint(volumes: dict[str, Volume]) -> Fingerprint | None:
 def _without_missing_files(case: Case) -> Case:
     """Drop the paths of missing files; the check of the manifest has reported them."""
     files = (case.image, case.reference, case.noisy, case.dose)
-    image, reference, noisy, dose = (path if path and path.is_file() else None for path in files)
+    image, reference, noisy, dose = (path if path and is_file(path) else None for path in files)
     return replace(case, image=image, reference=reference, noisy=noisy, dose=dose)
 
 

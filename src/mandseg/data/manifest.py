@@ -9,8 +9,8 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
-from mandseg.system.files import write_csv
-from mandseg.system.names import LONGEST, name_problem
+from mandseg.system.files import is_file, write_csv
+from mandseg.system.names import LONGEST, name_problem, printable
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
@@ -53,17 +53,12 @@ class Violation:
     text: str
 
     def __str__(self) -> str:
-        return f"case {_shortened(self.case_id)}: {_printable(self.text)}"
+        return f"case {_shortened(self.case_id)}: {printable(self.text)}"
 
 
 def _shortened(case_id: str) -> str:
-    name = _printable(case_id)
+    name = printable(case_id)
     return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
-
-
-def _printable(text: str) -> str:
-    """Replace what cannot be printed, so that a message is one line and changes no terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def read_cohort(path: Path) -> Cohort:
@@ -91,8 +86,9 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
     if not path.is_file():
         raise UserError(f"{path}: no such manifest; `mandseg prepare --help` shows how to make one")
     header, rows = read_table(path)
+    columns = printable(", ".join(header))[:LONGEST_SHOWN] or "nothing"
     if missing := [name for name in COLUMNS[:5] if name not in header]:
-        raise UserError(f"{path}: column {', '.join(missing)} missing, the file has: {', '.join(header) or 'nothing'}")
+        raise UserError(f"{path}: column {', '.join(missing)} missing, the file has: {columns}")
     if not rows:
         raise UserError(f"{path}: no cases")
     root = path.parent.resolve()
@@ -162,16 +158,9 @@ def _row_violations(row: Row, root: Path) -> list[Violation]:
         texts.append("neither reference nor noisy label is given")
     for column in ("image", "reference", "noisy", DOSE):
         value = row.get(column, "")
-        if value and not _is_file(root / value):
+        if value and not is_file(root / value):
             texts.append(f"{column} {value[:LONGEST_SHOWN]}: no such file")
     return [Violation(row["case_id"], text) for text in texts]
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except OSError:  # the name is too long, or the links form a loop
-        return False
 
 
 def _shared_images(rows: list[Row], root: Path) -> list[Violation]:

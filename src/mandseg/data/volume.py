@@ -12,7 +12,7 @@ from mandseg.data.formats import metaimage, nrrd
 from mandseg.data.formats.header import ImageHeader
 from mandseg.data.formats.nifti import load_header, read_voxels
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_write
+from mandseg.system.files import atomic_write, is_file
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 NRRD_SUFFIXES = (".nrrd", ".nhdr")
@@ -25,6 +25,7 @@ Hu = npt.NDArray[np.int16]
 
 AIR_HU = -1000
 LOWEST_HU, HIGHEST_HU = -1024, 3071  # of a CT of 12 bits; lower values mark the outside of the field of view
+LONGEST_SHOWN = 300  # characters of a path in a message
 
 SPACING_TOLERANCE_MM = 1e-3  # the rounding error of float32 headers and of three decimals
 DIRECTION_TOLERANCE = 1e-3  # of a unit vector: 0.06 degrees, a tenth of a voxel over 100 voxels
@@ -123,8 +124,8 @@ def is_nifti(path: Path) -> bool:
     Raises:
         UserError: The file is missing or of an unknown format.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
+    if not is_file(path):
+        raise UserError(f"{str(path)[:LONGEST_SHOWN]}: no such file")
     if not is_image_file(path):
         raise UserError(f"{path}: unknown image format, expected one of {', '.join(SUFFIXES)}")
     return path.name.lower().endswith(NIFTI_SUFFIXES)

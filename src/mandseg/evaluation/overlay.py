@@ -79,7 +79,7 @@ def overlay_figure(
         if mask.shape != image_hu.shape:
             raise UserError(f"shape {mask.shape} of the {name} differs from {image_hu.shape} of the image")
     figure = Figure(figsize=(9.0, 3.5), facecolor="white", layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, parse_math=False)  # a name with $ is no formula
     cut, view = centre(reference, prediction), view_around(reference, prediction, spacing_mm)
     for plane, ax in zip(PLANES, figure.subplots(1, 3), strict=True):
         draw_plane(ax, image_hu, reference, prediction, spacing_mm, plane, cut[plane.axis], view)

@@ -58,7 +58,8 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
         metric = metric_named(str(column))
         if margin is not None and metric.better is None:
             raise UserError(f"analysis.margins.{column}={margin}: neither sign of {metric.label} is better")
-        if margin is not None and (isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 < margin < inf):
+        is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
+        if margin is not None and not (is_number and 0 < margin < inf):
             raise UserError(f"analysis.margins.{column}={margin}: expected a positive number, or null for no margin")
     chosen = MARGINS.changed(margins)
     if chosen.of(primary) is None:

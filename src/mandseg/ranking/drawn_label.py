@@ -11,7 +11,7 @@ from mandseg.data.case import Case
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.ranked.label import is_trusted, ranked_label
-from mandseg.data.volume import to_canonical
+from mandseg.data.volume import Affine, to_canonical
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.system.errors import UserError
 
@@ -31,6 +31,7 @@ class DrawnLabel:
         hu: The CT in the same window, HU; None without a CT.
         first_slice: Index along z of the window's lowest slice in the whole volume.
         slices: Number of slices of the whole volume.
+        affine: From the indices of the whole volume to RAS+ mm; None if nothing was read from files.
     """
 
     case: Case
@@ -39,6 +40,7 @@ class DrawnLabel:
     hu: npt.NDArray[Any] | None
     first_slice: int
     slices: int
+    affine: Affine | None = None
 
 
 def cases_to_rank(cohort: Cohort) -> Sequence[Case]:
@@ -74,7 +76,8 @@ def read_whole(case: Case) -> DrawnLabel:
     on_ras = {name: to_canonical(volume) for name, volume in volumes.items()}
     mask = np.asarray(on_ras["reference"].array != 0)
     hu = on_ras["image"].array if "image" in on_ras else None
-    return DrawnLabel(case, mask, on_ras["reference"].geometry.spacing_mm, hu, 0, mask.shape[2])
+    grid = on_ras["reference"].geometry
+    return DrawnLabel(case, mask, grid.spacing_mm, hu, 0, mask.shape[2], grid.affine)
 
 
 def window_around(spacing_mm: Spacing, *masks: Mask) -> Window:

@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from mandseg.ranking.judges.judgement import Judgement
 from mandseg.ranking.page import worklist
-from mandseg.ranking.pictures import Request as PictureRequest
-from mandseg.ranking.pictures import WorklistPicture, draw_cases, on_image
-from mandseg.ranking.predictions import predict, prepare_ranked
+from mandseg.ranking.pictures import WorklistPicture, draw_cases, request_for
 from mandseg.ranking.ranking import Ranking
 from mandseg.system.files import Kind, refuse_foreign_files, replaced_folder
 
@@ -38,12 +37,14 @@ def refuse_folder(folder: Path) -> None:
     refuse_foreign_files(folder, FOLDER)
 
 
-def write_ranking(folder: Path, rank: Callable[[], Ranking], pictures: int = 0, workers: int | None = None) -> Written:
+def write_ranking(
+    folder: Path, rank: Callable[[], tuple[Ranking, Judgement | None]], pictures: int = 0, workers: int | None = None
+) -> Written:
     """Rank, and write the folder. An earlier ranking is replaced.
 
     Args:
         folder: The folder.
-        rank: Makes the ranking, after the folder was found to be free.
+        rank: Makes the ranking, after the folder was found to be free; also gives the networks, if there are some.
         pictures: Number of first cases to draw.
         workers: Number of processes that draw.
 
@@ -51,25 +52,25 @@ def write_ranking(folder: Path, rank: Callable[[], Ranking], pictures: int = 0, 
         UserError: The folder has files that no ranking wrote, or cannot be written; or as ``rank``.
     """
     refuse_folder(folder)
-    ranking = rank()
-    drawn = draw_first(ranking, pictures, workers)
+    ranking, judgement = rank()
+    drawn = draw_first(ranking, judgement, pictures, workers)
     with replaced_folder(folder, FOLDER) as new:
         ranking.table.round(CSV_DECIMALS).to_csv(new / TABLE, index=False)
+        for check in ranking.checks:
+            check.table.round(CSV_DECIMALS).to_csv(new / f"detection-{check.name}.csv", index=False)
+        if ranking.annotators is not None:
+            ranking.annotators.table.round(CSV_DECIMALS).to_csv(new / "annotators.csv", index=False)
         (new / PAGE).write_text(worklist(ranking, drawn), encoding="utf-8")
     return Written(ranking, folder / PAGE)
 
 
-def draw_first(ranking: Ranking, n: int, workers: int | None = None) -> Sequence[WorklistPicture]:
+def draw_first(
+    ranking: Ranking, judgement: Judgement | None, n: int, workers: int | None = None
+) -> Sequence[WorklistPicture]:
     """Draw the first cases of a ranking, with their predictions where there are some."""
     by_id = {case.case_id: case for case in ranking.cohort.cases}
-    cases = [by_id[case_id] for case_id in ranking.open.case_id.head(n)]
-    if ranking.source is None:
-        return list(draw_cases([PictureRequest(case, None) for case in cases], workers))
-    networks, cache = ranking.source.networks, ranking.source.cache
     requests = []
-    for prepared in prepare_ranked(cases, networks[0].network, cache, workers):
-        case_id = prepared.case.case_id
-        judges = [each.network for each in networks if case_id not in each.knows]
-        mask = on_image(predict(prepared, judges, cache)) if judges else None
-        requests.append(PictureRequest(by_id[case_id], mask))
+    for case_id in ranking.open.case_id.head(n):
+        prediction = judgement.prediction(case_id) if judgement else None
+        requests.append(request_for(by_id[case_id], prediction))
     return list(draw_cases(requests, workers))

@@ -11,6 +11,7 @@ from mandseg import __version__
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import ranked_label
 from mandseg.metrics.regions import REGIONS
+from mandseg.ranking.annotators import FEWEST_CASES, PARTS
 from mandseg.ranking.pictures import WorklistPicture
 from mandseg.ranking.ranking import Ranking
 from mandseg.ranking.scores.catalogue import MEASURES, SCORES
@@ -51,6 +52,8 @@ def worklist(ranking: Ranking, pictures: Sequence[WorklistPicture]) -> str:
             n_flagged=int(ranking.table.flagged.sum()),
             scores=[score for score in SCORES if score.name in present and ranking.open[score.name].notna().any()],
             measures=MEASURES,
+            parts=PARTS,
+            fewest=FEWEST_CASES,
             regions=[r for r in REGIONS if f"bias_{r}_mm" in present],
             by=next(score for score in SCORES if score.name == ranking.by),
             version=__version__,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from PIL import Image
@@ -15,7 +16,7 @@ from mandseg.data.volume import Volume, to_canonical
 from mandseg.evaluation.overlay import PLANES, PREDICTION_COLOUR, REFERENCE_COLOUR, draw_plane, view_around
 from mandseg.metrics.masks import Mask
 from mandseg.ranking.drawn_label import DrawnLabel, cut, read_whole, window_around
-from mandseg.ranking.predictions import Prediction
+from mandseg.ranking.judges.predictions import Prediction
 from mandseg.ranking.slices import doubtful_voxels, worst_planes
 from mandseg.system.progress import for_each
 
@@ -27,10 +28,32 @@ AXIAL, CORONAL, SAGITTAL = PLANES
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """A case to draw; without a prediction only the label is drawn."""
+    """A case to draw; without a prediction only the label is drawn.
+
+    Args:
+        case: The case.
+        prediction: The predicted mask on the whole grid of the CT, RAS+ axes, as bits: many cases wait to be drawn.
+        shape: Of the mask.
+    """
 
     case: Case
-    prediction: Mask | None  # (X, Y, Z) on the whole grid of the CT, RAS+ axes
+    prediction: npt.NDArray[np.uint8] | None = None
+    shape: tuple[int, ...] = ()
+
+    @property
+    def mask(self) -> Mask | None:
+        """The predicted mask, (X, Y, Z)."""
+        if self.prediction is None:
+            return None
+        return np.unpackbits(self.prediction, count=int(np.prod(self.shape))).reshape(self.shape).astype(np.bool_)
+
+
+def request_for(case: Case, prediction: Prediction | None) -> Request:
+    """A case with its prediction, if there is one."""
+    if prediction is None:
+        return Request(case)
+    mask = on_image(prediction)
+    return Request(case, np.packbits(mask), mask.shape)
 
 
 @dataclass(frozen=True)
@@ -57,7 +80,7 @@ def draw_cases(requests: Sequence[Request], workers: int | None = None) -> Itera
 
 def draw_case(request: Request) -> WorklistPicture:
     """Draw a case."""
-    label, prediction = read_whole(request.case), request.prediction
+    label, prediction = read_whole(request.case), request.mask
     window = window_around(label.spacing_mm, label.mask, *([] if prediction is None else [prediction]))
     label, near = cut(label, window), None if prediction is None else prediction[window]
     doubtful = doubtful_voxels(label, near)

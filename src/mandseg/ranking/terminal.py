@@ -23,5 +23,6 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
     console.print(table)
     if more := len(ranking.open) - len(rows):
         console.print(f"{more} further cases are in ranking.csv", highlight=False)
-    for line in ranking.notes:
+    claimed = ranking.annotators.claims if ranking.annotators else ()
+    for line in [*ranking.notes, *(check.sentence for check in ranking.checks), *claimed]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

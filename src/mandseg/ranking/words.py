@@ -10,7 +10,8 @@ from mandseg.report.wording import number
 
 NOTICEABLE = 2.5  # distance from the median in scales
 MOST_REASONS = 3
-SHORT_MM, LARGE_MM = -4.0, 3.0  # mean displacement of a region from the prediction
+SHORT_MM, LARGE_MM = -4.0, 3.0  # mean displacement of a region from the prediction that has a name
+SOME_MM = 1.5  # that is worth saying
 HINTS_OF_LABEL = (
     ("cut_above_mm2", 1, "upper ends missing: condyles or coronoid processes"),
     ("cut_below_mm2", 1, "lower border missing"),
@@ -22,6 +23,8 @@ HINTS_OF_LABEL = (
     ("height_mm", -1, "too short from top to bottom"),
     ("height_mm", 1, "too long from top to bottom"),
 )
+WITHOUT_PLACE = ("apart_ml", "soft_share", "bone_beside_share")
+"""Hints that a prediction cannot contradict by region."""
 MISSING = {
     "condyle": "condyles missing",
     "coronoid": "coronoid processes missing",
@@ -69,5 +72,9 @@ def hint(away: Mapping[str, float], displacement_mm: Mapping[str, float]) -> str
     wrong += [(abs(mm), TOO_LARGE[r]) for r, mm in known.items() if mm >= LARGE_MM]
     if wrong:
         return "; ".join(words for _, words in sorted(wrong, reverse=True)[:2])
-    found = [(abs(away[name]), words) for name, sign, words in HINTS_OF_LABEL if sign * away[name] >= NOTICEABLE]
+    if known and max(map(abs, known.values())) >= SOME_MM:
+        region = max(known, key=lambda name: abs(known[name]))
+        return f"{region} {number(abs(known[region]), 1)} mm {'outward' if known[region] > 0 else 'inward'}"
+    hints = [hint for hint in HINTS_OF_LABEL if not known or hint[0] in WITHOUT_PLACE]
+    found = [(abs(away[name]), words) for name, sign, words in hints if sign * away[name] >= NOTICEABLE]
     return max(found)[1] if found else ""

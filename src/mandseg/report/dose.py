@@ -81,13 +81,21 @@ def _sentences(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFr
         parts = [_mean_words(absolute, error, first, analysis, own)]
         levels = dict.fromkeys(row.level for row in analysis.differences_of(dataset, first.absolute.column))
         for level in levels:
-            rows = [(m, _row(analysis, dataset, m.absolute.column, level)) for m in in_gray]
-            costs = [_cost_words(measure, row) for measure, row in rows if row is not None]
-            known = [cost for cost in costs if cost]
-            named = analysis.comparison.name(level).capitalize()
-            verb = "costs" if analysis.comparison.is_dose else "changes"
-            parts += [f"{named} {verb}, in mean absolute error: {listed(known)}."] if known else []
+            found = [(m, _row(analysis, dataset, m.absolute.column, level)) for m in in_gray]
+            rows = [(measure, row) for measure, row in found if row is not None and row.difference is not None]
+            parts += _level_words(analysis.comparison, level, rows)
         yield " ".join(parts)
+
+
+def _level_words(comparison: Comparison, level: Level, rows: Sequence[tuple[Measure, Difference]]) -> list[str]:
+    """One sentence on what a level costs; none where nothing could be paired."""
+    if not rows:
+        return []
+    named, verb = comparison.name(level), "costs" if comparison.is_dose else "changes"
+    verdicts = {row.verdict for _, row in rows}
+    costs = listed([_cost_words(measure, row, shows_verdict=len(verdicts) > 1) for measure, row in rows])
+    shared = f" (each {min(verdicts)})" if len(verdicts) == 1 else ""
+    return [f"{named[:1].upper()}{named[1:]} {verb}, in mean absolute error: {costs}{shared}."]
 
 
 def _mean_words(absolute: Mean, error: Mean, measure: Measure, analysis: Analysis, cases: pd.DataFrame) -> str:
@@ -108,11 +116,10 @@ def _row(analysis: Analysis, dataset: str, column: str, level: Level) -> Differe
     return next((row for row in analysis.differences_of(dataset, column) if row.level == level), None)
 
 
-def _cost_words(measure: Measure, row: Difference) -> str:
-    if row.difference is None:
-        return ""
+def _cost_words(measure: Measure, row: Difference, shows_verdict: bool) -> str:
     interval = span(row, measure.absolute) if row.low is not None else "no interval"
-    return f"{number(row.difference, 2, signed=True)} Gy in {measure.label} ({interval}, {row.verdict})"
+    verdict = f", {row.verdict}" if shows_verdict else ""
+    return f"{number(row.difference, 2, signed=True)} Gy in {measure.label} ({interval}{verdict})"
 
 
 def _notes(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame, dosed: pd.DataFrame) -> Iterator[str]:

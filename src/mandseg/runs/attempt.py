@@ -15,7 +15,15 @@ from mandseg.runs.folder import RunFolder
 from mandseg.runs.ownership import LockRemovedError, OwnedRun, OwnershipLostError, ReadOnlyRun, RunInUseError, own_run
 from mandseg.runs.provenance import now
 from mandseg.runs.replaced import outdated
-from mandseg.system.errors import RunFailedError, UserError, print_problems, reason, user_error_behind
+from mandseg.system.errors import (
+    RunFailedError,
+    UserError,
+    disk_error_behind,
+    one_line,
+    print_problems,
+    reason,
+    user_error_behind,
+)
 from mandseg.system.signals import Interruption, interruptible
 from mandseg.training.libraries import import_libraries
 
@@ -85,9 +93,10 @@ def _run(cfg: DictConfig, owned: OwnedRun, process: ProcessRank, interruption: I
             print_problems(wrong)
             return "wrong input"
         if wrong is None:
-            message = str(error) if isinstance(error, RunFailedError) else f"\n{traceback.format_exc()}"
+            known = disk_error_behind(error) or (error if isinstance(error, RunFailedError) else None)
+            message = one_line(known) if known else f"\n{traceback.format_exc()}"
             log.error("%s failed: %s", owned.folder.name, message)
-            owned.update(state="failed", wrong_input=False, error=reason(error), ended=now())
+            owned.update(state="failed", wrong_input=False, error=reason(known or error), ended=now())
             return "failed"
         print_problems(wrong)
         owned.update(state="failed", wrong_input=True, error=" | ".join(wrong.problems), ended=now())

@@ -189,8 +189,9 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
         grid = read_conditions(path / GRID, ("run", "overrides"))
         if isinstance(grid, str):
             raise UserError(f"study {path}: {grid}")
-        if wrong := next(filter(None, map(name_problem, grid.run)), "" if grid.run.all() else "a run without a name"):
-            raise UserError(f"study {path}: {GRID} lists {wrong}")
+        for run in grid.run:
+            if problem := name_problem(run) if run else "without a name":
+                raise UserError(f"study {path}: {GRID}: run {problem}")
         grid = grid.drop_duplicates("run", ignore_index=True)
     else:
         problems.append(f"{GRID} is missing: only runs with a folder are counted")

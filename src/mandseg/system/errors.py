@@ -1,5 +1,6 @@
 """The one exception that means "the user can mend this": shown as plain lines, exit code 2, no traceback."""
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -35,6 +36,14 @@ def user_error_behind(error: BaseException | None) -> UserError | None:
     return error
 
 
+def disk_error_behind(error: BaseException | None) -> OSError | None:
+    """Find the error of a disk (full, read-only, not permitted) that an exception was raised from; None if none."""
+    while error is not None and not (isinstance(error, OSError) and error.errno in UNWRITABLE):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 EMPTY_WORDS = (
     *("full_key", "object_type", "Config search", "provider=", "To append to your config"),
     *("frame #", "Exception raised from", "CUDA kernel errors might", "For debugging consider", "Compile with `TORCH"),

@@ -176,6 +176,14 @@ def writable_folder(path: Path, setting: str) -> Path:
     return path
 
 
+def is_file(path: Path) -> bool:
+    """Whether a path is a file; False for one that no file system takes: a too long name, a loop of links, NUL."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a UTF-8 text file completely or not at all."""
     with atomic_write(path) as file:

@@ -42,6 +42,15 @@ def checked_name(what: str, name: str) -> str:
     return name
 
 
+def printable(text: str) -> str:
+    r"""Replace what cannot be printed, so that a message with a text from data is one line and changes no terminal.
+
+    >>> printable("A\nB")
+    'A?B'
+    """
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def with_home(word: str) -> str:
     """Put the home folder in place of a ``~`` that begins a word of a command line or the value of its option.
 

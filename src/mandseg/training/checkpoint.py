@@ -189,7 +189,8 @@ def read_checkpoint(file: Path, advice: str = "remove it to train from the start
     try:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = (str(error).splitlines() or [""])[0]
+        reason = reason if " " in reason else f"{type(error).__name__} {reason}".rstrip()
         raise UserError(f"{file}: cannot be read as a checkpoint ({reason}); {advice}") from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
@@ -213,8 +214,14 @@ def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapp
 
 
 STATE: dict[str, type] = {
-    "state_dict": dict, "loops": dict, "callbacks": dict, "optimizer_states": list, "lr_schedulers": list,
-    "epoch": int, "global_step": int, "pytorch-lightning_version": str,
+    "state_dict": dict,
+    "loops": dict,
+    "callbacks": dict,
+    "optimizer_states": list,
+    "lr_schedulers": list,
+    "epoch": int,
+    "global_step": int,
+    "pytorch-lightning_version": str,
 }
 """What Lightning needs to continue a training, by the key in the checkpoint."""
 

@@ -10,7 +10,6 @@ from mandseg.system.errors import UserError
 HEADER_BYTES = 1 << 20  # longer than the longest list of slices; no header is read beyond
 LONGEST_NAME = 200  # bytes of a file name, less room for the numbers of a pattern
 NRRD_MAGIC = re.compile(r"NRRD000\d")
-NRRD_FIELD = re.compile(r"([^:]+?)\s*:(?!=)\s*(.*)")  # "key:=value" is free text
 EMPTY_LINE = re.compile("")
 META_FIELD = re.compile(r"(\w+)\s*[=:]\s*(.*)")
 META_LOCAL = re.compile(r"ElementDataFile\s*[=:]\s*LOCAL", re.IGNORECASE)  # the voxels follow
@@ -45,13 +44,14 @@ def read_nrrd(path: Path) -> TextHeader:
     fields: dict[str, str] = {}
     names: list[str] = []
     for number, line in enumerate(lines[1:], 2):
-        if line.startswith("#") or not (match := NRRD_FIELD.fullmatch(line)):
+        key, colon, value = line.partition(":")  # no pattern: it would try each blank of a long line
+        if line.startswith("#") or not colon or not key.strip() or value.startswith("="):  # "key:=value" is free text
             continue
-        name = match[1].lower()
-        fields.setdefault(name, match[2])
+        name, value = key.rstrip().lower(), value.lstrip()
+        fields.setdefault(name, value)
         if name in ("data file", "datafile"):
-            names = data_names(match[2], lines[number:])
-            if LISTED.fullmatch(match[2]):
+            names = data_names(value, lines[number:])
+            if LISTED.fullmatch(value):
                 break  # the other lines are the names
     return TextHeader(fields, tuple(names), end)
 

@@ -41,7 +41,7 @@ def prediction_figure(image: Volume, mask: Volume, title: str) -> Figure:
     empty = np.broadcast_to(nothing, found.shape)  # draw_plane draws a reference, too; there is none
     view = view_around(empty, found, spacing_mm)
     figure = Figure(figsize=(12, 7.2), facecolor="white", layout="constrained")
-    figure.suptitle(title, fontsize=10, wrap=True)
+    figure.suptitle(title, fontsize=10, wrap=True, parse_math=False)
     halves: Any = figure.subfigures(2, 1, height_ratios=(1.25, 1))  # an array of two
     top, bottom = halves
     for plane, ax in zip(PLANES, top.subplots(1, 3), strict=True):

@@ -111,7 +111,14 @@ def measure_quality(
 def reasons(
     quality: Quality, structure: str, training: TrainingSummary | None, limits: Thresholds | None = None
 ) -> list[str]:
-    """Why a person should look at a prediction, one phrase each with both values; none if it looks as usual."""
+    """Why a person should look at a prediction, one phrase each with both values; none if it looks as usual.
+
+    Args:
+        quality: What was measured.
+        structure: What was segmented, as the run's config names it.
+        training: Volumes in ml and median HU of the training labels; None if they are not known.
+        limits: The thresholds; by default those of the package.
+    """
     limits = limits or thresholds()
     if quality.volume_ml == 0:
         return ["nothing was found"]
@@ -154,14 +161,23 @@ def _not_upright(quality: Quality, structure: str, limits: Thresholds) -> list[s
 
 
 def confidence(probability: Probability, mask: Mask) -> float:
-    """Soft Dice of probabilities with their own mask: 1 if all are 0 or 1, lower the more lie between; 0 if empty."""
+    """Soft Dice of probabilities with their own mask: 1 if all are 0 or 1, lower the more lie between; 0 if empty.
+
+    Args:
+        probability: (X, Y, Z), float32 in [0, 1].
+        mask: (X, Y, Z), where it is 0.5 or more.
+    """
     total = float(probability.sum(dtype=np.float64)) + np.count_nonzero(mask)
     inside = float(probability[mask].sum(dtype=np.float64))
     return 2 * inside / total if inside else 0.0
 
 
 def disagreement(members: Sequence[Mask]) -> float:
-    """1 - the mean Dice over all pairs of masks."""
+    """1 - the mean Dice over all pairs of masks, in [0, 1].
+
+    Args:
+        members: Two masks or more, (X, Y, Z) each.
+    """
     return 1 - float(np.mean([dice(one, two) for one, two in combinations(members, 2)]))
 
 
@@ -172,7 +188,7 @@ def piece_sizes(mask: Mask) -> npt.NDArray[np.integer]:
 
 
 def touched_edges(mask: Volume) -> tuple[str, ...]:
-    """The sides of the image that a mask touches, by their names in the patient."""
+    """The sides of the image that a mask, bool (X, Y, Z), touches, by their names in the patient; none if empty."""
     canonical = to_canonical(mask).array
     names = (("left", "right"), ("posterior", "anterior"), ("inferior", "superior"))
     box = bounding_box(np.asarray(canonical, dtype=np.bool_))
@@ -191,6 +207,12 @@ def posture(mask: Volume) -> tuple[float | None, float | None]:
 
     The back third are the voxels behind the lower tertile of all voxels from back to front. Of 150 mandibles of OpenKBP
     all rise to the back, and 149 are wider there.
+
+    Args:
+        mask: bool, (X, Y, Z), on any axes.
+
+    Returns:
+        Difference of the mean heights, and of the standard deviations from left to right; None for an empty mask.
     """
     canonical = to_canonical(mask)
     box = bounding_box(np.asarray(canonical.array, dtype=np.bool_))

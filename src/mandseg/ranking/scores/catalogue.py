@@ -76,6 +76,7 @@ SCORES = (
     Score("confident_share", "share of the band that is confidently of the other class", "predictions"),
     Score("less_disagreement", "1 − Dice less the disagreement of the networks", "two networks"),
     Score("annotator_bias_mm", "bias of the annotator (mm)", "annotators", 2),
+    Score("learned", "error that a regression on simulated labels expects (1 − Dice)", "decoys"),
 )
 LEAST_SCALES = {measure.name: measure.least_scale for measure in MEASURES}
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from mandseg.ranking.evidence import PROBABILITIES, Counts
+from mandseg.ranking.judges.evidence import PROBABILITIES, Counts
 from mandseg.training.relabelling.confident_learning import mislabelled
 
 

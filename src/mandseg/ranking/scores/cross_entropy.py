@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mandseg.ranking.evidence import PROBABILITIES, STEPS, Counts
+from mandseg.ranking.judges.evidence import PROBABILITIES, STEPS, Counts
 
 NEAREST = 0.5 / STEPS  # smallest distance of a probability from 0 and 1: half a step
 

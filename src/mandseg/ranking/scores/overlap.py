@@ -1,6 +1,6 @@
 """Overlap of a label with a prediction of networks that do not know the case."""
 
-from mandseg.ranking.evidence import PROBABILITIES, Counts, Evidence
+from mandseg.ranking.judges.evidence import PROBABILITIES, Counts, Evidence
 
 
 def dice_error(evidence: Evidence) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mandseg.ranking.evidence import PROBABILITIES, Counts
+from mandseg.ranking.judges.evidence import PROBABILITIES, Counts
 
 TEMPERATURE = 0.1
 

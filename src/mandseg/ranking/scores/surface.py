@@ -1,6 +1,6 @@
 """Distances between the surfaces of a label and of a prediction."""
 
-from mandseg.ranking.evidence import Evidence
+from mandseg.ranking.judges.evidence import Evidence
 
 
 def surface_mm(evidence: Evidence) -> float:

@@ -73,6 +73,7 @@ STYLE: dict[Any, Any] = {
     "pdf.fonttype": 42,
     "svg.fonttype": "none",
     "text.color": INK,
+    "text.parse_math": False,  # a name with $ is no formula
     "xtick.color": INK,
     "xtick.major.size": 3,
     "ytick.color": INK,

@@ -1,6 +1,7 @@
 """Submits a grid's cells as SLURM jobs: computes resources, submits arrays, and writes the job ids to the study."""
 
 import secrets
+import shlex
 import shutil
 import time
 from collections.abc import Container, Sequence
@@ -183,7 +184,7 @@ def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Contai
         f"{count(len(jobs), 'job')} submitted{ids}; queued already: {waiting}, done: {len(cells) - len(jobs) - waiting}"
     )
     for study in dict.fromkeys(cell.study for cell in cells):
-        print(f"mandseg status {study}")
+        print(f"mandseg status {shlex.quote(str(study))}")
 
 
 def _reason(error: Exception) -> str:

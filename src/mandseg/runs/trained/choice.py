@@ -58,18 +58,18 @@ def choose_runs(place: Path, choice: Mapping[str, str], ensemble: bool) -> list[
 
 
 def all_runs(place: Path, choice: Mapping[str, str]) -> list[Path]:
-    """A run folder, or all runs of a study with these values of a condition; each of them has to be done.
+    """A run folder, or all runs of a study with these values of a condition, each of them done.
 
     Raises:
         UserError: There is no such place; a run is not done; or the runs have several noise ratios, methods and so on.
     """
     if (place / CONFIG).is_file():
         return choose_runs(place, choice, ensemble=False)
-    for file in sorted(place.glob(f"*/{RECORD}")):
-        if (state := RunFolder(file.parent).state()).state != "done":
+    runs = _matching(place, _recorded_runs(place), choice)
+    for run in runs:
+        if (state := RunFolder(run.folder).state()).state != "done":
             why = f" ({state.reason})" if state.reason else ""
-            raise UserError(f"study {place}: run {file.parent.name} is {state.state}{why}, expected done")
-    runs = _matching(place, _done_runs(place), choice)
+            raise UserError(f"study {place}: run {run.folder.name} is {state.state}{why}, expected done")
     for column in (column for column in SHARED if column != "data"):
         if len(values := _values(runs, column)) > 1:
             some = f"choose one, e.g. --choose {column}={values[0]}"
@@ -85,6 +85,19 @@ def _done_runs(study: Path) -> list[_Run]:
     if not done:
         raise UserError(f"{study}: no run of a study, or none that is done ({len(states)} runs are there)")
     return done
+
+
+def _recorded_runs(study: Path) -> list[_Run]:
+    """All runs of a study that wrote a record, whatever their state."""
+    if not study.is_dir():
+        raise UserError(f"{study}: no such run, study or checkpoint")
+    states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
+    for folder, state in states:
+        if state.record is None:
+            raise UserError(f"study {study}: run {folder.name} is {state.state} ({state.reason}), expected done")
+    if not states:
+        raise UserError(f"{study}: no run of a study")
+    return [_Run(folder, state.record) for folder, state in states if state.record]
 
 
 def _matching(study: Path, runs: Sequence[_Run], choice: Mapping[str, str]) -> list[_Run]:

@@ -20,7 +20,14 @@ Voxels = npt.NDArray[np.int64]  # (3,)
 
 
 def rotation(degrees: Vector) -> Matrix:
-    """A rotation about the first, then the second, then the third axis."""
+    """A rotation about the first, then the second, then the third axis.
+
+    Args:
+        degrees: The angle about each axis, (3,), in degrees.
+
+    Returns:
+        (3, 3), for axes with equal units.
+    """
     (cx, cy, cz), (sx, sy, sz) = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     about_x = np.array([[1, 0, 0], [0, cx, -sx], [0, sx, cx]])
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -31,8 +38,14 @@ def rotation(degrees: Vector) -> Matrix:
 def box_of_image(matrix: Matrix, offset: Vector, low: Voxels, high: Voxels) -> tuple[Voxels, Voxels]:
     """The box of voxels that lies around the image of the box from ``low`` to below ``high``, with a margin of one.
 
+    Args:
+        matrix: (3, 3), from voxels to voxels.
+        offset: (3,), in voxels: the image of the voxel at 0.
+        low: The lowest voxel of the box, (3,).
+        high: The voxel after its highest, (3,).
+
     Returns:
-        Its lowest voxel, possibly negative, and the voxel after its highest.
+        The lowest voxel of the box around the image, (3,), possibly negative, and the voxel after its highest, (3,).
     """
     corners = np.array(list(product(*zip(low, high - 1, strict=True)))) @ matrix.T + offset
     first, last = np.floor(corners.min(axis=0)), np.ceil(corners.max(axis=0))
@@ -44,9 +57,10 @@ def resample(source: torch.Tensor, matrix: Matrix, offset: Vector, size: Voxels)
 
     Args:
         source: (X, Y, Z) float32, at least two voxels along each axis.
-        matrix: In voxels. Its first element must not be near 0: a rotation of the first axis is at most 45 degrees.
-        offset: The source voxel of the output's first.
-        size: Voxels of the output.
+        matrix: (3, 3), from output to source, in voxels. Its first element must not be near 0: a rotation of the first
+            axis is at most 45 degrees.
+        offset: The source voxel of the output's first, (3,).
+        size: Voxels of the output, (3,).
 
     Returns:
         ``size`` float32.

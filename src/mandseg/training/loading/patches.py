@@ -1,4 +1,4 @@
-"""Training patches as a pure function of (seed, step, position in the batch), and the LightningDataModule of a run."""
+"""Training patches as a pure function of (seed, step, position in the batch)."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -34,6 +34,9 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
         jitter_share: How far, as a share of the patch size, a foreground voxel may lie from the centre.
         window: HU to network input.
         augmentation: Draws the change of each patch; or a TorchIO transform of the patch; or None.
+
+    The item of an index is the image, (1, X, Y, Z) in [-1, 1], the label, (1, X, Y, Z) of 0 and 1, both float32, the
+    number of the case, () int64, and whether its label is trusted, () bool.
     """
 
     def __init__(
@@ -109,7 +112,16 @@ class PatchDataset(Dataset[dict[str, torch.Tensor]]):
 
 
 def case_at(index: int, n_cases: int, seed: int) -> int:
-    """The position of the case of the index-th patch. Each pass takes every case once, in a new random order."""
+    """The position of the case of the index-th patch. Each pass takes every case once, in a new random order.
+
+    Args:
+        index: Number of the patch in the run, from 0.
+        n_cases: Cases that are trained on, 1 or more.
+        seed: Seed of the orders.
+
+    Returns:
+        From 0 to below ``n_cases``.
+    """
     return int(_pass_order(index // n_cases, n_cases, seed)[index % n_cases])
 
 
@@ -121,7 +133,17 @@ def _pass_order(number: int, n_cases: int, seed: int) -> npt.NDArray[np.int64]:
 def transformed(
     image: torch.Tensor, label: torch.Tensor, transform: Transform, seed: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Apply a TorchIO transform to image and label of a patch, both (1, X, Y, Z), with its own random stream."""
+    """Apply a TorchIO transform to image and label of a patch, with its own random stream.
+
+    Args:
+        image: (1, X, Y, Z), float32 in [-1, 1].
+        label: (1, X, Y, Z), float32, 0 or 1.
+        transform: Maps a Subject with ``image`` and ``label`` to one of the same shapes.
+        seed: Seed of the stream; torch's own is not changed.
+
+    Returns:
+        Image and label, float32.
+    """
     import torchio as tio
 
     with torch.random.fork_rng(devices=[]):

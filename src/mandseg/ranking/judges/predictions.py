@@ -1,8 +1,7 @@
 """Predictions of networks that do not know a case, on the prepared grid; kept in the cache for the next call."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,9 @@ from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.predictor import Probability
 from mandseg.metrics.masks import Mask
-from mandseg.ranking.evidence import STEPS, Evidence, measure_evidence
-from mandseg.ranking.networks import RankingNetwork
+from mandseg.ranking.judges.evidence import STEPS, Evidence, measure_evidence
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
-from mandseg.system.progress import for_each
 
 FOLDER = "out_of_fold"
 """In the cache: one file for each network and prepared case."""
@@ -65,17 +62,6 @@ def prepare_ranked(
     return prepare_cases(labelled, network.predictor.preprocessing, cache / "cases", None, workers)
 
 
-def evidence_of(
-    prepared: Sequence[PreparedCase], networks: Sequence[RankingNetwork], cache: Path
-) -> dict[str, Evidence]:
-    """case_id -> evidence, for the cases that at least one network does not know."""
-    judges = {p.case.case_id: [n.network for n in networks if p.case.case_id not in n.knows] for p in prepared}
-    judged = [p for p in prepared if judges[p.case.case_id]]
-    work = partial(_evidence, judges=judges, cache=cache)
-    found = for_each(work, judged, "Predicting", workers=1)
-    return {p.case.case_id: evidence for p, evidence in zip(judged, found, strict=True)}
-
-
 def predict(prepared: PreparedCase, networks: Sequence[TrainedNetwork], cache: Path) -> Prediction:
     """Predict a case with networks that do not know it, or read what was predicted before."""
     each = [_probability(prepared, network, cache) for network in networks]
@@ -88,10 +74,6 @@ def without_islands(probability: Probability, smallest_piece: float) -> Probabil
     """Probabilities with 0 in the pieces that a prediction drops because they are small; a copy."""
     found = probability >= 0.5
     return np.where(found & ~without_small_pieces(found, smallest_piece), np.float32(0), probability)
-
-
-def _evidence(prepared: PreparedCase, judges: Mapping[str, Sequence[TrainedNetwork]], cache: Path) -> Evidence:
-    return predict(prepared, judges[prepared.case.case_id], cache).evidence()
 
 
 def _probability(prepared: PreparedCase, network: TrainedNetwork, cache: Path) -> Probability:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from mandseg.data.case import Case
 from mandseg.metrics.regions import REGIONS
-from mandseg.ranking.evidence import Evidence
+from mandseg.ranking.judges.evidence import Evidence
 from mandseg.ranking.scores.annotator import annotator_bias_mm
 from mandseg.ranking.scores.confident_count import confident_share, thresholds
 from mandseg.ranking.scores.cross_entropy import cross_entropy_less_entropy

@@ -38,25 +38,26 @@ def networks_of(
         device: ``auto``, or a device by torch's name.
 
     Returns:
-        The networks, and a note for each run whose cohort could not be read.
+        The networks, and a note if the cohort of runs could not be read.
 
     Raises:
         UserError: A run is not done; the networks have no mean; or every network knows every case.
     """
-    found, notes = [], list[str]()
+    found, unread = [], 0
     for folder in all_runs(study, choice):
-        known, note = known_cases(folder, cases)
-        notes += [note] if note else []
+        known, is_whole = known_cases(folder, cases)
+        unread += not is_whole
         found.append(RankingNetwork(load_network(folder, device=device), known))
     refuse_different([each.network for each in found])
     if not any(case.case_id not in each.knows for each in found for case in cases):
         text = f"its {len(found)} networks were trained on all {len(cases)} cases"
         raise UserError(f"study {study}: {text}; --folds 3 trains networks that do not know the cases they judge")
-    return found, notes
+    text = "The networks' training cases were compared by name only, because their manifest cannot be read from here"
+    return found, [f"{text} ({unread} of {len(found)} networks)."] if unread else []
 
 
-def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str], str]:
-    """The cases that a run was trained on, and a note if only their names could be compared.
+def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str], bool]:
+    """The cases that a run was trained on, and whether subjects and images could be compared, too, not only names.
 
     Raises:
         UserError: The run has no table of its training cases.
@@ -69,21 +70,16 @@ def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str]
         cfg = read_settings(RunFolder(run_folder))
         learned = ("train", "val") if cfg.evaluation.checkpoint == "best" else ("train",)
         trained = [case for case in made(cfg, "data.source").training.cases if case.split in learned]
-        note = ""
+        is_whole = True
     except Exception as error:
         if user_error_behind(error) is None:
             raise
-        trained, note = [], f"run {run_folder.name}: its cohort cannot be read, so its cases were compared by name only"
+        trained, is_whole = [], False
     subjects, images = {case.subject_id for case in trained}, set(_images(trained))
     names |= {case.case_id for case in trained}
     known = [c for c in cases if c.case_id in names or c.subject_id in subjects or images & set(_images([c]))]
-    return frozenset(case.case_id for case in known), note
+    return frozenset(case.case_id for case in known), is_whole
 
 
 def _images(cases: Iterable[Case]) -> list[str]:
     return [os.path.realpath(case.image) for case in cases if case.image is not None]
-
-
-def most_judges(networks: Sequence[RankingNetwork], cases: Sequence[Case]) -> int:
-    """The largest number of networks that do not know a case."""
-    return max(sum(case.case_id not in network.knows for network in networks) for case in cases)

@@ -1,0 +1,1 @@
+"""Networks that judge labels of cases that they do not know: trained on folds, found in a study, asked, compared."""

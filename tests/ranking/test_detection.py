@@ -1,0 +1,78 @@
+"""Detection figures: values that follow by hand, and a random order that recovers nothing on average."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mandseg.ranking.detection import auroc, average_precision, detection_table, recovered_area, sentence
+from mandseg.ranking.truth import wrong_labels
+
+WRONG = np.array([True, False, True, False])
+
+
+def test_auroc_is_the_share_of_pairs_in_order_and_ties_are_half():
+    assert auroc(np.array([4.0, 1, 3, 2]), WRONG) == 1
+    assert auroc(np.array([1.0, 4, 2, 3]), WRONG) == 0
+    assert auroc(np.array([4.0, 3, 3, 1]), WRONG) == (1 + 1 + 0.5 + 1) / 4
+    assert np.isnan(auroc(np.ones(2), np.array([True, True])))
+
+
+def test_average_precision_is_the_mean_precision_at_each_wrong_label():
+    assert average_precision(np.array([4.0, 3, 2, 1]), WRONG) == (1 / 1 + 2 / 3) / 2
+    assert average_precision(np.ones(4), WRONG) == (1 / 3 + 2 / 4) / 2  # ties do not help
+
+
+def test_the_oracle_recovers_all_and_random_orders_nothing_on_average():
+    rng = np.random.default_rng(0)
+    error = rng.exponential(size=30)
+    assert recovered_area(error, error) == 1
+    assert recovered_area(-error, error) < -0.5
+    assert abs(np.mean([recovered_area(rng.permutation(30).astype(float), error) for _ in range(500)])) < 0.05
+    assert recovered_area(error, np.ones(30)) == 0  # nothing to choose between
+
+
+def table(seed=0):
+    rng = np.random.default_rng(seed)
+    error = rng.exponential(size=60)
+    return pd.DataFrame(
+        {
+            "case_id": [f"c{k}" for k in range(60)],
+            "annotator": ["a", "b", "c"] * 20,
+            "outlier": rng.permutation(60).astype(float),
+            "dice_error": error + rng.normal(0, 0.1, 60),
+            "less_disagreement": [np.nan] * 60,
+        }
+    ), pd.Series(error)
+
+
+def test_the_table_ranks_the_scores_and_compares_each_with_stratified_random_orders():
+    scores, error = table()
+    found = detection_table(scores, error, wrong_labels(error)).set_index("score")
+    assert list(found.index) == ["dice_error", "outlier", "random"]  # a score with gaps has no row
+    assert found.recovered["dice_error"] > 0.9
+    assert list(found.above_random) == [1, 0, 0]
+    assert (found.recovered_low < found.recovered).all()
+    assert (found.recovered < found.recovered_high).all()
+    assert found.recovered_low["outlier"] < 0 < found.recovered_low["dice_error"]
+    assert abs(found.auroc["random"] - 0.5) < 0.05
+    assert list(found.n_wrong) == [20, 20, 20]
+
+
+def test_the_page_says_that_random_may_be_as_good():
+    scores, error = table()
+    found = detection_table(scores, error, wrong_labels(error))
+    assert "This is not better than a random order" in sentence(found, "outlier", "the references of 60 cases")
+    assert "more than 97.5 % of random orders" in sentence(found, "dice_error", "the references of 60 cases")
+    assert "could not be measured" in sentence(found, "learned", "x")
+
+
+def test_labels_like_their_reference_are_right_and_else_the_worst_third_is_wrong():
+    assert list(wrong_labels(pd.Series([0.0, 0.3, 0.0]))) == [False, True, False]
+    assert list(wrong_labels(pd.Series([0.1, 0.3, 0.2]))) == [False, True, False]
+
+
+def test_one_label_of_each_kind_is_enough_and_a_constant_score_has_no_correlation():
+    scores = pd.DataFrame({"case_id": ["a", "b"], "annotator": ["x", "x"], "outlier": [1.0, 1.0]})
+    found = detection_table(scores, pd.Series([0.0, 1.0]), pd.Series([False, True]))
+    assert found.spearman[0] == 0
+    assert found.auroc[0] == pytest.approx(0.5)
