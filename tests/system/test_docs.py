@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 import tomllib
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -48,6 +49,11 @@ def check_mandseg(group, words):
 
 
 def check_training(words, folder=None):
+    check_composed(tuple(words), folder if "--config-dir" in words else None)
+
+
+@cache  # README and the pages repeat some commands
+def check_composed(words, folder):
     """Compose cells in which each value of each axis occurs, and check every setting."""
     given = dict(pairwise(words))
     settings = [w for w in words if "=" in w or w.startswith("~")]
@@ -63,9 +69,10 @@ def check_training(words, folder=None):
 
 
 def few_cells(settings):
-    """As few cells of a grid as hold each value of each axis once."""
+    """As few cells of a grid as hold each value of each axis once; of numbers the first and the last."""
     axes = [[word] if re.search(r"=interval\(", word) else values(word) for word in settings]
     axes = [[re.sub(r"interval\((.*),.*\)", r"\1", v) for v in axis] for axis in axes]
+    axes = [[axis[0], axis[-1]] if all(re.search(r"=[\d.]+$", v) for v in axis) else axis for axis in axes]
     longest = max((len(axis) for axis in axes), default=1)
     return [[axis[min(n, len(axis) - 1)] for axis in axes] for n in range(longest)]
 
@@ -142,7 +149,7 @@ def test_the_links_of_a_page_lead_to_files_and_headings(page: Page):
     for link in links:
         name, _, anchor = link.partition("#")
         target = page.path.parent / name if name else page.path
-        if not target.exists() or (anchor and anchor not in anchors(target)):
+        if not target.is_file() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
 
