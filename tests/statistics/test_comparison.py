@@ -52,6 +52,28 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
     assert choose_comparison(cases, "noise_ratio", "0.2") == Comparison("noise_ratio", 0.2)
 
 
+def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranking(cases):
+    parts = [
+        cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")
+        for method, budget, ranking in (
+            ("supervised", "0", "none"),
+            ("gce", "10", "random"),
+            ("forgetful", "10", "stratified"),
+        )
+    ]
+    pooled = pd.concat(parts, ignore_index=True)
+    comparison = choose_comparison(pooled, "clean_budget")
+    assert comparison.baseline == "0"
+    arms = split_arms(pooled[pooled.noise_ratio == 0.2], comparison)
+    assert [(arm.fixed["ranking"], sorted(arm.cases.clean_budget.unique())) for arm in arms] == [
+        ("random", ["0", "10"]),
+        ("stratified", ["0", "10"]),
+    ]
+    assert [len(arm.cases) for arm in arms] == [90, 90]
+    alone = split_arms(pooled[pooled.clean_budget == "0"], comparison)
+    assert [arm.fixed["ranking"] for arm in alone] == ["none", "none"]  # two noise ratios
+
+
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [

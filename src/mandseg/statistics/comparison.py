@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN, is_worth_stating
+from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN, USUAL, is_worth_stating
 from mandseg.system.errors import UserError
 
 Level = float | str
@@ -66,8 +66,8 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     Args:
         cases: The pooled cases of a study.
         column: One of :data:`COMPARABLE`.
-        baseline: The level to compare with. By default 0 for the noise ratio, otherwise the level with most runs (the
-            first of several).
+        baseline: The level to compare with. By default 0 for the noise ratio and the clean budget, otherwise the level
+            with most runs (the first of several).
 
     Raises:
         UserError: The column cannot be compared, has only one level, or never has the baseline.
@@ -81,19 +81,34 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     levels = list(dict.fromkeys(runs))
     if len(levels) < 2:
         raise UserError(f"compare={column}: all runs have {column} {_level_list(levels)}, there is nothing to compare")
-    wanted = max(levels, key=runs.count) if baseline is None else _parsed(comparison, baseline)
+    usual = USUAL["clean_budget"] if column == "clean_budget" else None
+    most = usual if usual in levels else max(levels, key=runs.count)
+    wanted = most if baseline is None else _parsed(comparison, baseline)
     if wanted not in levels:
         raise UserError(f"baseline={baseline}: no run has this {column}, they have {_level_list(levels)}")
     return Comparison(column, wanted)
 
 
 def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -> list[Arm]:
-    """Split pooled cases into arms, in the order of the runs."""
+    """Split pooled cases into arms, in the order of the runs.
+
+    A run without trusted cases uses no ranking. Where clean budgets are compared, it is in the arm of every ranking.
+    """
     shared = [column for column in COMPARABLE if column != comparison.column and column in cases]
+    if comparison.column == "clean_budget" and "ranking" in shared:
+        cases = _in_every_ranking(cases, [column for column in shared if column != "ranking"])
     return [
         Arm({c: float(str(v)) if c == RATIO_COLUMN else str(v) for c, v in zip(shared, values, strict=True)}, rows)
         for values, rows in cases.groupby(shared, sort=False)
     ]
+
+
+def _in_every_ranking(cases: pd.DataFrame, others: list[str]) -> pd.DataFrame:
+    unranked = cases.ranking == USUAL["ranking"]
+    rankings = cases.loc[~unranked, [*others, "ranking"]].drop_duplicates()
+    copies = cases[unranked].drop(columns="ranking").merge(rankings, on=others)
+    alone = cases[unranked & ~cases.run.isin(copies.run)]
+    return pd.concat([alone, copies[cases.columns], cases[~unranked]], ignore_index=True)
 
 
 def check_groups(cases: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
