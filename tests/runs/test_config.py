@@ -19,7 +19,7 @@ MANIFEST = "data.manifest=cohort/manifest.csv"
 
 @pytest.mark.parametrize("file", GROUPS, ids=str)
 def test_every_choice_of_every_group_composes_and_resolves(file: Path):
-    overrides = [f"{file.parent}={file.stem}"] + ([MANIFEST] if file.stem == "folder" else [])
+    overrides = [f"{file.parent}={file.stem}"] + ([MANIFEST] if file.stem in ("folder", "fold") else [])
     assert run_name(composed(*overrides)).startswith("ratio0_seed0_")
 
 
