@@ -150,7 +150,7 @@ def test_bright_padding_of_an_image_in_hu_is_reported_and_can_be_made_air(
 ) -> None:
     case = make_case("a", image=padded(ct, 3071))
     assert convert(None).notes == (
-        "WARNING: 1 images (first: a) hold 3071 outside the field of view, as bright as metal; "
+        "WARNING: 1 image (first: a) holds 3071 outside the field of view, as bright as metal; "
         "--hu-offset writes it as air, with 0 if the rest is HU",
     )
     assert any("holds 3071 outside the field of view" in finding.line for finding in inspect_case(case).findings)

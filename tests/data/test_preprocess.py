@@ -1,5 +1,6 @@
 """Preprocessing and its inverse on the image's grid; cache entries are complete and follow the files."""
 
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +55,21 @@ def test_a_label_comes_back_on_the_images_own_grid_for_any_axes(make_case, bone,
     soft = Volume(label.astype(np.float32), image.affine)
     assert (back_to_original(soft, scan.image.geometry) >= 0.5).sum() == pytest.approx(bone.sum(), rel=0.02)
     assert ((back_to_original(soft, scan.image.geometry) >= 0.5) & bone).sum() >= 0.98 * bone.sum()
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda hu: hu + 1000, "image values from 0 to 2000, none below -200: not HU?"),
+        (lambda hu: np.where(hu < 0, hu, hu + 1000), "the median around the label is 1040, soft tissue has about"),
+        (lambda hu: np.full_like(hu, -1000), "image values from -1000 to -1000, none above -300: no body in it?"),
+    ],
+)
+def test_an_image_that_is_not_in_hu_is_refused_before_a_training(make_case, ct, tmp_path, change, line):
+    case = make_case(image=change(ct).astype(np.int16))
+    with pytest.raises(UserError, match=re.escape(f"case {case.case_id}: {line}")):
+        prepare_case(case, FINE, tmp_path / "cache", None)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and not path.name.endswith(".lease")]
 
 
 def test_resampling_onto_another_grid_is_linear():

@@ -88,3 +88,11 @@ def test_files_of_others_are_not_replaced(cohort, capsys):
     (cohort / "ranking").mkdir()
     (cohort / "ranking" / "notes.txt").write_text("mine")
     assert "holds notes.txt, which a ranking did not write" in refused(capsys, cohort)
+
+
+def test_one_split_is_ranked_and_an_unknown_one_is_refused(cohort, capsys):
+    cases = read_cohort(cohort).cases
+    write_cohort(cohort, [replace(case, split="test" if case.case_id in "abc" else "train") for case in cases])
+    assert "no case in split 'val', the manifest has: test, train" in refused(capsys, cohort, "--split", "val")
+    assert run("rank", cohort, "--split", "test", "--pictures", "0") == 0
+    assert {row["case_id"] for row in rows(cohort / "ranking")} == {"a", "b", "c"}

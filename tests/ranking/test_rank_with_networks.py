@@ -15,7 +15,13 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.sources import Sources
 from mandseg.data.volume import Volume, write_volume
-from mandseg.ranking.judges.networks import known_cases
+from mandseg.ranking.decoys import Decoy
+from mandseg.ranking.judges.evidence import measure_evidence
+from mandseg.ranking.judges.judgement import Judgement
+from mandseg.ranking.judges.networks import RankingNetwork, known_cases
+from mandseg.runs.trained.choice import all_runs
+from mandseg.system.errors import UserError
+from shapes import ISO, horseshoe
 from tiny_cohort import SMALL, write_tiny_cohort
 
 
@@ -120,6 +126,27 @@ def test_a_case_is_known_by_its_subject_or_its_image_under_another_name(tmp_path
     assert known_cases(folder, cases) == ({"b"}, False)
 
 
+def test_decoys_of_cases_that_every_network_knows_have_no_score():
+    label = horseshoe()
+    evidence = measure_evidence(label, label.astype(np.float32), [], ISO)
+    cases = [Case(name, name, "train", None, None) for name in "ab"]
+    judgement = Judgement(cases, [RankingNetwork(None, frozenset("a"))], Path("cache"))
+    vars(judgement)["evidence"] = {"b": evidence}
+    found = judgement.of_decoys([Decoy({"case_id": "a"}, label)])
+    assert len(found) == 1
+    assert found.redrawn_share.isna().all()
+
+
+def test_decoys_are_judged_by_the_networks_that_do_not_know_their_case(tmp_path, cohort, capsys):
+    folder = study(tmp_path, cohort, knows="b", seeds=(0,))
+    assert rank(cohort, "--run", folder, "--decoys", "margin") == 0
+    with (cohort / "ranking" / "detection-decoys.csv").open() as file:
+        found = {row["score"]: row for row in csv.DictReader(file)}
+    assert found["redrawn_share"]["n"] == "8"  # four cases and their decoys, without b
+    assert float(found["redrawn_share"]["auroc"]) > 0.5
+    assert "Against 5 simulated labels (margin) the score redrawn_share recovers" in capsys.readouterr().out
+
+
 def test_networks_that_know_all_cases_are_refused(tmp_path, cohort, capsys):
     assert rank(cohort, "--run", study(tmp_path, cohort, knows="abcde")) == 2
     assert "its 2 networks were trained on all 5 cases; --folds 3 trains" in line(capsys)
@@ -134,6 +161,17 @@ def test_a_run_that_is_not_done_is_refused(tmp_path, cohort, capsys):
     assert "run ratio0-seed1 is failed (disk), expected done" in line(capsys)
     assert rank(cohort, "--run", folder / "ratio0-seed1") == 2
     assert "the run is failed" in line(capsys)
+
+
+def test_a_study_with_several_conditions_asks_which_one_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
+    folder = write_bone_study(tmp_path / "two", ratios=(0.0, 0.5), seeds=(0,))
+    assert rank(cohort, "--run", folder) == 2
+    assert "runs with noise_ratio 0, 0.5; choose one, e.g. --choose noise_ratio=0" in line(capsys)
+    file = folder / "ratio0.5-seed0" / "run.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"state": "running"}))
+    assert [place.name for place in all_runs(folder, {"noise_ratio": "0"})] == ["ratio0-seed0"]
+    with pytest.raises(UserError, match=r"run ratio0\.5-seed0 is missing"):
+        all_runs(folder, {"noise_ratio": "0.5"})
 
 
 def test_a_score_without_what_it_needs_is_refused(tmp_path, cohort, capsys):

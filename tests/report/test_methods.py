@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from mandseg.report.methods import describe_run
 from mandseg.report.run_settings import MissingSettingError, RunSettings, run_settings
+from mandseg.report.wording import without_tags
 
 CONF = Path(__file__).parents[2] / "conf"
 GROUPS = ("model", "noise", "method", "loss", "trainer", "data", "tracking")
@@ -122,3 +123,9 @@ def test_an_object_without_a_type_is_refused():
     del config["model"]["network"]["_target_"]
     with pytest.raises(MissingSettingError, match=r"a setting with spatial_dims, .* lacks _target_"):
         describe_run(run_settings(config), NOT_MEASURED)
+
+
+def test_a_name_of_a_hostile_run_folder_is_no_html():
+    assert without_tags("model <script>x</script>, p < 0.05, <!-- -->") == (
+        "model &lt;script>x&lt;/script>, p < 0.05, &lt;!-- -->"
+    )

@@ -1,9 +1,12 @@
 """An error of a library is one line: its message without the parts that only its authors can read."""
 
+import errno
+import os
+
 import pytest
 from torch._utils import ExceptionWrapper
 
-from mandseg.system.errors import LONGEST_REASON, one_line, reason
+from mandseg.system.errors import LONGEST_REASON, disk_error_behind, one_line, reason
 
 
 def test_the_reason_of_a_loaders_process_is_its_last_sentence():
@@ -38,3 +41,16 @@ def test_a_long_reason_is_cut_between_words():
     printed = reason(RuntimeError("word " * 1000))
     assert len(printed) <= LONGEST_REASON + 4
     assert printed.endswith("word ...")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EDQUOT])
+def test_the_error_of_a_disk_is_found_behind_that_of_a_library(code):
+    disk = OSError(code, os.strerror(code), "last.ckpt")
+    error = RuntimeError("[enforce fail at inline_container.cc:664]")
+    error.__context__ = disk  # as torch raises it
+    assert disk_error_behind(error) is disk
+
+
+def test_an_error_about_a_file_is_no_error_of_a_disk():
+    assert disk_error_behind(FileNotFoundError(errno.ENOENT, "No such file", "a")) is None
+    assert disk_error_behind(None) is None

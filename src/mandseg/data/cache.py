@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.content import case_digests
+from mandseg.data.importers.hounsfield import not_hu
 from mandseg.data.label_source import LabelSource
 from mandseg.data.loaded_case import LoadedCase, load_case
 from mandseg.data.preprocessing import Label, Preprocessing
@@ -184,6 +185,9 @@ def _make_entry(
         if MEASURED not in leftover.name:  # other jobs write these without the lock
             leftover.unlink(missing_ok=True)
     loaded = load_case(case)
+    label = loaded.reference or loaded.noisy
+    if doubt := not_hu(loaded.image.array, None if label is None else label.array != 0):
+        raise UserError(f"case {case.case_id}: {doubt} mandseg prepare folder --hu-offset converts stored values")
     if not (folder / GRID_FILE).exists():
         _write_folder(folder, loaded, preprocessing)
     if noise is not None and noisy_file is not None and not noisy_file.exists():

@@ -15,7 +15,7 @@ import numpy as np
 from mandseg.data.case import Case
 from mandseg.data.dose.planned import dose_warnings
 from mandseg.data.identities import identity_warnings
-from mandseg.data.importers.hounsfield import BRIGHT, HU_IF_BELOW, padding, tissue_around
+from mandseg.data.importers.hounsfield import BRIGHT, not_hu, padding
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import position_doubts
@@ -27,7 +27,6 @@ from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
 from mandseg.system.files import is_file
 from mandseg.system.progress import for_each
 
-SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
 LEAST_HU = 150.0  # half of the voxels of a mandible's contour are above this even on 5 mm voxels
 COPY_DICE = 0.999  # drawings of two people never reach this
 FACES = {
@@ -243,16 +242,12 @@ def _position_warnings(case: Case) -> list[str]:
 
 def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     low, high = float(np.min(image.array)), float(np.max(image.array))
-    value, outside = padding(image.array) or (None, None)
+    value, _ = padding(image.array) or (None, None)
     texts = [f"image holds {value:g} outside the field of view, as bright as metal"] if (value or 0) >= BRIGHT else []
-    mask = None if label is None else label.array != 0
-    tissue = None if mask is None or not mask.any() else tissue_around(image.array, mask, outside)
-    if low > HU_IF_BELOW:
-        texts.append(f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?")
+    if doubt := not_hu(image.array, None if label is None else label.array != 0):
+        texts.append(doubt)
     elif high < LEAST_HU:
         texts.append(f"image values from {low:g} to {high:g}, no bone in it?")
-    elif tissue is not None and tissue > SOFT_BELOW_HU:
-        texts.append(f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?")
     return texts
 
 

@@ -63,11 +63,14 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
     table, checks, threshold = with_outlier(table), list[Check](), None
     if wish.panel is not None:
         table, decoys, words = _with_decoys(table, cases, wish, judgement)
-        threshold = float(decoys[by].quantile(FLAGGED_FROM))
+        threshold = float(decoys[by].quantile(FLAGGED_FROM)) if decoys[by].notna().any() else None
         both = pd.concat([table[table.case_id.isin(decoys.case_id)].assign(error=0.0), decoys], ignore_index=True)
         what = f"{len(decoys)} simulated labels ({wish.noise_words})"
         checks.append(_check("decoys", f"Against {what}", what, both, both.error, both.error > 0, by))
-        notes += [words, f"The score learned finds errors like these ({wish.noise_words}), and hardly any other."]
+        notes += [
+            words,
+            f"The score learned is trained on such errors ({wish.noise_words}). It may find others less well.",
+        ]
     pairs = measured_pairs(cases, wish.workers)
     truth = pairs[pairs.trusted == 0][["case_id", "surface_mm"]].rename(columns={"surface_mm": "true_mm"})
     if len(truth) >= LEAST_CASES:
@@ -154,5 +157,6 @@ def _annotators(table: pd.DataFrame, pairs: pd.DataFrame) -> Annotators | None:
 def _check(
     name: str, title: str, what: str, both: pd.DataFrame, error: "pd.Series[float]", wrong: "pd.Series[bool]", by: str
 ) -> Check:
-    found = detection_table(both, error, wrong)
+    known = both[by].notna()  # a case that every network knows has no score
+    found = detection_table(both[known], error[known], wrong[known])
     return Check(name, title, found, sentence(found, by, what))

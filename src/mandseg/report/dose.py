@@ -17,6 +17,7 @@ from mandseg.report.wording import amount, listed, number, percent, span
 from mandseg.runs.dose.table import OUTSIDE_ML, VOXEL_ML
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.comparison import Comparison, Level
+from mandseg.statistics.non_inferiority import PREDICATES
 from mandseg.statistics.results import Difference, Mean
 from mandseg.system.wording import count
 
@@ -94,7 +95,7 @@ def _level_words(comparison: Comparison, level: Level, rows: Sequence[tuple[Meas
     named, verb = comparison.name(level), "costs" if comparison.is_dose else "changes"
     verdicts = {row.verdict for _, row in rows}
     costs = listed([_cost_words(measure, row, shows_verdict=len(verdicts) > 1) for measure, row in rows])
-    shared = f" (each {min(verdicts)})" if len(verdicts) == 1 else ""
+    shared = f"; each {PREDICATES[min(verdicts)]}" if len(verdicts) == 1 else ""
     return [f"{named[:1].upper()}{named[1:]} {verb}, in mean absolute error: {costs}{shared}."]
 
 

@@ -1,5 +1,6 @@
 """Numbers, intervals and lists as words."""
 
+import re
 from collections.abc import Sequence
 
 from mandseg.metrics.catalogue import Metric
@@ -18,6 +19,11 @@ def number(value: float | None, decimals: int, signed: bool = False) -> str:
         return ABSENT
     text = f"{value:{'+' if signed else ''}.{decimals}f}"
     return (text if float(text) else f"{0:.{decimals}f}").replace("-", MINUS)
+
+
+def without_tags(text: str) -> str:
+    """Markdown in which a name from a run folder is no HTML; ``p < 0.05`` stays."""
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
 
 
 def span(row: Mean | Difference | MixedCheck | Contrast, metric: Metric) -> str:

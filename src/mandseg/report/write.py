@@ -19,7 +19,7 @@ from mandseg.report.settings import StudySettings
 from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.runs import study_tables
 from mandseg.report.tables.table import Table
-from mandseg.report.wording import level_name
+from mandseg.report.wording import level_name, without_tags
 from mandseg.runs.folder import CASES
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import Analysis, analyse
@@ -125,7 +125,7 @@ def _write(folder: Path, study: Study, parts: Sequence[Section], settings: Study
     done = study.ledger.run[study.ledger.state == "done"]
     runs = [list(done[done.isin(part.runs)]) for part in parts]
     words = methods(study, parts, runs, settings, audience)
-    (folder / "methods.md").write_text(words, encoding="utf-8")
+    (folder / "methods.md").write_text(without_tags(words), encoding="utf-8")
     html = page(study, parts, shared, words, settings.values(audience), audience)
     (folder / "index.html").write_text(html, encoding="utf-8")
     (folder / "tables").mkdir()

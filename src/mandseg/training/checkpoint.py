@@ -238,10 +238,10 @@ def refuse_incomplete(file: Path, checkpoint: Mapping[str, Any]) -> None:
 
 
 def _are_counts(node: Any) -> bool:
-    """Whether the leaves of nested groups are whole numbers or flags."""
-    if isinstance(node, dict):
-        return all(_are_counts(value) for value in node.values())
-    return isinstance(node, int) and node >= 0
+    """Whether the leaves of nested groups and lists are whole numbers, flags or null."""
+    if isinstance(node, dict | list | tuple):
+        return all(_are_counts(value) for value in (node.values() if isinstance(node, dict) else node))
+    return node is None or (isinstance(node, int) and node >= 0)
 
 
 def loops_at(loops: Mapping[str, Any], step: int, steps_per_epoch: int, validates: bool) -> Loops:

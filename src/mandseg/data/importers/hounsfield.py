@@ -17,6 +17,8 @@ SOFT_TISSUE_HU = (20, 80)  # muscle, glands and contrast-filled vessels
 SOFT_TISSUE_OF_ONE_HU = (10, 90)  # of a single image, whose peaks are less certain than those of a cohort
 HU_IF_BELOW = -200  # every CT of a head has air below this; stored values with an offset have not
 BRIGHT = 2000  # no corner of a scan is as bright: corners hold air or skin
+SOFT_BELOW_HU = 500.0  # upper limit of the median around a label; it is 1,000 higher in images with an offset
+BODY_HU = -300  # air and foam of the couch are below
 SIGNED_TOP = 32768  # 16 bits: larger unsigned numbers are negative numbers with the wrong type
 FILL_SHARE = 0.2  # of a volume: no tissue has one exact value in so many voxels
 VOXELS_AT_A_TIME = 4_000_000  # of a histogram, which needs 20 bytes for each
@@ -106,6 +108,25 @@ def fill_value(array: Array) -> float | None:
     values, counts = np.unique(array[::2, ::2, ::2], return_counts=True)
     most = int(np.argmax(counts))
     return float(values[most]) if counts[most] > FILL_SHARE * counts.sum() else None
+
+
+def not_hu(array: Array, label: Mask | None) -> str:
+    """Say in words why values cannot be HU of a body; empty if they can be.
+
+    Args:
+        array: (X, Y, Z).
+        label: (X, Y, Z), a label of this image, if there is one.
+    """
+    low, high = float(np.min(array)), float(np.max(array))
+    if low > HU_IF_BELOW:
+        return f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?"
+    if high < BODY_HU:
+        return f"image values from {low:g} to {high:g}, none above {BODY_HU:g}: no body in it?"
+    outside = padding(array)
+    tissue = None if label is None or not label.any() else tissue_around(array, label, outside and outside[1])
+    if tissue is not None and tissue > SOFT_BELOW_HU:
+        return f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?"
+    return ""
 
 
 def looks_like_hu(array: Array) -> bool:

@@ -75,7 +75,9 @@ class Judgement:
     def of_decoys(self, decoys: Sequence[Decoy]) -> pd.DataFrame:
         """The scores of decoys, in their order; NaN for a case that every network knows."""
         limits = limits_of(self.evidence)
-        return pd.DataFrame([self._of_decoy(decoy, limits) for decoy in decoys])
+        names = list(scores_of(next(iter(self.evidence.values())), limits))
+        rows = [self._of_decoy(decoy, limits) for decoy in decoys]
+        return pd.DataFrame(rows, columns=names, dtype=float)
 
     def _of_decoy(self, decoy: Decoy, limits: tuple[float, float]) -> dict[str, float | None]:
         prediction = self.prediction(str(decoy.row["case_id"]))
