@@ -79,8 +79,8 @@ def load_network(
     place_of_work = device_named(device)
     try:
         check_network_settings(cfg)
-    except UserError as error:
-        raise UserError(f"{file}: {error}") from error
+    except (UserError, OmegaConfBaseException) as error:
+        raise UserError(f"{file}: {one_line(error)}") from error
     try:
         method = load_method(cfg, file).to(place_of_work).eval()
         predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
