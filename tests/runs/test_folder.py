@@ -87,6 +87,8 @@ GOOD = {"noise_ratio": 0.5, "seed": 1, "data": "phantom", "noise": "planning", "
         ({"n_noisy": -1}, "n_noisy is -1"),
         ({"n_rows": "6"}, "n_rows is '6'"),
         ({"started": 1}, "started is 1"),
+        ({"precision": "foo"}, "precision is 'foo', expected a precision such as 32-true"),
+        ({"test_precision": "auto"}, "test_precision is 'auto'"),
         ({"host": {"a": "\n"}}, "host is {'a': '"),
         ({"study": 5}, "study is 5"),
         ({"state": ["done"]}, "unknown state ['done']"),

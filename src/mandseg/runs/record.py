@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from mandseg.runs.settings.schema import PRECISIONS
 from mandseg.statistics.columns import CONDITION, EARLIEST, NOT_STATED, USUAL
 from mandseg.system.errors import one_line
 
@@ -28,6 +29,11 @@ class RecordError(ValueError):
 def _is_text(value: object) -> bool:
     """A text that can be written as UTF-8. JSON may hold half of a surrogate pair, which cannot."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_precision(value: object) -> bool:
+    """An arithmetic by Lightning's name. A run goes on in the recorded one, so no other word may stand here."""
+    return isinstance(value, str) and value in PRECISIONS and value != "auto"
 
 
 def _is_number(value: object) -> bool:
@@ -95,8 +101,8 @@ class RunRecord:
     host: str | None = _key(_is_text, "a text")
     steps: int | None = _key(_is_count, "a number of steps")
     device: str | None = _key(_is_text, "a text")
-    precision: str | None = _key(_is_text, "a text")
-    test_precision: str | None = _key(_is_text, "a text")
+    precision: str | None = _key(_is_precision, "a precision such as 32-true")
+    test_precision: str | None = _key(_is_precision, "a precision such as 32-true")
     cohort: str | None = _key(_is_text, "a text")
     evaluated: str | None = _key(_is_text, "a text")
     n_rows: int | None = _key(_is_count, "a number of rows")

@@ -30,6 +30,8 @@ OF_THE_RUN = (  # arguments of Lightning's Trainer that mandseg sets
 OF_A_NETWORK = (
     *("model", "method", "loss", "preprocessing", "hu_window", "sliding_window", "patches", "batch_size", "seed"),
 )
+SMALLEST_PIECE = ("evaluation.smallest_piece", "evaluation=", "evaluation:")
+"""The only setting of the evaluation that a prediction needs, and the beginnings of lines about the whole group."""
 METRICS_OF_A_NOISE = ("target_dice", "target_hd95_mm")
 
 
@@ -53,7 +55,7 @@ def check_network_settings(cfg: DictConfig) -> None:
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg}
     for problem in _problems(Settings, plain, ""):
-        if re.split("[.=:]", problem)[0] in OF_A_NETWORK or problem.startswith("evaluation.smallest_piece"):
+        if re.split("[.=:]", problem)[0] in OF_A_NETWORK or problem.startswith(SMALLEST_PIECE):
             raise UserError(problem)
 
 

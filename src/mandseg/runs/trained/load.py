@@ -18,7 +18,7 @@ from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.run_name import name_of
 from mandseg.runs.settings.check import check_network_settings
 from mandseg.runs.trained.network_record import NETWORK, config_of, is_plain, settings_of_record
-from mandseg.system.errors import UserError, one_line
+from mandseg.system.errors import RunFailedError, UserError, one_line
 from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
@@ -78,11 +78,16 @@ def load_network(
     place_of_work = device_named(device)
     try:
         check_network_settings(cfg)
+    except (UserError, OmegaConfBaseException) as error:
+        raise UserError(f"{file}: {one_line(error)}") from error
+    try:
         method = load_method(cfg, file).to(place_of_work).eval()
         predictor = build_predictor(cfg, method, place_of_work, _precision(place, record, place_of_work))
         smallest_piece = float(cfg.evaluation.smallest_piece)
     except OmegaConfBaseException as error:
         raise UserError(f"{file}: its settings cannot be used ({one_line(error)})") from error
+    except RunFailedError as error:  # a weight is not finite
+        raise UserError(f"{file}: {one_line(error)}") from error
     structure = str(cfg.structure) if "structure" in cfg else MANDIBLE  # earlier versions did not record it
     return TrainedNetwork(
         _name(place, record), predictor, structure, smallest_piece, _training(file, record), _digest(file)
