@@ -70,9 +70,9 @@ def as_bytes(known: Fingerprint | None) -> bytes:
     stored = io.BytesIO()
     if known is not None:
         if known.image is None:
-            np.savez_compressed(stored, label=known.label, origin_mm=known.origin_mm)
+            np.savez(stored, label=known.label, origin_mm=known.origin_mm)
         else:
-            np.savez_compressed(stored, label=known.label, origin_mm=known.origin_mm, image=known.image)
+            np.savez(stored, label=known.label, origin_mm=known.origin_mm, image=known.image)
     return stored.getvalue()
 
 
