@@ -401,7 +401,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "no position": (spoil_ct("ImagePositionPatient", None), "ImagePositionPatient has 0 values, expected 3"),
     "tilt": (spoil_ct("GantryDetectorTilt", 20), "slices"),
     "truncated pixels": (cut("CT_*", 0.9), "the pixels of a slice cannot be read"),
-    "truncated header": (cut("CT_*", 0.05), "1 files beside the patient's cannot be read, the file is damaged"),
+    "truncated header": (cut("CT_*", 0.05), "1 file beside the patient's cannot be read, the file is damaged"),
     "truncated structure set": (
         cut("RS_1*", 0.6),
         "the structure set cannot be read, the file is damaged or truncated",
@@ -477,6 +477,8 @@ def test_a_folder_without_dicom_is_refused(export: Path, capsys: Capture) -> Non
     (export / "a.txt").write_text("hello")
     assert prepare(export) == 2
     assert "none of 1 files is DICOM" in capsys.readouterr().err
+    assert run("prepare", "dicom", str(export / "missing"), "--show-names") == 2
+    assert capsys.readouterr().err == f"mandseg: {export / 'missing'}: no such file or folder\n"
 
 
 def test_bytes_flipped_anywhere_never_end_in_a_traceback(export: Path) -> None:

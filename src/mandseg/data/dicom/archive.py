@@ -108,8 +108,10 @@ def read_archive(source: Path) -> Archive:
     reference. A dose belongs to every series in its frame of reference.
 
     Raises:
-        UserError: No file of the tree is DICOM.
+        UserError: There is no such folder, or no file of the tree is DICOM.
     """
+    if not source.exists():
+        raise UserError(f"{source}: no such file or folder")
     files = walk(source)
     workers = 1 if len(files) < POOL_FROM else default_workers(len(files))
     records = list(for_each(read_record, files, "DICOM headers", workers))
