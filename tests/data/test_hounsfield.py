@@ -73,7 +73,7 @@ def test_padding_that_was_stored_as_an_unsigned_number_is_air(
     result = convert()
     assert hu_of(result) == {"a": RIGHT}
     assert (
-        "1 images (first: a) hold negative numbers that were stored as unsigned numbers; they are corrected"
+        "1 image (first: a) holds negative numbers that were stored as unsigned numbers; they are corrected"
         in result.notes
     )
 

@@ -37,7 +37,7 @@ def composed(*overrides: str) -> dict:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_of_the_configuration_is_described_in_every_sentence(choice):
-    overrides = [choice, "data.manifest=manifest.csv"] if choice == "data=folder" else [choice]
+    overrides = [choice, "data.manifest=manifest.csv"] if choice in ("data=folder", "data=fold") else [choice]
     config = composed(*overrides)
     words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
     assert [sentence for sentence in SENTENCES if sentence not in words] == []

@@ -269,7 +269,7 @@ def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small,
     own = ["loss._target_=failing.Loss", "trusted_packages=[failing]", "+loss.fails=false,true"]
     words = ["-m", *small, *own, "hydra/launcher=local", "hydra.launcher.jobs=2"]
     assert launch.run(words) == 1, launch.log.read_text()
-    assert "2 runs, 2 at a time; 0 are done already" in launch.log.read_text()
+    assert "2 runs, 2 at a time; done already: 0" in launch.log.read_text()
     assert states(tmp_path) == ["done", "failed"]
     assert any("the loss failed" in file.read_text() for file in tmp_path.glob("outputs/s/*/console.log"))
 

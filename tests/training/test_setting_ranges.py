@@ -22,6 +22,7 @@ from mandseg.training.losses.t_loss import TLoss
 from mandseg.training.losses.trimmed import TrimmedLoss
 from mandseg.training.methods.co_teaching import CoTeaching
 from mandseg.training.methods.early_learning import EarlyLearning
+from mandseg.training.methods.learned_weighting import LearnedWeighting
 from mandseg.training.methods.mean_teacher import MeanTeacher
 from mandseg.training.methods.supervised import Supervised
 from mandseg.training.methods.teacher import Teacher
@@ -48,6 +49,7 @@ WRONG = {
     TrimmedLoss: {"share": BELOW_1, **BAND},
     CoTeaching: {"wrong_share": BELOW_1, **BAND},
     EarlyLearning: {"slowdown": SHARE, "confidence": (0.4, 1.1), "decay": BELOW_1},
+    LearnedWeighting: {"step": NOT_NEGATIVE, "decay": BELOW_1, "reach_mm": REACH, "spacing_mm": SPACING},
     MeanTeacher: {"consistency": NOT_NEGATIVE, "noise_std": NOT_NEGATIVE, "ramp_share": SHARE, "decay": BELOW_1},
     Supervised: {},
     Teacher: {"decay": BELOW_1},
@@ -70,6 +72,7 @@ RIGHT = {
     "consistency": 0.1,
     "noise_std": 0.1,
     "weight": 5.0,
+    "step": 0.01,
     "loss": nn.BCEWithLogitsLoss(),
     "make_network": partial(nn.Conv3d, 1, 1, 1),
     "network": nn.Conv3d(1, 1, 1),

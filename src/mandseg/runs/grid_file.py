@@ -85,5 +85,5 @@ def read_grid(study: Path) -> list[dict[str, str]]:
     try:
         with (study / GRID).open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []

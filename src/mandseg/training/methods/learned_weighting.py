@@ -8,10 +8,11 @@ from torch.func import functional_call
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.distributed import mean_over_processes
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import LENGTHS, NOT_NEGATIVE, REACH_MM, SHARE_BELOW_1, require
 from mandseg.training.losses.band import band, left_out
 from mandseg.training.losses.loss import Loss, loss_at
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
-from mandseg.training.methods.method import Batch, MakeNetwork
+from mandseg.training.methods.method import GROUP, Batch, MakeNetwork
 from mandseg.training.methods.supervised import Supervised
 
 
@@ -50,12 +51,10 @@ class LearnedWeighting(Supervised):
         spacing_mm: Sequence[float],
     ) -> None:
         super().__init__(make_network, loss)
-        if not 0 <= step < float("inf"):
-            raise UserError(f"method.step={step}: expected a number, 0 or more")
-        if not 0 <= decay < 1:
-            raise UserError(f"method.decay={decay}: expected a number from 0 to below 1")
-        if not 0 <= reach_mm < float("inf"):
-            raise UserError(f"method.reach_mm={reach_mm}: expected a number of mm, 0 or more")
+        require(NOT_NEGATIVE, GROUP, step=step)
+        require(SHARE_BELOW_1, GROUP, decay=decay)
+        require(REACH_MM, GROUP, reach_mm=reach_mm)
+        require(LENGTHS, GROUP, spacing_mm=list(spacing_mm))
         self.step, self.decay = step, decay
         self.reach_mm, self.spacing_mm = reach_mm, spacing_mm
         self.register_buffer("gradient", torch.zeros(sum(weight.numel() for weight in self.networks[0].parameters())))
