@@ -47,7 +47,7 @@ def test_a_grid_submitted_twice_at_once_runs_each_cell_once_and_equals_the_local
     trained = [text for text in bench.logs("grid") if "left to it" not in text and "nothing to do" not in text]
     assert len(trained) == 8
     again = bench.train("-m", "study=grid", *ON_SLURM, *GRID)
-    assert "0 jobs submitted; 0 were queued already, 8 are done" in again.stdout
+    assert "0 jobs submitted; queued already: 0, done: 8" in again.stdout
 
 
 def test_a_run_in_two_tasks_tests_each_case_once(bench: Bench):
