@@ -109,5 +109,9 @@ def test_a_stopped_ranking_lets_its_training_save_its_state(tmp_path, signum):
             threading.Event().wait(0.05)
         os.kill(os.getpid(), signum)
 
-    threading.Thread(target=stop, daemon=True).start()
-    assert run_to_end([sys.executable, "-c", code]) == 75
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores SIGINT
+    try:
+        threading.Thread(target=stop, daemon=True).start()
+        assert run_to_end([sys.executable, "-c", code]) == 75
+    finally:
+        signal.signal(signal.SIGINT, before)
