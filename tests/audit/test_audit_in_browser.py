@@ -1,13 +1,11 @@
 """The audit's page in a real headless Chromium: silent, as wide as its window, its tables sortable, printable."""
 
-import html
-import json
 import re
 
 import numpy as np
 import pytest
 
-from chromium import CHROMIUM, PHONE, browse, console_lines
+from chromium import MARKS, PHONE, browse, console_lines, probe
 from mandseg.audit.page import write_audit
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
@@ -15,28 +13,16 @@ from mandseg.data.volume import Volume, write_volume
 from mandseg.noise import Recorded
 from shapes import ISO, horseshoe
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium"),
-]
+pytestmark = MARKS
 
-PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
-<iframe id="page" src="cohort/audit/index.html" style="border:0;width:{width}px;height:3000px"></iframe>
-<pre id="out"></pre>
-<script>addEventListener("load", () => {{
-  const page = document.getElementById("page").contentDocument, shown = page.documentElement.clientWidth;
+SCRIPT = """
   const table = [...page.querySelectorAll("table")].at(-1);
   const column = i => [...table.tBodies[0].rows].map(row => row.cells[i].textContent);
-  const click = i => {{ table.tHead.rows[0].cells[i].querySelector("button").click(); return column(1); }};
-  document.getElementById("out").textContent = "PROBE " + JSON.stringify({{
-    overflow: page.documentElement.scrollWidth - shown, broken: [...page.images].filter(i => !i.naturalWidth).length,
-    beyond: [...page.querySelectorAll("body *")].filter(e =>
-      !e.closest(".scroll, svg") && e.getBoundingClientRect().right > shown + 0.5).map(e => e.outerHTML.slice(0, 80)),
+  const click = i => { table.tHead.rows[0].cells[i].querySelector("button").click(); return column(1); };
+  const found = {
     byRank: column(1), byDice: click(6), byDiceDown: click(6), byName: click(1),
     sort: table.tHead.rows[0].cells[1].getAttribute("aria-sort"),
-  }});
-}});</script>"""
+  };"""
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +42,7 @@ def page(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [PHONE, 1200])
 def test_the_page_fits_its_window_and_its_tables_sort_both_ways(page, width):
-    probe = page.parent.parent.parent / f"probe-{width}.html"
-    probe.write_text(PROBE.format(width=width))
-    done = browse(probe, "--allow-file-access-from-files", "--dump-dom", "--window-size=1400,3200")
-    found = re.search(r"PROBE (\{.*?\})</pre>", done.stdout, flags=re.S)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    seen = probe(page, width, SCRIPT)
     assert (seen["overflow"], seen["broken"], seen["beyond"]) == (0, 0, [])
     assert (seen["byRank"], seen["byDice"], seen["byDiceDown"], seen["byName"]) == (
         *(["b", "a", "c"], ["b", "a", "c"]),

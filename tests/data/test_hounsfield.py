@@ -13,7 +13,7 @@ from mandseg.data.case import Case
 from mandseg.data.check import inspect_case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.folder import Conversion, Layout, import_folder
-from mandseg.data.importers.hounsfield import fill_value, padding, signed, tissue_around
+from mandseg.data.importers.hounsfield import fill_value, not_hu, padding, signed, tissue_around
 from mandseg.data.importers.images import judge
 from mandseg.data.splits import Splitting
 from mandseg.data.volume import read_volume
@@ -164,6 +164,16 @@ def test_an_image_with_an_offset_and_padding_is_not_hu_to_the_check(
     lines = [finding.line for finding in inspect_case(make_case("a", image=padded(stored(ct), -2000))).findings]
     assert lines == ["case a: the median around the label is 1064, soft tissue has about 40 HU: not HU?"]
     assert inspect_case(make_case("b", image=ct)).findings == ()
+
+
+def test_a_label_inside_a_bone_says_nothing_of_the_scale_of_an_image(ct: np.ndarray) -> None:
+    bone = ct > 500
+    inner = np.zeros_like(bone)
+    box = tuple(slice(int(place.min()) + 3, int(place.max()) - 2) for place in np.nonzero(bone))
+    inner[box] = True
+    assert tissue_around(ct, inner, None) > 500
+    assert not_hu(ct, inner) == ""
+    assert not_hu(ct + 1000, inner).startswith("image values from 0 to 2000")
 
 
 def test_metal_inside_the_body_is_no_padding(ct: np.ndarray) -> None:

@@ -1,42 +1,26 @@
 """The worklist in a real headless Chromium: silent, as wide as its window, its boxes kept, its tables sortable."""
 
-import html
-import json
-import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from chromium import CHROMIUM, PHONE, browse, console_lines
+from chromium import MARKS, PHONE, browse, console_lines, probe
 from command import run
 from mandseg.data.case import Case
 from mandseg.data.manifest import write_cohort
 from mandseg.data.volume import Volume, write_volume
 from shapes import ct, horseshoe
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium"),
-]
+pytestmark = MARKS
 
-PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
-<iframe id="page" src="cohort/ranking/index.html" style="border:0;width:{width}px;height:3000px"></iframe>
-<pre id="out"></pre>
-<script>addEventListener("load", () => {{
-  const frame = document.getElementById("page"), page = frame.contentDocument;
-  const shown = page.documentElement.clientWidth, boxes = [...page.querySelectorAll("input[data-case]")];
-  boxes[1].click();
-  document.getElementById("out").textContent = "PROBE " + JSON.stringify({{
-    overflow: page.documentElement.scrollWidth - shown, broken: [...page.images].filter(i => !i.naturalWidth).length,
-    beyond: [...page.querySelectorAll("body *")].filter(e =>
-      !e.closest(".scroll, svg") && e.getBoundingClientRect().right > shown + 0.5).map(e => e.outerHTML.slice(0, 80)),
+SCRIPT = """
+  page.querySelectorAll("input[data-case]")[1].click();
+  const found = {
     seen: [...page.querySelectorAll(".case.seen")].map(e => e.id),
     kept: JSON.parse(frame.contentWindow.localStorage.getItem("mandseg-worklist-cohort")),
     sortable: page.querySelectorAll("table.sortable th button").length,
-  }});
-}});</script>"""
+  };"""
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +43,7 @@ def page(tmp_path_factory):
 
 @pytest.mark.parametrize("width", [PHONE, 1200])
 def test_the_page_fits_its_window_and_keeps_what_is_checked(page, width):
-    probe = page.parent.parent.parent / f"probe-{width}.html"
-    probe.write_text(PROBE.format(width=width))
-    done = browse(probe, "--allow-file-access-from-files", "--dump-dom", "--window-size=1400,3200")
-    found = re.search(r"PROBE (\{.*?\})</pre>", done.stdout, flags=re.S)
-    assert found, done.stderr[-2000:]
-    seen = json.loads(html.unescape(found[1]))
+    seen = probe(page, width, SCRIPT)
     assert (seen["overflow"], seen["broken"], seen["beyond"]) == (0, 0, [])
     assert len(seen["seen"]) == 1
     assert [f"case-{case_id}" for case_id in seen["kept"]] == seen["seen"]

@@ -1,7 +1,6 @@
 """The report in a real headless Chromium: it renders, sorts, prints and fits a phone, and nothing is cut off."""
 
 import html
-import json
 import re
 from pathlib import Path
 
@@ -9,16 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from chromium import CHROMIUM, PHONE, browse, console_lines
+from chromium import MARKS, PHONE, answer, browse, console_lines
 from mandseg.report.pdf import print_page
 from mandseg.report.write import write_report
 from study_fixture import write_study
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: install the package chromium"),
-]
+pytestmark = MARKS
 
 PROBE = """<!doctype html><meta charset="utf-8"><body style="margin:0">
 <iframe id="page" src="report/index.html" style="border:0;width:{width}px;height:3000px"></iframe><pre id="out"></pre>
@@ -82,10 +77,8 @@ def probe(report: Path, width: int) -> dict:
     page.write_text(PROBE.format(width=width))
     flags = ("--allow-file-access-from-files", "--dump-dom", "--window-size=1400,3200", "--virtual-time-budget=20000")
     done = browse(page, *flags)
-    found = re.search(r"PROBE (\{.*?\})</pre>", done.stdout, flags=re.S)
-    assert found, done.stderr[-2000:]
     assert console_lines(done) == []
-    return json.loads(html.unescape(found[1]))
+    return answer(done)
 
 
 def test_page_renders_its_finding_without_a_console_line_or_nan(report):

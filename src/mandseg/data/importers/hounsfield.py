@@ -122,18 +122,22 @@ def not_hu(array: Array, label: Mask | None) -> str:
         return f"image values from {low:g} to {high:g}, none below {HU_IF_BELOW:g}: not HU?"
     if high < BODY_HU:
         return f"image values from {low:g} to {high:g}, none above {BODY_HU:g}: no body in it?"
-    outside = padding(array)
-    tissue = None if label is None or not label.any() else tissue_around(array, label, outside and outside[1])
-    if tissue is not None and tissue > SOFT_BELOW_HU and not _has_air_and_tissue(array, outside and outside[1]):
-        return f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?"
-    return ""
+    found = padding(array)
+    outside = found[1] if found else None
+    if label is None or not label.any() or _has_air_and_tissue(array, outside):
+        return ""
+    tissue = tissue_around(array, label, outside)
+    if tissue is None or tissue <= SOFT_BELOW_HU:
+        return ""
+    return f"the median around the label is {tissue:.0f}, soft tissue has about 40 HU: not HU?"
 
 
 def _has_air_and_tissue(array: Array, outside: Mask | None) -> bool:
     """Whether an image is in HU whatever its label says: a label inside a bone is surrounded by bone."""
-    inside = array[::2, ::2, ::2] if outside is None else array[::2, ::2, ::2][~outside[::2, ::2, ::2]]
+    every_second = (slice(None, None, 2),) * 3
+    inside = array[every_second] if outside is None else array[every_second][~outside[every_second]]
     body = inside[inside > BODY_HU]
-    return bool(inside.size and float(np.min(inside)) <= HU_IF_BELOW and float(np.median(body)) <= SOFT_BELOW_HU)
+    return body.size > 0 and float(np.min(inside)) <= HU_IF_BELOW and float(np.median(body)) <= SOFT_BELOW_HU
 
 
 def looks_like_hu(array: Array) -> bool:
