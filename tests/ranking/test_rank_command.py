@@ -65,6 +65,12 @@ def test_one_case_is_refused(cohort, capsys):
     assert "1 case to rank (1 in the manifest, 0 of them trusted), expected 2 or more" in refused(capsys, cohort)
 
 
+def test_another_structure_than_a_mandible_is_refused(cohort, capsys):
+    write_cohort(cohort, [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases])
+    expected = "case a: structure Parotid_L; a ranking looks for the parts of a mandible"
+    assert expected in refused(capsys, cohort)
+
+
 def test_an_unknown_score_is_refused(cohort, capsys):
     assert "--by volume: expected one of outlier" in refused(capsys, cohort, "--by", "volume")
 
