@@ -54,9 +54,9 @@ class Bench:
         out, err = process.communicate(timeout=900)
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
-    def submit(self, study: str, *words: str) -> str:
+    def submit(self, study: str, *words: str, **env: str) -> str:
         """Submit runs of a study and leave; the id of the last job."""
-        done = self.train("-m", f"study={study}", *ON_SLURM, *words)
+        done = self.train("-m", f"study={study}", *ON_SLURM, *words, **env)
         assert done.returncode == 0, done.stderr
         return self.jobs(study)[-1]
 

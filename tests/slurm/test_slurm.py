@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slurm
 
 GRID = ["noise_ratio=0,0.2,0.5,1.0", "seed=0,1"]
 LONG = ["steps=3000", "validations=4"]  # long enough to be disturbed, also on a fast machine
-LONGER = ["steps=3500", "validations=5"]  # longer than what SLURM's shortest time limit leaves
+PAUSING = ["loss._target_=pausing.Loss", "trusted_packages=[pausing]", "steps=400", "validations=5"]
+PAUSE = {"PAUSE_S": "0.2"}  # 400 steps then take 80 s on any machine: longer than SLURM's shortest time limit
 
 
 @pytest.fixture(scope="module")
@@ -23,8 +24,8 @@ def undisturbed(bench: Bench) -> pd.DataFrame:
     return scores_without_slurm(bench, "undisturbed", LONG)
 
 
-def scores_without_slurm(bench: Bench, study: str, words: list[str]) -> pd.DataFrame:
-    done = bench.train(f"study={study}", *words)
+def scores_without_slurm(bench: Bench, study: str, words: list[str], **env: str) -> pd.DataFrame:
+    done = bench.train(f"study={study}", *words, **env)
     assert done.returncode == 0, done.stderr
     return bench.scores(study)
 
@@ -66,10 +67,11 @@ def test_a_run_that_raises_is_a_failed_job_and_the_grid_continues(bench: Bench):
 
 
 def test_a_run_continues_after_its_time_limit(bench: Bench):
-    job = bench.submit("limit", *LONGER, "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=10")
+    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=10"]
+    job = bench.submit("limit", *PAUSING, *limit, PYTHONPATH=str(FIXTURES), **PAUSE)
     bench.cluster.wait_until_empty()
     assert int(bench.cluster.job(job)["Restarts"]) >= 1
-    assert_done_as(bench, "limit", scores_without_slurm(bench, "limitless", LONGER))
+    assert_done_as(bench, "limit", scores_without_slurm(bench, "limitless", PAUSING, PYTHONPATH=str(FIXTURES)))
 
 
 def test_a_run_continues_after_preemption_with_and_without_grace(bench: Bench, undisturbed):
