@@ -1,6 +1,7 @@
 """Scores of a label against a prediction: values that follow by hand from a few voxels."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from mandseg.evaluation.postprocessing import without_small_pieces
@@ -11,6 +12,7 @@ from mandseg.ranking.scores.annotator import annotator_bias_mm
 from mandseg.ranking.scores.catalogue import SCORES
 from mandseg.ranking.scores.confident_count import confident_share, thresholds
 from mandseg.ranking.scores.cross_entropy import NEAREST, cross_entropy_less_entropy
+from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.overlap import soft_dice_error
 from mandseg.ranking.scores.soft_minimum import soft_minimum
 from shapes import ISO, horseshoe
@@ -122,3 +124,12 @@ def test_islands_of_a_prediction_do_not_count():
     assert cleaned[0, 0, 0] == 0
     assert cleaned[30, 30, 30] == np.float32(0.4)
     np.testing.assert_array_equal(cleaned >= 0.5, without_small_pieces(p >= 0.5, 0.2))
+
+
+def test_mean_rank_is_the_mean_of_two_places_among_the_labels():
+    cohort = pd.DataFrame({"outlier": [1.0, 2.0, 3.0, 9.0], "redrawn_share": [0.3, 0.2, 0.1, np.nan]})
+    assert mean_rank(cohort, cohort)[:3].tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert np.isnan(mean_rank(cohort, cohort)[3])  # no network judges it
+    others = pd.DataFrame({"outlier": [9.0, 0.0, 3.0], "redrawn_share": [0.9, 0.0, 0.25]})
+    assert mean_rank(others, cohort).tolist() == pytest.approx([1.0, 0.0, (5 / 6 + 2 / 3) / 2])
+    assert mean_rank(others, cohort[3:]).isna().all()

@@ -17,6 +17,7 @@ from mandseg.ranking.label_table import label_table
 from mandseg.ranking.ranking import Check, Ranking, ordered, with_outlier
 from mandseg.ranking.scores.catalogue import LEAST_SCALES, SCORES
 from mandseg.ranking.scores.learned import cross_fitted
+from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.outlier import distances
 from mandseg.ranking.truth import LEAST_CASES, measured_pairs, wrong_labels
 from mandseg.system.errors import UserError
@@ -61,6 +62,8 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
         table = table.merge(judgement.table(), on="case_id", how="left", validate="1:1")
         notes += [*judgement.notes, *_doubts(table)]
     table, checks, threshold = with_outlier(table), list[Check](), None
+    if judgement is not None:
+        table["mean_rank"] = mean_rank(table, table)
     if wish.panel is not None:
         table, decoys, words = _with_decoys(table, cases, wish, judgement)
         threshold = float(decoys[by].quantile(FLAGGED_FROM)) if decoys[by].notna().any() else None
@@ -132,6 +135,8 @@ def _with_decoys(
         biases = table.set_index("case_id").annotator_bias_mm
         decoys["annotator_bias_mm"] = decoys.case_id.map(biases)
     decoys = with_outlier(decoys, table)
+    if judgement is not None:
+        decoys["mean_rank"] = mean_rank(decoys, table)
     both = pd.concat([table.assign(error=0.0), decoys], ignore_index=True)
     learned = cross_fitted(_features(both, table), both.error.to_numpy(np.float64), list(both.case_id))
     return table.assign(learned=learned[: len(table)]), decoys.assign(learned=learned[len(table) :]), words
