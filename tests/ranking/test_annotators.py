@@ -10,9 +10,10 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume, write_volume
 from mandseg.metrics.agreement import score
+from mandseg.metrics.division import MANDIBLE
 from mandseg.metrics.regions import REGIONS
 from mandseg.noise import Panel, Tendency, TipsCut
-from mandseg.ranking.annotators import PARTS, annotator_table, annotators_of, claims
+from mandseg.ranking.annotators import annotator_table, annotators_of, claims, parts_in
 from mandseg.ranking.judges.evidence import displacements_mm
 from mandseg.ranking.label_table import UNNAMED
 from shapes import ISO, ball, horseshoe
@@ -87,7 +88,7 @@ def test_labels_without_an_annotator_are_nobodys():
     assert annotators_of(measured([UNNAMED] * 9, [3.0] * 9), "x", False) is None
     found = annotators_of(measured([UNNAMED] * 9 + ["a"] * 2, [3.0] * 11), "x", False)
     assert list(found.table.annotator) == ["a"]
-    assert len(PARTS) == 7
+    assert parts_in(found.table) == ["all", *MANDIBLE.regions]
 
 
 def test_the_page_and_the_table_name_recorded_annotators(tmp_path):

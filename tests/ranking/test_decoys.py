@@ -15,6 +15,7 @@ from mandseg.noise import load_preset
 from mandseg.ranking.decoys import decoy_cases, draw_decoys
 from mandseg.ranking.rank import FLAGGED_FROM, Wish, rank_cohort
 from mandseg.ranking.scores.learned import cross_fitted
+from mandseg.system.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,10 @@ def test_references_of_cases_that_are_not_trusted_measure_the_scores(cohort, tmp
     found = pd.read_csv(tmp_path / "both" / "ranking" / "detection-references.csv").set_index("score")
     assert found.n_wrong["outlier"] == 2
     assert found.auroc["outlier"] == 1
+
+
+def test_noise_that_needs_a_mandible_draws_no_decoy_of_another_structure(cohort):
+    cases = [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases]
+    expected = "no label can be drawn with simulated noise; case .*: the structure is Parotid_L"
+    with pytest.raises(UserError, match=expected):
+        draw_decoys(cases, load_preset("planning"), workers=1)

@@ -5,18 +5,23 @@ import pandas as pd
 import pytest
 
 from mandseg.data.case import Case
+from mandseg.metrics.division import THIRDS
+from mandseg.ranking.displacements import displacements_mm, regions_in
 from mandseg.ranking.drawn_label import DrawnLabel
-from mandseg.ranking.scores.catalogue import LEAST_SCALES, MEASURES, measure_label
+from mandseg.ranking.scores.catalogue import MEASURES, measure_label
 from mandseg.ranking.scores.ends import cut_above_mm2, cut_below_mm2
 from mandseg.ranking.scores.hounsfield import bone_beside_share, median_hu, soft_share
 from mandseg.ranking.scores.outlier import distances, outlier
 from mandseg.ranking.scores.pieces import apart_ml, n_pieces
 from mandseg.ranking.scores.size import height_mm, height_to_length, volume_ml
 from mandseg.ranking.scores.symmetry import asymmetry, uneven_tops_mm
+from mandseg.ranking.slices import doubtful_voxels
 from mandseg.ranking.words import hint, reasons
 from shapes import ISO, ct, horseshoe
 
 CASE = Case("a", "a", "train", None, None)
+PAROTID = Case("a", "a", "train", None, None, groups={"structure": "Parotid_L"})
+NAMES = [measure.name for measure in MEASURES]
 
 
 def label(mask, spacing_mm=ISO, hu=None):
@@ -98,13 +103,32 @@ def test_a_measure_that_cannot_be_made_is_not_suspicious():
 
 def test_words_name_the_unusual_measure_and_the_region():
     values = {measure.name: 1.0 for measure in MEASURES} | {"apart_ml": 4.25}
-    away = dict.fromkeys(LEAST_SCALES, 0.0) | {"apart_ml": 9.0}
-    middle = pd.Series(dict.fromkeys(LEAST_SCALES, 0.0))
+    away = dict.fromkeys(NAMES, 0.0) | {"apart_ml": 9.0}
+    middle = pd.Series(dict.fromkeys(NAMES, 0.0))
     assert reasons(values, away, middle) == "volume apart (ml) 4.2, median 0.0"
     assert hint(away, {}) == "separate pieces"
     assert hint(away, {"condyle": -9.0, "teeth": 5.0, "body": 0.3}) == "condyles missing; teeth included"
-    short = dict.fromkeys(LEAST_SCALES, 0.0) | {"height_mm": -9.0}
+    short = dict.fromkeys(NAMES, 0.0) | {"height_mm": -9.0}
     assert hint(short, {}) == "too short from top to bottom"
     assert hint(short, {"condyle": 0.2, "ramus": 2.2}) == "ramus 2.2 mm outward"
     assert hint(short, {"condyle": 0.2}) == ""  # the prediction is as short
     assert reasons(values | {"volume_ml": 0.0}, away, middle) == "nothing is drawn"
+
+
+def test_another_structure_has_the_measures_that_do_not_look_for_a_mandible_and_thirds_for_regions():
+    found = measure_label(DrawnLabel(PAROTID, horseshoe(), ISO, ct(horseshoe()), 0, 40))
+    assert list(found) == ["volume_ml", "height_mm", "median_hu", "pieces", "apart_ml"]
+    away = dict.fromkeys(found, 0.0)
+    assert hint(away | {"apart_ml": 9.0}, {}) == "separate pieces"
+    assert hint(away, {"upper": -6.0, "middle": 0.0, "lower": 4.0}) == "upper third too small; lower third too large"
+    cut = horseshoe()
+    cut[:, :, 28:] = False
+    moved = displacements_mm(cut, horseshoe(), ISO, THIRDS)
+    assert list(moved) == ["all", "upper", "middle", "lower"]
+    assert moved["upper"] < -1 < moved["lower"]
+    assert regions_in(["case_id", "bias_mm", "bias_lower_mm", "bias_upper_mm"]) == ["upper", "lower"]
+
+
+def test_doubtful_voxels_of_another_structure_are_those_of_its_label():
+    parotid = DrawnLabel(PAROTID, horseshoe(), ISO, ct(horseshoe()), 0, 40)
+    assert np.array_equal(doubtful_voxels(parotid, None), parotid.mask)

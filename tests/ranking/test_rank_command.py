@@ -65,9 +65,22 @@ def test_one_case_is_refused(cohort, capsys):
     assert "1 case to rank (1 in the manifest, 0 of them trusted), expected 2 or more" in refused(capsys, cohort)
 
 
-def test_another_structure_than_a_mandible_is_refused(cohort, capsys):
+def test_another_structure_is_ranked_without_a_word_of_a_mandible(cohort):
     write_cohort(cohort, [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases])
-    expected = "case a: structure Parotid_L; a ranking looks for the parts of a mandible"
+    assert run("rank", cohort) == 0
+    found = rows(cohort / "ranking")
+    assert (found[0]["case_id"], found[0]["hint"]) == ("d", "too long from top to bottom")
+    assert "cut_above_mm2" not in found[0]
+    page = (cohort / "ranking" / "index.html").read_text()
+    assert "Thirds are equal parts" in page
+    for word in ("andible", "bone", "condyle"):
+        assert word not in page
+
+
+def test_two_structures_in_one_cohort_are_refused(cohort, capsys):
+    first, *others = read_cohort(cohort).cases
+    write_cohort(cohort, [first, *(replace(case, groups={"structure": "Parotid_L"}) for case in others)])
+    expected = "case b: structure Parotid_L, but Mandible in case a; rank one structure at a time"
     assert expected in refused(capsys, cohort)
 
 

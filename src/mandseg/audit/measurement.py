@@ -64,9 +64,14 @@ def measure_case(case: Case, noise: NoiseSource) -> Measurement | list[str]:
         return error.problems
 
 
+def division_of(case: Case) -> Division:
+    """The parts by which a label of a case is measured: regions of a mandible, thirds of anything else."""
+    return MANDIBLE if structure_of(case).is_mandible else THIRDS
+
+
 def measure(pair: LabelPair) -> Measurement:
     """Measure the noisy label of a case against its reference."""
-    division = MANDIBLE if structure_of(pair.case).is_mandible else THIRDS
+    division = division_of(pair.case)
     scores = score(pair.noisy, pair.reference, pair.spacing_mm)
     reference_ml, noisy_ml = float(scores["reference_ml"]), float(scores["prediction_ml"])
     reference_pieces, noisy_pieces = _pieces(pair.reference), _pieces(pair.noisy)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mandseg.metrics.regions import REGIONS
+from mandseg.ranking.displacements import ALL, bias_column, regions_in
 from mandseg.ranking.label_table import UNNAMED
 from mandseg.report.wording import number
 from mandseg.statistics.annotator_effect import Effect, annotator_effects
@@ -19,7 +19,6 @@ from mandseg.system.wording import count
 
 FEWEST_CASES = 5  # for a claim about a person
 LEAST_MM = 0.1  # smallest distance whose logarithm is taken: a label equal to its reference has 0
-PARTS = ("all", *REGIONS)
 CLAIMED_PARTS = {"condyle": "condyles", "coronoid": "coronoid processes", "teeth": "alveolar crest"}
 
 
@@ -55,8 +54,8 @@ def annotator_table(labels: pd.DataFrame) -> pd.DataFrame | None:
         return None
     names = sorted(set(named.annotator))
     columns: dict[str, list[float]] = {}
-    for part in PARTS:
-        found = _effects(named, "bias_mm" if part == "all" else f"bias_{part}_mm", names)
+    for part in (ALL, *regions_in(labels)):
+        found = _effects(named, bias_column(part), names)
         for end in ("mean", "low", "high"):
             suffix = "" if end == "mean" else f"_{end}"
             columns[f"bias_{part}_mm{suffix}"] = [getattr(found[n], end) if n in found else np.nan for n in names]
@@ -71,11 +70,16 @@ def annotator_table(labels: pd.DataFrame) -> pd.DataFrame | None:
     return pd.DataFrame({"annotator": names, "n_cases": n_cases, **columns})
 
 
+def parts_in(table: pd.DataFrame) -> list[str]:
+    """The parts of a table of annotators: the whole surface and its regions."""
+    return [ALL, *regions_in(table)]
+
+
 def claims(table: pd.DataFrame) -> list[str]:
     """One sentence for each annotator with five cases or more and an interval that excludes zero (a ratio: 1)."""
     lines = []
     for row in table.to_dict("records"):
-        parts = [_bias(row, part) for part in PARTS if _excludes(row, f"bias_{part}_mm", 0.0)]
+        parts = [_bias(row, part) for part in parts_in(table) if _excludes(row, f"bias_{part}_mm", 0.0)]
         if _excludes(row, "distance_ratio", 1.0):
             low, high = number(row["distance_ratio_low"], 2), number(row["distance_ratio_high"], 2)
             parts.append(f"distances {number(row['distance_ratio'], 2)} times the average ({low} to {high})")
@@ -109,5 +113,5 @@ def _excludes(row: dict[Any, Any], column: str, value: float) -> bool:
 def _bias(row: dict[Any, Any], part: str) -> str:
     mm = row[f"bias_{part}_mm"]
     ends = " to ".join(number(row[f"bias_{part}_mm_{end}"], 1, True) for end in ("low", "high"))
-    place = "" if part == "all" else f"{CLAIMED_PARTS.get(part, part)} "
+    place = "" if part == ALL else f"{CLAIMED_PARTS.get(part, part)} "
     return f"{place}{number(abs(mm), 1)} mm {'outward' if mm > 0 else 'inward'} ({ends})"

@@ -55,11 +55,17 @@ def draw_decoys(
         panel: Simulated annotators; the recorded annotator of a case is not used.
         prepared: The cases on the grid of the networks; empty without networks.
         workers: Number of processes.
+
+    Raises:
+        UserError: No decoy can be drawn; the line has the reason of the first case.
     """
     grids = {p.case.case_id: p.grid for p in prepared}
     work = partial(_draw, panel=panel)
-    found = for_each(work, [(case, grids.get(case.case_id)) for case in cases], "Drawing decoys", workers)
-    return [decoy for decoy in found if decoy is not None]
+    found = list(for_each(work, [(case, grids.get(case.case_id)) for case in cases], "Drawing decoys", workers))
+    decoys = [decoy for decoy in found if isinstance(decoy, Decoy)]
+    if not decoys:
+        raise UserError(f"--decoys: no label can be drawn with simulated noise; {found[0]}")
+    return decoys
 
 
 def decoy_table(decoys: Sequence[Decoy]) -> pd.DataFrame:
@@ -67,14 +73,14 @@ def decoy_table(decoys: Sequence[Decoy]) -> pd.DataFrame:
     return pd.DataFrame([decoy.row for decoy in decoys])
 
 
-def _draw(item: tuple[Case, Geometry | None], panel: Panel) -> Decoy | None:
+def _draw(item: tuple[Case, Geometry | None], panel: Panel) -> Decoy | str:
     case, grid = item
     label = read_whole(case)
     try:
         anonymous = replace(case, annotator="")
         drawn = panel.draw(anonymous, label.mask, None, label.spacing_mm, label.hu)
-    except UserError:
-        return None
+    except UserError as error:
+        return error.problems[0]
     near = cut(replace(label, mask=drawn), window_around(label.spacing_mm, drawn))
     row = identity(case) | measure_label(near) | {"error": 1 - dice(drawn, label.mask)}
     on_grid = None

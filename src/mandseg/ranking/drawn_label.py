@@ -11,7 +11,7 @@ from mandseg.data.case import Case
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
 from mandseg.data.ranked.label import is_trusted, ranked_label
-from mandseg.data.structure import structure_of
+from mandseg.data.structure import is_same_structure, structure_name
 from mandseg.data.volume import Affine, to_canonical
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.system.errors import UserError
@@ -48,13 +48,13 @@ def cases_to_rank(cohort: Cohort) -> Sequence[Case]:
     """The cases that are not trusted.
 
     Raises:
-        UserError: There are fewer than two, or one shows another structure than a mandible: the scores look for bone,
-            and the hints name the parts of a mandible.
+        UserError: There are fewer than two, or they show different structures.
     """
+    first = cohort.cases[0]
     for case in cohort.cases:
-        if not (structure := structure_of(case)).is_mandible:
-            text = f"structure {structure.name}; a ranking looks for the parts of a mandible"
-            raise UserError(f"case {case.case_id}: {text}")
+        if not is_same_structure(structure_name(first), structure_name(case)):
+            text = f"structure {structure_name(case)}, but {structure_name(first)} in case {first.case_id}"
+            raise UserError(f"case {case.case_id}: {text}; rank one structure at a time")
     cases = [case for case in cohort.cases if not is_trusted(case)]
     if len(cases) < FEWEST_CASES:
         n_trusted = len(cohort.cases) - len(cases)

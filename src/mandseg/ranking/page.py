@@ -10,11 +10,12 @@ import pandas as pd
 from mandseg import __version__
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import ranked_label
-from mandseg.metrics.regions import REGIONS
-from mandseg.ranking.annotators import FEWEST_CASES, PARTS
+from mandseg.data.structure import structure_of
+from mandseg.ranking.annotators import FEWEST_CASES, parts_in
+from mandseg.ranking.displacements import regions_in
 from mandseg.ranking.pictures import WorklistPicture
 from mandseg.ranking.ranking import Ranking
-from mandseg.ranking.scores.catalogue import MEASURES, SCORES
+from mandseg.ranking.scores.catalogue import SCORES, measures_in
 from mandseg.report.page import environment
 
 LARGEST_PAGE = 20_000_000  # bytes of encoded pictures; further cases have none
@@ -51,10 +52,11 @@ def worklist(ranking: Ranking, pictures: Sequence[WorklistPicture]) -> str:
             n_trusted=int(ranking.table.trusted.sum()),
             n_flagged=int(ranking.table.flagged.sum()),
             scores=[score for score in SCORES if score.name in present and ranking.open[score.name].notna().any()],
-            measures=MEASURES,
-            parts=PARTS,
+            measures=measures_in(present),
+            parts=[] if ranking.annotators is None else parts_in(ranking.annotators.table),
             fewest=FEWEST_CASES,
-            regions=[r for r in REGIONS if f"bias_{r}_mm" in present],
+            regions=regions_in(present),
+            structure=structure_of(ranking.cohort.cases[0]),
             by=next(score for score in SCORES if score.name == ranking.by),
             version=__version__,
         )

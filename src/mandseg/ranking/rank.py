@@ -15,7 +15,7 @@ from mandseg.ranking.detection import detection_table, sentence
 from mandseg.ranking.judges.judgement import Judgement
 from mandseg.ranking.label_table import label_table
 from mandseg.ranking.ranking import Check, Ranking, ordered, with_outlier
-from mandseg.ranking.scores.catalogue import LEAST_SCALES, SCORES
+from mandseg.ranking.scores.catalogue import SCORES, least_scales
 from mandseg.ranking.scores.learned import cross_fitted
 from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.outlier import distances
@@ -127,8 +127,6 @@ def _with_decoys(
     sources, words = decoy_cases(cases)
     prepared = list(judgement.prepared.values()) if judgement else []
     drawn = draw_decoys(sources, wish.panel, prepared, wish.workers)
-    if not drawn:
-        raise UserError("--decoys: no label could be drawn with simulated noise; labels are empty, or have no CT")
     decoys = decoy_table(drawn)
     if judgement is not None:
         decoys = decoys.join(judgement.of_decoys(drawn))
@@ -144,7 +142,7 @@ def _with_decoys(
 
 def _features(both: pd.DataFrame, cohort: pd.DataFrame) -> "np.ndarray[tuple[int, int], np.dtype[np.float64]]":
     """Distances of the measures from the median, signed and not, and the scores that are there."""
-    away = distances(both, cohort, LEAST_SCALES).to_numpy(np.float64)
+    away = distances(both, cohort, least_scales(cohort)).to_numpy(np.float64)
     names = [score.name for score in SCORES if score.name in both and score.needs in ("predictions", "two networks")]
     return np.hstack([away, np.abs(away), both[names].to_numpy(np.float64)])
 

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from mandseg.data.manifest import Cohort
-from mandseg.metrics.regions import REGIONS
 from mandseg.ranking.annotators import Annotators
-from mandseg.ranking.scores.catalogue import LEAST_SCALES
+from mandseg.ranking.displacements import bias_column, regions_in
+from mandseg.ranking.scores.catalogue import least_scales
 from mandseg.ranking.scores.outlier import distances, outlier
 from mandseg.ranking.words import hint, reasons
 
@@ -70,8 +70,9 @@ def with_outlier(table: pd.DataFrame, cohort: pd.DataFrame | None = None) -> pd.
         cohort: The labels to compare with; default: those of the table.
     """
     others = table if cohort is None else cohort
-    away = distances(table, others, LEAST_SCALES)
-    middle = others[list(LEAST_SCALES)].astype(float).median()
+    scales = least_scales(others)
+    away = distances(table, others, scales)
+    middle = others[list(scales)].astype(float).median()
     rows = zip(table.to_dict("records"), away.to_dict("records"), strict=True)
     words = [
         (hint(far, _known(row)), reasons(row, far, middle))  # type: ignore[arg-type]  # names are texts
@@ -106,5 +107,4 @@ def ordered(
 
 
 def _known(row: dict[Any, Any]) -> dict[str, float]:
-    columns = {region: f"bias_{region}_mm" for region in REGIONS}
-    return {r: float(row[column]) for r, column in columns.items() if column in row and pd.notna(row[column])}
+    return {r: float(row[bias_column(r)]) for r in regions_in(row) if pd.notna(row[bias_column(r)])}

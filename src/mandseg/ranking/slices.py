@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.structure import structure_of
 from mandseg.metrics.masks import Mask
 from mandseg.ranking.drawn_label import DrawnLabel
 from mandseg.ranking.scores.hounsfield import BONE_HU, SOFT_HU, shell
@@ -14,11 +15,12 @@ SHOWN = 3
 def doubtful_voxels(label: DrawnLabel, prediction: Mask | None) -> Mask:
     """The voxels in doubt, (X, Y, Z): where label and prediction differ.
 
-    Without a prediction: soft tissue inside the label and bone just outside it; without a CT the label itself.
+    Without a prediction: soft tissue inside a mandible's label and bone just outside it; without a CT, or for another
+    structure, the label itself.
     """
     if prediction is not None:
         return np.asarray(label.mask ^ prediction)
-    if label.hu is None or not label.mask.any():
+    if label.hu is None or not label.mask.any() or not structure_of(label.case).is_mandible:
         return label.mask
     beside = shell(label.mask, label.spacing_mm) & (label.hu > BONE_HU)
     return np.asarray((label.mask & (label.hu < SOFT_HU)) | beside)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mandseg.audit.measurement import division_of
 from mandseg.audit.pair import load_pair
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import is_trusted
 from mandseg.metrics.agreement import score
-from mandseg.metrics.regions import REGIONS
 from mandseg.noise import Recorded
-from mandseg.ranking.judges.evidence import displacements_mm
+from mandseg.ranking.displacements import bias_column, displacements_mm
 from mandseg.ranking.label_table import UNNAMED
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
@@ -18,10 +18,8 @@ from mandseg.system.progress import for_each
 WORST = 1 / 3  # share of the labels that counts as wrong where every label differs from its reference
 RIGHT_MM = 1e-6
 LEAST_CASES = 5  # below, no table is made
-COLUMNS = (
-    *("case_id", "annotator", "trusted", "true_dice_error", "surface_mm", "bias_mm"),
-    *(f"bias_{region}_mm" for region in REGIONS),
-)
+COLUMNS = ("case_id", "annotator", "trusted", "true_dice_error", "surface_mm", "bias_mm")
+"""Of every table; the parts of the structure follow."""
 
 
 def measured_pairs(cases: Sequence[Case], workers: int | None = None) -> pd.DataFrame:
@@ -37,7 +35,7 @@ def measured_pairs(cases: Sequence[Case], workers: int | None = None) -> pd.Data
     rows = list(for_each(_row, both, "Comparing with references", workers))
     if problems := [line for row in rows if isinstance(row, list) for line in row]:
         raise UserError(problems)
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(COLUMNS))
 
 
 def wrong_labels(error_mm: "pd.Series[float]") -> "pd.Series[bool]":
@@ -52,13 +50,12 @@ def _row(case: Case) -> dict[str, object] | list[str]:
     except UserError as error:
         return error.problems
     found = score(pair.noisy, pair.reference, pair.spacing_mm)
-    moved = displacements_mm(pair.noisy, pair.reference, pair.spacing_mm)
+    moved = displacements_mm(pair.noisy, pair.reference, pair.spacing_mm, division_of(case))
     return {
         "case_id": case.case_id,
         "annotator": case.annotator or UNNAMED,
         "trusted": int(is_trusted(case)),
         "true_dice_error": 1 - float(found["dice"]),
         "surface_mm": float(found["assd_mm"]),
-        "bias_mm": moved.get("all"),
-        **{f"bias_{region}_mm": moved.get(region) for region in REGIONS},
+        **{bias_column(part): mm for part, mm in moved.items()},
     }

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mandseg.metrics.regions import REGIONS
-from mandseg.ranking.scores.catalogue import MEASURES
+from mandseg.ranking.scores.catalogue import measures_in
 from mandseg.report.wording import number
 
 NOTICEABLE = 2.5  # distance from the median in scales
@@ -32,6 +31,9 @@ MISSING = {
     "angle": "angle missing",
     "body": "body too thin",
     "teeth": "stops below the alveolar crest",
+    "upper": "upper third too small",
+    "middle": "middle third too small",
+    "lower": "lower third too small",
 }
 TOO_LARGE = {
     "condyle": "drawn beyond the condyles",
@@ -40,6 +42,9 @@ TOO_LARGE = {
     "angle": "drawn beyond the angle",
     "body": "body too thick",
     "teeth": "teeth included",
+    "upper": "upper third too large",
+    "middle": "middle third too large",
+    "lower": "lower third too large",
 }
 
 
@@ -53,7 +58,7 @@ def reasons(values: Mapping[str, float], away: Mapping[str, float], middle: "pd.
     """
     if not values["volume_ml"]:
         return "nothing is drawn"
-    far = sorted((m for m in MEASURES if abs(away[m.name]) >= NOTICEABLE), key=lambda m: -abs(away[m.name]))
+    far = sorted((m for m in measures_in(away) if abs(away[m.name]) >= NOTICEABLE), key=lambda m: -abs(away[m.name]))
     return "; ".join(
         f"{m.title} {number(values[m.name], m.decimals)}, median {number(float(middle[m.name]), m.decimals)}"
         for m in far[:MOST_REASONS]
@@ -67,7 +72,7 @@ def hint(away: Mapping[str, float], displacement_mm: Mapping[str, float]) -> str
         away: Distances of the measures from the median.
         displacement_mm: Region to the mean signed displacement of the label from the prediction; may be empty.
     """
-    known = {region: displacement_mm[region] for region in REGIONS if region in displacement_mm}
+    known = displacement_mm
     wrong = [(abs(mm), MISSING[r]) for r, mm in known.items() if mm <= SHORT_MM]
     wrong += [(abs(mm), TOO_LARGE[r]) for r, mm in known.items() if mm >= LARGE_MM]
     if wrong:
@@ -76,5 +81,5 @@ def hint(away: Mapping[str, float], displacement_mm: Mapping[str, float]) -> str
         region = max(known, key=lambda name: abs(known[name]))
         return f"{region} {number(abs(known[region]), 1)} mm {'outward' if known[region] > 0 else 'inward'}"
     hints = [hint for hint in HINTS_OF_LABEL if not known or hint[0] in WITHOUT_PLACE]
-    found = [(abs(away[name]), words) for name, sign, words in hints if sign * away[name] >= NOTICEABLE]
+    found = [(abs(away[name]), words) for name, sign, words in hints if sign * away.get(name, 0.0) >= NOTICEABLE]
     return max(found)[1] if found else ""

@@ -13,9 +13,9 @@ import torch
 
 from mandseg.evaluation.predictor import Probability
 from mandseg.metrics.agreement import score
-from mandseg.metrics.displacement import measure_deviation
+from mandseg.metrics.division import MANDIBLE, Division
 from mandseg.metrics.masks import Mask, Spacing, bounding_box, dice
-from mandseg.metrics.regions import REGIONS
+from mandseg.ranking.displacements import displacements_mm
 from mandseg.training.losses.band import band
 
 BAND_MM = 10.0  # reach of the band around label and prediction; farther away nearly every voxel is easy background
@@ -32,18 +32,23 @@ class Evidence:
     Args:
         counts: Voxels of the band by label and probability.
         agreement: Scores of the label with the predicted mask as the reference (:mod:`mandseg.metrics.agreement`).
-        displacement_mm: Region, or ``all``, to the mean signed displacement of the label from the prediction, positive
-            outward; empty if one of both is empty.
+        displacement_mm: Of the label from the prediction, by parts (:mod:`mandseg.ranking.displacements`).
         disagreement: 1 - mean Dice of each two networks; None for one network.
     """
 
     counts: Counts
     agreement: Mapping[str, float | str]
-    displacement_mm: Mapping[str, float]
+    displacement_mm: Mapping[str, float | None]
     disagreement: float | None
 
 
-def measure_evidence(label: Mask, probability: Probability, members: Sequence[Mask], spacing_mm: Spacing) -> Evidence:
+def measure_evidence(
+    label: Mask,
+    probability: Probability,
+    members: Sequence[Mask],
+    spacing_mm: Spacing,
+    division: Division = MANDIBLE,
+) -> Evidence:
     """Compare a label with a prediction.
 
     Args:
@@ -51,6 +56,7 @@ def measure_evidence(label: Mask, probability: Probability, members: Sequence[Ma
         probability: Of the foreground, mean over the networks, on the same grid.
         members: The mask of each network.
         spacing_mm: Voxel edge lengths.
+        division: The parts by which displacement is measured.
     """
     found = probability >= 0.5
     near = _near(label | found, spacing_mm)
@@ -59,7 +65,7 @@ def measure_evidence(label: Mask, probability: Probability, members: Sequence[Ma
     return Evidence(
         counts_in_band(label, probability, spacing_mm),
         score(label, found, spacing_mm),
-        displacements_mm(label, found, spacing_mm),
+        displacements_mm(label, found, spacing_mm, division),
         1 - float(np.mean(pairs)) if pairs else None,
     )
 
@@ -71,15 +77,6 @@ def counts_in_band(label: Mask, probability: Probability, spacing_mm: Spacing) -
     step = np.rint(STEPS * probability[inside]).astype(np.int64)
     index = step + (STEPS + 1) * label[inside].astype(np.int64)
     return np.bincount(index, minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
-
-
-def displacements_mm(label: Mask, prediction: Mask, spacing_mm: Spacing) -> dict[str, float]:
-    """Mean signed displacement of a label over the surface of a prediction and of its regions; empty without both."""
-    if not label.any() or not prediction.any():
-        return {}
-    deviation = measure_deviation(label, prediction, spacing_mm)
-    found = {"all": deviation.mean_mm()} | {region: deviation.mean_mm(region) for region in REGIONS}
-    return {name: mm for name, mm in found.items() if mm is not None}
 
 
 def _near(mask: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from mandseg.data.case import Case
-from mandseg.metrics.regions import REGIONS
+from mandseg.ranking.displacements import bias_column
 from mandseg.ranking.judges.evidence import Evidence
 from mandseg.ranking.scores.annotator import annotator_bias_mm
 from mandseg.ranking.scores.confident_count import confident_share, thresholds
@@ -22,7 +22,6 @@ def scores_of(evidence: Evidence, limits: tuple[float, float]) -> dict[str, floa
         evidence: The label against its prediction.
         limits: The thresholds of confident learning, from :func:`limits_of`.
     """
-    moved = evidence.displacement_mm
     return {
         "dice_error": dice_error(evidence),
         "soft_dice_error": soft_dice_error(evidence.counts),
@@ -34,8 +33,7 @@ def scores_of(evidence: Evidence, limits: tuple[float, float]) -> dict[str, floa
         "confident_share": confident_share(evidence.counts, *limits),
         "less_disagreement": dice_error_less_disagreement(evidence),
         "disagreement": evidence.disagreement,
-        "bias_mm": moved.get("all"),
-        **{f"bias_{region}_mm": moved.get(region) for region in REGIONS},
+        **{bias_column(part): mm for part, mm in evidence.displacement_mm.items()},
     }
 
 

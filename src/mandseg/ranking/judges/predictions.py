@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mandseg.audit.measurement import division_of
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import ranked_label
@@ -43,7 +44,8 @@ class Prediction:
     def evidence(self, label: Mask | None = None) -> Evidence:
         """What the prediction says about the ranked label, or about another one on the prepared grid."""
         drawn = self.label if label is None else label
-        return measure_evidence(drawn, self.probability, self.members, self.prepared.grid.spacing_mm)
+        parts = division_of(self.prepared.case)
+        return measure_evidence(drawn, self.probability, self.members, self.prepared.grid.spacing_mm, parts)
 
 
 def prepare_ranked(

@@ -1,9 +1,10 @@
 """The scores by name: what they mean and what they need. Every table, page and test follows from this list."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from mandseg.data.structure import structure_of
 from mandseg.ranking.drawn_label import DrawnLabel
 from mandseg.ranking.scores.ends import cut_above_mm2, cut_below_mm2
 from mandseg.ranking.scores.hounsfield import bone_beside_share, median_hu, soft_share
@@ -24,6 +25,7 @@ class Measure:
         of: Measures a label; None where that is impossible.
         least_scale: Smallest scale of its distance from the median, in its own unit.
         decimals: On the page.
+        of_any: Whether it makes sense for any structure; the others look for bone or for both halves of a mandible.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Measure:
     of: Callable[[DrawnLabel], float | None]
     least_scale: float
     decimals: int = 1
+    of_any: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,14 @@ class Score:
 
 
 MEASURES = (
-    Measure("volume_ml", "volume (ml)", volume_ml, 2.0),
-    Measure("height_mm", "height (mm)", height_mm, 3.0),
+    Measure("volume_ml", "volume (ml)", volume_ml, 2.0, of_any=True),
+    Measure("height_mm", "height (mm)", height_mm, 3.0, of_any=True),
     Measure("height_to_length", "height over length", height_to_length, 0.05, 2),
-    Measure("median_hu", "median HU inside", median_hu, 30.0, 0),
+    Measure("median_hu", "median HU inside", median_hu, 30.0, 0, of_any=True),
     Measure("soft_share", "share inside below 150 HU", soft_share, 0.02, 2),
     Measure("bone_beside_share", "share just outside above 300 HU", bone_beside_share, 0.02, 2),
-    Measure("pieces", "pieces", n_pieces, 1.0, 0),
-    Measure("apart_ml", "volume apart (ml)", apart_ml, 0.3),
+    Measure("pieces", "pieces", n_pieces, 1.0, 0, of_any=True),
+    Measure("apart_ml", "volume apart (ml)", apart_ml, 0.3, of_any=True),
     Measure("asymmetry", "difference of both halves", asymmetry, 0.03, 2),
     Measure("uneven_tops_mm", "one side ends lower by (mm)", uneven_tops_mm, 3.0),
     Measure("cut_above_mm2", "bone goes on above (mm²)", cut_above_mm2, 15.0, 0),
@@ -79,9 +82,20 @@ SCORES = (
     Score("annotator_bias_mm", "bias of the annotator (mm)", "annotators", 2),
     Score("learned", "error that a regression on simulated labels expects (1 − Dice)", "decoys"),
 )
-LEAST_SCALES = {measure.name: measure.least_scale for measure in MEASURES}
 
 
 def measure_label(label: DrawnLabel) -> dict[str, float | None]:
-    """All measures of a label, by name."""
-    return {measure.name: measure.of(label) for measure in MEASURES}
+    """All measures that make sense for the structure of a label, by name."""
+    is_mandible = structure_of(label.case).is_mandible
+    return {measure.name: measure.of(label) for measure in MEASURES if is_mandible or measure.of_any}
+
+
+def measures_in(names: Iterable[object]) -> list[Measure]:
+    """The measures among the columns of a table."""
+    present = set(names)
+    return [measure for measure in MEASURES if measure.name in present]
+
+
+def least_scales(names: Iterable[object]) -> dict[str, float]:
+    """Measure to its smallest scale, of the measures among the columns of a table."""
+    return {measure.name: measure.least_scale for measure in measures_in(names)}
