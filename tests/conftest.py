@@ -1,6 +1,8 @@
 """A tiny world on disk: cohorts of 24-voxel CTs with a block of bone as the mandible."""
 
+import gc
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,25 @@ import pytest
 
 from mandseg.data.case import Case
 from mandseg.data.volume import Volume, write_volume
+from read_once import compose_once, read_configs_once
+
+read_configs_once()
+compose_once()
 
 SPACING_MM = 4.0  # a voxel has 0.064 ml
 BONE = (slice(8, 17), slice(8, 17), slice(8, 17))  # 729 voxels, 46.656 ml: within the range of mandibles
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Objects that an import makes are never garbage: the search for garbage leaves them out."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
@@ -26,12 +44,22 @@ def logging_as_before() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def nursery() -> Iterator[Path]:
-    """Starts runs in a moment (warm_processes.py); one for all test files of a worker of pytest."""
-    from warm_processes import running_nursery
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Starts runs in a moment (warm_processes.py); one for all workers of pytest."""
+    from warm_processes import shared_nursery
 
-    with running_nursery() as folder:
+    base = tmp_path_factory.getbasetemp()
+    with shared_nursery(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as folder:
         yield folder
+
+
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report draws no figures: for tests of its other parts."""
+    from mandseg.report.figure_set import FIGURES
+
+    for part in FIGURES:
+        monkeypatch.setitem(FIGURES, part, ())
 
 
 @pytest.fixture

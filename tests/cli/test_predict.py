@@ -17,6 +17,7 @@ from mandseg.data.dicom.archive import read_series
 from mandseg.data.dicom.rasterisation import rasterise
 from mandseg.data.dicom.structures import read_structure_set
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
+from mandseg.evaluation.prediction.picture import draw_prediction
 
 WHO = Ids()
 
@@ -40,10 +41,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+DRAW = "mandseg.evaluation.prediction.predict.draw_prediction"
+
+
 @pytest.fixture(autouse=True)
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key of pseudonyms lies in this test's own settings."""
+    """The key of pseudonyms lies in this test's own settings; pictures, most of the time, are their titles alone."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    monkeypatch.setattr(DRAW, lambda image, mask, path, title: path.write_text(title))
+
+
+@pytest.fixture
+def with_pictures(settings: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are drawn."""
+    monkeypatch.setattr(DRAW, draw_prediction)
 
 
 def predict(*arguments: str | Path) -> int:
@@ -59,7 +70,9 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def test_images_of_all_kinds_get_the_same_mask_on_their_own_grid(world: Path, tmp_path: Path) -> None:
+def test_images_of_all_kinds_get_the_same_mask_on_their_own_grid(
+    world: Path, tmp_path: Path, with_pictures: None
+) -> None:
     images = [world / "images", world / "head_nrrd.nrrd", world / "head_mha.mha", world / "patient"]
     assert predict(world / "bone.ckpt", *images, "--out", tmp_path / "out") == 0
     expected = read_volume(tmp_path / "out" / "head.nii.gz")
@@ -75,7 +88,9 @@ def test_images_of_all_kinds_get_the_same_mask_on_their_own_grid(world: Path, tm
     assert (tmp_path / "out" / "head.png").stat().st_size > 10_000
 
 
-def test_the_structure_set_holds_the_mask_and_belongs_to_the_patient(world: Path, tmp_path: Path) -> None:
+def test_the_structure_set_holds_the_mask_and_belongs_to_the_patient(
+    world: Path, tmp_path: Path, with_pictures: None
+) -> None:
     assert predict(world / "bone.ckpt", world / "patient", "--out", tmp_path, "--rtstruct") == 0
     series = read_series(world / "patient")
     path = tmp_path / "CT.rtstruct.dcm"
@@ -106,7 +121,7 @@ def test_a_repeated_call_predicts_nothing_again_and_another_network_does(
 
 
 def test_an_empty_mask_is_done_without_a_structure_set_and_its_row_says_so(
-    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], with_pictures: None
 ) -> None:
     out, blind = tmp_path / "out", write_checkpoint(tmp_path / "blind.ckpt", 3000.0)
     assert predict(blind, world / "patient", "--out", out) == 0

@@ -315,7 +315,7 @@ def _ask_for_cohorts(cache_dir: Path, answers: "multiprocessing.Queue[tuple[str,
 
 
 def test_two_processes_at_once_make_one_cohort(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")  # a new interpreter would import for seconds
     answers = context.Queue()
     asking = [context.Process(target=_ask_for_cohorts, args=(tmp_path, answers)) for _ in range(2)]
     for process in asking:

@@ -364,7 +364,7 @@ def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     assert "And 200 more: see runs.csv." in words
 
 
-def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch):
+def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch, without_figures):
     """The effect of one line in the list of figures: no other code names a figure."""
 
     def scatter(source: FigureSource) -> Iterator[ReportFigure]:
@@ -383,7 +383,7 @@ def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch
         assert (folder / "figures" / "scatter.svg").exists()
 
 
-def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path):
+def test_arms_of_other_settings_are_listed_and_the_real_share_of_noisy_cases_is_shown(tmp_path, without_figures):
     study = write_study(tmp_path / "s", loss={0.0: 0.0, 0.5: 0.001}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
     for ratio, steps in ((0.0, 4.0), (0.5, 40.0)):
         record = study / run_name(ratio, 0) / "run.json"

@@ -13,7 +13,7 @@ def study_of_two(folder):
     return write_study(folder, {0.0: 0.0, 0.5: 0.01}, seeds=(0,), datasets={"test": 0.9}, n_cases=3)
 
 
-def test_settings_that_could_hang_a_reader_are_reported_and_the_report_is_written(tmp_path):
+def test_settings_that_could_hang_a_reader_are_reported_and_the_report_is_written(tmp_path, without_figures):
     study = study_of_two(tmp_path / "demo")
     rows = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     rows += [f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]" for k in range(1, 12)]
@@ -26,7 +26,7 @@ def test_settings_that_could_hang_a_reader_are_reported_and_the_report_is_writte
     assert f"The networks are not described: {line}." in (page.parent / "methods.md").read_text()
 
 
-def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_path, monkeypatch):
+def test_a_run_that_lacks_a_setting_has_no_description_and_the_key_is_named(tmp_path, without_figures):
     study = study_of_two(tmp_path / "demo")
     config = study / run_name(0.0, 0) / "config.yaml"
     config.write_text(config.read_text().replace("jitter_share", "jitter"))

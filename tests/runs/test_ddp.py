@@ -38,7 +38,7 @@ def launch(world, nursery):
 
 def command(world, name, *own):
     settings = [w for w in words(world / "cohort", world / name / "outputs") if not w.startswith("trainer")]
-    return [*settings, *SGD, *LOSS, *own, "trainer.enable_progress_bar=false"]
+    return [*settings, *SGD, *LOSS, *own, "trainer.enable_progress_bar=false", f"cache_dir={world}/cache"]
 
 
 def runs(world, name):

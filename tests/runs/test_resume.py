@@ -17,14 +17,14 @@ from mandseg.training.checkpoint import loops_at
 from tiny_cohort import words, write_tiny_cohort
 from warm_processes import WarmProcesses
 
-STEPS, STEPS_PER_EPOCH = 12, 4  # as tiny_cohort.SMALL has them; three validations of three cases, then three tests
+STEPS_PER_EPOCH = 4  # tiny_cohort.SMALL has 12 steps and three validations of three cases, then three tests
 
 rng = random.Random(2026)
 KILLS = [
     ("saved", rng.randint(1, 8), "checkpoint_minutes=0"),
     ("saved", 9, "checkpoint_minutes=0"),  # last.ckpt has just followed best.ckpt
     ("saving", rng.randint(2, 14), "checkpoint_minutes=0"),
-    *(("step", rng.randint(1, STEPS), word) for word in ("checkpoint_minutes=0", "checkpoint_minutes=5")),
+    *(("step", 7, word) for word in ("checkpoint_minutes=0", "checkpoint_minutes=5")),
     ("validation", rng.randint(1, 8), "checkpoint_minutes=0"),
     ("validation", 9, "checkpoint_minutes=0"),  # the last case of the last validation
     ("evaluation", rng.randint(1, 3), "checkpoint_minutes=5"),
@@ -32,6 +32,8 @@ KILLS = [
     ("cache", rng.randint(1, 10), "checkpoint_minutes=5"),
     ("cached", rng.randint(1, 10), "checkpoint_minutes=5"),
 ]
+SAVED = {"checkpoint_minutes=0": 6, "checkpoint_minutes=5": 4}
+"""The steps that a kill in the seventh leaves: six are whole; four were saved at the validation."""
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,10 @@ def world(tmp_path_factory, nursery):
     return WarmProcesses(folder, nursery)
 
 
-def settings(world, name):
-    return words(world.folder / "cohort", world.folder / name / "outputs")
+def settings(world, name, own_cache=False):
+    """The words of a run, which shares the cache of prepared cases unless that is disturbed, too."""
+    own = words(world.folder / "cohort", world.folder / name / "outputs")
+    return own if own_cache else [*own, f"cache_dir={world.folder}/cache"]
 
 
 def run_folder(world, name):
@@ -85,9 +89,13 @@ def assert_same(found, wanted):
 def test_a_run_killed_at_any_moment_ends_like_an_undisturbed_one(world, undisturbed, kill):
     moment, count, interval = kill
     name = f"kill{KILLS.index(kill)}"
-    assert world.run([*settings(world, name), interval], [moment, count, signal.SIGKILL]) == -signal.SIGKILL
+    own = [*settings(world, name, own_cache=moment in ("cache", "cached")), interval]
+    assert world.run(own, [moment, count, signal.SIGKILL]) == -signal.SIGKILL
     assert not list((world.folder / name).rglob("cases.csv"))
-    assert world.run([*settings(world, name), interval]) == 0, world.log.read_text()
+    if moment == "step":
+        last = torch.load(run_folder(world, name) / "checkpoints" / "train" / "last.ckpt", weights_only=True)
+        assert last["global_step"] == SAVED[interval]
+    assert world.run(own) == 0, world.log.read_text()
     assert_same(outcome(world, name), undisturbed)
     left = [p for p in (world.folder / name).rglob(".*") if p.name != ".hydra"]
     left = [p for p in left if not (p.suffix == ".lease" and p.parent.name == "cases")]  # of an entry that was complete
@@ -98,8 +106,9 @@ def test_a_run_killed_at_any_moment_ends_like_an_undisturbed_one(world, undistur
 @pytest.mark.slow
 def test_a_run_killed_again_and_again_at_random_times_ends_like_an_undisturbed_one(world, undisturbed):
     pause, kills = random.Random(7), 0
-    for _ in range(6):
-        pid = world.start([*settings(world, "often"), "checkpoint_minutes=0"])
+    own = [*settings(world, "often", own_cache=True), "checkpoint_minutes=0"]
+    for _ in range(4):
+        pid = world.start(own)
         time.sleep(pause.uniform(0.3, 1.5))
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -107,7 +116,7 @@ def test_a_run_killed_again_and_again_at_random_times_ends_like_an_undisturbed_o
             break
         kills += 1
     else:
-        assert world.run([*settings(world, "often"), "checkpoint_minutes=0"]) == 0
+        assert world.run(own) == 0
     assert kills > 0
     assert_same(outcome(world, "often"), undisturbed)
 
@@ -125,23 +134,14 @@ def test_a_run_killed_again_and_again_at_random_times_ends_like_an_undisturbed_o
 )
 def test_a_signal_ends_a_run_as_interrupted_with_everything_saved(world, undisturbed, moment, count, signum, steps):
     name = f"{moment}{count}-{signum}"
-    assert world.run(settings(world, name), [moment, count, signum]) == 75
+    own = settings(world, name, own_cache=moment == "cached")
+    assert world.run(own, [moment, count, signum]) == 75
     assert record(world, name)["state"] == "interrupted"
     assert signal.Signals(signum).name in record(world, name)["error"]
     last = run_folder(world, name) / "checkpoints" / "train" / "last.ckpt"
     assert (torch.load(last, weights_only=True)["global_step"] if last.exists() else None) == steps
-    assert world.run(settings(world, name)) == 0, world.log.read_text()
+    assert world.run(own) == 0, world.log.read_text()
     assert_same(outcome(world, name), undisturbed)
-
-
-def test_a_kill_costs_no_more_than_the_interval(world, undisturbed):
-    for minutes, steps in ((0, 6), (5, 4)):
-        words = [*settings(world, f"interval{minutes}"), f"checkpoint_minutes={minutes}"]
-        assert world.run(words, ["step", 7, signal.SIGKILL]) == -signal.SIGKILL
-        last = torch.load(
-            run_folder(world, f"interval{minutes}") / "checkpoints" / "train" / "last.ckpt", weights_only=True
-        )
-        assert last["global_step"] == steps  # of the six whole ones; four were saved at the validation
 
 
 def test_sigterm_from_slurm_saves_and_continues_until_the_kill(world, undisturbed):

@@ -34,6 +34,7 @@ def settings(world, name, minutes=5):
         STAGES,
         TRUSTED,
         f"checkpoint_minutes={minutes}",
+        f"cache_dir={world.folder}/cache",
     ]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,11 +66,7 @@ def scores(folder):
 
 @pytest.mark.slow
 def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_path, cohort, make_case, train, process):
-    words = command(tmp_path, cohort, "-m", "noise_ratio=0,0.5", "noise=recorded")  # as a user starts it, nothing warm
-    first = subprocess.run(
-        [sys.executable, "-m", "mandseg.train", *words], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert first.returncode == 0, first.stderr
+    assert train("-m", "noise_ratio=0,0.5", "noise=recorded") == 0, process.log.read_text()
     noisy, clean = run_folders(tmp_path)  # ratio0.5_..., ratio0_...
     assert json.loads((clean / "run.json").read_text())["state"] == "done"
     table = pd.concat([scores(clean), scores(noisy)])
@@ -112,21 +107,6 @@ def test_annotators_are_axes_of_a_grid(tmp_path, train, process):
         assert set(pd.read_csv(tmp_path / "outputs/s" / run / "cases.csv").noise) == {
             grid.noise[grid.run == run].item()
         }
-
-
-@pytest.mark.slow
-def test_a_killed_run_that_is_started_again_ends_like_an_undisturbed_one(tmp_path, cohort, train, process):
-    longer = ["steps=24", "validations=4"]  # a checkpoint every six steps
-    assert train(*longer, "study=undisturbed") == 0, process.log.read_text()
-    assert process.run(command(tmp_path, cohort, *longer), ["step", 15, signal.SIGKILL]) == -signal.SIGKILL
-    (killed,) = run_folders(tmp_path)
-    assert (killed / "checkpoints" / "train" / "last.ckpt").exists()
-    assert not (killed / "cases.csv").exists()
-    assert train(*longer) == 0, process.log.read_text()
-    (undisturbed,) = run_folders(tmp_path, "undisturbed")
-    pd.testing.assert_frame_equal(scores(killed), scores(undisturbed))
-    curves = [pd.read_csv(f / "learning_curve.csv") for f in (killed, undisturbed)]
-    pd.testing.assert_frame_equal(*curves)
 
 
 @pytest.mark.slow

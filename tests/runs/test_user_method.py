@@ -68,7 +68,8 @@ def world(tmp_path_factory):
 
 
 def command(world, name, *own):
-    return [*words(world / "cohort", world / name / "outputs"), *METHOD, "evaluation.save_predictions=true", *own]
+    own = [*METHOD, "evaluation.save_predictions=true", f"cache_dir={world}/cache", *own]
+    return [*words(world / "cohort", world / name / "outputs"), *own]
 
 
 def run_folder(world, name):

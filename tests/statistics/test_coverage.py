@@ -1,6 +1,7 @@
 """Intervals and verdicts have about their nominal errors, in a few studies of the benchmark."""
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,11 @@ spec.loader.exec_module(simulated)
 
 STUDIES, RESAMPLES = 120, 250
 WORLDS = {world.name: world for world in simulated.WORLDS}
+
+
+@cache
+def verdicts(name: str) -> dict[str, float]:
+    return simulated.rates(simulated.judge_verdicts, WORLDS[name], STUDIES, RESAMPLES)
 
 
 def three_errors(rate: float) -> float:
@@ -30,16 +36,13 @@ def test_intervals_hold_the_truth(name):
 
 @pytest.mark.parametrize("name", ["as measured", "cases differ most", "five seeds, skewed"])
 def test_a_loss_of_exactly_the_margin_is_rarely_called_non_inferior_equivalent_or_inferior(name):
-    found = simulated.rates(simulated.judge_verdicts, WORLDS[name], STUDIES, RESAMPLES)
+    found = verdicts(name)
     for what in ("non-inferior", "inferior", "equivalent"):
         assert found[what] <= 0.025 + three_errors(0.025), what
 
 
 def test_signed_rank_test_keeps_its_error_where_seeds_do_not_differ_and_only_there():
-    alike, differ = (
-        simulated.rates(simulated.judge_verdicts, WORLDS[name], STUDIES, RESAMPLES)["Wilcoxon"]
-        for name in ("cases differ most", "seeds differ most")
-    )
+    alike, differ = (verdicts(name)["Wilcoxon"] for name in ("cases differ most", "seeds differ most"))
     assert alike <= 0.05 + three_errors(0.05)
     assert differ > 0.3  # it takes these trainings as given: documented, and why p_crossed stands beside it
 
