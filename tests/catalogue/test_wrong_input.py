@@ -7,7 +7,7 @@ from pathlib import Path
 
 import feeds
 import pytest
-from kinds import CHECK, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, WORDS
+from kinds import CHECK, COMMANDS, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, WORDS
 
 from mandseg.cli.main import main
 from study_fixture import write_study
@@ -61,6 +61,15 @@ def test_a_bad_command_is_answered_in_one_line(name, world, capsys):
     assert err == ANSWERS[name]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wrong_words_are_answered_in_one_line(name, world, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mandseg"])
+    code, out, err = answer(COMMANDS[name].split(), world, capsys)
+    assert code == 2
+    assert out == []
+    assert err == ANSWERS[name]
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_damaged_run_is_failed_in_the_status(name, world, capsys):
     write_study(Path("s"), loss={0.0: 0.0}, seeds=(0,), n_cases=2)
@@ -85,7 +94,7 @@ def test_a_wrong_setting_is_one_line_before_anything_is_made(name, world, capsys
 
 
 def test_the_catalogue_has_an_answer_to_each_of_at_least_80_kinds():
-    kinds = [*IMAGES, *MANIFESTS, *WORDS, *STUDIES, *RUNS, *SETTINGS]
+    kinds = [*IMAGES, *MANIFESTS, *WORDS, *STUDIES, *RUNS, *COMMANDS, *SETTINGS]
     assert sorted(kinds) == sorted(ANSWERS)
     assert len(kinds) >= 80
     assert all(lines for lines in ANSWERS.values())

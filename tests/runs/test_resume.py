@@ -142,6 +142,9 @@ def test_a_kill_costs_no_more_than_the_interval(world, undisturbed):
             run_folder(world, f"interval{minutes}") / "checkpoints" / "train" / "last.ckpt", weights_only=True
         )
         assert last["global_step"] == steps  # of the six whole ones; four were saved at the validation
+        assert record(world, f"interval{minutes}")["began"] == {"step": 0, "logged": 0}
+        assert world.run(words) == 0, world.log.read_text()
+        assert record(world, f"interval{minutes}")["began"]["step"] == steps
 
 
 def test_sigterm_from_slurm_saves_and_continues_until_the_kill(world, undisturbed):

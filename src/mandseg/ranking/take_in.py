@@ -21,6 +21,7 @@ from mandseg.data.volume import Volume, is_image_file, read_geometry, read_volum
 from mandseg.ranking.folder import TABLE, default_folder
 from mandseg.system.errors import UserError
 from mandseg.system.files import LIST, fingerprint, read_list, write_text
+from mandseg.system.wording import count
 
 NOUN = "a corrected cohort"
 CORRECTED = "corrected"
@@ -118,7 +119,7 @@ def _mask_or_problem(case: Case, file: Path) -> Volume | str:
     if values := non_binary_values(mask):
         return f"has the values {values}, expected 0 and 1 only"
     if not mask.array.any():
-        return f"is empty: 0 of {mask.array.size} voxels are set"
+        return f"is empty: 0 of {count(mask.array.size, 'voxel')} are set"
     return Volume((mask.array != 0).astype(np.uint8), mask.affine)
 
 

@@ -23,6 +23,7 @@ from mandseg.data.structure import structure_name
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
+from mandseg.system.wording import some_of
 
 TABLES = ("index.csv", "manifest.csv", "cases.csv")
 
@@ -224,5 +225,5 @@ def _image_notes(converted: Sequence[ConvertedFiles], hu_offset: float | None) -
     cases = [result.case for result in converted if result.case]
     notes = image_notes({r.case.case_id: r.image for r in converted if r.case and r.image}, hu_offset)
     if without := [case.case_id for case in cases if case.image is None]:
-        notes.append(f"WARNING: {len(without)} of {len(cases)} cases have no image (first: {without[0]})")
+        notes.append(f"WARNING: {some_of(len(without), len(cases), 'case', 'have')} no image (first: {without[0]})")
     return notes

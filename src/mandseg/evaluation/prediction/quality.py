@@ -18,6 +18,7 @@ from mandseg.data.volume import Hu, Volume, to_canonical
 from mandseg.evaluation.prediction.training_summary import TrainingSummary
 from mandseg.evaluation.predictor import Probability
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
+from mandseg.system.wording import count
 
 THRESHOLDS_FILE = "quality.yaml"
 OK, REVIEW = "ok", "review"
@@ -130,7 +131,7 @@ def reasons(
             f"the networks disagree by {quality.disagreement:.2f}, expected at most {limits.most_disagreement:g}"
         )
     if quality.pieces > limits.most_pieces:
-        found.append(f"{quality.pieces} pieces, expected at most {limits.most_pieces}")
+        found.append(f"{count(quality.pieces, 'piece')}, expected at most {limits.most_pieces}")
     if quality.edges:
         found.append(f"touches the image's {' and '.join(quality.edges)} edge")
     return found + _outside_training(quality, training, limits) + _not_upright(quality, structure, limits)
