@@ -1,6 +1,7 @@
 """The catalogue of bad input: each kind is answered by its exact lines and exit code, and leaves nothing behind."""
 
 import json
+import re
 import sys
 from itertools import takewhile
 from pathlib import Path
@@ -88,7 +89,8 @@ def test_a_wrong_setting_is_one_line_before_anything_is_made(name, world, capsys
     word = SETTINGS[name]
     grid = ["-m"] if "(" in word else []
     own = ["data=folder", *(["data.manifest=c/manifest.csv"] if "manifest" not in word else [])]
-    code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", word], world, capsys)
+    words = re.split(r" (?=\w+=)", word)
+    code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", *words], world, capsys)
     assert code == 2
     assert err == ANSWERS[name]
 
