@@ -207,10 +207,10 @@ def test_points_and_open_contours_are_left_out_and_counted(series: Series) -> No
     assert found.mask.sum() == 121
     assert found.notes == (
         "2 OPEN_PLANAR contours left out",
-        "1 POINT contours left out",
-        "1 closed contours with fewer than three points left out",
+        "1 POINT contour left out",
+        "1 closed contour with fewer than three points left out",
     )
-    assert refusal(series, point) == "has no closed contour, only 1 POINT contours left out"
+    assert refusal(series, point) == "has no closed contour, only 1 POINT contour left out"
     assert refusal(series) == "has no closed contour, it is empty"
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.volume import Array, Volume, read_volume
+from mandseg.data.volume import Array, Volume, read_volume, to_canonical
+from mandseg.metrics.posture import SURE_MM, posture, posture_doubts
 from mandseg.system.errors import UserError
 from mandseg.system.wording import count, verb
 
@@ -80,6 +81,12 @@ def image_problems(case: Case, image: Volume) -> list[str]:
     return (
         [f"case {case.case_id}: image has {count(bad, 'voxel')} that {verb(bad, 'are')} NaN or infinite"] if bad else []
     )
+
+
+def orientation_doubts(label: Volume) -> list[str]:
+    """What is doubtful about the orientation of an image, by the mandible in its label."""
+    upright = to_canonical(label)
+    return posture_doubts(*posture(np.asarray(upright.array != 0), upright.geometry.spacing_mm), SURE_MM)
 
 
 def with_integer_values(label: Volume) -> tuple[Volume, str]:

@@ -66,7 +66,10 @@ def take_in(path: Path, folder: Path, dest: Path) -> TakenIn:
     if dest.resolve() == cohort.root:
         raise UserError(f"{dest}: is the cohort itself; {ADVICE}")
     masks = corrected_masks(cohort, folder)
+    used = {path.resolve() for case in cohort.cases for path in (case.image, case.reference, case.noisy) if path}
     files = {case_id: dest.resolve() / CORRECTED / f"{case_id}.nii.gz" for case_id in masks}
+    if inside := sorted(used & set(files.values())):
+        raise UserError(f"{dest}: {inside[0].name} is a file of the cohort and would be replaced; {ADVICE}")
     listed = _refuse_foreign(dest, [dest / MANIFEST, *files.values()])
     for case_id, file in files.items():
         write_volume(file, masks[case_id])

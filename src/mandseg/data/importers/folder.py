@@ -77,6 +77,11 @@ class Folder(Importer[Case, ConvertedFiles]):
         _refuse_names(drafts)
         return sorted(drafts, key=lambda draft: bool(draft.reference or draft.noisy))
 
+    def files(self, found: Case) -> list[Path]:
+        """The files that the table or the patterns name, and the table itself."""
+        table = [self.layout.table] if self.layout.table is not None else []
+        return [*table, *(path for path in (found.image, found.reference, found.noisy, found.dose) if path is not None)]
+
     def convert(self, found: Case, folder: Path) -> ConvertedFiles:
         """Read a case's files, write those that have to change, and point the case at them."""
         if not (found.reference or found.noisy):
