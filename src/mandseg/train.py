@@ -25,7 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mandseg.runs.attempt import attempt_run
 from mandseg.runs.folder import RunFolder
-from mandseg.runs.settings.hydra_words import in_plain_words, is_setting, refuse_words
+from mandseg.runs.settings.hydra_options import is_setting, refuse_options
+from mandseg.runs.settings.hydra_words import in_plain_words
 from mandseg.runs.settings.typed_text import quoted, with_text
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import (
@@ -63,7 +64,7 @@ def main() -> None:
         return RunFolder(Path(runtime.output_dir)).validation_dice()
 
     try:
-        refuse_words(sys.argv[1:])
+        refuse_options(sys.argv[1:])
         hydra.main(config_path=str(config_folder()), config_name="train", **hydra_options())(task)()
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print_problems(error if isinstance(error, UserError) else in_plain_words(error))

@@ -161,6 +161,33 @@ RUNS = {
 }
 """Runs whose files are damaged: ``status`` calls them failed, and ends with 1."""
 
+COMMANDS = {
+    "no such command": "chek c",
+    "no such importer": "prepare opnkbp x y",
+    "no such option, one is near": "check c --csvv t.csv",
+    "no such option": "prepare --foo",
+    "no such option of the program": "--verbos check c",
+    "no such short option": "status s -x",
+    "an argument is missing": "prepare folder x",
+    "all arguments are missing": "check",
+    "a required option is missing": "plan-study s",
+    "a word too many": "report s t u",
+    "an option without its value": "check c --csv",
+    "a value behind a flag": "audit c --figures=3",
+    "an option with no number": "check c --workers many",
+    "an option below its range": "check c --workers=0",
+    "an option with no number, of numbers": "plan-study s --margin small",
+    "estimate: no such option": "estimate --multirn seed=1",
+    "train: no such option": "train --foo",
+    "train: no such option, one is near": "train --multirn seed=1",
+    "train: a print of nothing": "train --cfg",
+    "train: a print of something else": "train --cfg jobs",
+    "train: a value that would be the next setting": "train --package seed=1",
+    "train: a flag with a value": "train --multirun=3",
+    "train: a print of a grid": "train -m --cfg job",
+}
+"""Words that the command line itself refuses, before a command runs."""
+
 SETTINGS = {
     "a setting that is not there": "colour=red",
     "a word without a value": "noise_ratio",
@@ -169,6 +196,13 @@ SETTINGS = {
     "no number": "optimizer.lr=fast",
     "a number of 400 digits": f"optimizer.lr={'9' * 400}",
     "a target of another package": "loss._target_=os.system",
+    "a target that is not let through": "loss._target_=torch.load",
+    "a target that does not exist": "loss._target_=torch.nn.NoLoss",
+    "a target in a module that does not exist": "optimizer._target_=mandseg.optimizers.Best",
+    "a target of the user that does not exist": "model.network={_target_: mine.Network} trusted_packages=[mine]",
+    "a target that is a value": "noise.source={_target_: torch.pi}",
+    "a target under another name": "method._target_=torch.os.system",
+    "a target of an augmentation": "patches.augmentation._target_=torchio.NoFlip",
     "a study that leads elsewhere": "study=../elsewhere",
     "an interpolation of nothing": "study=${oc.env:MANDSEG_NOT_SET}",
     "margins that are no group": "analysis.margins=5",

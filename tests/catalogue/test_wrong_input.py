@@ -1,13 +1,14 @@
 """The catalogue of bad input: each kind is answered by its exact lines and exit code, and leaves nothing behind."""
 
 import json
+import re
 import sys
 from itertools import takewhile
 from pathlib import Path
 
 import feeds
 import pytest
-from kinds import CHECK, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, WORDS
+from kinds import CHECK, COMMANDS, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, WORDS
 
 from mandseg.cli.main import main
 from study_fixture import write_study
@@ -61,6 +62,15 @@ def test_a_bad_command_is_answered_in_one_line(name, world, capsys):
     assert err == ANSWERS[name]
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_wrong_words_are_answered_in_one_line(name, world, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mandseg"])
+    code, out, err = answer(COMMANDS[name].split(), world, capsys)
+    assert code == 2
+    assert out == []
+    assert err == ANSWERS[name]
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_a_damaged_run_is_failed_in_the_status(name, world, capsys):
     write_study(Path("s"), loss={0.0: 0.0}, seeds=(0,), n_cases=2)
@@ -79,13 +89,14 @@ def test_a_wrong_setting_is_one_line_before_anything_is_made(name, world, capsys
     word = SETTINGS[name]
     grid = ["-m"] if "(" in word else []
     own = ["data=folder", *(["data.manifest=c/manifest.csv"] if "manifest" not in word else [])]
-    code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", word], world, capsys)
+    words = re.split(r" (?=\w+=)", word)
+    code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", *words], world, capsys)
     assert code == 2
     assert err == ANSWERS[name]
 
 
 def test_the_catalogue_has_an_answer_to_each_of_at_least_80_kinds():
-    kinds = [*IMAGES, *MANIFESTS, *WORDS, *STUDIES, *RUNS, *SETTINGS]
+    kinds = [*IMAGES, *MANIFESTS, *WORDS, *STUDIES, *RUNS, *COMMANDS, *SETTINGS]
     assert sorted(kinds) == sorted(ANSWERS)
     assert len(kinds) >= 80
     assert all(lines for lines in ANSWERS.values())

@@ -97,7 +97,7 @@ def files_with(name: str, ct: np.ndarray, bone: np.ndarray, affine: np.ndarray) 
 @pytest.mark.parametrize(
     ("name", "line"),
     [
-        ("NaN", "image has 1 voxels that are NaN or infinite"),
+        ("NaN", "image has 1 voxel that is NaN or infinite"),
         ("shape", "reference shape (24, 24, 23) differs from (24, 24, 24) of the image"),
         ("spacing", "reference spacing (4, 4, 2.5) mm differs from (4, 4, 4) mm of the image"),
         ("origin", "reference origin (-48, -48, -44) mm differs from (-48, -48, -48) mm of the image"),

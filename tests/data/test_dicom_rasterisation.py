@@ -146,14 +146,14 @@ def test_an_island_in_a_hole_and_a_second_piece_are_there(series: Series) -> Non
 def test_a_contour_that_is_there_twice_counts_once(series: Series) -> None:
     found = rasterise(roi(square(5.5, 45), np.roll(square(5.5, 45), 1, axis=0), square(5.5, 47.5)), series)
     assert found.mask.sum() == 2 * 11**2
-    assert found.notes == ("1 contours are copies of others and were left out",)
+    assert found.notes == ("1 contour left out, equal to another",)
 
 
 def test_contours_that_overlap_in_part_are_warned_of(series: Series) -> None:
     """Squares of 11 x 11 voxels that share 5 x 11: those are outside."""
     found = rasterise(roi(square(5.5, 45), square(5.5, 45, (6, 0))), series)
     assert found.mask.sum() == 121 + 121 - 2 * 55
-    assert found.notes == ("WARNING: contours overlap in part on 1 slices: the overlap is outside",)
+    assert found.notes == ("WARNING: contours overlap in part on 1 slice: the overlap is outside",)
 
 
 # Slices ---------------------------------------------------------------------------------------------------------------
@@ -207,10 +207,10 @@ def test_points_and_open_contours_are_left_out_and_counted(series: Series) -> No
     assert found.mask.sum() == 121
     assert found.notes == (
         "2 OPEN_PLANAR contours left out",
-        "1 POINT contours left out",
-        "1 closed contours with fewer than three points left out",
+        "1 POINT contour left out",
+        "1 closed contour with fewer than three points left out",
     )
-    assert refusal(series, point) == "has no closed contour, only 1 POINT contours left out"
+    assert refusal(series, point) == "has no closed contour, only 1 POINT contour left out"
     assert refusal(series) == "has no closed contour, it is empty"
 
 
@@ -227,14 +227,14 @@ def test_a_contour_across_the_slices_is_refused(series: Series) -> None:
 
 
 def test_a_contour_between_voxel_centres_alone_is_refused(series: Series) -> None:
-    assert refusal(series, square(0.2, 45, (0.5, 0.5))).startswith("has 1 contours, but none encloses the centre")
+    assert refusal(series, square(0.2, 45, (0.5, 0.5))).startswith("has 1 contour, but none encloses the centre")
 
 
 def test_a_reference_to_another_slice_is_noted_and_the_position_used(series: Series) -> None:
     wrong = Contour("CLOSED_PLANAR", square(5.5, 45), (series.planes[6].sop_uid,))
     found = rasterise(roi(wrong), series)
     assert found.mask[:, :, 2].sum() == 121
-    assert found.notes == ("WARNING: 1 contours refer to another slice than their position; the position was used",)
+    assert found.notes == ("WARNING: 1 contour refers to another slice than the position, which was used",)
 
 
 # Files ----------------------------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def test_an_offset_that_no_image_has_is_not_applied_and_reported(
     make_case("a", image=ct)
     result = convert()
     assert hu_of(result) == {"a": RIGHT}
-    assert result.notes == ("--hu-offset 1024 is not applied: all 1 images are in HU already",)
+    assert result.notes == ("--hu-offset 1024 is not applied: the image is in HU already",)
 
 
 def test_an_unclear_image_is_treated_like_the_others_and_named(

@@ -77,3 +77,18 @@ def test_overwrite_keeps_a_label_that_was_corrected_by_hand(tmp_path: Path, make
     with pytest.raises(UserError, match=r"out: reference/a.nii.gz was changed after it was written; move it away"):
         import_folder(tmp_path / "cohort", tmp_path / "out", *arguments, overwrite=True)
     assert cohort.cases[0].reference.read_bytes() == b"corrected"
+
+
+def test_overwrite_keeps_the_files_that_the_table_itself_names(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+    make_case("a")
+    cohort = tmp_path / "made"
+    splitting, conversion = Splitting(all_in="test"), Conversion(None, (1,))  # labels are written into the cohort
+    import_folder(tmp_path / "cohort", cohort, Layout(None, PAIR), conversion, splitting)
+    label = next(cohort.rglob("*reference*/*.nii.gz"), None) or next(cohort.rglob("a*.nii.gz"))
+    image = next((tmp_path / "cohort").glob("a_image.nii.gz"))
+    table = tmp_path / "table.csv"
+    table.write_text(f"case_id,image,reference\na,{image},{label}\n")
+    before = {path: path.read_bytes() for path in cohort.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=rf"^{cohort}: holds 1 file of the source, e.g. {label}: not replaced$"):
+        import_folder(table, cohort, conversion=conversion, splitting=splitting, overwrite=True)
+    assert {path: path.read_bytes() for path in cohort.rglob("*") if path.is_file()} == before

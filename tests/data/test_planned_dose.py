@@ -65,7 +65,7 @@ def test_a_dose_that_ends_inside_the_reference_is_named_with_both_extents(affine
         ([0, 3.5e6], "a maximum of 3.5e+06, expected 1 to 200 Gy; is it scaled? Apply the header's scaling"),
         ([0, 0.98], "a maximum of 0.98, expected 1 to 200 Gy; is it relative, or per beam?"),
         ([-3, 60.0], "negative values down to -3 Gy, expected 0 or more: a difference of two doses?"),
-        ([0, np.nan], "1 voxels that are NaN or infinite"),
+        ([0, np.nan], "1 voxel that is NaN or infinite"),
     ],
 )
 def test_numbers_that_are_no_planned_dose_are_named(values: list[float], reason: str) -> None:

@@ -15,9 +15,10 @@ from mandseg.evaluation.commissioning.checks import reordered
 from mandseg.evaluation.prediction.inputs import find_inputs
 from mandseg.evaluation.prediction.network import TrainedNetwork, refuse_different
 from mandseg.evaluation.prediction.plausibility import implausible, tilt_deg
-from mandseg.evaluation.prediction.quality import Quality, Thresholds, confidence, disagreement, posture, reasons
+from mandseg.evaluation.prediction.quality import Quality, Thresholds, confidence, disagreement, reasons
 from mandseg.evaluation.prediction.segmentation import segment
 from mandseg.evaluation.predictor import mean_of
+from mandseg.metrics.posture import posture
 from mandseg.runs.trained.load import load_network
 from mandseg.system.errors import UserError
 
@@ -94,19 +95,23 @@ def test_the_disagreement_is_1_minus_the_mean_dice_of_all_pairs() -> None:
     assert disagreement([one, two, three]) == pytest.approx(1 - (2 / 3 + 0 + 0) / 3)
 
 
+def posture_of(volume: Volume) -> tuple[float | None, float | None]:
+    return posture(volume.array, volume.geometry.spacing_mm)
+
+
 def test_a_mandible_rises_and_widens_to_the_back_and_its_mirror_images_do_not() -> None:
     image = anatomy()
     mandible = Volume(image.array == 900, image.affine)
-    rise_mm, spread_mm = posture(mandible)
+    rise_mm, spread_mm = posture_of(mandible)
     assert rise_mm is not None
     assert spread_mm is not None
     assert rise_mm > 5
     assert spread_mm > 5
     upside_down = Volume(mandible.array[:, :, ::-1], mandible.affine)
-    assert posture(upside_down)[0] == pytest.approx(-rise_mm)
-    back_to_front = posture(Volume(mandible.array[:, ::-1], mandible.affine))
+    assert posture_of(upside_down)[0] == pytest.approx(-rise_mm)
+    back_to_front = posture_of(Volume(mandible.array[:, ::-1], mandible.affine))
     assert back_to_front == pytest.approx((-rise_mm, -spread_mm))
-    assert posture(Volume(np.zeros((4, 4, 4), bool), np.eye(4))) == (None, None)
+    assert posture_of(Volume(np.zeros((4, 4, 4), bool), np.eye(4))) == (None, None)
 
 
 GOOD = Quality(40.0, 1, 0, 0.95, 0.05, 850.0, (), 10.0, 8.0)

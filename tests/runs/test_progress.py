@@ -23,7 +23,7 @@ def run(tmp_path):
 
 
 def record_of(run, **facts):
-    content = {"condition": CONDITION, "state": "running", "steps": 400, "seconds": {"prepare": 30.0}}
+    content = {"condition": CONDITION, "state": "running", "steps": 400, "began": {"step": 0, "logged": 0}}
     run.record_file.write_text(json.dumps(content | facts))
     os.utime(run.record_file, (PREPARED, PREPARED))
     return run.record()
@@ -33,15 +33,19 @@ def test_the_time_left_is_that_of_the_steps_so_far(run):
     assert progress(run, record_of(run)) == "step 100 of 400, about 5 min of training left"
 
 
-def test_the_time_of_earlier_processes_and_stages_counts_once(run):
-    resumed = record_of(run, seconds={"prepare": 30.0, "train/warm-up": 60.0, "relabel/corrected": 40.0})
+def test_a_continued_run_counts_its_own_steps_only(run):
+    resumed = record_of(run, began={"step": 50, "logged": 80}, seconds={"prepare": 30.0, "train/all": 60.0})
     assert progress(run, resumed) == "step 100 of 400, about 10 min of training left"
 
 
-def test_between_two_stages_the_time_is_that_of_the_stages_before(run):
-    record = record_of(run, seconds={"prepare": 30.0, "train/warm-up": 200.0})
+def test_a_continued_run_names_no_time_while_it_repeats_steps(run):
+    assert progress(run, record_of(run, began={"step": 50, "logged": 100})) == "step 100 of 400"
+
+
+def test_between_two_stages_no_time_is_named(run):
+    record = record_of(run, seconds={"train/warm-up": 200.0})
     os.utime(run.record_file, (PREPARED + 110, PREPARED + 110))  # its labels are being made
-    assert progress(run, record) == "step 100 of 400, about 10 min of training left"
+    assert progress(run, record) == "step 100 of 400"
 
 
 def test_without_a_step_or_a_measured_time_less_is_said(run):

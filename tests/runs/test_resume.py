@@ -95,7 +95,10 @@ def test_a_run_killed_at_any_moment_ends_like_an_undisturbed_one(world, undistur
     if moment == "step":
         last = torch.load(run_folder(world, name) / "checkpoints" / "train" / "last.ckpt", weights_only=True)
         assert last["global_step"] == SAVED[interval]
+        assert record(world, name)["began"] == {"step": 0, "logged": 0}
     assert world.run(own) == 0, world.log.read_text()
+    if moment == "step":
+        assert record(world, name)["began"]["step"] == SAVED[interval]
     assert_same(outcome(world, name), undisturbed)
     left = [p for p in (world.folder / name).rglob(".*") if p.name != ".hydra"]
     left = [p for p in left if not (p.suffix == ".lease" and p.parent.name == "cases")]  # of an entry that was complete

@@ -3,8 +3,10 @@
 import sys
 
 import pytest
+from hydra._internal.utils import get_args_parser
 
 from composing import composed, refused
+from mandseg.runs.settings.hydra_options import FLAGS, INFO, SHORT, WITH_VALUE
 from mandseg.train import main
 from tiny_cohort import write_tiny_cohort
 
@@ -87,3 +89,13 @@ def test_cfg_of_a_sweep_prints_one_configuration(monkeypatch, capsys):
         main()
     assert not end.value.code
     assert "study: demo" in capsys.readouterr().out
+
+
+def test_the_options_of_the_training_are_those_of_hydra():
+    actions = [action for action in get_args_parser()._actions if action.option_strings]
+    long = {action.option_strings[0]: action for action in actions}
+    assert set(long) == {*FLAGS, *WITH_VALUE, "--info"}
+    assert {short: name for name, action in long.items() for short in action.option_strings[1:]} == SHORT
+    assert {name for name, action in long.items() if action.nargs == 0} == set(FLAGS)
+    assert {name: tuple(long[name].choices or ()) for name in WITH_VALUE} == WITH_VALUE
+    assert tuple(long["--info"].choices or ()) == INFO

@@ -15,6 +15,7 @@ from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.noise import NoiseSource, Recorded
 from mandseg.noise.modes.scene import Scene, Window, make_scene
 from mandseg.system.errors import UserError
+from mandseg.system.wording import some_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +76,9 @@ def cases_with_two_labels(cohort: Cohort, noise: NoiseSource) -> Sequence[Case]:
     if not cases:
         n_reference = sum(case.reference is not None for case in cohort.cases)
         n_noisy = sum(case.noisy is not None for case in cohort.cases)
+        references = some_of(n_reference, len(cohort.cases), "case", "have")
         raise UserError(
-            f"cohort {cohort.root}: no case with two labels; of {len(cohort.cases)} cases {n_reference} have a "
+            f"cohort {cohort.root}: no case with two labels; {references} a "
             f"reference and {n_noisy} a noisy label (--noise PRESET draws one from the reference)"
         )
     return cases

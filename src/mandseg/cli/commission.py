@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from mandseg.system.wording import count
+
 FAILED = 1  # exit code
 
 
@@ -41,5 +43,8 @@ def commission(
         write_checks(csv, checks)
     print(versions_line())
     if failed := [check for check in checks if check.passed is False]:
-        print(f"mandseg: {len(failed)} of {len(checks)} checks failed, the first: {failed[0].name}", file=sys.stderr)
+        print(
+            f"mandseg: {len(failed)} of {count(len(checks), 'check')} failed, the first: {failed[0].name}",
+            file=sys.stderr,
+        )
         raise typer.Exit(FAILED)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from mandseg import __version__
 from mandseg.cli.commission import commission
@@ -20,6 +19,7 @@ from mandseg.cli.predict import predict
 from mandseg.cli.prepare import prepare
 from mandseg.cli.rank import rank
 from mandseg.cli.study import of_a_study
+from mandseg.cli.wrong_words import Commands, run_words
 from mandseg.system.errors import WRONG_INPUT, UserError
 from mandseg.system.names import with_home
 
@@ -30,7 +30,7 @@ COMMANDS = (
 """All commands, in the order of their use, in which ``--help`` lists them."""
 
 
-class InOrderOfUse(TyperGroup):
+class InOrderOfUse(Commands):
     """The commands as :data:`COMMANDS` orders them."""
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = [with_home(word) for word in (sys.argv[1:] if arguments is None else arguments)]
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
     try:
-        app(arguments, prog_name="mandseg")
+        raise SystemExit(run_words(app, arguments))
     except UserError as error:
         if debug:
             raise

@@ -8,9 +8,11 @@ import typer
 
 from mandseg.cli import public_sets
 from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, Structure, numbers, show, words
+from mandseg.cli.wrong_words import Commands
 from mandseg.system.errors import WRONG_INPUT, UserError
 
 prepare = typer.Typer(
+    cls=Commands,
     help="Write a cohort folder with its manifest.csv from your data, a public set or a phantom.",
     no_args_is_help=True,
     rich_markup_mode="rich",

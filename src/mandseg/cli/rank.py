@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, some_of
 
 
 def rank(
@@ -104,7 +105,10 @@ def _take_in(cohort: Path, corrected: Path, out: Path | None) -> None:
 
     found = take_in(cohort, corrected, out or default_destination(cohort))
     n = len(found.cohort.cases) - len(found.open)
-    print(f"{found.n_corrected} corrected masks; {n} of {len(found.cohort.cases)} cases are trusted", end="")
+    print(
+        f"{count(found.n_corrected, 'corrected mask')}; {some_of(n, len(found.cohort.cases), 'case', 'are')} trusted",
+        end="",
+    )
     print(f", next: {', '.join(found.open[:3])}" if found.open else ", none is left")
     print(f"original against corrected: mandseg audit {found.cohort.root} --figures")
     print(found.cohort.root / "manifest.csv")

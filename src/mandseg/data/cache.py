@@ -24,19 +24,22 @@ from mandseg.data.case import Case
 from mandseg.data.content import case_digests
 from mandseg.data.importers.hounsfield import not_hu
 from mandseg.data.label_source import LabelSource
-from mandseg.data.loaded_case import LoadedCase, load_case
+from mandseg.data.loaded_case import LoadedCase, load_case, orientation_doubts
 from mandseg.data.preprocessing import Label, Preprocessing
 from mandseg.data.same_patient.fingerprint import FINGERPRINT_FILE, as_bytes, fingerprint_of
+from mandseg.data.structure import structure_of
 from mandseg.data.volume import Geometry, Hu, Volume, to_canonical
 from mandseg.system.checksums import is_intact, write_checksum
 from mandseg.system.errors import RunFailedError, UserError
 from mandseg.system.files import atomic_folder, atomic_write, writable_folder, write_text
 from mandseg.system.lock import locked
 from mandseg.system.progress import for_each
+from mandseg.system.wording import some_of
 
 log = logging.getLogger(__name__)
 
 GRID_FILE = "grid.json"
+DOUBT = "orientation_doubt"  # a key of the file, where there is one
 MEASURED = ".applied.json"
 """End of the file beside a noisy label that holds its measured noise (mandseg.noise.applied)."""
 FORMAT = 10  # part of every key; increase it when the content of an entry changes
@@ -80,6 +83,11 @@ class PreparedCase:
     def grid(self) -> Geometry:
         """The preprocessed grid."""
         return _geometry(json.loads((self.folder / GRID_FILE).read_text())["grid"])
+
+    @cached_property
+    def orientation_doubt(self) -> str:
+        """What was doubtful about the image's orientation when the entry was made; empty if nothing."""
+        return str(json.loads((self.folder / GRID_FILE).read_text()).get(DOUBT, ""))  # older entries have none
 
     @cached_property
     def original(self) -> Geometry:
@@ -137,7 +145,12 @@ def prepare_cases(
     results = list(for_each(work, cases, "Preparing cases", workers=1 if ready else workers))
     if problems := [line for result in results if isinstance(result, list) for line in result]:
         raise UserError(problems)
-    return [result for result in results if isinstance(result, PreparedCase)]
+    prepared = [result for result in results if isinstance(result, PreparedCase)]
+    if doubtful := [p for p in prepared if p.orientation_doubt]:
+        what = some_of(len(doubtful), len(prepared), "case", "lie")
+        first = f"case {doubtful[0].case.case_id}, {doubtful[0].orientation_doubt}"
+        log.warning("%s as no mandible does, e.g. %s (mandseg check lists all)", what, first)
+    return prepared
 
 
 def prepare_case(case: Case, preprocessing: Preprocessing, cache: Path, noise: LabelSource | None) -> PreparedCase:
@@ -198,7 +211,10 @@ def _make_entry(
 
 def _write_folder(folder: Path, loaded: LoadedCase, preprocessing: Preprocessing) -> None:
     image = preprocessing.image(loaded.image, f"case {loaded.case.case_id}: image")
-    grids = {"grid": _as_json(image.geometry), "original": _as_json(loaded.image.geometry)}
+    grids: dict[str, object] = {"grid": _as_json(image.geometry), "original": _as_json(loaded.image.geometry)}
+    label = loaded.reference or loaded.noisy
+    if label is not None and structure_of(loaded.case).is_mandible and (doubts := orientation_doubts(label)):
+        grids[DOUBT] = doubts[0]
     with atomic_folder(folder) as part:
         _save_array(part / "image.npy", image.array)
         if loaded.reference is not None:

@@ -16,7 +16,7 @@ from mandseg.data.case import Case
 from mandseg.data.dose.planned import dose_warnings
 from mandseg.data.identities import identity_warnings
 from mandseg.data.importers.hounsfield import BRIGHT, not_hu, padding
-from mandseg.data.loaded_case import examine
+from mandseg.data.loaded_case import examine, orientation_doubts
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import position_doubts
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
@@ -262,6 +262,9 @@ def _label_warnings(label: LabelBox, image: Volume | None, structure: Structure)
     if len(sizes := piece_sizes(label.mask)) > 1:
         shown = ", ".join(map(str, sizes[:4])) + (", ..." if len(sizes) > 4 else "")
         texts.append(f"has {len(sizes)} disconnected pieces of {shown} voxels")
+    if structure.is_mandible:
+        doubts = orientation_doubts(Volume(label.mask, label.grid.affine))
+        texts += [f"lies as no mandible does: {doubt}" for doubt in doubts]
     if structure.is_mandible and image is not None and image.array.shape == label.grid.shape:
         median = float(np.median(image.array[label.box][label.mask].astype(np.float32)))
         if median < LEAST_HU:

@@ -54,7 +54,7 @@ def summary(checkup: CohortCheck) -> list[str]:
         ("noisy", [i.noisy_ml for i in inspections if i.noisy_ml is not None]),
     ):
         if volumes_ml:
-            lines.append(f"{name} labels: {len(volumes_ml)} of {len(cases)} cases, {_range(volumes_ml)} ml")
+            lines.append(f"{name} labels: {len(volumes_ml)} of {count(len(cases), 'case')}, {_range(volumes_ml)} ml")
     if dices := [i.noisy_dice for i in inspections if i.noisy_dice is not None]:
         lines.append(f"Dice of noisy to reference: {_range(dices)}{_by_annotator(inspections)}")
     lines.append(f"{count(len(checkup.errors), 'error')}, {count(len(checkup.warnings), 'warning')}")

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from mandseg.data.case import Case
-from mandseg.data.volume import Array, Volume, read_volume
+from mandseg.data.volume import Array, Volume, read_volume, to_canonical
+from mandseg.metrics.posture import SURE_MM, posture, posture_doubts
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 LEAST_VOXELS = 4  # along an axis: a scout or a localiser has one to three slices, a CT of a head dozens
 INTEGER_TOLERANCE = 1e-3
@@ -76,7 +78,15 @@ def image_problems(case: Case, image: Volume) -> list[str]:
     if not np.issubdtype(image.array.dtype, np.floating):
         return []
     bad = int(image.array.size - np.count_nonzero(np.isfinite(image.array)))
-    return [f"case {case.case_id}: image has {bad} voxels that are NaN or infinite"] if bad else []
+    return (
+        [f"case {case.case_id}: image has {count(bad, 'voxel')} that {verb(bad, 'are')} NaN or infinite"] if bad else []
+    )
+
+
+def orientation_doubts(label: Volume) -> list[str]:
+    """What is doubtful about the orientation of an image, by the mandible in its label."""
+    upright = to_canonical(label)
+    return posture_doubts(*posture(np.asarray(upright.array != 0), upright.geometry.spacing_mm), SURE_MM)
 
 
 def with_integer_values(label: Volume) -> tuple[Volume, str]:
@@ -120,7 +130,7 @@ def _label_problems(case: Case, name: str, volumes: dict[str, Volume]) -> list[s
     if values := non_binary_values(label):
         problems.append(f"{where} has the values {values}, expected 0 and 1 only")
     elif case.split == "train" and not label.array.any():
-        problems.append(f"{where} is empty: 0 of {label.array.size} voxels are set, and the case is in train")
+        problems.append(f"{where} is empty: 0 of {count(label.array.size, 'voxel')} are set, and the case is in train")
     return problems
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from mandseg.data.case import Case
 from mandseg.data.manifest import SPLITS
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 FRACTIONS = (0.7, 0.1, 0.2)  # train, val, test
 
@@ -71,7 +72,9 @@ def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: in
     counts = np.diff(ends, prepend=0)
     if ((counts == 0) & (shares > 0)).any():
         numbers = ", ".join(f"{split} {n}" for split, n in zip(SPLITS, counts, strict=True))
-        raise UserError(f"{len(subjects)} subjects are too few for these fractions: {numbers}")
+        raise UserError(
+            f"{count(len(subjects), 'subject')} {verb(len(subjects), 'are')} too few for these fractions: {numbers}"
+        )
     drawn = np.random.default_rng(seed).permutation(subjects)
     split_of = dict(zip(drawn.tolist(), np.repeat(SPLITS, counts).tolist(), strict=True))
     return [replace(case, split=split_of[case.subject_id]) for case in cases]
@@ -96,7 +99,9 @@ def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], li
     """
     n_cases = Counter(case.subject_id for case in cases)
     if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(n_cases):
-        raise UserError(f"{k} folds of {len(n_cases)} subjects: expected 2 or more, and a subject for each")
+        raise UserError(
+            f"{count(k, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
+        )
     drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
     size = [0] * k
     fold_of: dict[str, int] = {}

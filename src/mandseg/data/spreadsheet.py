@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mandseg.system.errors import UserError
 from mandseg.system.names import printable
+from mandseg.system.wording import count
 
 Row = dict[str, str]
 
@@ -46,7 +47,7 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     header, body = (lines[0], lines[1:]) if lines else ([], [])
     problems = [f"column {name!r} is listed {n} times" for name, n in Counter(header).items() if n > 1 and name]
     problems += [
-        f"row {number} ({printable(line[0])[:40]}) has {len(line)} cells, the header {len(header)}"
+        f"row {number} ({printable(line[0])[:40]}) has {count(len(line), 'cell')}, the header {len(header)}"
         for number, line in enumerate(body, start=1)
         if any(line[len(header) :])
     ]

@@ -14,6 +14,7 @@ from mandseg.data.volume import Geometry, Hu, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 Probability = npt.NDArray[np.float32]
 AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
@@ -148,7 +149,9 @@ def refuse_unreal(image: Volume) -> None:
     if image.array.dtype.kind not in "fc":
         return
     if bad := int(image.array.size - np.count_nonzero(np.isfinite(image.array))):
-        raise UserError(f"an image with {bad} voxels that are NaN or infinite cannot be segmented")
+        raise UserError(
+            f"an image with {count(bad, 'voxel')} that {verb(bad, 'are')} NaN or infinite cannot be segmented"
+        )
 
 
 def final_mask(probability: Volume, original: Geometry, smallest_piece: float) -> Volume:

@@ -10,6 +10,7 @@ from typing import Any
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.system.errors import UserError, one_line
+from mandseg.system.wording import some_of
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def read_declaration(stated: Iterable[object]) -> Declaration:
     notes = []
     if len(blocks) > 1:
         others = sum(n for _, n in blocks[1:])
-        notes.append(f"{others} of {seen.total()} runs declare another primary metric or other margins")
+        notes.append(f"{some_of(others, seen.total(), 'run', 'declare')} another primary metric or other margins")
     if seen[""]:
-        notes.append(f"{seen['']} of {seen.total()} runs declare no primary metric and no margins")
+        notes.append(f"{some_of(seen[''], seen.total(), 'run', 'declare')} no primary metric and no margins")
     return replace(declaration, notes=tuple(notes))

@@ -15,6 +15,7 @@ from mandseg.data.ranking_file import read_ranking
 from mandseg.noise.applied import measure
 from mandseg.noise.label_plan import LabelPlan, noisy_order
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, some_of
 
 STREAM = 0x636C65616E  # independent of the streams of the training seed and of the noise
 
@@ -41,8 +42,8 @@ def with_clean_budget(
     n = budget if isinstance(budget, int) else max(1, round(budget * len(training)))
     candidates = [prepared for prepared in training if prepared.case.reference is not None]
     if n > len(candidates):
-        of_all = f"{len(candidates)} of {len(training)} training cases have a reference"
-        raise UserError(f"clean_budget={budget}: {n} cases, but {of_all}; expected at most {len(candidates)}")
+        of_all = f"{some_of(len(candidates), len(training), 'training case', 'have')} a reference"
+        raise UserError(f"clean_budget={budget}: {count(n, 'case')}, but {of_all}; expected at most {len(candidates)}")
     chosen = order_of(ranking, plan, candidates, seed)[: int(n)]
     clean = {case_id: replace(plan.labels[case_id], kind="reference", trusted=True, file=None) for case_id in chosen}
     labels = {case_id: clean.get(case_id, label) for case_id, label in plan.labels.items()}

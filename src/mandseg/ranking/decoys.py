@@ -19,6 +19,7 @@ from mandseg.ranking.label_table import identity
 from mandseg.ranking.scores.catalogue import measure_label
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
+from mandseg.system.wording import count, verb
 
 FEWEST_TRUSTED = 5  # below, the decoys are made from the labels that are ranked
 
@@ -41,7 +42,8 @@ def decoy_cases(cases: Sequence[Case]) -> tuple[Sequence[Case], str]:
     trusted = [case for case in cases if is_trusted(case)]
     if len(trusted) >= FEWEST_TRUSTED:
         return trusted, f"Decoys are {len(trusted)} trusted labels with simulated noise."
-    text = f"Decoys are the cohort's own labels with simulated noise on top, because {len(trusted)} cases are trusted"
+    few = f"{count(len(trusted), 'case')} {verb(len(trusted), 'are')} trusted"
+    text = f"Decoys are the cohort's own labels with simulated noise on top, because {few}"
     return cases, f"{text} ({FEWEST_TRUSTED} are needed). Errors that most labels share are not found with them."
 
 

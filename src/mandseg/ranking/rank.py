@@ -21,6 +21,7 @@ from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.outlier import distances
 from mandseg.ranking.truth import LEAST_CASES, measured_pairs, wrong_labels
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, some_of
 
 LEAST_DICE = 0.7  # median of labels and predictions; below, a network has not learned the structure
 FLAGGED_FROM = 0.25  # quantile of the decoys' scores
@@ -111,7 +112,7 @@ def _doubts(table: pd.DataFrame) -> list[str]:
     notes = []
     if n := int(table.dice_error.isna().sum()):
         notes.append(
-            f"{n} of {len(table)} cases were in the training of every network and are ranked last, by outlier."
+            f"{some_of(n, len(table), 'case', 'were')} in the training of every network: ranked last, by outlier."
         )
     if (middle := 1 - float(table.dice_error.median())) < LEAST_DICE:
         text = f"The median Dice of labels and predictions is {middle:.2f}: the networks are not trained enough"
@@ -154,7 +155,7 @@ def _annotators(table: pd.DataFrame, pairs: pd.DataFrame) -> Annotators | None:
     if "bias_mm" not in table:
         return None
     judged = table[table.bias_mm.notna() & (table.trusted == 0)]
-    return annotators_of(judged, f"the predictions of {len(judged)} cases", is_relative=True)
+    return annotators_of(judged, f"the predictions of {count(len(judged), 'case')}", is_relative=True)
 
 
 def _check(

@@ -21,6 +21,7 @@ from mandseg.data.volume import Volume, is_image_file, read_geometry, read_volum
 from mandseg.ranking.folder import TABLE, default_folder
 from mandseg.system.errors import UserError
 from mandseg.system.files import LIST, fingerprint, read_list, write_text
+from mandseg.system.wording import count
 
 NOUN = "a corrected cohort"
 CORRECTED = "corrected"
@@ -65,7 +66,10 @@ def take_in(path: Path, folder: Path, dest: Path) -> TakenIn:
     if dest.resolve() == cohort.root:
         raise UserError(f"{dest}: is the cohort itself; {ADVICE}")
     masks = corrected_masks(cohort, folder)
+    used = {path.resolve() for case in cohort.cases for path in (case.image, case.reference, case.noisy) if path}
     files = {case_id: dest.resolve() / CORRECTED / f"{case_id}.nii.gz" for case_id in masks}
+    if inside := sorted(used & set(files.values())):
+        raise UserError(f"{dest}: {inside[0].name} is a file of the cohort and would be replaced; {ADVICE}")
     listed = _refuse_foreign(dest, [dest / MANIFEST, *files.values()])
     for case_id, file in files.items():
         write_volume(file, masks[case_id])
@@ -118,7 +122,7 @@ def _mask_or_problem(case: Case, file: Path) -> Volume | str:
     if values := non_binary_values(mask):
         return f"has the values {values}, expected 0 and 1 only"
     if not mask.array.any():
-        return f"is empty: 0 of {mask.array.size} voxels are set"
+        return f"is empty: 0 of {count(mask.array.size, 'voxel')} are set"
     return Volume((mask.array != 0).astype(np.uint8), mask.affine)
 
 

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from mandseg.ranking.ranking import Ranking
 from mandseg.report.wording import number
+from mandseg.system.wording import count
 
 SHOWN = 15  # cases
 
@@ -22,7 +23,7 @@ def print_ranking(ranking: Ranking, console: Console) -> None:
         table.add_row(str(row["rank"]), *words, number(float(row["suspicion"]), 3), row["hint"], row["why"])
     console.print(table)
     if more := len(ranking.open) - len(rows):
-        console.print(f"{more} further cases are in ranking.csv", highlight=False)
+        console.print(f"{count(more, 'further case')} in ranking.csv", highlight=False)
     claimed = ranking.annotators.claims if ranking.annotators else ()
     for line in [*ranking.notes, *(check.sentence for check in ranking.checks), *claimed]:
         console.print(line, highlight=False, soft_wrap=True, markup=False)

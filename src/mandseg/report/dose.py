@@ -19,7 +19,7 @@ from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.non_inferiority import PREDICATES
 from mandseg.statistics.results import Difference, Mean
-from mandseg.system.wording import count
+from mandseg.system.wording import count, some_of, verb
 
 FEW_VOXELS = 10
 """D0.1cc of fewer voxels depends on where the grid lies."""
@@ -134,16 +134,16 @@ def _notes(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame,
             source = analysis.margins.source(measure.absolute)
             yield f"Margin of the mean absolute error of {measure.label}, {amount(margin, measure.absolute)}: {source}."
     if n := int(dosed.outcome.isin(WORST_CASE).sum()):
-        yield f"{n} missed or spurious predictions: the measures of an empty contour count as 0."
+        yield f"{n} missed or spurious prediction{'' if n == 1 else 's'}: the measures of an empty contour count as 0."
     if n := int((dosed[OUTSIDE_ML] > 0).sum()):
-        most = f"{dosed[OUTSIDE_ML].max():.2f} ml"
-        yield f"{n} predictions reach outside the grid of the dose, by up to {most}; this part is left out."
+        reach = f"{count(n, 'prediction')} {verb(n, 'reach')} outside the grid of the dose"
+        yield f"{reach}, by up to {dosed[OUTSIDE_ML].max():.2f} ml; this part is left out."
     tested = cases.drop_duplicates(["dataset", "case_id"])
     without = len(tested) - len(dosed.drop_duplicates(["dataset", "case_id"]))
     if without:
-        yield f"{without} of {len(tested)} test cases have no dose."
+        yield f"{some_of(without, len(tested), 'test case', 'have')} no dose."
     if n := cases.run.nunique() - dosed.run.nunique():
-        yield f"{n} of {cases.run.nunique()} runs have no dose score: call mandseg dose."
+        yield f"{some_of(n, cases.run.nunique(), 'run', 'have')} no dose score: call mandseg dose."
 
 
 def _methods(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame) -> str:

@@ -8,7 +8,7 @@ from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import Comparison
 from mandseg.statistics.non_inferiority import PREDICATES, Verdict
 from mandseg.statistics.results import Crossing, Difference, Mean, Tolerance
-from mandseg.system.wording import count
+from mandseg.system.wording import count, some_of
 
 
 def headline(analysis: Analysis) -> str:
@@ -135,7 +135,7 @@ def sentences(analysis: Analysis) -> list[str]:
 
 def _mean_words(mean: Mean, metric: Metric, analysis: Analysis) -> str:
     interval = f"{percent(analysis)} interval {span(mean, metric)}" if mean.low is not None else "no interval"
-    missed = f", {mean.n_missed} of {mean.n_predictions} predictions are empty" if mean.n_missed else ""
+    missed = f", {some_of(mean.n_missed, mean.n_predictions, 'prediction', 'are')} empty" if mean.n_missed else ""
     return (
         f"{mean.dataset}: at {analysis.comparison.name(mean.level)}, mean {metric.label} is "
         f"{number(mean.mean, metric.decimals)} ({interval}; {count(mean.n_cases, 'case')}, "

@@ -101,7 +101,8 @@ def draw(planned: Plan, folder: Path) -> None:
         ax = figure.add_subplot()
         alphas = np.linspace(0.25, 1.0, len(SEEDS))
         for shade, (n_seeds, rows) in zip(alphas, planned.designs.groupby("n_seeds"), strict=True):
-            ax.plot(rows.n_cases, rows.power, color=figures.COLOURS[0], alpha=shade, lw=1.8, label=f"{n_seeds} seeds")
+            label = count(int(str(n_seeds)), "seed")
+            ax.plot(rows.n_cases, rows.power, color=figures.COLOURS[0], alpha=shade, lw=1.8, label=label)
         ax.axhline(question.power, color=figures.MARGIN, lw=1, ls=(0, (4, 3)))
         ax.set_xscale("log")
         ax.set_xticks([5, 10, 20, 40, 80, 160, 320, 640])

@@ -23,6 +23,7 @@ from mandseg.runs.tables import read_table
 from mandseg.system.errors import one_line
 from mandseg.system.lock import is_held
 from mandseg.system.plain_yaml import read_yaml
+from mandseg.system.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,7 +211,7 @@ class RunFolder:
         if not content.endswith(b"\n"):
             return f"{CASES} ends in the middle of a row"
         found = content.count(b"\n") - 1
-        return "" if n_rows in (None, found) else f"{CASES} has {found} rows, the run wrote {n_rows}"
+        return "" if n_rows in (None, found) else f"{CASES} has {count(found, 'row')}, the run wrote {n_rows}"
 
     def count_rows(self) -> int:
         """The number of rows of cases.csv below its header."""
@@ -239,7 +240,7 @@ class RunFolder:
         run = self.path.name
         cases = cases.replace([float("inf"), float("-inf")], float("nan")).assign(run=run)
         holes = {score: int(cases[score].isna().sum()) for score in SCORES}
-        of_all = f"of {len(cases)} values of"
+        of_all = f"of {count(len(cases), 'value')} of"
         problems += [f"run {run}: {n} {of_all} {score} left out, no number" for score, n in holes.items() if n]
         return cases
 

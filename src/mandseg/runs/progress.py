@@ -11,17 +11,16 @@ LAST_BYTES = 4096  # of a learning curve: its last rows
 def progress(folder: RunFolder, record: RunRecord | None) -> str:
     """``step 120 of 400, about 3 min of training left``; empty before the first step is logged.
 
-    The time is that of the steps so far. The test after the training is not counted.
+    The time is that of the steps that the present process has done. The test after the training is not counted.
     """
-    logged = _last_step(folder)
-    if logged is None or record is None or not record.steps:
+    done = logged_steps(folder)
+    if not done or record is None or not record.steps:
         return ""
-    done = logged + 1
     words = f"step {done} of {record.steps}"
-    seconds = _seconds_of_training(folder, record)
-    if seconds is None or done >= record.steps:
+    step_s = _seconds_of_a_step(folder, record, done)
+    if step_s is None or done >= record.steps:
         return words
-    return f"{words}, about {duration(seconds / done * (record.steps - done))} of training left"
+    return f"{words}, about {duration(step_s * (record.steps - done))} of training left"
 
 
 def duration(seconds: float) -> str:
@@ -31,26 +30,27 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
-def _last_step(folder: RunFolder) -> int | None:
-    """The step of the last complete row of the learning curve."""
+def logged_steps(folder: RunFolder) -> int:
+    """The steps up to the last complete row of the learning curve; 0 without one."""
     try:
         with folder.curve_file.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - LAST_BYTES))
             lines = file.read().decode("utf-8", "replace").split("\n")[:-1]
     except OSError:
-        return None
+        return 0
     cell = lines[-1].partition(",")[0] if lines else ""
-    return int(cell) if cell.isdecimal() else None
+    return int(cell) + 1 if cell.isdecimal() else 0
 
 
-def _seconds_of_training(folder: RunFolder, record: RunRecord) -> float | None:
-    """Seconds until the last logged step.
+def _seconds_of_a_step(folder: RunFolder, record: RunRecord, done: int) -> float | None:
+    """Seconds of a step of the present process; None until it has logged a step that no process did before it.
 
-    A phase that has ended is in the record. The present phase began when the record was last written.
+    The record was last written when the process began to train, the curve when it logged its last step.
     """
+    began = record.began or {}
     try:
-        present = folder.curve_file.stat().st_mtime - folder.record_file.stat().st_mtime
+        seconds = folder.curve_file.stat().st_mtime - folder.record_file.stat().st_mtime
     except OSError:
         return None
-    seconds = (record.cost()["train_s"] or 0.0) + max(present, 0.0)
-    return seconds if seconds > 0 else None
+    is_known = done > began.get("logged", done) and "step" in began and seconds > 0
+    return seconds / (done - began["step"]) if is_known else None

@@ -84,6 +84,7 @@ class RunRecord:
         error: The reason why it failed or stopped.
         wrong_input: Whether it failed because the user's input is wrong.
         seconds: Phase to seconds, over all its processes.
+        began: Where the present process began to train: ``step``, and the steps that were ``logged`` before.
         content: Digests of the images and labels that it used.
         settings: Every setting that can change a score: ``{"optimizer.lr": 0.003}``.
         analysis: The group ``analysis`` of its config, which was declared before its start.
@@ -109,6 +110,7 @@ class RunRecord:
     n_noisy: int | None = _key(_is_count, "a number of cases")
     n_training: int | None = _key(_is_count, "a number of cases")
     seconds: Mapping[str, float] | None = _key(_is_table(_is_number), "seconds by phase")
+    began: Mapping[str, int] | None = _key(_is_table(_is_count), "steps at the start of the training")
     versions: Mapping[str, str] | None = _key(_is_table(_is_text), "versions by package")
     content: Mapping[str, Mapping[str, str]] | None = _key(
         _is_table(_is_table(_is_text)), "digests by set and kind of file"

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +37,7 @@ from mandseg.runs.folder import share_line
 from mandseg.runs.labels import TrainedStage, evaluation_device, first_labels, labels_of_stage
 from mandseg.runs.origin import TRAINED, Content, changes, content_of_sources
 from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
+from mandseg.runs.progress import logged_steps
 from mandseg.runs.provenance import start_facts
 from mandseg.runs.trained.load import CHECKPOINT_FILES, last_stage, load_method
 from mandseg.runs.trained.network_record import network_record
@@ -47,6 +49,7 @@ from mandseg.system.signals import Interruption
 from mandseg.tracking.tracker import Tracker, tracking_run
 from mandseg.training.checkpoint import LAST, LastCheckpoint, RunCheckpointIO
 from mandseg.training.finite_loss import FiniteLoss
+from mandseg.training.first_step import FirstStep
 from mandseg.training.fit import fit
 from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
@@ -140,6 +143,7 @@ def train(
             segmenter = build_segmenter(cfg, method, span)
             data = build_data(cfg, prepared.training, prepared.validation, trained, span)
             callbacks = [
+                FirstStep(partial(began_at, owned), span.first_step),
                 FiniteLoss([p.case.case_id for p in prepared.training]),
                 ValidationOverlay(prepared.validation[0], owned.files.overlays, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
@@ -153,6 +157,11 @@ def train(
             checkpoints = RunCheckpointIO(mark, network)
             fit(segmenter, data, trainer, precision, size, checkpoints, last, tracker.loggers, callbacks)
         done.append(TrainedStage(stage, folder / LAST))
+
+
+def began_at(owned: OwnedRun, step: int) -> None:
+    """Record where this process began to train: the steps done before it, and those in the learning curve."""
+    owned.update(began={"step": step, "logged": logged_steps(owned.files)})
 
 
 def measured_precision(cfg: DictConfig) -> str:

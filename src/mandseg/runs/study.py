@@ -265,7 +265,7 @@ def _incomplete_runs(cases: pd.DataFrame) -> list[str]:
         expected = rows.case_id.nunique()
         scored = rows.groupby("run").case_id.nunique()
         lines += [
-            f"run {run}: {n} of the {expected} cases of data set {dataset}"
+            f"run {run}: {n} of {count(expected, 'case')} of data set {dataset}"
             for run, n in scored[scored < expected].items()
         ]
     return lines

@@ -24,6 +24,7 @@ from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, Mix
 from mandseg.statistics.score_table import ScoreMatrix, ScoreTable, build_score_tables
 from mandseg.statistics.tolerated_ratio import tolerated_ratio
 from mandseg.statistics.variance import mean_over_cases
+from mandseg.system.wording import count, verb
 
 Placed = TypeVar("Placed", Mean, Difference, Tolerance, Crossing, MixedCheck)
 
@@ -185,7 +186,10 @@ def _mean(score_table: ScoreTable, metric: Metric, level: Level, scores: ScoreMa
         n_predictions=score_table.count(level),
         n_missed=score_table.count(level, "missed"),
         n_spurious=score_table.count(level, "spurious"),
-        notes=kept.notes() + ((f"{absent} cases of {elsewhere} were not scored at this one",) if absent else ()),
+        notes=kept.notes()
+        + (
+            (f"{count(absent, 'case')} of {elsewhere} {verb(absent, 'were')} not scored at this one",) if absent else ()
+        ),
         group=score_table.group,
     )
 

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from mandseg.system.wording import count
+
 Floats = npt.NDArray[np.float64]
 
 SHARES = np.linspace(0.025, 0.975, 20)  # of the variance between annotators, in the variance of a value
@@ -56,7 +58,7 @@ def annotator_effects(
     known = sorted(name for name, own in values.items() if len(own))
     y = np.array([value for name in known for value in values[name]])
     if len(y) < 2:
-        raise ValueError(f"{len(y)} values: expected two or more")
+        raise ValueError(f"{count(len(y), 'value')}: expected two or more")
     of = np.repeat(np.arange(len(known)), [len(values[name]) for name in known])
     fits = [_Fit.at(share, y, of) for share in SHARES]
     weights = np.exp(np.array([fit.likelihood for fit in fits]) - max(fit.likelihood for fit in fits))

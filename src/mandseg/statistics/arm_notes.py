@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.dataset_contrasts import shared_subjects
 from mandseg.statistics.score_table import ScoreTable
+from mandseg.system.wording import count
 
 
 def arm_notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], comparison: Comparison) -> Iterator[str]:
@@ -26,6 +27,6 @@ def arm_notes(score_tables: Sequence[ScoreTable], scored: Sequence[Level], compa
     for away in ungrouped[1:]:
         if n := shared_subjects(ungrouped[0], away):
             yield (
-                f"data set {away.dataset} shares {n} of its {len(set(away.subjects))} subjects with "
+                f"data set {away.dataset} shares {n} of its {count(len(set(away.subjects)), 'subject')} with "
                 f"{ungrouped[0].dataset}: the two are not compared with each other"
             )

@@ -14,6 +14,7 @@ from mandseg.statistics.non_inferiority import verdict
 from mandseg.statistics.paired_tests import Pairs
 from mandseg.statistics.results import Difference, MixedCheck
 from mandseg.statistics.variance import by_subject, mean_squares
+from mandseg.system.wording import count, verb
 
 
 def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> MixedCheck:
@@ -44,5 +45,7 @@ def mixed_check(row: Difference, pairs: Pairs, metric: Metric, tail: float) -> M
         sd_residual=parts.rest**0.5,
         verdict=checked,
         agrees=checked == row.verdict,
-        notes=(f"{absent} cases that lack a seed are left out",) if absent else (),
+        notes=(f"{count(absent, 'case')} that {verb(absent, 'lack')} a seed {verb(absent, 'are')} left out",)
+        if absent
+        else (),
     )

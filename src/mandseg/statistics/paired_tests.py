@@ -10,6 +10,7 @@ from mandseg.statistics.bootstrap import Distribution, Resampling
 from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.variance import Floats, case_means, mean_over_cases
+from mandseg.system.wording import count
 
 MOST_SIGNS = 13  # up to this number of differences p is exact, over all choices of signs, as in scipy
 
@@ -51,7 +52,7 @@ def pair(
     alone = sorted(set(baseline.seeds) ^ set(other.seeds))
     unpaired = (f"left out, not run at {both}: seed {', '.join(map(str, alone))}",) if alone else ()
     absent = len(other.cases) - len(scores.cases)
-    unscored = (f"left out, not scored at {both}: {absent} of {len(other.cases)} cases",) if absent else ()
+    unscored = (f"left out, not scored at {both}: {absent} of {count(len(other.cases), 'case')}",) if absent else ()
     return Pairs(level, scores, scores.distribution(resampling, stream), unpaired + unscored + scores.notes())
 
 

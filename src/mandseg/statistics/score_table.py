@@ -15,6 +15,7 @@ from mandseg.statistics.columns import NOT_STATED, RATIO_COLUMN
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison, Level
 from mandseg.statistics.variance import Floats, case_means
 from mandseg.system.errors import UserError
+from mandseg.system.wording import some_of, verb
 
 NO_ROW = -1
 LEARNED_DICE = 0.5
@@ -71,7 +72,7 @@ class ScoreMatrix:
         """Limits of the numbers, in words."""
         holes, subjects = int((~np.isfinite(self.values)).sum()), len(set(self.subjects))
         lines = {
-            f"{holes} of {self.values.size} case-seed pairs are missing": holes > 0,
+            f"{some_of(holes, self.values.size, 'case-seed pair', 'are')} missing": holes > 0,
             "one seed: the interval does not cover the variation between trainings": len(self.seeds) == 1,
             "two seeds: the variation between trainings is hardly known": len(self.seeds) == 2,
             f"{subjects} subjects: the interval assumes a normal distribution": 1 < subjects < 6,
@@ -130,7 +131,7 @@ class ScoreTable:
         dice = self.values["dice"][self.levels.index(level)] if "dice" in self.values else np.empty(0)
         known = dice[np.isfinite(dice)]
         if n and 2 * missed >= n:
-            return f"{missed} of {n} predictions are empty"
+            return f"{some_of(missed, n, 'prediction', 'are')} empty"
         if len(known) and known.mean() < LEARNED_DICE:
             return f"mean Dice is {known.mean():.3f}"
         return ""
@@ -138,8 +139,9 @@ class ScoreTable:
     def fault_notes(self, *levels: Level) -> tuple[str, ...]:
         """A warning where predictions at the levels are missed or spurious."""
         faults = {name: sum(self.count(level, name) for level in levels) for name in WORST_CASE}
-        counts = " and ".join(f"{n} {name}" for name, n in faults.items() if n)
-        line = f"{counts} predictions count with worst-case scores: where they are rare, the interval is too narrow"
+        counts, n = " and ".join(f"{n} {name}" for name, n in faults.items() if n), sum(faults.values())
+        predictions = f"prediction{'' if n == 1 else 's'} {verb(n, 'count')}"
+        line = f"{counts} {predictions} with worst-case scores: where they are rare, the interval is too narrow"
         return (line,) if counts else ()
 
     @property

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SINGULAR = {"are": "is", "were": "was", "have": "has"}
+
 
 def count(n: int, noun: str) -> str:
     """A number and its noun.
@@ -14,12 +16,23 @@ def count(n: int, noun: str) -> str:
 
 
 def verb(n: int, plural: str) -> str:
-    """A regular verb that fits a number of things.
+    """A verb that fits a number of things.
 
-    >>> verb(1, "hold"), verb(2, "hold")
-    ('holds', 'hold')
+    >>> verb(1, "hold"), verb(2, "hold"), verb(1, "reach"), verb(1, "are")
+    ('holds', 'hold', 'reaches', 'is')
     """
-    return f"{plural}s" if n == 1 else plural
+    if n != 1:
+        return plural
+    return SINGULAR.get(plural, f"{plural}es" if plural.endswith("ch") else f"{plural}s")
+
+
+def some_of(n: int, total: int, noun: str, plural: str) -> str:
+    """A number of all things with a verb.
+
+    >>> some_of(1, 4, "case", "have"), some_of(0, 1, "case", "have")
+    ('1 of 4 cases has', '0 of 1 case have')
+    """
+    return f"{n} of {count(total, noun)} {verb(n, plural)}"
 
 
 def expected_one_of(word: str, known: Iterable[str]) -> str:

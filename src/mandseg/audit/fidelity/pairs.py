@@ -14,6 +14,7 @@ from mandseg.noise import Recorded
 from mandseg.noise.modes.scene import WINDOW_MM
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
+from mandseg.system.wording import count
 
 FEWEST_PAIRS = 4  # two for the fit and two for the check
 Halves = tuple[tuple[LabelPair, ...], tuple[LabelPair, ...]]
@@ -42,7 +43,7 @@ def read_pairs(cohort: Path, workers: int | None = None) -> tuple[list[LabelPair
         else:
             pairs.append(pair)
     if len(pairs) < FEWEST_PAIRS:
-        raise UserError(f"{cohort}: {len(pairs)} cases have two drawings, at least {FEWEST_PAIRS} are needed")
+        raise UserError(f"{cohort}: {count(len(pairs), 'case')} with two drawings, at least {FEWEST_PAIRS} are needed")
     return pairs, notes
 
 
@@ -64,7 +65,7 @@ def _read_pair(case: Case) -> LabelPair:
     pair = load_pair(case, Recorded())
     labels = {"reference": pair.reference, "noisy": pair.noisy}
     problems = [
-        f"case {case.case_id}: the {name} label is empty, 0 of {label.size} voxels are set"
+        f"case {case.case_id}: the {name} label is empty, 0 of {count(label.size, 'voxel')} are set"
         for name, label in labels.items()
         if not label.any()
     ]

@@ -7,6 +7,7 @@ from rich.table import Table
 from mandseg.audit.fidelity.assessment import Assessment
 from mandseg.audit.fidelity.quantities import QUANTITIES
 from mandseg.audit.fidelity.realism import Comparison, misfit
+from mandseg.system.wording import count, verb
 
 SIGNIFICANT = 0.05
 
@@ -25,19 +26,20 @@ def summary(assessment: Assessment) -> list[str]:
     lines = [
         *assessment.notes,
         f"{len(halves[0])} + {len(halves[1])} pairs, divided by displacement "
-        f"(mean {means_mm[0]:+.2f} and {means_mm[1]:+.2f} mm); {plan.n_drawings} drawings of each reference",
+        f"(mean {means_mm[0]:+.2f} and {means_mm[1]:+.2f} mm); {count(plan.n_drawings, 'drawing')} of each reference",
     ]
     for name, fits in assessment.fits.items():
         for where, own in (("the first half", fits.first), ("the second", fits.second), ("all pairs", fits.whole)):
             lines.append(
-                f"{name}: fitted on {where}, misfit {own.misfit_before:.3f} -> {own.misfit:.3f} in {own.n_tried} tries"
+                f"{name}: fitted on {where}, misfit {own.misfit_before:.3f} -> {own.misfit:.3f} "
+                f"in {count(own.n_tried, 'attempt')}"
             )
     for name, comparisons in assessment.comparisons.items():
         fitted = f"held out ({misfit(assessment.in_sample[name]):.3f} fitted on all)" if assessment.fits else "as it is"
         n_different = sum(comparison.p < SIGNIFICANT for comparison in comparisons)
         lines.append(
             f"{name}: misfit {misfit(comparisons):.3f} {fitted}; "
-            f"{n_different} of {len(comparisons)} quantities differ (p < {SIGNIFICANT})"
+            f"{n_different} of {len(comparisons)} quantities {verb(n_different, 'differ')} (p < {SIGNIFICANT})"
         )
     won = assessment.advantage
     lines += [

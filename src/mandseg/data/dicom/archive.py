@@ -82,7 +82,7 @@ class Scan:
         """
         first = self.records[0]
         if problems := [record.problem for record in self.records if record.problem]:
-            raise UserError(f"{problems[0]} ({len(problems)} of {len(self.records)} slices)")
+            raise UserError(f"{problems[0]} ({len(problems)} of {count(len(self.records), 'slice')})")
         if n_patients := len({record.patient for record in self.records}) - 1:
             raise UserError(f"the slices of one series name {n_patients + 1} patients, expected 1")
         planes = [plane for record in self.records for plane in record.planes]
@@ -119,7 +119,7 @@ def read_archive(source: Path) -> Archive:
     for record in records:
         by_kind[record.kind].append(record)
     if len(by_kind[FOREIGN]) == len(records):
-        raise UserError(f"{source}: none of {len(records)} files is DICOM")
+        raise UserError(f"{source}: none of {count(len(records), 'file')} is DICOM")
     groups = _grouped(by_kind[CT])
     sets: dict[int, list[StructureSet]] = defaultdict(list)
     orphans = []

@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count as with_noun
 
 MAGIC = b"DICM"  # after a preamble of 128 bytes
 FIRST_TAGS = (b"\x02\x00", b"\x08\x00")  # the first bytes of a file without preamble
@@ -116,7 +117,7 @@ def numbers(dataset: Dataset, keyword: str, count: int) -> tuple[float, ...]:
     except (TypeError, ValueError):
         raise UserError(f"{keyword} holds no number, expected {count}") from None
     if len(values) != count:
-        raise UserError(f"{keyword} has {len(values)} values, expected {count}")
+        raise UserError(f"{keyword} has {with_noun(len(values), 'value')}, expected {count}")
     if any(part - part != 0 for part in values):
         raise UserError(f"{keyword} is {', '.join(f'{part:g}' for part in values)}, expected finite numbers")
     return tuple(values)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 KEY_BYTES = 32
 SHORTEST_KEY = 16  # bytes
@@ -61,7 +62,7 @@ def read_or_make_key(path: Path) -> Pseudonyms:
         raise UserError(f"{path}: mode {mode:o}, expected {OWNER_ONLY:o}: others may read the key (chmod 600)")
     key = path.read_bytes().strip()
     if len(key) < SHORTEST_KEY:
-        raise UserError(f"{path}: the key has {len(key)} bytes, expected at least {SHORTEST_KEY}")
+        raise UserError(f"{path}: the key has {count(len(key), 'byte')}, expected at least {SHORTEST_KEY}")
     return Pseudonyms(key)
 
 

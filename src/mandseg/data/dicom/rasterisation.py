@@ -13,6 +13,7 @@ from mandseg.data.dicom.series import Points, Series
 from mandseg.data.dicom.structures import CLOSED, Contour, Roi
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 FLAT = 0.1  # of the slice spacing: largest height difference of the points of a contour
 SAME_PLANE = 0.1  # of the slice spacing: largest distance of contours in one plane, and of a plane to its slice
@@ -52,14 +53,14 @@ def rasterise(roi: Roi, series: Series) -> Rasterised:
     if not closed:
         raise UserError(f"has no closed contour{f', only {notes[0]}' if notes else ', it is empty'}")
     planes, copies = _planes(closed, series)
-    notes += [f"{copies} contours are copies of others and were left out"] if copies else []
+    notes += [f"{count(copies, 'contour')} left out, equal to another"] if copies else []
     mask = np.zeros(series.geometry.shape, bool)
     chosen = _nearest_planes(planes, mask.shape[2])
     for number, plane in chosen.items():
         mask[:, :, number] = fill(plane.outlines, mask.shape[:2])
     notes += _notes(planes, chosen, series) + _crossings(chosen, mask.shape[:2]) + _contradictions(closed, series)
     if not mask.any():
-        raise UserError(f"has {len(closed)} contours, but none encloses the centre of a voxel")
+        raise UserError(f"has {count(len(closed), 'contour')}, but none encloses the centre of a voxel")
     return Rasterised(mask, tuple(notes))
 
 
@@ -144,9 +145,9 @@ def _left_out(contours: Sequence[Contour], n_closed: int) -> list[str]:
         if contour.kind not in CLOSED:
             name = contour.kind if contour.kind in ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR") else "unknown"
             counts[name] = counts.get(name, 0) + 1
-    notes = [f"{n} {kind} contours left out" for kind, n in sorted(counts.items())]
+    notes = [f"{count(n, f'{kind} contour')} left out" for kind, n in sorted(counts.items())]
     small = len(contours) - n_closed - sum(counts.values())
-    return [*notes, f"{small} closed contours with fewer than three points left out"] if small else notes
+    return [*notes, f"{count(small, 'closed contour')} with fewer than three points left out"] if small else notes
 
 
 def _notes(planes: Sequence[_Plane], chosen: dict[int, _Plane], series: Series) -> list[str]:
@@ -155,13 +156,13 @@ def _notes(planes: Sequence[_Plane], chosen: dict[int, _Plane], series: Series) 
     if off > SAME_PLANE:
         notes.append(
             f"contours lie between the slices, up to {off * series.slice_mm:.3g} mm from the nearest: each slice takes "
-            f"the nearest of {len(planes)} planes"
+            f"the nearest of {count(len(planes), 'plane')}"
         )
     if unused := len(planes) - len({id(plane) for plane in chosen.values()}):
-        notes.append(f"{unused} of {len(planes)} planes of contours are not the nearest of any slice and were left out")
+        notes.append(f"{unused} of {count(len(planes), 'plane')} of contours left out: not the nearest of any slice")
     numbers = sorted(chosen)
     if gaps := (numbers[-1] - numbers[0] + 1 - len(numbers)) if numbers else 0:
-        notes.append(f"WARNING: {gaps} slices between contoured ones have no contour")
+        notes.append(f"WARNING: {count(gaps, 'slice')} between contoured ones {verb(gaps, 'have')} no contour")
     return notes
 
 
@@ -175,7 +176,9 @@ def _crossings(chosen: dict[int, _Plane], shape: Sequence[int]) -> list[str]:
         filled = filled[:, filled.any(axis=0)].astype(np.float32)
         shared, sizes = filled @ filled.T, filled.sum(axis=1)
         n_slices += bool(((shared > 0) & (shared < np.minimum.outer(sizes, sizes))).any())
-    return [f"WARNING: contours overlap in part on {n_slices} slices: the overlap is outside"] if n_slices else []
+    return (
+        [f"WARNING: contours overlap in part on {count(n_slices, 'slice')}: the overlap is outside"] if n_slices else []
+    )
 
 
 def _contradictions(contours: Sequence[Contour], series: Series) -> list[str]:
@@ -187,4 +190,6 @@ def _contradictions(contours: Sequence[Contour], series: Series) -> list[str]:
     wrong = sum(abs(number[uid] - height) > 0.6 for height, uids in heights for uid in uids if uid in number)
     if not wrong:
         return []
-    return [f"WARNING: {wrong} contours refer to another slice than their position; the position was used"]
+    return [
+        f"WARNING: {count(wrong, 'contour')} {verb(wrong, 'refer')} to another slice than the position, which was used"
+    ]

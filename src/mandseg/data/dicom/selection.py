@@ -9,6 +9,7 @@ from mandseg.data.dicom.structures import CLOSED, Roi, StructureSet
 from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary, plain
 from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 REFUSE, MERGE, FIRST = "refuse", "merge", "first"
 SEVERAL = (REFUSE, MERGE, FIRST)
@@ -118,8 +119,8 @@ class Selection:
     def _resembling(self, sets: Sequence[StructureSet], wanted: Sequence[str]) -> str:
         """Count the ROIs whose names contain a name of the structure, e.g. an expanded one, for a message."""
         names = [roi.name for one in sets for roi in one.rois]
-        count = sum(any(self.vocabulary.resembles(word, name) for word in wanted) for name in names)
-        return f" ({count} ROIs have it in their names: --show-names lists them)" if count else ""
+        n = sum(any(self.vocabulary.resembles(word, name) for word in wanted) for name in names)
+        return f" ({count(n, 'ROI')} {verb(n, 'have')} it in the name: --show-names lists all)" if n else ""
 
     def _among(self, rois: Sequence[Roi], wanted: Sequence[str]) -> tuple[Roi, ...]:
         if len(rois) == 1 or self.several == MERGE:

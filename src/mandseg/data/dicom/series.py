@@ -16,6 +16,7 @@ from mandseg.data.dicom.dataset import numbers, text
 from mandseg.data.formats.header import LPS_TO_RAS
 from mandseg.data.volume import Affine, Geometry
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 Points = npt.NDArray[np.float64]  # (N, 3)
 
@@ -152,7 +153,7 @@ def arrange(
 def _plane(path: Path, frame: int, whole: Dataset, position: Dataset, orientation: Dataset, measures: Dataset) -> Plane:
     shape = int(whole.get("Rows") or 0), int(whole.get("Columns") or 0)
     if min(shape) < 1:
-        raise UserError(f"an image has {shape[0]} rows and {shape[1]} columns, expected at least 1")
+        raise UserError(f"an image has {count(shape[0], 'row')} and {count(shape[1], 'column')}, expected at least 1")
     spacing_mm = numbers(measures, "PixelSpacing", 2)
     if min(spacing_mm) <= 0:
         raise UserError(f"PixelSpacing is {spacing_mm[0]:g}, {spacing_mm[1]:g} mm, expected more than 0")

@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from mandseg.data.dicom.dataset import read_dataset, reading, text
 from mandseg.data.dicom.series import Points
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 STRUCTURE_SET_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
@@ -117,12 +118,13 @@ def _points(item: Dataset) -> npt.NDArray[np.float64]:
         stored = stored.decode("ascii").strip(" \0").split("\\")
     values = np.array(stored, float).ravel()
     if values.size % 3:
-        raise UserError(f"a contour has {values.size} coordinates, expected three a point")
+        raise UserError(f"a contour has {count(values.size, 'coordinate')}, expected three a point")
     if not np.isfinite(values).all():
-        raise UserError(f"{np.count_nonzero(~np.isfinite(values))} coordinates of a contour are NaN or infinite")
+        n = int(np.count_nonzero(~np.isfinite(values)))
+        raise UserError(f"{count(n, 'coordinate')} of a contour {verb(n, 'are')} NaN or infinite")
     stated = text(item, "NumberOfContourPoints")
     if stated and int(stated) != values.size // 3:
-        raise UserError(f"a contour has {values.size // 3} points, NumberOfContourPoints is {int(stated)}")
+        raise UserError(f"a contour has {count(values.size // 3, 'point')}, NumberOfContourPoints is {int(stated)}")
     return values.reshape(-1, 3)
 
 

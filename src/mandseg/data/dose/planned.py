@@ -8,6 +8,7 @@ from mandseg.data.case import Case
 from mandseg.data.dose.sampling import uncovered
 from mandseg.data.volume import Volume, read_volume
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 PLAUSIBLE_MAXIMUM_GY = (1.0, 200.0)
 """The lowest and the highest maximum of a planned dose: from one small fraction to a whole treatment with hot spots."""
@@ -35,7 +36,7 @@ def implausible(dose: Volume) -> str:
     if array.dtype.kind not in "iuf":
         return f"the dose has values of type {array.dtype}, expected numbers in Gy"
     if bad := int(array.size - np.count_nonzero(np.isfinite(array))):
-        return f"the dose has {bad} voxels that are NaN or infinite"
+        return f"the dose has {count(bad, 'voxel')} that {verb(bad, 'are')} NaN or infinite"
     lowest, highest = float(array.min()), float(array.max())
     if lowest < -ROUNDING_GY:
         return f"the dose has negative values down to {lowest:.4g} Gy, expected 0 or more: a difference of two doses?"

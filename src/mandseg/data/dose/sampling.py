@@ -5,6 +5,7 @@ import numpy as np
 from mandseg.data.volume import Geometry, Volume, show_mm
 from mandseg.metrics.dose.histogram import Gray
 from mandseg.metrics.masks import Mask
+from mandseg.system.wording import count, verb
 
 HALF_VOXEL = 0.5 + 1e-6  # a voxel reaches half its edge beyond its centre
 
@@ -38,7 +39,8 @@ def uncovered(dose: Volume, mask: Mask, grid: Geometry) -> str:
     outside = int(np.isnan(dose_at(dose, mask, grid)).sum())
     if not outside:
         return ""
-    share = f"{outside} of {np.count_nonzero(mask)} voxels of the reference lie outside the grid of the dose"
+    of_all = f"{outside} of {count(int(np.count_nonzero(mask)), 'voxel')} of the reference"
+    share = f"{of_all} {verb(outside, 'lie')} outside the grid of the dose"
     of_mask, of_dose = (_extent(places) for places in (_centres(mask, grid), _corners(dose.geometry)))
     advice = "is it of another plan or scan? Else export it on a larger grid"
     return f"{share} (reference {of_mask}, dose {of_dose}); {advice}"

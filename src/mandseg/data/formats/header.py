@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.formats.voxels import Voxels
+from mandseg.system.wording import count
 
 OTHER_UNIT = re.compile(
     r".*?(?<![a-z])([uµ]m|microns?|micromet(?:er|re)s?|cm|centimet(?:er|re)s?|m|met(?:er|re)s?|in|inch(?:es)?)(?![a-z]).*",
@@ -54,7 +55,7 @@ def numbers(fields: dict[str, str], name: str, n: int) -> list[float]:
     except ValueError:
         values = []
     if len(values) != n or not all(abs(value) < LARGEST_NUMBER for value in values) or n > 16:
-        raise ValueError(f"{name}: {text[:80]}, expected {n} numbers")
+        raise ValueError(f"{name}: {text[:80]}, expected {count(n, 'number')}")
     return values
 
 

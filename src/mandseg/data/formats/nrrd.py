@@ -9,6 +9,7 @@ import numpy as np
 from mandseg.data.formats.header import LARGEST_NUMBER, ImageHeader, itk_affine, numbers, other_unit, whole_numbers
 from mandseg.data.formats.text_header import TextHeader, existing, read_nrrd
 from mandseg.data.formats.voxels import Packing, Voxels
+from mandseg.system.wording import count
 
 VECTOR = re.compile(r"none|nan|\(([^()]*)\)", re.IGNORECASE)
 TYPES = {
@@ -76,7 +77,7 @@ def _directions(fields: dict[str, str], n_axes: int) -> list[str | None]:
     """The vector of each axis as text; None for an axis along which no voxels lie."""
     vectors = [match[1] for match in VECTOR.finditer(fields["space directions"])]
     if len(vectors) != n_axes:
-        raise ValueError(f"space directions: {fields['space directions'][:80]}, expected {n_axes} vectors")
+        raise ValueError(f"space directions: {fields['space directions'][:80]}, expected {count(n_axes, 'vector')}")
     return vectors
 
 

@@ -11,6 +11,8 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.system.wording import count
+
 Packing = Literal["raw", "deflate", "bzip2", "text"]
 
 LARGEST_PACKED_BYTES = (
@@ -62,7 +64,7 @@ class Voxels:
     def _check_claim(self, n_voxels: int) -> None:
         needed, n_files = n_voxels * self.dtype.itemsize, len(self.files)
         if not n_files or n_voxels % n_files:
-            raise ValueError(f"{n_voxels} voxels cannot lie in {n_files} files of equal length")
+            raise ValueError(f"{count(n_voxels, 'voxel')} cannot lie in {n_files} files of equal length")
         if self.packing != "raw":
             if needed > LARGEST_PACKED_BYTES:
                 raise ValueError(f"the header claims {needed / 2**30:.3g} GiB, a packed file may hold 4 GiB")
@@ -70,7 +72,9 @@ class Voxels:
         for file in self.files:
             held = file.stat().st_size - max(self.start, 0) - self.skipped_bytes
             if held < needed // n_files:
-                raise ValueError(f"{file.name} holds {max(held, 0)} bytes of voxels, expected {needed // n_files}")
+                raise ValueError(
+                    f"{file.name} holds {count(max(held, 0), 'byte')} of voxels, expected {needed // n_files}"
+                )
 
     def _fill(self, share: npt.NDArray[np.generic], file: BinaryIO, size: int) -> None:
         file.seek(size - share.nbytes if self.start < 0 else self.start)
@@ -88,7 +92,7 @@ class Voxels:
             if self.packing == "raw" and filled >= len(into):
                 return
         if filled < len(into):
-            raise ValueError(f"{max(filled, 0)} bytes of voxels, expected {len(into)}")
+            raise ValueError(f"{count(max(filled, 0), 'byte')} of voxels, expected {len(into)}")
 
 
 def _raw(file: BinaryIO) -> Iterator[bytes]:
@@ -127,5 +131,5 @@ def _bunzipped(file: BinaryIO) -> Iterator[bytes]:
 def _numbers(text: bytes, n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.generic]:
     words = text.split(maxsplit=n)[:n]
     if len(words) < n:
-        raise ValueError(f"{len(words)} numbers, expected {n}")
+        raise ValueError(f"{count(len(words), 'number')}, expected {n}")
     return np.array([float(word) for word in words]).astype(dtype)

@@ -10,6 +10,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import MANIFEST, Cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, replaced_folder
+from mandseg.system.wording import count
 
 FOLDER = Kind(
     "an import",
@@ -60,6 +61,12 @@ def refuse_destination(sources: Sequence[Path], dest: Path, overwrite: bool) -> 
     for source in sources:
         if lies_in(source, dest):
             raise UserError(f"{dest}: holds the source {source}, so it is not replaced")
+
+
+def refuse_files_in(files: Sequence[Path], dest: Path) -> None:
+    """Refuse a destination that holds one of the files that the new cohort is made of."""
+    if dest.exists() and (inside := [path for path in files if lies_in(path, dest)]):
+        raise UserError(f"{dest}: holds {count(len(inside), 'file')} of the source, e.g. {inside[0]}: not replaced")
 
 
 def finish(

@@ -20,6 +20,7 @@ from mandseg.data.manifest import SPLITS
 from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import read_volume
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, some_of
 
 ANNOTATORS = ("oncologist", "radiographer")
 FOLDERS = ("test", "validation")
@@ -86,7 +87,7 @@ class DeepMindTcia(Importer[Drawings, Converted]):
         n_different, n_voxels = differing_voxels(labels["reference"], labels["noisy"])
         if n_different > COPIED_BELOW * n_voxels:
             return Converted(case)
-        text = f"the two drawings differ in {n_different} of {n_voxels} voxels, one is a copy"
+        text = f"the two drawings differ in {n_different} of {count(n_voxels, 'voxel')}, one is a copy"
         return Converted(case, notes=(f"case {found.case_id}: {text}",))
 
     def conclude(self, converted: list[Converted], folder: Path) -> tuple[list[Converted], list[str]]:
@@ -95,7 +96,7 @@ class DeepMindTcia(Importer[Drawings, Converted]):
         if not (without := [case.case_id for case in cases if case.image is None]):
             return converted, []
         text = "the labels can be compared and checked, but not trained on or segmented"
-        where = f"{len(without)} of {len(cases)} cases have no CT_IMAGE.nrrd (first: {without[0]})"
+        where = f"{some_of(len(without), len(cases), 'case', 'have')} no CT_IMAGE.nrrd (first: {without[0]})"
         return converted, [f"WARNING: {where}: {text}"]
 
 

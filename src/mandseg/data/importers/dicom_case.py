@@ -20,6 +20,7 @@ from mandseg.data.importers.import_cases import Converted
 from mandseg.data.volume import Volume, write_volume
 from mandseg.metrics.masks import Mask
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 IMPORTED = "imported"
 
@@ -123,7 +124,7 @@ def _refuse_missing_images(scan: Scan, structure_set: StructureSet, rois: Sequen
     expected = {*structure_set.image_uids.get(scan.uid, ()), *drawn_on}
     if missing := expected - there:
         raise UserError(
-            f"the structure set refers to {len(expected)} images, {len(missing)} of them are not among the "
+            f"the structure set refers to {count(len(expected), 'image')}, {len(missing)} of which not among the "
             f"{len(there)} of the CT series"
         )
 

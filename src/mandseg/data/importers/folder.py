@@ -23,6 +23,7 @@ from mandseg.data.structure import structure_name
 from mandseg.data.volume import Volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
+from mandseg.system.wording import some_of
 
 TABLES = ("index.csv", "manifest.csv", "cases.csv")
 
@@ -75,6 +76,11 @@ class Folder(Importer[Case, ConvertedFiles]):
         drafts = _drafts(source, self.layout)
         _refuse_names(drafts)
         return sorted(drafts, key=lambda draft: bool(draft.reference or draft.noisy))
+
+    def files(self, found: Case) -> list[Path]:
+        """The files that the table or the patterns name, and the table itself."""
+        table = [self.layout.table] if self.layout.table is not None else []
+        return [*table, *(path for path in (found.image, found.reference, found.noisy, found.dose) if path is not None)]
 
     def convert(self, found: Case, folder: Path) -> ConvertedFiles:
         """Read a case's files, write those that have to change, and point the case at them."""
@@ -224,5 +230,5 @@ def _image_notes(converted: Sequence[ConvertedFiles], hu_offset: float | None) -
     cases = [result.case for result in converted if result.case]
     notes = image_notes({r.case.case_id: r.image for r in converted if r.case and r.image}, hu_offset)
     if without := [case.case_id for case in cases if case.image is None]:
-        notes.append(f"WARNING: {len(without)} of {len(cases)} cases have no image (first: {without[0]})")
+        notes.append(f"WARNING: {some_of(len(without), len(cases), 'case', 'have')} no image (first: {without[0]})")
     return notes

@@ -129,7 +129,8 @@ def image_notes(images: Mapping[str, Image], hu_offset: float | None) -> list[st
         shifted = [image.histogram for image in images.values() if not image.is_hu]
         notes = [f"{count(len(shifted), 'image')}: {peaks_note(np.sum(shifted, axis=0), hu_offset)}"] if shifted else []
         if images and not shifted and hu_offset:
-            notes = [f"--hu-offset {hu_offset:g} is not applied: all {len(images)} images are in HU already"]
+            each = f"all {len(images)} images are" if len(images) > 1 else "the image is"
+            notes = [f"--hu-offset {hu_offset:g} is not applied: {each} in HU already"]
         notes += [*_contradictions(images, hu_offset), *_doubts(images, hu_offset)]
     return notes + _padded(images, hu_offset is not None)
 
@@ -139,11 +140,12 @@ def _not_hu(images: Mapping[str, Image]) -> list[str]:
     if not odd:
         return []
     names = f"first: {next(iter(odd))}" if len(odd) == len(images) else ", ".join(odd)
-    what = f"have no value below {HU_IF_BELOW}"
+    have = verb(len(odd), "have")
+    what = f"{have} no value below {HU_IF_BELOW}"
     if any(image.has_low_values for image in odd.values()):
-        what = f"have values around the label that are not HU, e.g. {next(iter(odd.values())).tissue or 0:.0f},"
+        what = f"{have} values around the label that are not HU, e.g. {next(iter(odd.values())).tissue or 0:.0f},"
     text = f"({names}): not HU? --hu-offset 1000 would turn stored values into HU"
-    return [f"WARNING: {len(odd)} of {len(images)} images {what} {text}"]
+    return [f"WARNING: {len(odd)} of {count(len(images), 'image')} {what} {text}"]
 
 
 def _contradictions(images: Mapping[str, Image], hu_offset: float) -> list[str]:

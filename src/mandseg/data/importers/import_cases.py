@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from mandseg.data.case import Case
-from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder
+from mandseg.data.importers.cohort_folder import Imported, finish, new_cohort_folder, refuse_files_in
 from mandseg.data.manifest import read_cohort
 from mandseg.data.splits import Splitting, split_cases
 from mandseg.data.structure import with_structure
@@ -48,6 +48,10 @@ class Importer(Protocol[Found, Result]):
         Raises:
             UserError: The source is not of this kind.
         """
+
+    def files(self, found: Found) -> Sequence[Path]:
+        """The files of a case that may lie outside the source; by default none."""
+        return ()
 
     def convert(self, found: Found, folder: Path) -> Result:
         """Convert one case.
@@ -96,6 +100,7 @@ def import_cases(
         raise UserError(f"--structure {structure!r}: expected a name without * and ?")
     with new_cohort_folder((source,), dest, overwrite) as part:
         found = importer.find(source)
+        refuse_files_in([path for each in found for path in importer.files(each)], dest)
         work = partial(_convert_or_problems, importer=importer, folder=part)
         results = list(for_each(work, found, importer.title))
         if problems := [line for result in results if isinstance(result, list) for line in result]:

@@ -25,6 +25,7 @@ from mandseg.data.importers.organ_files import find_organ
 from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import Affine, Volume, write_volume
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count, verb
 
 SHAPE = (128, 128, 128)
 HU_OFFSET = 1000.0
@@ -214,7 +215,8 @@ def _read_numbers(path: Path, skiprows: int, usecols: tuple[int, ...]) -> npt.ND
     except ValueError as error:
         raise UserError(f"{path}: not a table of numbers ({error})") from error
     if not np.isfinite(table).all():
-        raise UserError(f"{path}: {np.count_nonzero(~np.isfinite(table))} values are NaN or infinite")
+        n = int(np.count_nonzero(~np.isfinite(table)))
+        raise UserError(f"{path}: {count(n, 'value')} {verb(n, 'are')} NaN or infinite")
     return table
 
 

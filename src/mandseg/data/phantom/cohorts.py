@@ -138,7 +138,7 @@ def _drafts(
     """List the cases; annotators are assigned in shuffled rounds, so that all have nearly equal shares."""
     if min(counts) < 0 or sum(counts) == 0:
         raise UserError(
-            f"phantom cohort {population.name}: {counts} cases in {', '.join(SPLITS)}, expected at least one"
+            f"phantom cohort {population.name}: cases {counts} in {', '.join(SPLITS)}, expected at least one"
         )
     splits = [split for split, n in zip(SPLITS, counts, strict=True) for _ in range(n)]
     rng = np.random.default_rng([seed, *population.name.encode()])

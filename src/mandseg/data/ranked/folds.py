@@ -16,6 +16,7 @@ from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.ranked.label import ranked_label
 from mandseg.data.sources import Sources
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 LEFT_OUT = "left_out"
 """The data set of the test: one left-out case."""
@@ -37,7 +38,7 @@ def from_fold(manifest: str, folds: int, fold: int, split: str = "") -> Sources:
     cases = [case for case in cohort.cases if split in ("", case.split)]
     numbers = fold_of_cases(cases, folds)
     if not 0 <= fold < folds:
-        raise UserError(f"data.fold={fold}: expected 0 to {folds - 1} of {folds} folds")
+        raise UserError(f"data.fold={fold}: expected 0 to {folds - 1}, below data.folds={folds}")
     labelled = [replace(case, reference=ranked_label(case), noisy=None) for case in cases]
     left_out = [case for case in labelled if numbers[case.case_id] == fold]
     training = [case for case in labelled if numbers[case.case_id] != fold]
@@ -46,7 +47,9 @@ def from_fold(manifest: str, folds: int, fold: int, split: str = "") -> Sources:
     used = [replace(case, split="train") for case in training if case.subject_id != watched.subject_id]
     if not used:
         n = len({case.subject_id for case in cases})
-        raise UserError(f"data.folds={folds} of {n} subjects: no case is left for the training, expected more subjects")
+        raise UserError(
+            f"data.folds={folds} of {count(n, 'subject')}: no case is left for the training, expected more subjects"
+        )
     return Sources(Cohort(cohort.root, (*used, replace(watched, split="val"))), {LEFT_OUT: (tested,)})
 
 
@@ -65,7 +68,9 @@ def fold_of_cases(cases: Sequence[Case], folds: int, seed: int = 0) -> dict[str,
     """
     n_cases = Counter(case.subject_id for case in cases)
     if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= len(n_cases):
-        raise UserError(f"{folds} folds of {len(n_cases)} subjects: expected 2 or more, and a subject for each")
+        raise UserError(
+            f"{count(folds, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
+        )
     annotators = {case.subject_id: case.annotator for case in cases}
     drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
     size = [0] * folds

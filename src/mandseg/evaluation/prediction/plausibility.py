@@ -16,6 +16,7 @@ from mandseg.data.importers.hounsfield import (
 )
 from mandseg.data.loaded_case import LEAST_VOXELS
 from mandseg.data.volume import NIFTI_SUFFIXES, Volume, canonical, has_stated_orientation, show_mm
+from mandseg.system.wording import count, verb
 
 LEAST_EXTENT_MM = 20.0  # along any axis; the mandibles of 150 patients measure 27 to 129 mm
 LARGEST_TILT_DEG = 25.0  # of an image's axes to the patient's; networks are trained with up to 10 degrees
@@ -40,7 +41,7 @@ def _problems(image: Volume) -> Iterator[str]:
     if extent_mm.min() < LEAST_EXTENT_MM:
         yield f"covers {show_mm(extent_mm)}, expected at least {LEAST_EXTENT_MM:g} mm along each axis"
     if array.dtype.kind == "f" and (bad := int(array.size - np.count_nonzero(np.isfinite(array)))):
-        yield f"has {bad} voxels that are NaN or infinite"
+        yield f"has {count(bad, 'voxel')} that {verb(bad, 'are')} NaN or infinite"
         return
     low, high = float(array.min()), float(array.max())
     if low == high:

@@ -18,6 +18,8 @@ from mandseg.data.volume import Hu, Volume, to_canonical
 from mandseg.evaluation.prediction.training_summary import TrainingSummary
 from mandseg.evaluation.predictor import Probability
 from mandseg.metrics.masks import Mask, bounding_box, connected_pieces, dice
+from mandseg.metrics.posture import posture, posture_doubts
+from mandseg.system.wording import count
 
 THRESHOLDS_FILE = "quality.yaml"
 OK, REVIEW = "ok", "review"
@@ -94,7 +96,8 @@ def measure_quality(
     found = values >= 0.5
     native = np.asarray(mask.array, dtype=np.bool_)
     pieces = piece_sizes(found)
-    rise_mm, spread_mm = posture(mask)
+    upright = to_canonical(mask)
+    rise_mm, spread_mm = posture(np.asarray(upright.array, dtype=np.bool_), upright.geometry.spacing_mm)
     return Quality(
         volume_ml=float(np.count_nonzero(native) * mask.geometry.voxel_ml),
         pieces=len(piece_sizes(native)),
@@ -130,7 +133,7 @@ def reasons(
             f"the networks disagree by {quality.disagreement:.2f}, expected at most {limits.most_disagreement:g}"
         )
     if quality.pieces > limits.most_pieces:
-        found.append(f"{quality.pieces} pieces, expected at most {limits.most_pieces}")
+        found.append(f"{count(quality.pieces, 'piece')}, expected at most {limits.most_pieces}")
     if quality.edges:
         found.append(f"touches the image's {' and '.join(quality.edges)} edge")
     return found + _outside_training(quality, training, limits) + _not_upright(quality, structure, limits)
@@ -150,14 +153,7 @@ def _outside_training(quality: Quality, training: TrainingSummary | None, limits
 
 
 def _not_upright(quality: Quality, structure: str, limits: Thresholds) -> list[str]:
-    if structure not in limits.upright or quality.rise_mm is None or quality.spread_mm is None:
-        return []
-    found = []
-    if quality.rise_mm <= 0:
-        found.append(f"its back lies {-quality.rise_mm:.0f} mm below its front: is the image upside down?")
-    if quality.spread_mm <= 0:
-        found.append("it is wider in front than in the back: is front and back exchanged?")
-    return found
+    return posture_doubts(quality.rise_mm, quality.spread_mm) if structure in limits.upright else []
 
 
 def confidence(probability: Probability, mask: Mask) -> float:
@@ -200,26 +196,3 @@ def touched_edges(mask: Volume) -> tuple[str, ...]:
         for name, touches in zip(pair, (extent.start == 0, extent.stop == size), strict=True)
         if touches
     )
-
-
-def posture(mask: Volume) -> tuple[float | None, float | None]:
-    """How far the back third of a mask lies above its front third, and how much wider it is, in mm.
-
-    The back third are the voxels behind the lower tertile of all voxels from back to front. Of 150 mandibles of OpenKBP
-    all rise to the back, and 149 are wider there.
-
-    Args:
-        mask: bool, (X, Y, Z), on any axes.
-
-    Returns:
-        Difference of the mean heights, and of the standard deviations from left to right; None for an empty mask.
-    """
-    canonical = to_canonical(mask)
-    box = bounding_box(np.asarray(canonical.array, dtype=np.bool_))
-    if box is None:
-        return None, None
-    places_mm = np.argwhere(canonical.array[box]) * canonical.geometry.spacing_mm
-    back, front = np.quantile(places_mm[:, 1], [1 / 3, 2 / 3])
-    behind, before = places_mm[places_mm[:, 1] <= back], places_mm[places_mm[:, 1] >= front]
-    rise = float(behind[:, 2].mean() - before[:, 2].mean())
-    return rise, float(behind[:, 0].std() - before[:, 0].std())

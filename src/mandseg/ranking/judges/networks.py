@@ -13,6 +13,7 @@ from mandseg.runs.tables import read_table
 from mandseg.runs.trained.choice import all_runs
 from mandseg.runs.trained.load import load_network, read_settings
 from mandseg.system.errors import UserError, user_error_behind
+from mandseg.system.wording import count
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ def networks_of(
         found.append(RankingNetwork(load_network(folder, device=device), known))
     refuse_different([each.network for each in found])
     if not any(case.case_id not in each.knows for each in found for case in cases):
-        text = f"its {len(found)} networks were trained on all {len(cases)} cases"
+        text = f"all its networks ({len(found)}) were trained on all cases ({len(cases)})"
         raise UserError(f"study {study}: {text}; --folds 3 trains networks that do not know the cases they judge")
     text = "The networks' training cases were compared by name only, because their manifest cannot be read from here"
-    return found, [f"{text} ({unread} of {len(found)} networks)."] if unread else []
+    return found, [f"{text} ({unread} of {count(len(found), 'network')})."] if unread else []
 
 
 def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str], bool]:

@@ -19,6 +19,7 @@ from mandseg.runs.study import Study, open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import writable_folder
 from mandseg.system.terminal import open_console
+from mandseg.system.wording import count
 from mandseg.tracking.client import Account, UnreachableError, open_account
 from mandseg.tracking.recordings import SYNCED, Recording, overtaken, recordings, waiting
 
@@ -177,5 +178,5 @@ def _print(rows: Sequence[Row], study: Study, console: Console) -> None:
         own = row.run if row.result in ("uploaded", "failed") else ""
         groups.setdefault((own, row.result, row.reason), []).append(row.run)
     for (_, result, reason), runs in groups.items():
-        table.add_row(escape(runs[0]) if len(runs) == 1 else f"{len(runs)} runs", result, escape(reason))
+        table.add_row(escape(runs[0]) if len(runs) == 1 else count(len(runs), "run"), result, escape(reason))
     console.print(table)

@@ -11,6 +11,7 @@ from mandseg.runs.ddp.local import RANK_POLL_S
 from mandseg.runs.folder import LAUNCH, RunFolder
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.system.wording import count
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
         raise UserError(f"batch_size={cfg.batch_size} cannot be divided evenly among {wanted} processes")
     kind = cfg.trainer.accelerator
     if kind in ("gpu", "cuda") and (wanted > 1 or not _gpus()) and _gpus() < wanted and "num_nodes" not in cfg.trainer:
-        raise UserError(f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {_gpus()} GPUs found")
+        raise UserError(
+            f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {count(_gpus(), 'GPU')} found"
+        )
 
 
 def announce(folder: Path, launch: str, runs: bool) -> None:

@@ -62,10 +62,10 @@ def devices_of(cell: Cell, gpus: Sequence[str]) -> int:
         UserError: It needs more GPUs than there are.
     """
     devices = cell.cfg.trainer.devices
-    count = devices if isinstance(devices, int) and devices > 0 else max(len(gpus), 1)
-    if gpus and count > len(gpus):
-        raise UserError(f"trainer.devices={count}: this machine has {len(gpus)} GPUs ({', '.join(gpus)})")
-    return count
+    wanted = devices if isinstance(devices, int) and devices > 0 else max(len(gpus), 1)
+    if gpus and wanted > len(gpus):
+        raise UserError(f"trainer.devices={wanted}: this machine has {count(len(gpus), 'GPU')} ({', '.join(gpus)})")
+    return wanted
 
 
 def share_out(devices: int, gpus: Sequence[str], settings: LocalSettings) -> list[dict[str, str]]:

@@ -17,25 +17,6 @@ OVERRIDE = re.compile(r"(?:Could not override|Error merging override|Error parsi
 APPENDED = re.compile(r"An item is already at '(.*?)'")
 DELETED = re.compile(r"Could not delete from config\. '(.*?)' does not exist")
 MISSING = re.compile(r"Missing mandatory value: (\S+)")
-PRINTS = {"--cfg": "prints the configuration", "--info": "prints Hydra's information"}
-SHORT = {"-c": "--cfg", "-i": "--info"}
-
-
-def is_setting(word: str) -> bool:
-    """Whether a word of the command line is a setting, not an option or its value: ``seed=1``, ``~patches``."""
-    return word.startswith("~") or ("=" in word and not word.startswith("-"))
-
-
-def refuse_words(words: Sequence[str]) -> None:
-    """Refuse options that Hydra cannot combine.
-
-    Raises:
-        UserError: ``--cfg`` or ``--info`` together with ``-m``.
-    """
-    options = [SHORT.get(word, word).partition("=")[0] for word in words if word.startswith("-")]
-    printing = [option for option in options if option in PRINTS]
-    if printing and {"-m", "--multirun"} & set(options):
-        raise UserError(f"{printing[0]} {PRINTS[printing[0]]} of one run: leave out -m and give each setting one value")
 
 
 def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:

@@ -10,6 +10,7 @@ from mandseg.runs.record import RunRecord
 from mandseg.runs.trained.load import CHECKPOINT_SUFFIX
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 SHARED = tuple(column for column in CONDITION if column != "seed")
 """The columns of a condition that the networks of an ensemble share."""
@@ -83,7 +84,7 @@ def _done_runs(study: Path) -> list[_Run]:
     states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
     done = [_Run(folder, state.record) for folder, state in states if state.state == "done" and state.record]
     if not done:
-        raise UserError(f"{study}: no run of a study, or none that is done ({len(states)} runs are there)")
+        raise UserError(f"{study}: no run of a study, or none that is done ({count(len(states), 'run')} found)")
     return done
 
 
