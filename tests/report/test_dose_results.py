@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 
 from mandseg.metrics.dose.catalogue import ABSOLUTE, ERROR, measures_of, scores_of
-from mandseg.metrics.margins import margins_of
 from mandseg.report.wording import number
 from mandseg.statistics.analysis import Analysis, analyse
 
@@ -20,7 +19,7 @@ def analysis() -> Analysis:
     for measure in measures_of(cases.columns):
         cases[measure.name + ABSOLUTE] = cases[measure.name + ERROR].abs()
     scores = scores_of(measures_of(cases.columns))
-    return analyse(cases, margins_of(scores), primary=f"dmean_gy{ABSOLUTE}", metrics=scores)
+    return analyse(cases, primary=f"dmean_gy{ABSOLUTE}", metrics=scores)
 
 
 def words(row: object, signed: bool) -> str:

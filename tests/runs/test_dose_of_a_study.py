@@ -262,6 +262,48 @@ def test_the_report_says_what_a_ratio_costs_in_gray(study: Path) -> None:
     assert write_report(study, pdf=False) == page  # its own files do not count as foreign
 
 
+def declare_margins(study: Path, margins: dict[str, float]) -> None:
+    """As if the runs had been started with these ``analysis.margins``."""
+    for made in study.glob("*/config.yaml"):
+        settings = yaml.safe_load(made.read_text()) | {"analysis": {"primary": "dice", "margins": margins}}
+        made.write_text(yaml.safe_dump(settings))
+
+
+def test_a_declared_margin_of_the_dose_decides_and_its_v_level_is_measured(study: Path) -> None:
+    declare_margins(study, {"dmean_gy": 0.001, "v35_percent": 50.0})
+    assert dose(study) == 0
+    assert {"v35_percent_error", "v44_percent_error", "v58_percent_error"} <= set(table(study).columns)
+    page = write_report(study, pdf=False)
+    html = page.read_text()
+    assert "Margin of the mean absolute error of Dmean, 0.001 Gy: declared for this study" in html
+    assert "Margin of the mean absolute error of V35, 50 %: declared for this study" in html
+    assert "Margin of the mean absolute error of D2cc, 2 Gy: as for Dmean" in html
+    found = pd.read_csv(page.parent / "tables" / "dose-differences-test.csv").set_index("metric")
+    margins = {"dmean_gy_abs_error": 0.001, "d2cc_gy_abs_error": 2.0, "v35_percent_abs_error": 50.0}
+    assert found.margin[list(margins)].to_dict() == margins
+    assert found.verdict["v35_percent_abs_error"] == "non-inferior"
+    assert "Dmean 0.001 Gy" in (page.parent / "methods.md").read_text()
+
+
+def test_groups_of_the_report_have_rows_of_their_own_in_the_dose_tables(study: Path) -> None:
+    for file in study.glob("*/cases.csv"):
+        cases = pd.read_csv(file)
+        cases["group_protocol"] = ["low" if case == "a" else "high" for case in cases.case_id]
+        cases.to_csv(file, index=False)
+    assert dose(study) == 0
+    folder = write_report(study, by=["protocol"], pdf=False).parent
+    means = pd.read_csv(folder / "tables" / "dose-errors-test.csv", keep_default_na=False)
+    kept = means[means.metric == "dmean_gy_error"].set_index(["group", "noise_ratio"])["mean"]
+    for group, case in (("protocol=low", "a"), ("protocol=high", "b")):
+        expected = [np.mean([table(study, ratio, seed).dmean_gy_error[case] for seed in (0, 1)]) for ratio in RATIOS]
+        assert kept[group].tolist() == pytest.approx(expected)
+    changes = pd.read_csv(folder / "tables" / "dose-differences-test.csv", keep_default_na=False)
+    assert set(changes.group) == {"", "protocol=low", "protocol=high"}
+    html = (folder / "index.html").read_text()
+    section = html[html.index('<h2 id="dose">') : html.index('<h2 id="learning">')]
+    assert section.count("protocol=low") == 2 * len(RATIOS) - 1  # a row for each ratio, and for its change
+
+
 def test_without_dose_scores_a_report_has_no_word_of_dose(study: Path) -> None:
     html = write_report(study, pdf=False).read_text()
     assert 'id="dose"' not in html

@@ -6,6 +6,7 @@ import pytest
 
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.declaration import Declaration, declare, read_declaration
+from mandseg.metrics.dose.catalogue import measure_named
 from mandseg.metrics.margins import MARGINS
 from mandseg.report.finding import headline, sentences
 from mandseg.report.statistics_methods import state_methods
@@ -179,12 +180,29 @@ def test_declaration_is_read_from_the_config():
         ({"margins": {"dice": "few"}}, "analysis.margins.dice=few: expected a positive number"),
         ({"margins": {"dice": None}}, "analysis.primary=dice: the primary metric needs a margin"),
         ({"margins": {"volume_error_ml": 1}}, "neither sign of Volume error is better"),
+        (
+            {"margins": {"dmean": 1}},
+            "metric 'dmean': expected one of dice, .*; of the dose dmean_gy, d0_1cc_gy, d2cc_gy",
+        ),
+        ({"margins": {"dmean_gy": 0}}, "analysis.margins.dmean_gy=0: expected a positive number"),
+        ({"margins": {"v300_percent": 5}}, "dose level 300 Gy: expected more than 0 and at most 200 Gy"),
         ({"secondary": "dice"}, "analysis.secondary: expected primary or margins"),
     ],
 )
 def test_wrong_declaration_is_refused(settings, message):
     with pytest.raises(UserError, match=message):
         declare(settings)
+
+
+def test_a_margin_of_the_dose_is_declared_by_the_name_of_its_measure():
+    dmean, d2cc, v30, v44 = (
+        measure_named(name).absolute for name in ("dmean_gy", "d2cc_gy", "v30_percent", "v44_percent")
+    )
+    declared = declare({"margins": {"dmean_gy": 1.5, "d2cc_gy": None, "v30_percent": 5}}).margins
+    assert [declared.of(metric) for metric in (dmean, d2cc, v30, v44)] == [1.5, None, 5, None]
+    assert declared.source(dmean) == "declared for this study"
+    assert [MARGINS.of(metric) for metric in (dmean, d2cc, v30)] == [2.0, 2.0, None]
+    assert "Mohamed 2017" in MARGINS.source(dmean)
 
 
 HD95 = {"primary": "hd95_mm", "margins": {"hd95_mm": 2.0}}

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
 
-from mandseg.metrics.catalogue import metric_named
+from mandseg.metrics.catalogue import Metric, metric_named
+from mandseg.metrics.dose.catalogue import levels_of, measure_named, measures
 from mandseg.metrics.margins import MARGINS, Margins
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.wording import some_of
@@ -54,18 +55,40 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
     if unknown := set(settings) - {"primary", "margins"}:
         raise UserError(f"analysis.{min(unknown)}: expected primary or margins")
     primary = metric_named(str(settings.get("primary", Declaration.primary)))
-    margins = dict(settings.get("margins") or {})
-    for column, margin in margins.items():
-        metric = metric_named(str(column))
+    margins = {}
+    for name, margin in (settings.get("margins") or {}).items():
+        metric = _compared(str(name))
         if margin is not None and metric.better is None:
-            raise UserError(f"analysis.margins.{column}={margin}: neither sign of {metric.label} is better")
+            raise UserError(f"analysis.margins.{name}={margin}: neither sign of {metric.label} is better")
         is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
         if margin is not None and not (is_number and 0 < margin < inf):
-            raise UserError(f"analysis.margins.{column}={margin}: expected a positive number, or null for no margin")
+            raise UserError(f"analysis.margins.{name}={margin}: expected a positive number, or null for no margin")
+        margins[metric.column] = margin
     chosen = MARGINS.changed(margins)
     if chosen.of(primary) is None:
         raise UserError(f"analysis.primary={primary.column}: the primary metric needs a margin")
     return Declaration(primary.column, chosen, is_declared=True)
+
+
+def declared_levels_gy(settings: object) -> list[float]:
+    """The doses of the V-levels for which the ``analysis`` group of a config declares a margin, in Gy."""
+    margins = settings.get("margins") if isinstance(settings, Mapping) else None
+    return levels_of(map(str, margins)) if isinstance(margins, Mapping) else []
+
+
+def _compared(name: str) -> Metric:
+    """The metric of a declared margin: that of the column, or the absolute error of the measure of the dose.
+
+    Raises:
+        UserError: There is no such metric.
+    """
+    if (measure := measure_named(name)) is not None:
+        return measure.absolute
+    doses = ", ".join(measure.name for measure in measures())
+    try:
+        return metric_named(name)
+    except UserError as error:
+        raise UserError(f"{error}; of the dose {doses}") from error
 
 
 def read_declaration(stated: Iterable[object]) -> Declaration:

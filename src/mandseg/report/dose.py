@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from mandseg.metrics.dose.catalogue import REFERENCE, Measure, measures_of, scores_of
-from mandseg.metrics.margins import margins_of
+from mandseg.metrics.margins import Margins
 from mandseg.metrics.outcome import WORST_CASE
 from mandseg.report.figures.dose import dose_drawing
 from mandseg.report.figures.source import ReportFigure, draw
@@ -41,15 +41,23 @@ class DosePart:
 
 
 def build_dose(
-    cases: pd.DataFrame, comparison: Comparison, folder: Path, prefix: str, further: Sequence[str] = ()
+    cases: pd.DataFrame,
+    comparison: Comparison,
+    margins: Margins,
+    folder: Path,
+    prefix: str,
+    by: Sequence[str] = (),
+    further: Sequence[str] = (),
 ) -> DosePart | None:
     """Analyse the dose scores of an arm, draw their figure into ``folder`` and make their tables.
 
     Args:
         cases: The rows of the arm.
         comparison: The compared column and its baseline.
+        margins: The declared margins, in Gy and percentage points.
         folder: Folder of the figures.
         prefix: Prefix of file names.
+        by: Columns of the cases; each of their values has rows of its own in the tables.
         further: File types of the figure beside SVG.
 
     Returns:
@@ -61,7 +69,7 @@ def build_dose(
         return None
     scores = scores_of(measures)
     primary = measures[0].absolute.column
-    analysis = analyse(dosed, margins_of(scores), comparison=comparison, primary=primary, metrics=scores)
+    analysis = analyse(dosed, margins, comparison=comparison, by=by, primary=primary, metrics=scores)
     return DosePart(
         sentences=list(_sentences(analysis, measures, dosed)),
         figure=draw(dose_drawing(analysis, measures, prefix), folder, further),

@@ -68,6 +68,7 @@ def build_section(
     title: str,
     n_arms: int = 1,
     further: Sequence[str] = (),
+    by: Sequence[str] = (),
 ) -> Section:
     """Draw the figures of an arm into ``folder`` and make its tables.
 
@@ -80,13 +81,14 @@ def build_section(
         title: Title of the arm on the page.
         n_arms: Number of arms on the page. With many arms each has fewer pictures, and only the main figures.
         further: File types of the figures beside SVG.
+        by: Columns of the cases by which the analysis has groups, too.
     """
     runs = frozenset(map(str, arm.cases.run.unique()))
     curves = _curves(study, arm.cases, analysis)
     applied = applied_noise(study, runs)
     source = FigureSource(analysis, arm.cases, applied, curves, prefix)
     label = analysis.primary_metric.label
-    dose = build_dose(arm.cases, analysis.comparison, folder, prefix, further)
+    dose = build_dose(arm.cases, analysis.comparison, analysis.margins, folder, prefix, by, further)
     return Section(
         title=title,
         fixed=arm.fixed,

@@ -78,7 +78,8 @@ def write_report(
     with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
         arms = _analysed(opened, comparison, groups, declaration.primary, margins or declaration.margins)
-        parts = _parts(opened, arms, new / "figures", [kind for kind in FIGURE_TYPES[1:] if kind in formats])
+        kinds = [kind for kind in FIGURE_TYPES[1:] if kind in formats]
+        parts = _parts(opened, arms, new / "figures", kinds, groups)
         _write(new, opened, parts, settings, Audience.INSIDE)
         if not names_people(groups):
             _write_copy(new / SHARED, new / "figures", opened, parts, settings)
@@ -95,12 +96,14 @@ def _analysed(
     return [(arm, analyse(arm.cases, margins, comparison=comparison, by=by, primary=primary)) for arm in arms]
 
 
-def _parts(study: Study, arms: Sequence[tuple[Arm, Analysis]], folder: Path, further: Sequence[str]) -> list[Section]:
+def _parts(
+    study: Study, arms: Sequence[tuple[Arm, Analysis]], folder: Path, further: Sequence[str], by: Sequence[str]
+) -> list[Section]:
     """The sections of the page; their figures are drawn into the folder."""
     titles = _titles([arm.fixed for arm, _ in arms])
     prefixes = [f"arm{number}-" for number in range(1, len(arms) + 1)] if len(arms) > 1 else [""]
     return [
-        build_section(study, arm, analysis, folder, prefix, title, len(arms), further)
+        build_section(study, arm, analysis, folder, prefix, title, len(arms), further, by)
         for (arm, analysis), prefix, title in zip(arms, prefixes, titles, strict=False)
     ]
 

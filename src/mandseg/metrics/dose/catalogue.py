@@ -24,7 +24,7 @@ LEVELS_GY = (44.0, 58.0)
 ALLOWED_LEVELS_GY = (0.0, 200.0)
 REFERENCE, PREDICTION, ERROR, ABSOLUTE = "_reference", "_prediction", "_error", "_abs_error"
 """Ends of a measure's columns."""
-LEVEL_COLUMN = re.compile(r"v(\d+(?:\.\d+)?)_percent" + ERROR)
+LEVEL_NAME = re.compile(r"v(\d+(?:\.\d+)?)_percent")
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,22 @@ def measures(levels_gy: Sequence[float] = LEVELS_GY) -> tuple[Measure, ...]:
 def measures_of(columns: Iterable[str]) -> tuple[Measure, ...]:
     """The measures whose errors a table has."""
     names = set(columns)
-    levels = [float(match[1]) for name in names if (match := LEVEL_COLUMN.fullmatch(name))]
-    return tuple(measure for measure in measures(levels) if measure.name + ERROR in names)
+    measured = [name.removesuffix(ERROR) for name in names if name.endswith(ERROR)]
+    return tuple(measure for measure in measures(levels_of(measured)) if measure.name in measured)
+
+
+def levels_of(names: Iterable[str]) -> list[float]:
+    """The doses of the V-levels among names of measures, in Gy: ``v44_percent`` has 44."""
+    return sorted(float(match[1]) for name in names if (match := LEVEL_NAME.fullmatch(name)))
+
+
+def measure_named(name: str) -> Measure | None:
+    """Find a measure by its name, with any V-level; None if there is none.
+
+    Raises:
+        UserError: The dose of a V-level is not between 0 and 200 Gy.
+    """
+    return next((measure for measure in measures(levels_of([name])) if measure.name == name), None)
 
 
 def columns_of(found: Sequence[Measure]) -> list[str]:

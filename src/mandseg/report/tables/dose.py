@@ -13,21 +13,21 @@ from mandseg.statistics.results import Difference, Mean, as_table
 
 
 def dose_tables(analysis: Analysis, measures: Sequence[Measure], prefix: str) -> Iterator[Table]:
-    """For each data set the mean absolute error and the mean error of every measure: a row for each level."""
+    """For each data set the mean absolute error and the mean error of every measure: a row for each level and group."""
     names = file_names(analysis.datasets)
     for dataset in analysis.datasets:
         of_set = [row for row in analysis.means if row.dataset == dataset]
-        found = {(row.metric, row.level): row for row in of_set}
         columns = [
             Column(level_column(analysis)),
             *(Column(f"{measure.label}, {measure.unit}", "absolute error; error") for measure in measures),
             Column("Cases", "seeds"),
         ]
         rows = []
-        for level in dict.fromkeys(row.level for row in of_set):
-            first = next(row for row in of_set if row.level == level)
-            cells = [_errors(measure, found, level) for measure in measures]
-            rows.append([Cell(level_name(level)), *cells, Cell(str(first.n_cases), str(first.n_seeds))])
+        for group, level in _places(of_set):
+            found = {row.metric: row for row in of_set if (row.group, row.level) == (group, level)}
+            first = next(iter(found.values()))
+            cells = [_errors(measure, found) for measure in measures]
+            rows.append([Cell(level_name(level), group), *cells, Cell(str(first.n_cases), str(first.n_seeds))])
         data = as_table(of_set, Mean, analysis.comparison.column)
         caption = f"{dataset}: mean error of the dose of the predicted contour (95 % interval)"
         yield Table(
@@ -46,7 +46,7 @@ def dose_difference_tables(analysis: Analysis, measures: Sequence[Measure], pref
     baseline = analysis.comparison.name(analysis.comparison.baseline)
     for dataset in analysis.datasets:
         of_set = [row for row in analysis.differences if row.dataset == dataset]
-        found = {(row.metric, row.level): row for row in of_set}
+        found = {(row.metric, row.group, row.level): row for row in of_set}
         if not of_set:
             continue
         columns = [
@@ -55,19 +55,24 @@ def dose_difference_tables(analysis: Analysis, measures: Sequence[Measure], pref
         ]
         rows = [
             [
-                Cell(level_name(level)),
-                *(_change(found.get((m.absolute.column, level)), m.absolute) for m in measures),
+                Cell(level_name(level), group),
+                *(_change(found.get((m.absolute.column, group, level)), m.absolute) for m in measures),
             ]
-            for level in dict.fromkeys(row.level for row in of_set)
+            for group, level in _places(of_set)
         ]
         data = as_table(of_set, Difference, analysis.comparison.column)
         caption = f"{dataset}: change of the mean absolute error of the dose against {baseline}"
         yield Table(f"{prefix}dose-differences-{names[dataset]}", caption, columns, rows, data)
 
 
-def _errors(measure: Measure, found: Mapping[tuple[str, Level], Mean], level: Level) -> Cell:
+def _places(rows: Sequence[Mean] | Sequence[Difference]) -> list[tuple[str, Level]]:
+    """The groups of cases and their levels, the whole data set first."""
+    return list(dict.fromkeys((row.group, row.level) for row in rows))
+
+
+def _errors(measure: Measure, found: Mapping[str, Mean]) -> Cell:
     """The absolute error with its interval; below it the error with its sign."""
-    absolute, error = (found.get((score.column, level)) for score in (measure.absolute, measure.error))
+    absolute, error = (found.get(score.column) for score in (measure.absolute, measure.error))
     if absolute is None or error is None:
         return Cell(ABSENT)
     size = f"{number(absolute.mean, 2)} ({span(absolute, measure.absolute)})"

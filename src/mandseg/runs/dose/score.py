@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
@@ -23,6 +23,7 @@ from mandseg.data.volume import Geometry, read_volume
 from mandseg.evaluation.evaluate import key_of, unique_cases
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.metrics.catalogue import metric_named
+from mandseg.metrics.declaration import declared_levels_gy
 from mandseg.metrics.dose.catalogue import Measure, measures
 from mandseg.metrics.dose.pair import dose_scores
 from mandseg.metrics.masks import Mask
@@ -102,19 +103,19 @@ def score_study(
         study: The study folder.
         manifests: Manifests with doses that replace those of the runs, see
             :func:`mandseg.runs.dose.inputs.tested_sets`.
-        levels_gy: The doses of the V-levels, in Gy.
+        levels_gy: The doses of the V-levels, in Gy; those with a declared margin are added.
         device: Where the networks predict; ``auto``: a GPU if there is one.
 
     Raises:
         UserError: No run is done, no test case has a dose, a dose is refused, or a prediction is not that of the test.
     """
     refuse_no_study(study)
-    found = measures(levels_gy)
     folders = [RunFolder(file.parent) for file in sorted(study.glob(f"*/{RECORD}"))]
     done = [folder for folder in folders if folder.is_done()]
     if not done:
         raise UserError(f"study {study}: no run is done ({len(folders)} are there)")
     runs = [_Run(files, cfg := read_settings(files), tested_sets(cfg, manifests), device) for files in done]
+    found = measures([*levels_gy, *(gray for run in runs for gray in _declared_levels_gy(run))])
     if not any(case.dose for run in runs for case in unique_cases(run.sets)):
         raise UserError(
             f"study {study}: no test case has a dose; add the column dose to the manifest, or name one with --manifest"
@@ -125,6 +126,12 @@ def score_study(
     for folder in folders:
         if folder not in done:
             yield f"{folder.path.name}: left out, it is {folder.state().state}"
+
+
+def _declared_levels_gy(run: _Run) -> list[float]:
+    """The doses of the V-levels for which a run declared a margin; runs of earlier versions have no ``analysis``."""
+    stated = run.cfg.get("analysis")
+    return declared_levels_gy(OmegaConf.to_container(stated) if stated is not None else None)
 
 
 def _score_run(run: _Run, found: Sequence[Measure]) -> str:
