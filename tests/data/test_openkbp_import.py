@@ -90,7 +90,7 @@ def test_openkbp_mask_is_mirrored_with_the_image(tmp_path: Path) -> None:
     [
         ("Mandible.csv", f",data\n{128**3},\n", "voxel index 2097152 to 2097152, expected 0 to 2097151"),
         ("ct.csv", ",data\n5,abc\n", "not a table of numbers"),
-        ("ct.csv", ",data\n5,nan\n", "1 values are NaN or infinite"),
+        ("ct.csv", ",data\n5,nan\n", "1 value is NaN or infinite"),
         ("voxel_dimensions.csv", "3.9\n3.9\n", r"\[3.9, 3.9\], expected three voxel edges in mm"),
         ("ct.csv", None, r"ct\.csv: no such file in "),
     ],

@@ -146,7 +146,7 @@ def test_decoys_are_judged_by_the_networks_that_do_not_know_their_case(tmp_path,
 
 def test_networks_that_know_all_cases_are_refused(tmp_path, cohort, capsys):
     assert rank(cohort, "--run", study(tmp_path, cohort, knows="abcde")) == 2
-    assert "its 2 networks were trained on all 5 cases; --folds 3 trains" in line(capsys)
+    assert "all its networks (2) were trained on all cases (5); --folds 3 trains" in line(capsys)
     assert not (cohort / "ranking").exists()
 
 

@@ -104,3 +104,20 @@ def test_many_differences_give_a_short_name_that_distinguishes_runs():
     names = tell_apart(runs).names
     assert names["a"] != names["b"]
     assert "and 15 more" in names["a"]
+
+
+def test_the_folds_of_one_study_are_apart_and_nothing_is_said_of_it():
+    folds = [
+        whole(
+            f"fold{n}", {"training": {"noisy": f"n{n}"}, "left_out": {"image": f"i{n}"}}, **{"data.fold": n, "s": 4.0}
+        )
+        for n in (0.0, 1.0)
+    ]
+    apart = tell_apart(folds)
+    assert apart.names == {"fold0": "data.fold=0", "fold1": "data.fold=1"}
+    assert apart.settings == apart.content == ()
+
+
+def test_one_fold_of_other_images_is_named():
+    folds = [whole(run, {"training": {"image": run}}, **{"data.fold": 0.0}) for run in ("a", "b")]
+    assert len(tell_apart(folds).content) == 1

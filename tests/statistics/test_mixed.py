@@ -65,7 +65,7 @@ def test_mixed_check_leaves_cases_out_that_lack_a_seed_and_reports_it():
     values[1, 4] = np.nan
     check = mixed_check(ROW, Pairs(0.5, scores(values), None, ()), DICE, 0.025)
     assert check.difference == pytest.approx(np.delete(values, 4, axis=1).mean())
-    assert check.notes == ("1 cases that lack a seed are left out",)
+    assert check.notes == ("1 case that lacks a seed is left out",)
 
 
 @pytest.mark.parametrize("shape", [(1, 20), (3, 1)], ids=["one seed", "one case"])

@@ -23,6 +23,12 @@ def read_table(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
         table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
         return f"{file.name} is missing"
+    except pd.errors.EmptyDataError:
+        return f"{file.name} is empty"
+    except pd.errors.ParserError:
+        return f"{file.name} cannot be read: a row has more cells than the header, or a quote is open"
+    except UnicodeDecodeError:
+        return f"{file.name} cannot be read: it is not UTF-8 text"
     except (OSError, ValueError) as error:
         return f"{file.name} cannot be read: {one_line(error)}"
     absent = [column for column in required if column not in table]

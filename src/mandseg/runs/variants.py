@@ -21,6 +21,8 @@ OWNERS = GROUPS
 ELSEWHERE = CONDITION
 """Settings that the columns of the condition show."""
 NOISY_LABELS = "training noisy"
+FOLD = "data.fold"
+"""Differs within a study of folds on purpose: `mandseg status` says nothing of it, and the arms stay apart by it."""
 MOST_WORDS, LONGEST = 6, 60
 DIGITS = 6
 NAMED = 3
@@ -93,7 +95,7 @@ def tell_apart(runs: Sequence[Description]) -> Variants:
     lines = [
         f"runs that differ in {key} are not compared with each other: "
         + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not stated" for r in runs})
-        for key in dict.fromkeys(key for key, _ in sorted(settings))
+        for key in dict.fromkeys(key for key, _ in sorted(settings) if key != FOLD)
     ]
     versions = [
         f"runs from different {key} are not compared with each other: "
@@ -113,7 +115,9 @@ def _owner(key: str, run: Description) -> Owner:
 
 
 def _content_owner(key: str, run: Description) -> Owner:
-    return tuple(run.columns[name] for name in (("data", "noise") if key == NOISY_LABELS else ("data",)))
+    columns = ("data", "noise") if key == NOISY_LABELS else ("data",)
+    fold = [_short(run.settings[FOLD])] if FOLD in run.settings else []
+    return (*(run.columns[name] for name in columns), *fold)
 
 
 def _differing_settings(runs: Sequence[Description]) -> set[tuple[str, Owner]]:

@@ -24,7 +24,7 @@ def load_header(path: Path) -> nib.Nifti1Image:
     try:
         image = nib.load(path, mmap=False)  # a memory map would keep the file open
     except Exception as error:  # zlib, gzip and struct raise many types on a broken header
-        raise UserError(f"{path}: not a readable NIfTI file ({error})") from error
+        raise UserError(f"{path}: not a readable NIfTI file ({_fault(path, error)})") from error
     if not isinstance(image, nib.Nifti1Image):
         raise UserError(f"{path}: {type(image).__name__}, expected a NIfTI volume")
     if image.get_data_dtype().fields:
@@ -34,6 +34,15 @@ def load_header(path: Path) -> nib.Nifti1Image:
         sizes = " x ".join(f"{edge:.5g}" for edge in edges)
         raise UserError(f"{path}: the header's unit is {unit} (voxels of {sizes}), expected mm")
     return image
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why a header cannot be read, in words that do not depend on nibabel's version."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not path.exists():
+        return "no such file"
+    return "the file is empty" if not path.stat().st_size else "its header is damaged, cut off or of another format"
 
 
 def read_voxels(path: Path, image: nib.Nifti1Image) -> npt.NDArray[np.generic]:

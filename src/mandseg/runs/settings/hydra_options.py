@@ -49,6 +49,8 @@ def refuse_options(words: Sequence[str]) -> None:
     """
     given = set()
     for number, word in enumerate(words):
+        if word.startswith("="):
+            raise UserError(f"{printable(word)}: expected SETTING=VALUE, e.g. noise_ratio=0.5")
         if word.startswith("-"):
             given.add(_checked(word, words[number + 1 : number + 2]))
     if (printing := sorted(given & set(PRINTS))) and "--multirun" in given:

@@ -16,6 +16,7 @@ from mandseg.system.wording import expected_one_of
 OVERRIDE = re.compile(r"(?:Could not override|Error merging override|Error parsing override) '(.*?)'", re.DOTALL)
 APPENDED = re.compile(r"An item is already at '(.*?)'")
 DELETED = re.compile(r"Could not delete from config\. '(.*?)' does not exist")
+NOT_SET = re.compile(r"Environment variable '(.*?)' not found")
 MISSING = re.compile(r"Missing mandatory value: (\S+)")
 
 
@@ -36,6 +37,9 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
         return UserError(f"{match[1]}: is missing, give {match[1]}=VALUE")
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         return UserError(f"{error.full_key}: is missing, give {error.full_key}=VALUE")
+    if match := NOT_SET.search(text):
+        setting = getattr(error, "full_key", None)
+        return UserError(f"{setting or 'a setting'}: the environment variable {match[1]} is not set")
     if match := APPENDED.search(text):
         return UserError(f"+{match[1]}: the setting is there already, leave out the +")
     if match := DELETED.search(text):
