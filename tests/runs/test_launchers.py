@@ -195,11 +195,6 @@ def test_a_search_gets_the_last_validation_dice(tmp_path):
     assert RunFolder(tmp_path).validation_dice() == 0.75
 
 
-def train(folder, *words, **env):
-    command = [sys.executable, "-m", "mandseg.train", *words]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **env})
-
-
 @pytest.mark.parametrize(
     ("words", "line"),
     [
@@ -209,13 +204,11 @@ def train(folder, *words, **env):
         (["output_dir=/proc/outputs"], "cannot be written"),
     ],
 )
-def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, words, line):
-    done = train(tmp_path, "-m", "noise_ratio=0,1", "tracking=none", *words, PATH="/nowhere")
-    assert done.returncode == 2, done.stderr
-    printed = [text for text in done.stderr.splitlines() if text.startswith("mandseg:")]
-    assert len(printed) == 1
-    assert line in printed[0]
-    assert "Traceback" not in done.stderr
+def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, launch, words, line):
+    assert launch.run(["-m", "noise_ratio=0,1", "tracking=none", *words], env={"PATH": "/nowhere"}) == 2
+    (printed,) = launch.error_lines()
+    assert line in printed
+    assert "Traceback" not in launch.log.read_text()
     assert not list(tmp_path.glob("outputs/*/*.csv")), "a refused launch lists nothing"
 
 
@@ -289,10 +282,14 @@ def test_a_launch_that_is_stopped_lets_its_runs_save_their_state(tmp_path, small
 
 @pytest.mark.slow
 def test_the_joblib_launcher_runs_our_grid(tmp_path, small):
+    """Started as a user starts it: nothing is imported beforehand, neither in the launch nor in its two processes."""
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    done = train(tmp_path, "-m", *small, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1")
+    words = ["-m", *small, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    done = subprocess.run([sys.executable, "-m", "mandseg.train", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert states(tmp_path) == ["done", "done"]
+    drawn = [picture for picture in tmp_path.glob("outputs/s/*/overlays/*.png") if picture.stat().st_size > 1000]
+    assert {picture.name.split("--")[0] for picture in drawn} == {"validation", "test"}
 
 
 @pytest.mark.slow
