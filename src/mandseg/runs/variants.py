@@ -21,8 +21,8 @@ OWNERS = GROUPS
 ELSEWHERE = CONDITION
 """Settings that the columns of the condition show."""
 NOISY_LABELS = "training noisy"
-FOLD = "data.fold"
-"""Differs within a study of folds on purpose: `mandseg status` says nothing of it, and the arms stay apart by it."""
+FOLD = ("data.fold", "data.source.fold")
+"""Differ within a study of folds on purpose: ``mandseg status`` says nothing of them, and the arms stay apart by them."""
 MOST_WORDS, LONGEST = 6, 60
 DIGITS = 6
 NAMED = 3
@@ -95,7 +95,7 @@ def tell_apart(runs: Sequence[Description]) -> Variants:
     lines = [
         f"runs that differ in {key} are not compared with each other: "
         + _by_value({r.run: _short(r.settings[key]) if key in r.settings else "not stated" for r in runs})
-        for key in dict.fromkeys(key for key, _ in sorted(settings) if key != FOLD)
+        for key in dict.fromkeys(key for key, _ in sorted(settings) if key not in FOLD)
     ]
     versions = [
         f"runs from different {key} are not compared with each other: "
@@ -116,7 +116,7 @@ def _owner(key: str, run: Description) -> Owner:
 
 def _content_owner(key: str, run: Description) -> Owner:
     columns = ("data", "noise") if key == NOISY_LABELS else ("data",)
-    fold = [_short(run.settings[FOLD])] if FOLD in run.settings else []
+    fold = [_short(run.settings[key]) for key in FOLD if key in run.settings]
     return (*(run.columns[name] for name in columns), *fold)
 
 

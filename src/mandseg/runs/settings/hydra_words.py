@@ -38,8 +38,7 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         return UserError(f"{error.full_key}: is missing, give {error.full_key}=VALUE")
     if match := NOT_SET.search(text):
-        setting = getattr(error, "full_key", None)
-        return UserError(f"{setting or 'a setting'}: the environment variable {match[1]} is not set")
+        return UserError(f"the environment variable {match[1]}, which a setting names, is not set")
     if match := APPENDED.search(text):
         return UserError(f"+{match[1]}: the setting is there already, leave out the +")
     if match := DELETED.search(text):
