@@ -108,12 +108,8 @@ def test_many_differences_give_a_short_name_that_distinguishes_runs():
 
 def test_the_folds_of_one_study_are_apart_and_nothing_is_said_of_it():
     folds = [
-        whole(
-            f"fold{n:.0f}",
-            {"training": {"noisy": f"n{n}"}, "left_out": {"image": f"i{n}"}},
-            **{"data.fold": n, "s": 4.0},
-        )
-        for n in (0.0, 1.0)
+        whole(f"fold{n}", {"training": {"noisy": f"n{n}"}, "left_out": {"image": f"i{n}"}}, **{"data.fold": float(n)})
+        for n in (0, 1)
     ]
     apart = tell_apart(folds)
     assert apart.names == {"fold0": "data.fold=0", "fold1": "data.fold=1"}

@@ -22,7 +22,7 @@ ELSEWHERE = CONDITION
 """Settings that the columns of the condition show."""
 NOISY_LABELS = "training noisy"
 FOLD = ("data.fold", "data.source.fold")
-"""Differ within a study of folds on purpose: ``mandseg status`` says nothing of them, and the arms stay apart by them."""
+"""Differ within a study of folds on purpose: ``mandseg status`` says nothing of them; the arms stay apart by them."""
 MOST_WORDS, LONGEST = 6, 60
 DIGITS = 6
 NAMED = 3
