@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -194,6 +195,31 @@ def test_wrong_images_are_one_line_each_and_the_others_go_on(
     row = rows(tmp_path / "forced")["offset"]
     assert row["flag"] == "review"
     assert row["reason"].startswith("is not in HU")
+
+
+def test_two_affines_that_put_the_image_elsewhere_are_refused_unless_forced(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = nib.load(world / "images" / "head.nii.gz")
+    moved = image.affine.copy()
+    moved[0, 3] += 30
+    image.set_sform(image.affine, 1)
+    image.set_qform(moved, 1)
+    nib.save(image, tmp_path / "forms.nii.gz")
+    assert predict(world / "bone.ckpt", tmp_path / "forms.nii.gz", "--out", tmp_path / "out") == 2
+    line = capsys.readouterr().err.strip().splitlines()[-1]
+    assert line.startswith("mandseg: forms: sform (code 1) and qform (code 1) disagree, up to 30 mm apart")
+    assert not (tmp_path / "out" / "forms.nii.gz").exists()
+    assert predict(world / "bone.ckpt", tmp_path / "forms.nii.gz", "--out", tmp_path / "out", "--force") == 0
+    assert "disagree, up to 30 mm apart" in rows(tmp_path / "out")["forms"]["reason"]
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("x")
+    assert predict(world / "bone.ckpt", world / "images", "--out", tmp_path / "file" / "out") == 2
+    assert f"{tmp_path / 'file' / 'out'}: cannot be written (Not a directory)" in capsys.readouterr().err
 
 
 def test_an_image_that_became_unreadable_loses_its_old_mask(world: Path, tmp_path: Path) -> None:

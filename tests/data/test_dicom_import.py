@@ -479,6 +479,8 @@ def test_a_folder_without_dicom_is_refused(export: Path, capsys: Capture) -> Non
     assert "none of 1 files is DICOM" in capsys.readouterr().err
     assert run("prepare", "dicom", str(export / "missing"), "--show-names") == 2
     assert capsys.readouterr().err == f"mandseg: {export / 'missing'}: no such file or folder\n"
+    assert run("prepare", "dicom", str(export / "a.txt"), str(export / "cohort")) == 2
+    assert "a.txt: is a file, expected a folder with DICOM files" in capsys.readouterr().err
 
 
 def test_bytes_flipped_anywhere_never_end_in_a_traceback(export: Path) -> None:

@@ -94,6 +94,9 @@ def growing_folder(path: Path, kind: Kind) -> Iterator[GrowingFolder]:
     _own_files(path, kind)  # before a lock is put into another command's folder
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); {kind.advice}") from error
+    try:
         with locked(path / LOCK, patience_s=0):
             yield GrowingFolder(path, kind, _own_files(path, kind))
     except HeldError as error:

@@ -112,6 +112,8 @@ def read_archive(source: Path) -> Archive:
     """
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
+    if not source.is_dir():
+        raise UserError(f"{source}: is a file, expected a folder with DICOM files")
     files = walk(source)
     workers = 1 if len(files) < POOL_FROM else default_workers(len(files))
     records = list(for_each(read_record, files, "DICOM headers", workers))

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.same_patient.fingerprint import Fingerprint, Floats
+from mandseg.data.same_patient.first_look import Steps, differ, tissue
 from mandseg.data.same_patient.likeness import MAYBE_SHAPE, Likeness, Shift, align
 
 MOST_LIKE = 5  # candidates for each case, those with the highest correlation of coarse shapes
@@ -42,8 +43,14 @@ def find_matches(
     found = []
     for i, pairs in groupby(likely_pairs(first, second), key=lambda pair: pair[0]):
         columns = [j for _, j in pairs]
-        for j in np.array(columns)[_shape_correlations(first[i], [other[j] for j in columns]) >= NEAR].tolist():
-            likeness, shift_mm = align(_present(first[i]), _present(other[j]))
+        one, ct = _present(first[i]), None
+        for j, (shape, shift) in zip(columns, _best_shapes(one, [other[j] for j in columns]), strict=True):
+            if shape < NEAR:
+                continue
+            two, ct = _present(other[j]), ct or tissue(one)
+            if differ(ct, tissue(two), one.anchor - two.anchor + shift):
+                continue
+            likeness, shift_mm = align(one, two)
             if likeness.verdict != "different":
                 found.append(Match(i, j, likeness, shift_mm))
     return found
@@ -85,12 +92,12 @@ def _correlations(rows: Floats, columns: Floats) -> Floats:
     return best
 
 
-def _shape_correlations(first: Fingerprint | None, others: Sequence[Fingerprint | None]) -> Floats:
-    """The highest correlation of one shape with each of some others over shifts by a step, (N,)."""
-    shape = _present(first).shape
-    moved = np.stack([np.roll(shape, shift, (0, 1, 2)).ravel() for shift in SHIFTS])
+def _best_shapes(first: Fingerprint, others: Sequence[Fingerprint | None]) -> list[tuple[float, Steps]]:
+    """The highest correlation of one shape with each of some others over shifts by a step, and that shift."""
+    moved = np.stack([np.roll(first.shape, shift, (0, 1, 2)).ravel() for shift in SHIFTS])
     flat = np.stack([_present(other).shape.ravel() for other in others])
-    return np.asarray((flat @ moved.T).max(axis=1))
+    values = flat @ moved.T
+    return [(float(row.max()), -np.array(SHIFTS[int(row.argmax())])) for row in values]
 
 
 def _present(known: Fingerprint | None) -> Fingerprint:

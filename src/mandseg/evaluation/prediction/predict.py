@@ -13,6 +13,7 @@ import numpy as np
 
 from mandseg import __version__
 from mandseg.data.dicom.rtstruct import LONGEST_NAME, write_rtstruct
+from mandseg.data.nifti_forms import position_doubts
 from mandseg.data.volume import Volume, write_volume
 from mandseg.evaluation.prediction.inputs import Input, with_checked_name
 from mandseg.evaluation.prediction.network import TrainedNetwork
@@ -117,12 +118,20 @@ def _read(one: Input, wish: Wish) -> tuple[Volume, list[str]]:
     if wish.rtstruct and not one.problem and one.scan is None:
         raise UserError("--rtstruct needs a DICOM series, this is an image file; leave out --rtstruct")
     image = one.read()
-    doubts = [line for line in (unstated_orientation(one.path), implausible(image)) if line]
+    doubts = _doubts_about_place(one) + ([line] if (line := implausible(image)) else [])
     if doubts and not wish.force:
         raise UserError(f"{doubts[0]}; correct it, or predict it all the same with --force")
     if one.series is not None:
         doubts += [note.removeprefix("WARNING: ") for note in one.series.notes if note.startswith("WARNING")]
     return image, doubts
+
+
+def _doubts_about_place(one: Input) -> list[str]:
+    """Why other programs may show an image and its mask elsewhere; a DICOM series states its place once."""
+    if one.scan is not None:
+        return []
+    unstated = unstated_orientation(one.path)
+    return [unstated] if unstated else position_doubts(one.path)
 
 
 def _write(
