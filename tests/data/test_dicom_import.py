@@ -144,7 +144,7 @@ def test_the_names_of_a_selection_mean_one_structure(names: tuple[str, ...], str
 def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:
     write_patient(export, name="PRV_Mandible+3mm")
     assert prepare(export, "--reference", "RS_1") == 2
-    line = "no ROI of 1 structure sets means Mandible (1 ROIs have it in their names: --show-names lists them)"
+    line = "no ROI of 1 structure set means Mandible (1 ROI has it in the name: --show-names lists all)"
     assert line in capsys.readouterr().err
 
 
@@ -409,7 +409,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "empty ROI": (lambda f, s: rewrite(f, s, {"Mandible": []}), "ROI Mandible has no closed contour, it is empty"),
     "one point": (
         lambda f, s: rewrite(f, s, {"Mandible": [("POINT", np.array([[0, 0, 45.0]]))]}),  # type: ignore[list-item]
-        "ROI Mandible has no closed contour, only 1 POINT contours left out",
+        "ROI Mandible has no closed contour, only 1 POINT contour left out",
     ),
     "outside above": (
         lambda f, s: rewrite(f, s, {"Mandible": [*BLOCK, square(4, 80)]}, image_uids=False),
@@ -476,7 +476,7 @@ def test_a_folder_without_dicom_is_refused(export: Path, capsys: Capture) -> Non
     export.mkdir()
     (export / "a.txt").write_text("hello")
     assert prepare(export) == 2
-    assert "none of 1 files is DICOM" in capsys.readouterr().err
+    assert "1 file, none is DICOM" in capsys.readouterr().err
     assert run("prepare", "dicom", str(export / "missing"), "--show-names") == 2
     assert capsys.readouterr().err == f"mandseg: {export / 'missing'}: no such file or folder\n"
     assert run("prepare", "dicom", str(export / "a.txt"), str(export / "cohort")) == 2

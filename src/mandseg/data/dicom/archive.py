@@ -121,7 +121,7 @@ def read_archive(source: Path) -> Archive:
     for record in records:
         by_kind[record.kind].append(record)
     if len(by_kind[FOREIGN]) == len(records):
-        raise UserError(f"{source}: none of {count(len(records), 'file')} is DICOM")
+        raise UserError(f"{source}: {count(len(records), 'file')}, none is DICOM")
     groups = _grouped(by_kind[CT])
     sets: dict[int, list[StructureSet]] = defaultdict(list)
     orphans = []

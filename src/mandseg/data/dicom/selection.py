@@ -101,7 +101,7 @@ class Selection:
             raise Absent(f"no structure set fits {option}" if self.reference or self.noisy else "no structure set")
         if not holding:
             similar = self._resembling(named, wanted)
-            raise Absent(f"no ROI of {len(named)} structure sets means {wanted[0]}{similar}")
+            raise Absent(f"no ROI of {count(len(named), 'structure set')} means {wanted[0]}{similar}")
         if len(holding) > 1:
             raise UserError(f"{len(holding)} structure sets hold {wanted[0]}, expected 1; choose one with {option}")
         return holding[0]
