@@ -7,11 +7,12 @@ import argparse
 import ast
 import csv
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from modules import MODULES
 from mutants_of import Mutant, sample
-from trial import OUT, SOURCES, lines_of_tests, prepare, survives
+from trial import OUT, SOURCES, Tests, with_tests
 
 EQUIVALENT = Path(__file__).with_name("equivalent.csv")
 SURVIVORS = OUT / "survivors.txt"
@@ -26,36 +27,38 @@ def main() -> int:
     parser.add_argument("--modules", default=",".join(MODULES), help="separated by commas, below src/mandseg")
     options = parser.parse_args()
     modules = options.modules.split(",")
-    known = _equivalent()
-    prepare()
+    files = sorted({file for module in modules for file in MODULES[module]})
+    return with_tests(files, lambda tests: _try_all(tests, modules, options.mutants, options.seed))
+
+
+def _try_all(tests: Tests, modules: Sequence[str], n: int, seed: int) -> int:
+    known, total, unlisted = _equivalent(), [0, 0, 0, 0], []
     print("| module | mutants | killed | survived | of these equivalent |\n| --- | --- | --- | --- | --- |", flush=True)
-    total, open_survivors = [0, 0, 0, 0], []
     for module in modules:
-        noted = [lines_of_tests(file) for file in MODULES[module]]
         source = (SOURCES / module).read_text(encoding="utf-8")
-        mutants = sample(module, source, options.mutants, options.seed)
-        survivors = [mutant for mutant in mutants if _survives(mutant, noted)]
-        unlisted = [one for one in survivors if (one.module, one.before, one.after) not in known]
-        open_survivors += unlisted
-        n = len(mutants), len(mutants) - len(survivors), len(survivors), len(survivors) - len(unlisted)
-        total = [a + b for a, b in zip(total, n, strict=True)]
-        print(f"| {module} | {' | '.join(map(str, n))} |", flush=True)
+        mutants = sample(module, source, n, seed)
+        survivors = [mutant for mutant in mutants if survives(mutant, tests, MODULES[module])]
+        new = [one for one in survivors if (one.module, one.before, one.after) not in known]
+        unlisted += new
+        counts = len(mutants), len(mutants) - len(survivors), len(survivors), len(survivors) - len(new)
+        total = [a + b for a, b in zip(total, counts, strict=True)]
+        print(f"| {module} | {' | '.join(map(str, counts))} |", flush=True)
     print(f"| all | {' | '.join(map(str, total))} |")
-    SURVIVORS.write_text("".join(f"{one.module}:{one.line}\n- {one.before}\n+ {one.after}\n" for one in open_survivors))
-    return int(bool(open_survivors))
+    SURVIVORS.write_text("".join(f"{one.module}:{one.line}\n- {one.before}\n+ {one.after}\n" for one in unlisted))
+    return int(bool(unlisted))
 
 
-def _survives(mutant: Mutant, noted: list[dict]) -> bool:
+def survives(mutant: Mutant, tests: Tests, files: Sequence[str]) -> bool:
     """Run the tests that execute the line, the quickest first; then, if all pass, others that execute the module."""
-    seconds = {test: own for one in noted for test, own in one["seconds"].items()}
-    lines = [one["lines"].get(mutant.module, {}) for one in noted]
-    of_module = {test for one in lines for tests in one.values() for test in tests}
-    near = {test for one in lines for test in one.get(str(mutant.line), ())}
-    if _is_outside_functions(mutant):
-        near = of_module
-    for tests in (_quickest(near, seconds), _quickest(of_module - near, seconds)):
-        most_s = 30 + int(5 * sum(seconds[test] for test in tests))
-        if tests and not survives(mutant.module, mutant.source, tests, most_s):
+    lines = {
+        line: {test for test in found if test.partition("::")[0] in files}
+        for line, found in tests.lines.get(mutant.module, {}).items()
+    }
+    of_module = {test for found in lines.values() for test in found}
+    near = of_module if _is_outside_functions(mutant) else lines.get(str(mutant.line), set())
+    for chosen in (_quickest(near, tests.seconds), _quickest(of_module - near, tests.seconds)):
+        most_s = 30 + int(5 * sum(tests.seconds[test] for test in chosen))
+        if chosen and not tests.survives(mutant.module, mutant.source, chosen, most_s):
             return False
     print(f"{mutant.module}:{mutant.line}: {mutant.before}  ->  {mutant.after}", file=sys.stderr, flush=True)
     return True
