@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO := outputs/demo
 
-.PHONY: demo test test-slurm test-hydra-next lint typecheck docs notebooks bench gpu-check torture clean
+.PHONY: demo test test-slurm test-hydra-next lint typecheck docs notebooks bench gpu-check torture mutants clean
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo 'Python 3.11 or newer not found: make PYTHON=/path/to/python3.11'; exit 2; }
@@ -70,5 +70,15 @@ torture: $(STAMP)       ## damaged files, kills, full disks; takes hours and wri
 	OMP_NUM_THREADS=1 WANDB_MODE=offline PYTHONPATH=tests/fixtures $(BIN)/python tests/torture/torture.py \
 	--mutations $(MUTATIONS) --kills $(KILLS)
 
+MUTATION := .venv-mutation
+MUTANTS ?= 25
+SEED ?= 0
+
+mutants: $(STAMP)       ## changes single places of metrics, plans and statistics; which changes does no test notice?
+	test -d $(MUTATION)/cosmic_ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check --target $(MUTATION) \
+	-r tests/mutation/requirements.txt -c constraints.txt
+	OMP_NUM_THREADS=1 WANDB_MODE=offline PYTHONPATH=$(MUTATION) $(BIN)/python tests/mutation/mutants.py \
+	--mutants $(MUTANTS) --seed $(SEED)
+
 clean:
-	rm -rf $(VENV) $(HYDRA_NEXT) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(HYDRA_NEXT) $(MUTATION) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -117,5 +117,5 @@ def nsd(found: Surfaces, tolerance_mm: float) -> float:
 
 
 def _percentile(distances_mm: Floats, areas: Floats, share: float) -> float:
-    index = int(np.searchsorted(np.cumsum(areas) / areas.sum(), share))
-    return float(distances_mm[min(index, len(distances_mm) - 1)])
+    index = int(np.searchsorted(np.cumsum(areas) / areas.sum(), share))  # the last share is 1
+    return float(distances_mm[index])
