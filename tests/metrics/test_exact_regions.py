@@ -47,6 +47,13 @@ def test_landmarks_by_hand():
     np.testing.assert_allclose(found.crest_z_mm, np.array(borders) * 1.25)
 
 
+def test_landmarks_of_one_voxel_lie_in_its_centre():
+    mask = np.zeros((4, 4, 5), bool)
+    mask[1, 2, 3] = True
+    found = find_landmarks(mask, SPACING)
+    assert (found.middle_x_mm, found.ramus_until_y_mm, found.front_y_mm, found.low_z_mm) == (1.5, 4.0, 4.0, 3.75)
+
+
 def test_a_half_without_a_ramus_is_measured_by_what_it_has():
     """Right: only the chin, 5 mm high, processes from 5.35 mm; nothing is behind, so the lowest point is its own."""
     mask = two_halves()
@@ -94,6 +101,9 @@ def test_thirds_are_equal_parts_of_the_height_and_go_on_above_and_below():
     found = THIRDS.divide(mask, (1.0, 1.0, 1.0))
     np.testing.assert_array_equal(found, np.broadcast_to([2, 2, 2, 2, 1, 1, 0, 0, 0, 0], (2, 3, 10)))
     assert (found.dtype, THIRDS.regions) == (np.uint8, ("upper", "middle", "lower"))
+    high = np.zeros((2, 2, 9), bool)
+    high[0, 0, 5:8] = True
+    np.testing.assert_array_equal(THIRDS.divide(high, (1.0, 1.0, 1.0))[1, 1], [2, 2, 2, 2, 2, 2, 1, 0, 0])
 
 
 def deviation(displacement_mm, areas_mm2, regions):

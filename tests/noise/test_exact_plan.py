@@ -128,6 +128,12 @@ def test_the_oracle_orders_by_dice_then_by_name_and_puts_references_last(tmp_pat
     assert order_of("oracle", plan, training, 0) == ["d", "a", "c", "e", "b"]
 
 
+def test_the_oracle_counts_a_corrected_label_as_right(tmp_path):
+    training = [prepared(tmp_path, name, 0.5) for name in "ab"]
+    plan = LabelPlan({"a": Label("corrected", "x"), "b": Label("noisy", "x")}, ("a", "b"))
+    assert order_of("oracle", plan, training, 0) == ["b", "a"]
+
+
 def test_a_share_counts_all_training_cases_and_a_number_of_cases_may_be_one(tmp_path):
     training = [prepared(tmp_path, f"c{k}", 0.5, reference=k < 4) for k in range(8)]
     plan = plan_noise({one.case.case_id: "x" for one in training}, 1.0, 0)
