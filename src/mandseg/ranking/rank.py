@@ -32,7 +32,7 @@ class Wish:
     """What a ranking is made with.
 
     Args:
-        by: The score that decides the order; None: ``redrawn_share`` with networks, else ``outlier``.
+        by: The score that decides the order; None: ``mean_rank`` with networks, else ``outlier``.
         panel: Simulated annotators of the decoys; None for no decoys.
         noise_words: The name of their noise, for the reader.
         workers: Number of processes.
@@ -57,7 +57,7 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
         UserError: Files that cannot be used, or a score that needs more.
     """
     refuse_score(wish.by, judgement.most_networks if judgement else 0, wish.panel is not None)
-    by = wish.by or ("redrawn_share" if judgement else "outlier")
+    by = wish.by or ("mean_rank" if judgement else "outlier")
     table, notes = label_table(cases, wish.workers), list[str]()
     if judgement is not None:
         table = table.merge(judgement.table(), on="case_id", how="left", validate="1:1")
