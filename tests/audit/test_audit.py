@@ -460,7 +460,7 @@ def test_wrong_words_are_one_line_and_nothing_is_written(cohort, capsys, argumen
 def test_a_cohort_with_one_label_a_case_is_refused_with_its_counts(tmp_path, make_case, capsys):
     write_cohort(tmp_path / "cohort", [make_case("a"), make_case("b", "test")])
     assert run("audit", tmp_path / "cohort") == 2
-    assert "no case with two labels; of 2 cases 2 have a reference and 0 a noisy label" in capsys.readouterr().err
+    assert "no case with two labels; 2 of 2 cases have a reference and 0 a noisy label" in capsys.readouterr().err
 
 
 def test_labels_on_different_grids_are_refused_with_both_values(tmp_path, make_case, bone, affine, capsys):

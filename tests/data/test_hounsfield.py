@@ -141,7 +141,7 @@ def test_without_an_offset_the_images_that_are_not_in_hu_are_named(
     make_case("b", image=ct)
     (note,) = convert(None).notes
     assert note.startswith(
-        "WARNING: 1 of 2 images have values around the label that are not HU, e.g. 1064, (a): not HU?"
+        "WARNING: 1 of 2 images has values around the label that are not HU, e.g. 1064, (a): not HU?"
     )
 
 

@@ -291,7 +291,7 @@ def test_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_cohort_without_cases_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"\(0, 0, 0\) cases"):
+    with pytest.raises(UserError, match=r"cases \(0, 0, 0\) in train, val, test"):
         write_phantom_cohort(tmp_path / "none", COARSE, 0, 0, 0, seed=1)
 
 

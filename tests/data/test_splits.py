@@ -53,5 +53,5 @@ def test_the_seed_decides_and_the_order_of_the_cases_does_not():
 
 @pytest.mark.parametrize("k", [1, 0, -2, 4, 2.0, True])
 def test_an_impossible_number_of_folds_is_refused(k):
-    with pytest.raises(UserError, match=f"^{k} folds of 3 subjects"):
+    with pytest.raises(UserError, match=f"^{k} folds? of 3 subjects"):
         folds(scans([1, 2, 1]), k, 0)

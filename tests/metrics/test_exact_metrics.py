@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mandseg.metrics.catalogue import metric_named
-from mandseg.metrics.margins import MARGINS, Margins, margins_of
+from mandseg.metrics.margins import MARGINS
 from mandseg.metrics.mask_pair import MaskPair
 from mandseg.metrics.masks import bounding_box, connected_pieces, dice, volume_ml
 from mandseg.metrics.surfaces import Surfaces, assd_mm, hd95_mm, nsd
@@ -27,7 +27,6 @@ def test_a_margin_has_its_source_only_while_it_is_the_catalogues():
     assert MARGINS.source(dice_metric) == dice_metric.margin.source
     assert MARGINS.source(volume) == "declared for this study"
     assert (MARGINS.of(dice_metric), MARGINS.of(volume)) == (0.02, None)
-    assert margins_of([dice_metric, volume]) == Margins({"dice": 0.02, "volume_error_ml": None})
 
 
 @pytest.mark.parametrize(

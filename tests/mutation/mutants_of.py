@@ -73,11 +73,20 @@ def _positions(source: str) -> Iterator[tuple[str, int, Place, Place]]:
 
 def _mutant(module: str, source: str, operator: str, occurrence: int) -> Mutant | None:
     changed = mutate_code(source, get_operator(operator)(), occurrence)
-    if changed is None or changed == source:
+    if changed is None or changed == source or not _compiles(changed):
         return None
     pairs = zip(source.splitlines(), changed.splitlines(), strict=False)
     line, (before, after) = next((k, pair) for k, pair in enumerate(pairs, 1) if pair[0] != pair[1])
     return Mutant(module, operator.removeprefix("core/"), line, before.strip(), after.strip(), changed)
+
+
+def _compiles(source: str) -> bool:
+    """Whether a text is Python: cosmic-ray also changes the two stars in front of a dictionary."""
+    try:
+        compile(source, "", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 def _skipped(source: str) -> Iterator[tuple[Place, Place]]:

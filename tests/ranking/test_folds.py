@@ -48,7 +48,7 @@ def test_an_annotator_is_spread_over_the_folds():
 
 @pytest.mark.parametrize("folds", [0, 1, 4])
 def test_folds_that_do_not_fit_are_refused(folds):
-    with pytest.raises(UserError, match=f"^{folds} folds of 3 subjects: expected 2 or more, and a subject for each$"):
+    with pytest.raises(UserError, match=f"^{folds} folds? of 3 subjects: expected 2 or more, and a subject for each$"):
         fold_of_cases(scans([2, 1, 1]), folds)
 
 

@@ -220,7 +220,7 @@ def test_an_older_run_declares_its_analysis_in_the_config(study):
     (study / run_name(0.5, 1) / "config.yaml").write_text("analysis: [\n")
     opened = open_study(study)
     assert (opened.declaration.primary, opened.declaration.is_declared) == ("nsd_1mm", True)
-    assert opened.declaration.notes == ("1 of 4 runs declare no primary metric and no margins",)
+    assert opened.declaration.notes == ("1 of 4 runs declares no primary metric and no margins",)
     assert any(line.startswith(f"config.yaml of run {run_name(0.5, 1)} cannot be read") for line in opened.problems)
 
 

@@ -160,7 +160,7 @@ def test_a_column_of_a_pooled_table_in_a_run_is_no_obstacle(study):
 
 def test_run_that_lacks_cases_of_the_others_is_reported(study):
     write_run(study, 1.0, 0, [case_row(1.0, 0, "test", "test_000", 0.9)])
-    assert open_study(study).problems == ("run ratio1-seed0: 1 of the 3 cases of data set test",)
+    assert open_study(study).problems == ("run ratio1-seed0: 1 of 3 cases of data set test",)
 
 
 def test_folder_that_the_grid_does_not_list_is_counted_all_the_same(study):

@@ -48,5 +48,5 @@ def test_the_intervals_hold_the_true_means_about_as_often_as_they_claim():
 
 
 def test_one_value_has_no_interval():
-    with pytest.raises(ValueError, match="1 values: expected two or more"):
+    with pytest.raises(ValueError, match="1 value: expected two or more"):
         annotator_effects({"a": [1.0], "b": []}, ["a"])

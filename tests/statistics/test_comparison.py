@@ -217,8 +217,8 @@ def test_runs_that_differ_or_declare_nothing_are_counted_in_a_note():
     read = read_declaration([HD95, HD95, {"primary": "dice", "margins": {}}, None])
     assert read.primary == "hd95_mm"
     assert read.notes == (
-        "1 of 4 runs declare another primary metric or other margins",
-        "1 of 4 runs declare no primary metric and no margins",
+        "1 of 4 runs declares another primary metric or other margins",
+        "1 of 4 runs declares no primary metric and no margins",
     )
 
 

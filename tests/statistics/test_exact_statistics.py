@@ -177,7 +177,7 @@ def test_the_mixed_model_by_hand():
     assert (found.standard_error, found.degrees_of_freedom) == pytest.approx((sqrt(variance), degrees))
     assert (found.sd_seed, found.sd_case, found.sd_residual) == pytest.approx((sqrt(6), 4, sqrt(6)))
     assert (found.verdict, found.agrees, found.group) == ("inconclusive", True, "g")
-    assert found.notes == ("1 cases that lack a seed are left out",)
+    assert found.notes == ("1 case that lacks a seed is left out",)
 
 
 def test_power_and_the_detectable_difference_are_those_of_the_noncentral_t():

@@ -78,9 +78,9 @@ def test_predictions_are_counted_by_level_and_outcome():
     ]
     assert counts == [(3, 1, 1), (4, 1, 0)]
     assert MIXED.n_faults == 3
-    rest = "predictions count with worst-case scores: where they are rare, the interval is too narrow"
-    assert MIXED.fault_notes(0.5, 0.0) == (f"2 missed and 1 spurious {rest}",)
-    assert MIXED.fault_notes(0.5) == (f"1 missed {rest}",)
+    rest = "with worst-case scores: where they are rare, the interval is too narrow"
+    assert MIXED.fault_notes(0.5, 0.0) == (f"2 missed and 1 spurious predictions count {rest}",)
+    assert MIXED.fault_notes(0.5) == (f"1 missed prediction counts {rest}",)
     clean = MIXED.without_faults()
     np.testing.assert_array_equal(clean.values["dice"], [[[0.9, NAN, NAN, NAN]], [[0.5, 0.4, NAN, 1.0]]])
     assert (clean.n_faults, clean.fault_notes(0.0, 0.5), clean.count(0.0), clean.count(0.5)) == (0, (), 1, 3)
@@ -92,7 +92,7 @@ def test_predictions_are_counted_by_level_and_outcome():
 @pytest.mark.parametrize(
     ("outcomes", "dice", "reason"),
     [
-        (["missed", "scored"], [0.0, 1.0], "1 of 2 predictions are empty"),
+        (["missed", "scored"], [0.0, 1.0], "1 of 2 predictions is empty"),
         (["missed", "scored", "scored"], [0.0, 0.6, 0.9], ""),
         (["scored", "scored"], [0.3, 0.6998], "mean Dice is 0.500"),
         (["scored", "scored"], [0.3, 0.7], ""),
@@ -179,7 +179,7 @@ def test_a_gap_of_one_seed_has_the_variances_of_both_sets_of_cases():
 def test_what_cannot_be_compared_is_noted():
     home, away = MIXED, table_of([[["scored"]]], [[[0.9]]], "other", subjects="b")
     assert shared_subjects(home, away) == 1
-    shared = "data set other shares 1 of its 1 subjects with test: the two are not compared with each other"
+    shared = "data set other shares 1 of its 1 subject with test: the two are not compared with each other"
     assert list(arm_notes([home, away], [0.0, 0.5], RATIO_COMPARISON)) == [shared]
     assert list(arm_notes([home], [0.0], RATIO_COMPARISON)) == [
         "only noise ratio 0 was run: there is nothing to compare"

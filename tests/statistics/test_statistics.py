@@ -170,12 +170,12 @@ def test_missed_cases_count_as_the_worst_and_are_left_out_of_a_second_analysis()
     analysis = analyse(missed_at(0.5), resampling=QUICK)
     assert difference(analysis, 0.5).difference == pytest.approx(-0.8 / 2 / 8)
     assert difference(analysis, 0.5).notes[-1] == (
-        "1 missed predictions count with worst-case scores: where they are rare, the interval is too narrow"
+        "1 missed prediction counts with worst-case scores: where they are rare, the interval is too narrow"
     )
     without = analysis.without_missed
     assert without is not None
     assert difference(without, 0.5).difference == pytest.approx(0.0)
-    assert "1 of 16 case-seed pairs are missing" in difference(without, 0.5).notes
+    assert "1 of 16 case-seed pairs is missing" in difference(without, 0.5).notes
     missed = [analysis.mean("test", "dice", ratio) for ratio in (0.0, 0.5)]
     assert [(mean.n_missed, mean.n_predictions) for mean in missed if mean] == [(0, 16), (1, 16)]
     assert without.without_missed is None
@@ -270,7 +270,7 @@ def test_missing_cells_are_left_out_in_pairs_and_reported():
     row = difference(analysis, 0.5)
     # case means of the pairs: 0 (seed 1 only), then five times (-0.1 + 0) / 2
     assert row.difference == pytest.approx(5 * -0.05 / 6)
-    assert "1 of 12 case-seed pairs are missing" in row.notes
+    assert "1 of 12 case-seed pairs is missing" in row.notes
 
 
 def test_seed_without_a_partner_is_left_out_and_reported():

@@ -38,7 +38,7 @@ def world(tmp_path_factory):
         (["method=learned_weighting"], "method=learned_weighting: no training case is trusted; clean_budget=10"),
         (["method=trusted_weighting"], "method.weight: no training case is trusted; clean_budget=10"),
         (["method=bias_correction", "clean_budget=1"], "bias correction: 1 trusted training cases have both labels"),
-        (["method=confident_learning", "ONE"], "stage fold-1: 3 folds of 1 subjects: expected 2 or more"),
+        (["method=confident_learning", "ONE"], "stage fold-1: 3 folds of 1 subject: expected 2 or more"),
         (["method=trusted_weighting", "clean_budget=2", *OWN, "trusted_packages=[whole_batch]"],
          r"loss: the method TrustedWeighting cannot use it \(expected two patches\)"),
         (["method=co_teaching", "method.wrong_share=1"], "method.wrong_share=1: expected a share from 0 to below 1"),
