@@ -80,6 +80,7 @@ def test_cases_are_kept_by_who_drew_their_noisy_label(annotators, leave_out, kep
     ("annotators", "leave_out", "words"),
     [
         (["dan"], None, "noise.annotators: no annotator is called 'dan', the names are ann, bob, cid"),
+        (["zoe", "dan"], None, "noise.annotators: no annotator is called 'dan', the names are ann, bob, cid"),
         (None, "dan", "noise.leave_out: no annotator is called 'dan', the names are ann, bob, cid"),
         (["ann"], "ann", "noise.annotators=['ann'], noise.leave_out=ann: no training case is left of 5"),
     ],

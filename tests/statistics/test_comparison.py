@@ -53,6 +53,12 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
     assert choose_comparison(cases, "noise_ratio", "0.2") == Comparison("noise_ratio", 0.2)
 
 
+def test_a_column_that_the_cases_do_not_have_is_refused(cases):
+    for column in ("ranking", "dice"):
+        with pytest.raises(UserError, match=f"compare={column}: expected one of noise_ratio, "):
+            choose_comparison(cases.drop(columns="ranking", errors="ignore"), column)
+
+
 def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranking(cases):
     parts = [
         cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")

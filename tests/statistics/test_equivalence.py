@@ -160,3 +160,16 @@ def test_one_subject_gives_a_crossing_without_an_interval():
     crossing = margin_crossing(pairs, DICE, 0.02, 0.025, ("test", ""))
     assert crossing is not None
     assert crossing.words.endswith("(no interval)")
+
+
+def test_the_band_of_the_curve_lies_around_it_at_every_ratio():
+    """Losses of 0.01, 0.03 and 0.06 that vary by 0.005 between 60 predictions: the band is a few thousandths wide."""
+    found = margin_crossing(study({0.2: 0.01, 0.5: 0.03, 1.0: 0.06}), DICE, 0.02, 0.025, ("test", ""))
+    assert found is not None
+    assert [point.level for point in found.curve] == [0.2, 0.5, 1.0]
+    for point, loss in zip(found.curve, (0.01, 0.03, 0.06), strict=True):
+        assert point.low is not None
+        assert point.high is not None
+        assert point.low < point.difference < point.high
+        assert -loss - 0.006 < point.low
+        assert point.high < -loss + 0.006
