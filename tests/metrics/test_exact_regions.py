@@ -5,7 +5,7 @@ import pytest
 
 from mandseg.metrics.displacement import Deviation, _areas_mm2, find_surface, measure_deviation
 from mandseg.metrics.division import THIRDS
-from mandseg.metrics.regions import Landmarks, Side, find_landmarks, region_map
+from mandseg.metrics.regions import REGIONS, Landmarks, Side, find_landmarks, region_map
 from mandseg.metrics.signed_distance import _sample, signed_distance_mm
 
 SPACING = (1.5, 2.0, 1.25)
@@ -76,21 +76,11 @@ def test_the_limits_of_regions_belong_to_the_side_that_the_rules_name():
     crest = np.array([[9.0, 9.0, 9.0, 6.0, NAN], [9.0, 9.0, 9.0, 5.5, 7.5]])
     landmarks = Landmarks(2.0, 2.0, 4.0, 0.0, Side(2.5, 2.0, 1.0, 0.5), Side(2.5, 1.5, 0.0, 1.0), crest)
     found = region_map(landmarks, (4, 5, 6), (2.0, 1.0, 0.5))
-    body, angle, ramus, condyle, coronoid, teeth = range(6)
-    left = [
-        [angle, angle, ramus, ramus, ramus, condyle],
-        [angle, angle, ramus, ramus, ramus, condyle],
-        [angle, angle, ramus, ramus, ramus, coronoid],
-        [body, body, body, teeth, teeth, coronoid],
-        [body, body, body, body, body, coronoid],
-    ]
-    right = [
-        [angle, angle, angle, ramus, condyle, condyle],
-        [angle, angle, angle, ramus, coronoid, coronoid],
-        [angle, angle, angle, ramus, coronoid, coronoid],
-        [body, body, teeth, teeth, coronoid, coronoid],
-        [body, body, body, body, coronoid, coronoid],
-    ]
+    letters = {"b": "body", "a": "angle", "r": "ramus", "d": "condyle", "o": "coronoid", "t": "teeth"}
+    left, right = (
+        [[REGIONS.index(letters[letter]) for letter in row] for row in rows.split()]
+        for rows in ("aarrrd aarrrd aarrro bbbtto bbbbbo", "aaardd aaaroo aaaroo bbttoo bbbboo")
+    )
     np.testing.assert_array_equal(found, [left, left, right, right])
     assert found.dtype == np.uint8
 

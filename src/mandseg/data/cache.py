@@ -82,17 +82,22 @@ class PreparedCase:
     @cached_property
     def grid(self) -> Geometry:
         """The preprocessed grid."""
-        return _geometry(json.loads((self.folder / GRID_FILE).read_text())["grid"])
+        return _geometry(self._described["grid"])
 
-    @cached_property
+    @property
     def orientation_doubt(self) -> str:
         """What was doubtful about the image's orientation when the entry was made; empty if nothing."""
-        return str(json.loads((self.folder / GRID_FILE).read_text()).get(DOUBT, ""))  # older entries have none
+        return str(self._described.get(DOUBT, ""))  # older entries have none
 
     @cached_property
     def original(self) -> Geometry:
         """The image file's own grid, in the file's axis order."""
-        return _geometry(json.loads((self.folder / GRID_FILE).read_text())["original"])
+        return _geometry(self._described["original"])
+
+    @cached_property
+    def _described(self) -> dict[str, Any]:
+        described: dict[str, Any] = json.loads((self.folder / GRID_FILE).read_text())
+        return described
 
 
 @lru_cache(maxsize=max_open_maps())

@@ -190,6 +190,19 @@ class RunFolder:
             raise ValueError(f"{CONFIG} of run {self.path.name} holds no settings")
         return settings
 
+    def declared_analysis(self, record: RunRecord | None) -> object:
+        """The analysis that the run declared: of its record, or of its config.yaml for a run of an earlier version.
+
+        Args:
+            record: The run's record.
+
+        Raises:
+            ValueError: One line: config.yaml cannot be read or holds no settings.
+        """
+        if record is not None and record.analysis is not None:
+            return record.analysis
+        return self.config().get("analysis") if self.config_file.exists() else None
+
     def check_cases(self, n_rows: int | None) -> str:
         """One line with the reason why cases.csv cannot be used, empty if it is complete; no value is read.
 

@@ -82,7 +82,7 @@ def open_study(path: Path) -> Study:
     problems += _incomplete_runs(cases)
     done = [str(run) for run in ledger.run[ledger.state == "done"]]
     problems += mixtures({run: records[run] for run in done})
-    declaration = read_declaration([_stated_analysis(RunFolder(path / run), records[run], problems) for run in done])
+    declaration = read_declaration([_declared_analysis(RunFolder(path / run), records[run], problems) for run in done])
     curves = _concat([run.curve for run in runs])
     return Study(path, ledger, cases, curves, records, tuple(problems), arm_differences, declaration)
 
@@ -130,12 +130,9 @@ def _read_run(folder: Path, expected: dict[Hashable, Any], problems: list[str]) 
     return _Run(row, record, cases, run.curve(row, problems))
 
 
-def _stated_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> object:
-    """The analysis that a run declared: from its record, or from its config.yaml for a run of an earlier version."""
-    if record.analysis is not None or not run.config_file.exists():
-        return record.analysis
+def _declared_analysis(run: RunFolder, record: RunRecord, problems: list[str]) -> object:
     try:
-        return run.config().get("analysis")
+        return run.declared_analysis(record)
     except ValueError as error:
         problems.append(str(error))
         return None

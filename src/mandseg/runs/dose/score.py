@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
@@ -115,7 +115,12 @@ def score_study(
     if not done:
         raise UserError(f"study {study}: no run is done ({len(folders)} are there)")
     runs = [_Run(files, cfg := read_settings(files), tested_sets(cfg, manifests), device) for files in done]
-    found = measures([*levels_gy, *(gray for run in runs for gray in _declared_levels_gy(run))])
+    found = measures(
+        [
+            *levels_gy,
+            *(gray for run in runs for gray in declared_levels_gy(run.files.declared_analysis(run.files.record()))),
+        ]
+    )
     if not any(case.dose for run in runs for case in unique_cases(run.sets)):
         raise UserError(
             f"study {study}: no test case has a dose; add the column dose to the manifest, or name one with --manifest"
@@ -126,12 +131,6 @@ def score_study(
     for folder in folders:
         if folder not in done:
             yield f"{folder.path.name}: left out, it is {folder.state().state}"
-
-
-def _declared_levels_gy(run: _Run) -> list[float]:
-    """The doses of the V-levels for which a run declared a margin; runs of earlier versions have no ``analysis``."""
-    stated = run.cfg.get("analysis")
-    return declared_levels_gy(OmegaConf.to_container(stated) if stated is not None else None)
 
 
 def _score_run(run: _Run, found: Sequence[Measure]) -> str:
