@@ -142,7 +142,7 @@ def _notes(analysis: Analysis, measures: Sequence[Measure], cases: pd.DataFrame,
             source = analysis.margins.source(measure.absolute)
             yield f"Margin of the mean absolute error of {measure.label}, {amount(margin, measure.absolute)}: {source}."
     if n := int(dosed.outcome.isin(WORST_CASE).sum()):
-        yield f"{n} missed or spurious prediction{'' if n == 1 else 's'}: the measures of an empty contour count as 0."
+        yield f"{count(n, 'missed or spurious prediction')}: the measures of an empty contour count as 0."
     if n := int((dosed[OUTSIDE_ML] > 0).sum()):
         reach = f"{count(n, 'prediction')} {verb(n, 'reach')} outside the grid of the dose"
         yield f"{reach}, by up to {dosed[OUTSIDE_ML].max():.2f} ml; this part is left out."
