@@ -1,13 +1,12 @@
-"""Rejects a pair of cases whose CTs are plainly different, before the two are aligned, which takes 50 times as long."""
+"""Lays two CTs upon each other by whole steps. Plainly different ones are not aligned, which takes 50 times as long."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from mandseg.data.same_patient.fingerprint import MARGIN, Fingerprint, Floats
-from mandseg.data.same_patient.likeness import BRIGHTEST_HU, IN_BODY_HU, LEAST_SHARED
-from mandseg.metrics.masks import Mask
+from mandseg.data.same_patient.likeness import LEAST_SHARED
+from mandseg.data.same_patient.tissue import Tissue
 
 LEAST_ALIKE = 0.70
 """Correlation of CTs moved by whole steps: of one patient 0.86 or more, of others 0.68 at most (docs/data.md)."""
@@ -16,36 +15,28 @@ MOVES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0,
 Steps = npt.NDArray[np.int64]  # (3,)
 
 
-@dataclass(frozen=True)
-class Tissue:
-    """The CT of a fingerprint: HU where there is tissue and no label, 0 elsewhere, and where that is."""
+class Place(NamedTuple):
+    """Where two CTs are most alike."""
 
-    hu: Floats
-    there: Mask
+    shift: Steps
+    """What brings the second CT onto the first."""
+    correlation: float | None
+    """Of both where they show tissue; None if they share too little of it."""
 
-
-def tissue(known: Fingerprint) -> Tissue | None:
-    """What is compared of a CT; None without one."""
-    if known.image is None:
-        return None
-    there = known.image >= IN_BODY_HU
-    there[(slice(MARGIN, -MARGIN),) * 3] &= known.label == 0
-    return Tissue(np.where(there, np.minimum(known.image, BRIGHTEST_HU), 0).astype(np.float32), there)
+    @property
+    def is_alike(self) -> bool:
+        """Whether the CTs may be of one patient."""
+        return self.correlation is None or self.correlation >= LEAST_ALIKE
 
 
-def differ(first: Tissue | None, second: Tissue | None, shift: Steps) -> bool:
-    """Whether two CTs are plainly different: no whole shift of the second near the given one makes them alike.
+def most_alike(first: Tissue, second: Tissue, shift: Steps) -> Place:
+    """Climb by whole steps from a shift to where two CTs are most alike, or alike enough.
 
     Args:
         first: The CT that stays.
         second: The CT that is moved.
         shift: About what brings the second onto the first, in steps.
-
-    Returns:
-        False without two CTs, and for CTs that share too little tissue to tell.
     """
-    if first is None or second is None:
-        return False
     tried: dict[tuple[int, ...], float | None] = {}
     best, found = tuple(shift.tolist()), None
     while True:
@@ -55,12 +46,10 @@ def differ(first: Tissue | None, second: Tissue | None, shift: Steps) -> bool:
                 tried[place] = _correlation(first, second, place)
         known = {place: value for place, value in tried.items() if value is not None}
         if not known:
-            return False
+            return Place(shift, None)
         place = max(known, key=lambda each: known[each])
-        if known[place] >= LEAST_ALIKE:
-            return False
-        if found is not None and known[place] <= found:
-            return True
+        if known[place] >= LEAST_ALIKE or (found is not None and known[place] <= found):
+            return Place(np.array(place), known[place])
         best, found = place, known[place]
 
 

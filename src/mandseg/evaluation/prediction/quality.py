@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from mandseg.data.structure import is_same_structure
 from mandseg.data.volume import Hu, Volume, to_canonical
 from mandseg.evaluation.prediction.training_summary import TrainingSummary
 from mandseg.evaluation.predictor import Probability
@@ -153,7 +154,8 @@ def _outside_training(quality: Quality, training: TrainingSummary | None, limits
 
 
 def _not_upright(quality: Quality, structure: str, limits: Thresholds) -> list[str]:
-    return posture_doubts(quality.rise_mm, quality.spread_mm) if structure in limits.upright else []
+    is_upright = any(is_same_structure(name, structure) for name in limits.upright)
+    return posture_doubts(quality.rise_mm, quality.spread_mm) if is_upright else []
 
 
 def confidence(probability: Probability, mask: Mask) -> float:
