@@ -43,13 +43,13 @@ def torch_file(content: object):
     return lambda file: torch.save(content, file)
 
 
-def torchscript(file: Path) -> None:
-    torch.jit.trace(torch.nn.Linear(2, 2), torch.zeros(1, 2)).save(str(file))
+def archive(*names: str):
+    def write(file: Path) -> None:
+        with zipfile.ZipFile(file, "w") as content:
+            for name in names:
+                content.writestr(name, "text")
 
-
-def archive(file: Path) -> None:
-    with zipfile.ZipFile(file, "w") as content:
-        content.writestr("fold_0/notes.txt", "a packed folder")
+    return write
 
 
 WEIGHTS = {"conv.weight": torch.zeros(2, 1)}
@@ -59,12 +59,12 @@ FOREIGN = {
     "a Lightning checkpoint of another project": torch_file(
         {"pytorch-lightning_version": "2.6.0", "state_dict": WEIGHTS, "hyper_parameters": Path("x")}
     ),
-    "weights without a description of their network": torch_file(WEIGHTS),
+    "a file of weights without a description of their network": torch_file(WEIGHTS),
     "a file with the entries model, epoch, lr, loss, ...": torch_file(
         {"model": WEIGHTS, "epoch": 3, "lr": 0.1, "loss": 0.2, "best": 1}
     ),
-    "a TorchScript model": torchscript,
-    "an archive without weights of torch": archive,
+    "a TorchScript model": archive("model/data.pkl", "model/constants.pkl"),
+    "an archive without weights of torch": archive("fold_0/notes.txt"),
     "a safetensors file": lambda file: file.write_bytes((20).to_bytes(8, "little") + b"{" + bytes(40)),
     "a file that torch did not write": lambda file: file.write_text("hi"),
 }

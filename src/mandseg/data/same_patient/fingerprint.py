@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from mandseg.data.loaded_case import LoadedCase
 from mandseg.data.resampling import box_on, crop_to, resample_onto
-from mandseg.data.same_patient.tissue import MARGIN, Blocks, Floats, blocks_of, tissue_of
+from mandseg.data.same_patient.tissue import MARGIN, Blocks, Floats, blocks_of
 from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, rounded_hu, to_canonical
 from mandseg.metrics.masks import bounding_box
 
@@ -66,7 +66,7 @@ class Fingerprint:
     @cached_property
     def blocks(self) -> Blocks | None:
         """The tissue of the CT around the label's lower part, in steps of 12 mm; None without a CT."""
-        return None if self.image is None else blocks_of(tissue_of(self.image, self.label), self.anchor)
+        return None if self.image is None else blocks_of(self.image, self.anchor)
 
 
 def as_bytes(known: Fingerprint | None) -> bytes:

@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mandseg.data.same_patient.likeness import LEAST_SHARED
-from mandseg.data.same_patient.tissue import Tissue
+from mandseg.data.same_patient.tissue import BRIGHTEST_HU, Tissue
 
 LEAST_ALIKE = 0.70
 """Correlation of CTs moved by whole steps: of one patient 0.86 or more, of others 0.68 at most (docs/data.md)."""
-STRIDE = 2  # every second voxel along each axis is compared
+FIRST_STRIDE, STRIDE = 4, 2  # every fourth voxel along each axis is compared first, and then every second
+WORTH_COMPARING = 0.5  # the least correlation of every fourth voxel
 MOVES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 Steps = npt.NDArray[np.int64]  # (3,)
 
@@ -37,13 +38,20 @@ def most_alike(first: Tissue, second: Tissue, shift: Steps) -> Place:
         second: The CT that is moved.
         shift: About what brings the second onto the first, in steps.
     """
+    place = _climbed(first, second, shift, FIRST_STRIDE)
+    if place.correlation is not None and place.correlation < WORTH_COMPARING:
+        return place
+    return _climbed(first, second, place.shift, STRIDE)
+
+
+def _climbed(first: Tissue, second: Tissue, shift: Steps, stride: int) -> Place:
     tried: dict[tuple[int, ...], float | None] = {}
     best, found = tuple(shift.tolist()), None
     while True:
         for move in MOVES:
             place = tuple(a + b for a, b in zip(best, move, strict=True))
             if place not in tried:
-                tried[place] = _correlation(first, second, place)
+                tried[place] = _correlation(first, second, place, stride)
         known = {place: value for place, value in tried.items() if value is not None}
         if not known:
             return Place(shift, None)
@@ -53,18 +61,21 @@ def most_alike(first: Tissue, second: Tissue, shift: Steps) -> Place:
         best, found = place, known[place]
 
 
-def _correlation(first: Tissue, second: Tissue, place: tuple[int, ...]) -> float | None:
-    """Correlate where both show tissue, on every second voxel; None where that is nearly nowhere."""
+def _correlation(first: Tissue, second: Tissue, place: tuple[int, ...], stride: int) -> float | None:
+    """Correlate where both show tissue, on every so many voxels; None where that is nearly nowhere."""
     shift = np.array(place)
-    low, high = np.maximum(shift, 0), np.minimum(first.hu.shape, np.array(second.hu.shape) + shift)
+    low, high = np.maximum(shift, 0), np.minimum(first.image.shape, np.array(second.image.shape) + shift)
     if (low >= high).any():
         return None
-    here = tuple(slice(s, e, STRIDE) for s, e in zip(low.tolist(), high.tolist(), strict=True))
-    over = tuple(slice(s, e, STRIDE) for s, e in zip((low - shift).tolist(), (high - shift).tolist(), strict=True))
+    here = tuple(slice(s, e, stride) for s, e in zip(low.tolist(), high.tolist(), strict=True))
+    over = tuple(slice(s, e, stride) for s, e in zip((low - shift).tolist(), (high - shift).tolist(), strict=True))
     both = first.there[here] & second.there[over]
-    if np.count_nonzero(both) * STRIDE**3 < LEAST_SHARED:
+    if np.count_nonzero(both) * stride**3 < LEAST_SHARED:
         return None
-    x, y = first.hu[here][both], second.hu[over][both]
+    x, y = (
+        np.minimum(each, BRIGHTEST_HU).astype(np.float32)
+        for each in (first.image[here][both], second.image[over][both])
+    )
     x, y = x - x.mean(), y - y.mean()
     length = float(np.linalg.norm(x) * np.linalg.norm(y))
     return float(x @ y) / length if length else None

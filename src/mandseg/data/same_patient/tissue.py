@@ -1,4 +1,4 @@
-"""The tissue that two CTs are compared by: HU without air and without the label, in steps of 3 mm and in blocks."""
+"""The tissue that two CTs are compared by: voxel by voxel in steps of 3 mm, and in blocks of 12 mm."""
 
 from dataclasses import dataclass
 
@@ -15,21 +15,22 @@ BLOCK = 4  # steps: 12 mm
 ROOM = 1  # blocks around the compared ones, for shifts
 BLOCKS = (14, 12, 7)  # compared: 168 x 144 x 84 mm
 BELOW = 2  # blocks below the lower end of the label
+BONE_HU = 200  # in blocks bone counts as this: it is alike in all people, and soft tissue is not
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """The CT of a fingerprint: HU where there is tissue and no label, 0 elsewhere, and where that is."""
+    """The CT of a fingerprint, and where it shows tissue and no label; (X, Y, Z)."""
 
-    hu: Floats  # (X, Y, Z)
+    image: Hu
     there: Mask
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """The tissue around the label's lower part, with a block of room on each side, (16, 14, 9)."""
+    """The tissue around the label's lower part, with a block of room on each side; (16, 14, 9)."""
 
     hu: Floats
     """HU minus the mean of the case, times the share of tissue."""
@@ -46,27 +47,28 @@ def tissue_of(image: Hu, label: npt.NDArray[np.uint8]) -> Tissue:
     """
     there = image >= IN_BODY_HU
     there[(slice(MARGIN, -MARGIN),) * 3] &= label == 0
-    return Tissue(np.where(there, np.minimum(image, BRIGHTEST_HU), 0).astype(np.float32), there)
+    return Tissue(image, there)
 
 
-def blocks_of(tissue: Tissue, anchor: npt.NDArray[np.int64]) -> Blocks:
-    """Take the means of blocks around a place.
+def blocks_of(image: Hu, anchor: npt.NDArray[np.int64]) -> Blocks:
+    """Take the means of blocks around a place; a label that ends elsewhere changes nothing but this place.
 
     Args:
-        tissue: The CT.
+        image: HU, (X + 20, Y + 20, Z + 20).
         anchor: The step of the label at which shapes are laid upon each other.
     """
     extent = np.array(BLOCKS) + 2 * ROOM
     sizes = (extent * BLOCK).tolist()
     start = anchor + MARGIN - BLOCK * np.array([extent[0] // 2, extent[1] // 2, BELOW + ROOM])
-    low, high = np.maximum(start, 0), np.minimum(start + sizes, tissue.hu.shape)
-    source = tuple(slice(a, max(a, b)) for a, b in zip(low.tolist(), high.tolist(), strict=True))
+    low, high = np.maximum(start, 0), np.minimum(start + sizes, image.shape)
+    source = tuple(slice(a, b) for a, b in zip(low.tolist(), high.tolist(), strict=True))
     target = tuple(slice(s.start - a, s.stop - a) for s, a in zip(source, start.tolist(), strict=True))
-    hu, there = np.zeros(sizes, np.float32), np.zeros(sizes, np.float32)
-    if all(s.stop > s.start for s in source):
-        there[target] = tissue.there[source]
-        mean = float(tissue.hu.sum(dtype=np.float64)) / max(int(np.count_nonzero(tissue.there)), 1)
-        hu[target] = tissue.hu[source] - np.float32(mean) * there[target]
+    part = image[source]
+    there, hu = np.zeros(sizes, np.float32), np.zeros(sizes, np.float32)
+    there[target] = part >= IN_BODY_HU
+    hu[target] = np.minimum(part, BONE_HU)
+    hu *= there
+    hu -= there * np.float32(hu.sum(dtype=np.float64) / max(there.sum(dtype=np.float64), 1.0))
     return Blocks(_means(hu), _means(there))
 
 

@@ -25,7 +25,7 @@ def kind_of_content(content: Mapping[Any, Any]) -> str:
         return known
     states = content.get("state_dict", content)
     if isinstance(states, Mapping) and all(isinstance(state, torch.Tensor) for state in states.values()):
-        return "weights without a description of their network"
+        return "a file of weights without a description of their network"
     names = [str(key) for key in content]
     return f"a file with the entries {', '.join(names[:SHOWN])}{', ...' if len(names) > SHOWN else ''}"
 
