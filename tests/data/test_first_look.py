@@ -6,7 +6,6 @@ import pytest
 from mandseg.data.same_patient import alike_cts, search
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.first_look import Place, most_alike
-from mandseg.data.same_patient.tissue import Tissue, tissue_of
 from patients import scan
 
 
@@ -17,14 +16,9 @@ def taken(seed: int, **options: object) -> Fingerprint:
     return known
 
 
-def tissue(known: Fingerprint) -> Tissue:
-    assert known.image is not None
-    return tissue_of(known.image, known.label)
-
-
 def place(first: Fingerprint, second: Fingerprint, off: tuple[int, int, int] = (0, 0, 0)) -> Place:
     """Where the CTs are most alike, looked for from the labels' anchors and some steps off."""
-    return most_alike(tissue(first), tissue(second), first.anchor - second.anchor + np.array(off))
+    return most_alike(first, second, first.anchor - second.anchor + np.array(off))
 
 
 @pytest.mark.parametrize("off", [(0, 0, 0), (1, -1, 1), (2, 0, -1)])
@@ -39,7 +33,7 @@ def test_two_patients_are_plainly_different() -> None:
 
 def test_cts_that_share_no_tissue_are_not_called_different() -> None:
     first, second = taken(1), taken(2)
-    assert most_alike(tissue(first), tissue(second), np.array([0, 0, 99])).is_alike
+    assert most_alike(first, second, np.array([0, 0, 99])).is_alike
 
 
 def test_the_blocks_of_one_patient_are_alike_wherever_the_label_ends() -> None:

@@ -142,6 +142,8 @@ def test_two_cts_decide_and_without_them_alike_labels_are_a_suspicion_only() -> 
     assert Likeness(0.9, 0.9, image=0.6).verdict == "different"
     assert Likeness(0.9, 0.9, image=0.88).verdict == "suspected"
     assert Likeness(0.9, 0.9, image=0.97).verdict == "certain"
+    cut = {0.89: "different", 0.90: "suspected", 0.92: "suspected", 0.93: "certain"}
+    assert {image: Likeness(0.3, 0.6, image=image).verdict for image in cut} == cut
     assert Likeness(0.9, 0.9).verdict == "suspected"
     assert Likeness(0.99, 0.99).verdict == "certain"
     assert Likeness(0.9, 0.7).verdict == "different"

@@ -5,13 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.data.same_patient.fingerprint import Fingerprint
 from mandseg.data.same_patient.likeness import LEAST_SHARED
-from mandseg.data.same_patient.tissue import BRIGHTEST_HU, Tissue
+from mandseg.data.same_patient.tissue import Tissue, soft_tissue_of, tissue_of
 
 LEAST_ALIKE = 0.70
 """Correlation of CTs moved by whole steps: of one patient 0.86 or more, of others 0.68 at most (docs/data.md)."""
 FIRST_STRIDE, STRIDE = 4, 2  # every fourth voxel along each axis is compared first, and then every second
-WORTH_COMPARING = 0.5  # the least correlation of every fourth voxel
+WORTH_COMPARING = 0.6  # the least correlation of soft tissue on every fourth voxel
 MOVES = ((0, 0, 0), (1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, -1, 0), (0, 0, 1), (0, 0, -1))
 Steps = npt.NDArray[np.int64]  # (3,)
 
@@ -30,18 +31,24 @@ class Place(NamedTuple):
         return self.correlation is None or self.correlation >= LEAST_ALIKE
 
 
-def most_alike(first: Tissue, second: Tissue, shift: Steps) -> Place:
+def most_alike(first: Fingerprint, second: Fingerprint, shift: Steps) -> Place:
     """Climb by whole steps from a shift to where two CTs are most alike, or alike enough.
 
     Args:
-        first: The CT that stays.
-        second: The CT that is moved.
+        first: The case that stays, with a CT.
+        second: The case that is moved, with a CT.
         shift: About what brings the second onto the first, in steps.
+
+    Raises:
+        ValueError: A case has no CT.
     """
-    place = _climbed(first, second, shift, FIRST_STRIDE)
+    if first.image is None or second.image is None:
+        raise ValueError("a case without a CT is not compared by its CT")
+    place = _climbed(soft_tissue_of(first.image), soft_tissue_of(second.image), shift, FIRST_STRIDE)
     if place.correlation is not None and place.correlation < WORTH_COMPARING:
         return place
-    return _climbed(first, second, place.shift, STRIDE)
+    whole = tissue_of(first.image, first.label), tissue_of(second.image, second.label)
+    return _climbed(*whole, place.shift, STRIDE)
 
 
 def _climbed(first: Tissue, second: Tissue, shift: Steps, stride: int) -> Place:
@@ -70,12 +77,12 @@ def _correlation(first: Tissue, second: Tissue, place: tuple[int, ...], stride: 
     here = tuple(slice(s, e, stride) for s, e in zip(low.tolist(), high.tolist(), strict=True))
     over = tuple(slice(s, e, stride) for s, e in zip((low - shift).tolist(), (high - shift).tolist(), strict=True))
     both = first.there[here] & second.there[over]
-    if np.count_nonzero(both) * stride**3 < LEAST_SHARED:
+    n = np.count_nonzero(both)
+    if n * stride**3 < LEAST_SHARED:
         return None
-    x, y = (
-        np.minimum(each, BRIGHTEST_HU).astype(np.float32)
-        for each in (first.image[here][both], second.image[over][both])
-    )
-    x, y = x - x.mean(), y - y.mean()
-    length = float(np.linalg.norm(x) * np.linalg.norm(y))
-    return float(x @ y) / length if length else None
+    x = np.minimum(first.image[here][both], first.brightest_hu).astype(np.float32)
+    y = np.minimum(second.image[over][both], second.brightest_hu).astype(np.float32)
+    x -= x.sum() / n
+    y -= y.sum() / n
+    length = float(x @ x) * float(y @ y)
+    return float(x @ y) / length**0.5 if length else None

@@ -15,7 +15,9 @@ from mandseg.metrics.masks import Mask
 MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at, without two CTs
 SAME_SHAPE, SAME_OVERLAP = 0.815, 0.825  # docs/data.md: where these lie
 SAME_DRAWING = 0.97  # overlap of one drawing, copied or resampled; two people's drawings of one scan reach 0.97 at most
-SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.88, 0.80  # correlations of CTs; overlap that has to go with them
+SAME_IMAGE, MAYBE_IMAGE = 0.89, 0.88  # correlations of CTs whose labels overlap by so much:
+IMAGE_OVERLAP = 0.80
+SURE_IMAGE, DOUBTFUL_IMAGE = 0.93, 0.90  # the same for labels that were cut or drawn too wide and overlap less
 WORTH_REFINING = 0.4
 LEAST_SHARED = 2000  # voxels of 27 mm3 with tissue in both CTs, 54 ml: a correlation of fewer decides nothing
 NEIGHBOURS = tuple(product((-1, 0, 1), repeat=3))
@@ -39,8 +41,9 @@ class Likeness:
     def verdict(self) -> Verdict:
         """What the evidence means. Two CTs decide alone; without them only a copied drawing is certain."""
         if self.image is not None:
-            is_same = self.image >= SAME_IMAGE and self.overlap >= IMAGE_OVERLAP
-            return "certain" if is_same else "suspected" if self.image >= MAYBE_IMAGE else "different"
+            overlaps = self.overlap >= IMAGE_OVERLAP
+            same, maybe = (SAME_IMAGE, MAYBE_IMAGE) if overlaps else (SURE_IMAGE, DOUBTFUL_IMAGE)
+            return "certain" if self.image >= same else "suspected" if self.image >= maybe else "different"
         if self.shape < MAYBE_SHAPE:
             return "different"
         if self.overlap >= SAME_DRAWING:

@@ -14,10 +14,11 @@ from mandseg.data.same_patient import alike_cts, alike_shapes
 from mandseg.data.same_patient.fingerprint import Fingerprint
 from mandseg.data.same_patient.first_look import Steps, most_alike
 from mandseg.data.same_patient.likeness import MAYBE_SHAPE, Likeness, Shift, align
-from mandseg.data.same_patient.tissue import Floats, Tissue, tissue_of
+from mandseg.data.same_patient.tissue import Floats
 from mandseg.metrics.masks import Mask
 
-MOST_LIKE = 5  # candidates for each case, those with the highest correlation
+MOST_LIKE = 5  # candidates for each case, those with the highest correlation of coarse shapes
+MOST_ALIKE = 3  # the same of CTs
 ALIKE_BLOCKS = 0.6  # the least correlation of a candidate's CT
 COARSE = 0.65  # without two CTs: the least correlation of a candidate's coarse shape
 NEAR = MAYBE_SHAPE - 0.05  # the least correlation of shapes before climbing to their best shift
@@ -66,7 +67,10 @@ def find_matches(
 
 
 def likely_pairs(first: Sequence[Fingerprint | None], second: Sequence[Fingerprint | None] | None = None) -> Pairs:
-    """Choose for each case the five cases of the other list with the most alike CTs, or else coarse shapes."""
+    """Choose for each case the three cases with the most alike CTs, and the five with the most alike coarse shapes.
+
+    Coarse shapes count only where two CTs, or tissue that both show, are missing.
+    """
     other = first if second is None else second
     rows, columns = ([place for place, known in enumerate(each) if known is not None] for each in (first, other))
     one, two = [_present(first[i]) for i in rows], [_present(other[j]) for j in columns]
@@ -78,10 +82,10 @@ def likely_pairs(first: Sequence[Fingerprint | None], second: Sequence[Fingerpri
         for values in (cts, shapes):
             np.fill_diagonal(values, -1)
     pairs: Pairs = {}
-    for a, b in np.argwhere(_chosen(cts, ALIKE_BLOCKS)).tolist():
+    for a, b in np.argwhere(_chosen(cts, ALIKE_BLOCKS, MOST_ALIKE)).tolist():
         start = one[a].anchor - two[b].anchor + alike_cts.shift_of(shifts[a, b])
         pairs[(rows[a], columns[b])] = start
-    pairs |= {(rows[a], columns[b]): None for a, b in np.argwhere(_chosen(shapes, COARSE)).tolist()}
+    pairs |= {(rows[a], columns[b]): None for a, b in np.argwhere(_chosen(shapes, COARSE, MOST_LIKE)).tolist()}
     if second is None:
         pairs = {
             (min(pair), max(pair)): start if start is None or pair[0] < pair[1] else -start
@@ -117,12 +121,10 @@ def _alike_by_ct(
     one: Fingerprint, other: Sequence[Fingerprint | None], starts: dict[int, Steps]
 ) -> dict[int, tuple[Likeness, Shift]]:
     """Align a case with those whose CTs are alike when they are moved by whole steps."""
-    if not starts:
-        return {}
-    found, tissue = {}, _tissue(one)
+    found = {}
     for j, start in starts.items():
         two = _present(other[j])
-        place = most_alike(tissue, _tissue(two), start)
+        place = most_alike(one, two, start)
         if place.is_alike:
             found[j] = align(one, two, place.shift)
     return found
@@ -140,28 +142,20 @@ def _alike_by_label(
     return {j: align(one, _present(other[j])) for j, is_near in zip(places, near.tolist(), strict=True) if is_near}
 
 
-def _tissue(known: Fingerprint) -> Tissue:
-    if known.image is None:
-        raise ValueError("a case without a CT is not compared by its CT")
-    return tissue_of(known.image, known.label)
-
-
 def _present(known: Fingerprint | None) -> Fingerprint:
     if known is None:
         raise ValueError("a case without a fingerprint is in no pair")
     return known
 
 
-def _chosen(values: Floats, least: float) -> Mask:
-    """Mark the five highest values along each axis that are high enough; NaN is not."""
+def _chosen(values: Floats, least: float, most: int) -> Mask:
+    """Mark so many of the highest values along each axis, if they are high enough; NaN is not."""
     values = np.nan_to_num(values, nan=-1)
-    return (_highest(values, axis=1) | _highest(values, axis=0)) & (values >= least)
+    return (_highest(values, 1, most) | _highest(values, 0, most)) & (values >= least)
 
 
-def _highest(values: Floats, axis: int) -> Mask:
-    """Mark the five highest values along an axis."""
+def _highest(values: Floats, axis: int, most: int) -> Mask:
     n = values.shape[axis]
-    if n <= MOST_LIKE:
+    if n <= most:
         return np.ones(values.shape, np.bool_)
-    least = np.partition(values, n - MOST_LIKE, axis=axis).take([n - MOST_LIKE], axis=axis)
-    return np.asarray(values >= least)
+    return np.asarray(values >= np.partition(values, n - most, axis=axis).take([n - most], axis=axis))

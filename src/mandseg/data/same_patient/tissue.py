@@ -1,4 +1,4 @@
-"""The tissue that two CTs are compared by: voxel by voxel in steps of 3 mm, and in blocks of 12 mm."""
+"""The tissue that two CTs are compared by: in steps of 3 mm, and in blocks of 12 mm."""
 
 from dataclasses import dataclass
 
@@ -15,17 +15,19 @@ BLOCK = 4  # steps: 12 mm
 ROOM = 1  # blocks around the compared ones, for shifts
 BLOCKS = (14, 12, 7)  # compared: 168 x 144 x 84 mm
 BELOW = 2  # blocks below the lower end of the label
-BONE_HU = 200  # in blocks bone counts as this: it is alike in all people, and soft tissue is not
+BONE_HU = 200  # bone counts as this where labels are not left out: it is alike in all people, soft tissue is not
 
 Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Tissue:
-    """The CT of a fingerprint, and where it shows tissue and no label; (X, Y, Z)."""
+    """The part of a CT that is compared; (X, Y, Z)."""
 
     image: Hu
     there: Mask
+    brightest_hu: int
+    """Higher values count as this."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,12 @@ def tissue_of(image: Hu, label: npt.NDArray[np.uint8]) -> Tissue:
     """
     there = image >= IN_BODY_HU
     there[(slice(MARGIN, -MARGIN),) * 3] &= label == 0
-    return Tissue(image, there)
+    return Tissue(image, there, BRIGHTEST_HU)
+
+
+def soft_tissue_of(image: Hu) -> Tissue:
+    """Leave out air, and the differences between bones; where the label ends changes nothing."""
+    return Tissue(image, image >= IN_BODY_HU, BONE_HU)
 
 
 def blocks_of(image: Hu, anchor: npt.NDArray[np.int64]) -> Blocks:
