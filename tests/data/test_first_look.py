@@ -60,6 +60,9 @@ def test_blocks_that_share_no_tissue_have_no_correlation() -> None:
     assert halves[0].anchor.tolist() == known.anchor.tolist()
     values, _ = alike_cts.correlations([halves[0].blocks], [halves[1].blocks])
     assert np.isnan(values[0, 0])
+    blank = Fingerprint(known.label, np.full_like(known.image, -1000), known.origin_mm)
+    assert np.isnan(alike_cts.correlations([blank.blocks, known.blocks], [blank.blocks])[0]).all()
+    assert search.likely_pairs([known], [blank]) == {(0, 0): None}
 
 
 def test_without_two_cts_the_labels_choose_the_pairs() -> None:

@@ -34,8 +34,8 @@ def correlations(first: Sequence[Blocks], second: Sequence[Blocks]) -> tuple[Flo
             x, x_squared, x_share = moving.at(shift)
             of_first, of_second = x_squared @ y_share, x_share @ y_squared
             found = x @ y / np.sqrt(np.maximum(of_first * of_second, 1e-6))
-            found[of_first < LEAST_SHARED * x_squared.sum(1)[:, None]] = UNKNOWN
-            found[of_second < LEAST_SHARED * y_squared.sum(0)] = UNKNOWN
+            found[of_first <= LEAST_SHARED * x_squared.sum(1)[:, None]] = UNKNOWN
+            found[of_second <= LEAST_SHARED * y_squared.sum(0)] = UNKNOWN
             better = found > best[target]
             best[target][better], places[target][better] = found[better], place
     best[best == UNKNOWN] = np.nan
