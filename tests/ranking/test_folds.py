@@ -84,6 +84,10 @@ def test_two_subjects_leave_no_case_for_a_training(cohort):
 def test_the_command_of_the_training_covers_every_fold_and_seed(cohort):
     found = words(read_cohort(cohort), 3, 2, ["steps=9"])
     assert {"data.fold=0,1,2", "seed=0,1", "steps=9", f"data.manifest={cohort}/manifest.csv"} <= set(found)
+    assert not [word for word in found if word.startswith("structure=")]
+    parotids = [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases]
+    found = words(write_cohort(cohort, parotids), 3, 2, [])
+    assert [word for word in found if word.startswith("structure=")] == ["structure=Parotid_L"]
 
 
 def test_networks_of_other_settings_are_in_another_study(cohort):

@@ -58,4 +58,4 @@ class _Rows:
         """HU, their squares where there is tissue, and shares, (N, 1176) each."""
         window = tuple(slice(ROOM + s, ROOM + s + n) for s, n in zip(shift, BLOCKS, strict=True))
         hu, share = (each[(slice(None), *window)].reshape(len(each), -1) for each in (self.hu, self.share))
-        return hu, hu * hu / np.maximum(share, LEAST_SHARE), share
+        return hu, np.asarray(hu * hu / np.maximum(share, LEAST_SHARE), np.float32), share

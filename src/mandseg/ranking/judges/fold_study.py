@@ -10,6 +10,7 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.manifest import MANIFEST, Cohort
 from mandseg.data.ranked.folds import fold_of_cases
+from mandseg.data.structure import COLUMN
 from mandseg.ranking.drawn_label import cases_to_rank
 from mandseg.runs.launchers.local import stopped_by_sigterm
 from mandseg.system.errors import UserError
@@ -77,6 +78,8 @@ def words(cohort: Cohort, folds: int, seeds: int, settings: Sequence[str], split
     own = ["data=fold", f"data.manifest={cohort.root / MANIFEST}", f"data.folds={folds}", f"data.split={split}"]
     own += [f"data.fold={numbers[0]}", f"seed={numbers[1]}", "noise=recorded", "noise_ratio=0", "tracking=none"]
     own += [f"output_dir={OUTPUTS}", f"study={study_of(cohort, folds, settings, split).name}"]
+    stated = {case.groups[COLUMN] for case in cohort.cases if case.groups.get(COLUMN)}
+    own += [f"structure={name}" for name in sorted(stated)[:1] if not any(w.startswith("structure=") for w in settings)]
     return ["-m", "mandseg.train", "-m", *own, *settings]
 
 
