@@ -127,11 +127,11 @@ def train(folder: Path, prepared: list[PreparedCase], steps: int, is_beside: boo
     trainer = OmegaConf.to_container(cfg.trainer, resolve=True)
     watch = Stopwatch()
     back = [watch.watch(*part) for part in PARTS]
-    before, datamodule.has_free_core = datamodule.has_free_core, lambda *_: is_beside
+    before, datamodule.free_cores = datamodule.free_cores, lambda *_: int(is_beside)
     try:
         fit(segmenter, data, trainer, precision, 1, RunCheckpointIO({}), last, [curve], callbacks)
     finally:
-        datamodule.has_free_core = before
+        datamodule.free_cores = before
         for put_back in back:
             put_back()
     return watch
