@@ -291,7 +291,7 @@ def test_every_case_is_a_point_and_the_heat_map_shows_the_numbers(measurements):
 
 
 @pytest.mark.parametrize("n_annotators", [1, 4])
-def test_no_word_of_the_heat_map_is_cut_off(measurements, n_annotators):
+def test_no_label_of_the_heat_map_is_cut_off(measurements, n_annotators):
     annotators = pd.concat([annotators_table(cases_table(measurements)).head(1)] * n_annotators)
     with drawing_style():
         figure = plot_regions(annotators).figure

@@ -441,7 +441,7 @@ def foreign_roi() -> Dataset:
 
 
 @pytest.mark.parametrize("what", SPOILT)
-def test_a_broken_patient_fails_with_one_line_and_the_others_go_on(what: str, export: Path, capsys: Capture) -> None:
+def test_a_damaged_patient_is_one_line_and_the_others_are_imported(what: str, export: Path, capsys: Capture) -> None:
     spoil, message = SPOILT[what]
     slices = write_patient(export, 1)
     write_patient(export, 2)

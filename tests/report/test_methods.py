@@ -95,7 +95,7 @@ def test_the_windows_of_the_test_are_those_that_the_network_gets():
     assert "tested, in windows of 96 x 64 x 32 voxels" in words("sliding_window.patch_size=[96,64,32]")
 
 
-def test_a_training_without_augmentation_says_so():
+def test_the_methods_text_states_that_patches_were_not_augmented():
     words = "\n".join(describe_run(run_settings(composed("patches.augmentation=null")), NOT_MEASURED))
     assert "Patches were not augmented." in words
 

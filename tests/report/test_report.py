@@ -164,7 +164,7 @@ def test_every_figure_of_the_page_is_a_file_as_well(reported):
     assert {file.stem for file in (reported / "figures").glob("*.svg")} == names
 
 
-def test_a_figure_has_the_file_types_that_are_asked_for_and_no_others(reported, tmp_path, monkeypatch):
+def test_a_figure_has_the_requested_file_types_and_no_others(reported, tmp_path, monkeypatch):
     assert {file.suffix for folder in ("figures", "shared/figures") for file in (reported / folder).iterdir()} == {
         ".svg"
     }

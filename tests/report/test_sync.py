@@ -166,7 +166,7 @@ def test_each_run_arrives_once_with_its_exit_code_and_is_not_sent_again(study, s
     assert steps(server, id_of(first)) == [10, 20]  # overwritten, not repeated
 
 
-def test_a_killed_upload_is_gone_on_with_and_nothing_is_there_twice(study, server):
+def test_a_killed_upload_is_continued_and_sends_nothing_twice(study, server):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     server.hangs_at = "/upload/media"  # in the middle of the first runs
     process = subprocess.Popen([sys.executable, "-m", "mandseg.cli.main", "sync", str(study)], start_new_session=True)

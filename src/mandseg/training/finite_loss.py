@@ -23,8 +23,8 @@ class Step:
     Args:
         number: The step.
         cases: The numbers of its cases, (B,).
-        loss: On the CPU; valid when ``copied`` says so.
-        copied: Ends when the loss is there; None: it is there.
+        loss: On the CPU; valid after ``copied``.
+        copied: The event after the copy; None: the loss is on the CPU already.
     """
 
     number: int
@@ -36,8 +36,8 @@ class Step:
 class FiniteLoss(Callback):
     """Lightning callback: end a training at the first step whose loss is not finite; its state is not saved.
 
-    A GPU is never waited for: the loss of a step is looked at one step later, and before a validation, a checkpoint and
-    the end.
+    The processor does not wait for a GPU after each step. The loss of a step is read after the next step, and before a
+    validation, a checkpoint and the end.
 
     Args:
         case_ids: The training cases, in the order of their numbers in a batch.
@@ -57,24 +57,24 @@ class FiniteLoss(Callback):
         """
         loss = outputs["loss"].detach()
         step = Step(trainer.global_step, batch["case"], *_copied(loss))
-        self._look()
+        self._check()
         self._open = step
         if step.copied is None:
-            self._look()
+            self._check()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         step, self._open = self._open, None
         if step is None:
             return
@@ -91,7 +91,7 @@ class FiniteLoss(Callback):
 
 
 def _copied(loss: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
-    """The loss on the CPU, without waiting for a GPU, and what ends when it is there."""
+    """The loss on the CPU, without waiting for a GPU, and the event after its copy."""
     if loss.device.type != "cuda":
         return loss, None
     copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]

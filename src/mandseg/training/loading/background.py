@@ -1,8 +1,8 @@
 """The loader of the training patches in a thread beside the training, where a core is free for it.
 
-A thread and no process: it starts at once (a forked process had its first batch after three times as long, a fresh one
-imports torch first), copies nothing, ends with its process however that ends, and forks no process that has threads.
-numpy and torch release Python's lock while they compute.
+A thread is used instead of a process. It starts at once: a forked process needed three times as long for its first
+batch, and a new one imports torch first. It copies nothing. It ends with its process, however the process ends. No
+process that has threads is forked. numpy and torch release Python's lock while they compute.
 """
 
 from collections import deque
@@ -37,7 +37,7 @@ class BackgroundLoader(Generic[Batch]):
         return self.n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches. The thread ends with the pass, or when it is given up."""
+        """Yield the batches. The thread ends with the pass, or when the iterator is closed."""
         batches = iter(self.loader)
         with ThreadPoolExecutor(1, "patches") as thread:
             _compute_with_one_thread(thread)
