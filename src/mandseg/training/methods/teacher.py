@@ -12,9 +12,9 @@ from mandseg.training.methods.method import GROUP
 class Teacher(nn.Module):
     """The moving average of a network (Tarvainen and Valpola, NeurIPS 2017, arXiv 1703.01780).
 
-    Its weights are no parameters of the optimiser, and are in the checkpoints. The decay after t steps is
-    min(1 - 1 / (t + 1), decay), so that the untrained weights lose their influence at once. Running statistics are copied. It
-    is always in evaluation mode.
+    Its weights are no parameters of the optimiser, and are in the checkpoints. The decay after t steps is min(1 - 1 /
+    (t + 1), decay), so that the untrained weights lose their influence at once. Running statistics are copied. It is
+    always in evaluation mode.
 
     Args:
         network: The network that it follows.
