@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import lightning as L
@@ -10,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mandseg.system.distributed import gather_objects
 from mandseg.system.errors import RunFailedError
+from mandseg.training.cpu_copy import CpuCopy
 
 
 class DivergedError(RunFailedError):
@@ -23,14 +25,12 @@ class Step:
     Args:
         number: The step.
         cases: The numbers of its cases, (B,).
-        loss: On the CPU; valid after ``copied``.
-        copied: The event after the copy; None: the loss is on the CPU already.
+        loss: The loss.
     """
 
     number: int
     cases: torch.Tensor
-    loss: torch.Tensor
-    copied: torch.cuda.Event | None
+    loss: CpuCopy
 
 
 class FiniteLoss(Callback):
@@ -55,11 +55,10 @@ class FiniteLoss(Callback):
         Raises:
             DivergedError: The loss of the step before is not finite; on a CPU, of this step.
         """
-        loss = outputs["loss"].detach()
-        step = Step(trainer.global_step, batch["case"], *_copied(loss))
+        step = Step(trainer.global_step, batch["case"], CpuCopy(outputs["loss"]))
         self._check()
         self._open = step
-        if step.copied is None:
+        if step.loss.is_ready:
             self._check()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -78,25 +77,15 @@ class FiniteLoss(Callback):
         step, self._open = self._open, None
         if step is None:
             return
-        if step.copied is not None:
-            step.copied.synchronize()
-        if bool(torch.isfinite(step.loss)):
+        loss = float(step.loss.get())
+        if isfinite(loss):
             return
         numbers = sorted({number for share in gather_objects(step.cases.tolist()) for number in share})
         cases = ", ".join(self.case_ids[number] for number in numbers)
         raise DivergedError(
-            f"the loss is {float(step.loss)} at step {step.number} (cases {cases}): a lower optimizer.lr or "
+            f"the loss is {loss} at step {step.number} (cases {cases}): a lower optimizer.lr or "
             "trainer.precision=32-true may help"
         )
-
-
-def _copied(loss: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
-    """The loss on the CPU, without waiting for a GPU, and the event after its copy."""
-    if loss.device.type != "cuda":
-        return loss, None
-    copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(loss.device))
-    return copy, event
 
 
 def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:
