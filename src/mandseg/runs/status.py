@@ -51,7 +51,7 @@ def status(path: Path, console: Console | None = None) -> int:
 
 
 def next_step(path: Path) -> str:
-    """What to do after a launch: write the report, or mend what failed."""
+    """What to do after a launch: write the report, or correct what failed."""
     states = [RunFolder(path / str(run)).state().state for run in read_expected_runs(path, []).run]
     n_open = sum(state != "done" for state in states)
     if not n_open:

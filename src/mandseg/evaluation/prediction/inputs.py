@@ -44,7 +44,7 @@ class Input:
 
     @property
     def identity(self) -> str:
-        """What tells it from other inputs: the series UID, or the file's place."""
+        """What distinguishes it from other inputs: the series UID, or the file's place."""
         return self.scan.uid if self.scan else str(self.path.resolve())
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Figures that tell how far a prediction can be trusted, and the flag that asks a person to look.
+"""Figures of how far a prediction can be trusted, and the flag that requests a review.
 
 The figures are measured on the network's grid, where the training labels were measured, too. Only the volume and the
 pieces are those of the mask that is written.
