@@ -320,7 +320,7 @@ def test_views_show_the_patients_right_on_the_left(view, place):
         assert np.ptp(corners[:, 0]) == pytest.approx(10)
 
 
-def test_only_faces_that_look_at_the_viewer_are_drawn_red_where_outward():
+def test_only_faces_towards_the_viewer_are_drawn_red_where_outward():
     # a cube of 12 triangles: two of them look to the front
     corner = np.array([[x, y, z] for x in (0, 10) for y in (0, 10) for z in (0, 10)], float)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

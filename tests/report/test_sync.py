@@ -286,7 +286,7 @@ def test_no_key_is_one_line_with_advice(study):
     ]
 
 
-def test_disabled_means_nothing_leaves(study, server, monkeypatch):
+def test_disabled_tracking_sends_nothing(study, server, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with pytest.raises(UserError, match="WANDB_MODE=disabled: nothing was sent"):
         sync(study)

@@ -51,7 +51,7 @@ def test_difference_pairs_the_same_seed_and_case():
     assert row.notes[-1] == "all differences are zero"
 
 
-def test_known_loss_gets_its_verdicts():
+def test_a_known_loss_has_its_verdicts():
     rng = np.random.default_rng(9)
     level = 0.85 + rng.normal(0, 0.03, 20)
     loss = {0.0: 0.0, 0.2: 0.002, 0.5: 0.02, 1.0: 0.1}
