@@ -180,8 +180,8 @@ def test_a_trimmed_loss_grows_from_the_loss_itself():
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
 def test_the_mean_abstention_is_the_declared_rate(rate):
     losses = torch.rand(1000, generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** 3
-    alpha = price(torch.cat([losses, torch.zeros(500)]), torch.tensor(1e3), rate)  # zeros are outside the band
-    assert alpha == price(losses, torch.tensor(1e3), rate)
+    alpha = price(torch.cat([losses, -torch.ones(500)]), torch.tensor(1000), rate)  # -1 is outside the band
+    assert alpha == price(losses, torch.tensor(1000), rate)
     assert (1 - alpha / losses).clamp(min=0).mean().item() == pytest.approx(rate)
 
 
@@ -191,7 +191,7 @@ def test_abstention_weakens_the_gradient_of_a_voxel_by_its_share():
     value = loss(logits, LABEL)
     value.backward()
     entropies = torch.tensor([-log(p) for p in OF_LABEL], dtype=torch.float64)
-    alpha = price(entropies, torch.tensor(4.0), 0.25)
+    alpha = price(entropies, torch.tensor(4), 0.25)
     share = torch.minimum(alpha / entropies, torch.ones(()))
     assert (1 - share).mean().item() == pytest.approx(0.25)
     assert logits.grad.flatten().numpy() == pytest.approx((share * (volume(P) - LABEL).flatten() / 4).numpy())

@@ -11,6 +11,7 @@ from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 NO_PRICE = 1e9  # above every cross-entropy
 SMALLEST_LOSS = 1e-12  # a loss of 0 has no reciprocal
+OUTSIDE = -1.0  # in the place of the loss of a voxel outside the band
 
 
 class DeclaredAbstention(ScheduledLoss):
@@ -51,9 +52,8 @@ class DeclaredAbstention(ScheduledLoss):
         logits, label = in_float(logits), in_float(label)
         losses = cross_entropy(logits, label)
         inside = band(label, logits, self.reach_mm, self.spacing_mm)
-        of_inside = of_band(losses.detach().double().clamp(min=SMALLEST_LOSS), inside, 0.0)
         rate = self.rate * ramp(progress, self.ramp_share)
-        alpha = price(of_inside, inside.sum(dtype=torch.float64), rate).to(losses.dtype)
+        alpha = price(of_band(losses.detach(), inside, OUTSIDE), inside.count_nonzero(), rate)
         is_above = inside & (losses.detach() > alpha)
         above = torch.where(is_above, losses, alpha)
         values = torch.where(is_above, alpha * (1 + torch.log(above / alpha)), losses)
@@ -68,18 +68,19 @@ def price(losses: torch.Tensor, n: torch.Tensor, rate: float) -> torch.Tensor:
     which exactly k losses are above this alpha. Nothing here waits for a GPU.
 
     Args:
-        losses: (N,), float64: n losses above 0, and zeros, which do not count.
-        n: The number of losses, (), float64; there may be none.
+        losses: (N,): n losses, 0 or more, and numbers below 0, which do not count.
+        n: The number of losses, (); there may be none.
         rate: From 0 to below 1.
     """
     if not len(losses) or rate == 0:
         return losses.new_tensor(NO_PRICE)
-    descending = losses.sort(descending=True).values
+    descending = losses.double().sort(descending=True).values
+    descending = torch.where(descending < 0, 0.0, descending.clamp(min=SMALLEST_LOSS))
     k = torch.arange(1, len(losses) + 1, device=losses.device)
-    alphas = (k - (rate * n).float()) / (1 / descending).cumsum(0)  # 0 for a zero
+    alphas = (k - (rate * n.double()).float()) / (1 / descending).cumsum(0)  # 0 for a zero
     following = torch.cat([descending[1:], descending.new_zeros(1)])
     first = ((alphas > 0) & (alphas >= following)).int().argmax()
-    return torch.where(n > 0, alphas.gather(0, first.reshape(1))[0], NO_PRICE)
+    return torch.where(n > 0, alphas.gather(0, first.reshape(1))[0], NO_PRICE).to(losses.dtype)
 
 
 def weighted_dice(p: torch.Tensor, y: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
