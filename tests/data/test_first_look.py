@@ -29,7 +29,7 @@ def test_two_patients_are_plainly_different() -> None:
     assert all(differ(tissue(a), tissue(b), a.anchor - b.anchor) for a, b in pairs)
 
 
-def test_without_two_cts_nothing_can_be_told() -> None:
+def test_without_two_cts_nothing_can_be_decided() -> None:
     first = taken(1)
     alone = Fingerprint(first.label, None, first.origin_mm)
     assert tissue(alone) is None

@@ -102,7 +102,7 @@ def test_halves_merge_into_one_mandible(tmp_path: Path, affine: np.ndarray, ct: 
     np.testing.assert_array_equal(read_volume(result.cohort.cases[2].reference).array, bone)
 
 
-def test_a_label_with_several_values_asks_which(
+def test_a_label_with_several_values_needs_a_choice(
     tmp_path: Path, affine: np.ndarray, ct: np.ndarray, bone: np.ndarray
 ) -> None:
     source = write_two_halves(tmp_path, affine, ct, bone)

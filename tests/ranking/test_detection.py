@@ -58,7 +58,7 @@ def test_the_table_ranks_the_scores_and_compares_each_with_stratified_random_ord
     assert list(found.n_wrong) == [20, 20, 20]
 
 
-def test_the_page_says_that_random_may_be_as_good():
+def test_the_page_states_that_a_random_order_may_be_as_good():
     scores, error = table()
     found = detection_table(scores, error, wrong_labels(error))
     assert "This is not better than a random order" in sentence(found, "outlier", "the references of 60 cases")

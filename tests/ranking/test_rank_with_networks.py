@@ -123,7 +123,7 @@ def test_a_case_is_known_by_its_subject_or_its_image_under_another_name(tmp_path
     assert known_cases(folder, cases) == ({"b"}, False)
 
 
-def test_decoys_of_cases_that_every_network_knows_have_no_score():
+def test_decoys_of_cases_that_every_network_was_trained_on_have_no_score():
     label = horseshoe()
     evidence = measure_evidence(label, label.astype(np.float32), [], ISO)
     cases = [Case(name, name, "train", None, None) for name in "ab"]
@@ -160,7 +160,7 @@ def test_a_run_that_is_not_done_is_refused(tmp_path, cohort, capsys):
     assert "the run is failed" in line(capsys)
 
 
-def test_a_study_with_several_conditions_asks_which_one_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
+def test_a_study_with_several_conditions_needs_a_choice_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
     folder = write_bone_study(tmp_path / "two", ratios=(0.0, 0.5), seeds=(0,))
     assert rank(cohort, "--run", folder) == 2
     assert "runs with noise_ratio 0, 0.5; choose one, e.g. --choose noise_ratio=0" in line(capsys)

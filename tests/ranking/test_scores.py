@@ -87,7 +87,7 @@ def test_a_label_without_condyles_is_named_by_its_displacement_in_mm():
             assert found[score.name] > same[score.name], score.name
 
 
-def test_disagreeing_networks_excuse_a_label_and_one_network_cannot_disagree():
+def test_disagreement_of_the_networks_lowers_the_score_and_one_network_has_none():
     first, second = horseshoe(), np.roll(horseshoe(), 2, 0)
     cut = horseshoe()
     cut[:, :, 28:] = False

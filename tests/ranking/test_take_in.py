@@ -67,7 +67,7 @@ def test_a_training_trusts_exactly_the_corrected_cases(cohort, folder, bone, aff
     assert sorted(budget.noisy) == ["b", "c"]
 
 
-def test_an_interrupted_review_goes_on_where_it_was(cohort, folder, bone, affine, capsys):
+def test_an_interrupted_review_continues_where_it_stopped(cohort, folder, bone, affine, capsys):
     new = cohort.with_name("cohort-corrected")
     save(folder, "b", bone, affine)
     assert run("rank", cohort, "--take-in", folder) == 0

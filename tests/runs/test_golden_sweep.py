@@ -43,6 +43,6 @@ def test_the_results_of_the_sweep_stay_what_they_were(results, ratio):
 
 
 @pytest.mark.slow
-def test_labels_that_are_one_voxel_off_cost_what_geometry_says(results):
+def test_labels_that_are_one_voxel_off_cost_the_dice_that_geometry_gives(results):
     """A block of 9 voxels a side against itself moved by one: Dice 8/9. The networks reach their labels nearly."""
     assert results[0.0]["dice"] - results[1.0]["dice"] == pytest.approx(1 - 8 / 9, abs=0.05)

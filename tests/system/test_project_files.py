@@ -66,7 +66,7 @@ def test_the_release_workflow_runs_the_demo_from_the_wheel_before_it_releases():
     assert "mandseg.train --config-name demo" in " ".join(step.get("run", "") for step in steps)
 
 
-def test_an_issue_template_asks_for_no_patient_data():
+def test_an_issue_template_requests_no_patient_data():
     templates = [p for p in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if p.name != "config.yml"]
     assert len(templates) == 3
     for template in templates:

@@ -106,7 +106,7 @@ def test_the_plan_decides_which_label_is_trained_on():
         assert bool(label[13, 11, 9]) == is_noisy
 
 
-def test_a_plan_that_asks_for_a_missing_label_names_the_case():
+def test_a_plan_with_a_missing_label_names_the_case():
     with pytest.raises(UserError, match=r"case c\d: the noise plan needs a noisy label"):
         dataset(1.0, noisy=False)[0]
 

@@ -1,4 +1,4 @@
-"""The one exception that means "the user can mend this": shown as plain lines, exit code 2, no traceback."""
+"""The exception for errors that the user can correct: shown as plain lines, exit code 2, no traceback."""
 
 import errno
 import sys

@@ -62,7 +62,8 @@ def make(node: Any, name: str = "config", trusted_packages: Sequence[str] = (), 
             raise
         if type(cause).__module__.partition(".")[0] == "mandseg":
             raise user_error_behind(error) or cause from error
-        raise UserError(f"{name}: {_what(plain)} cannot be made: {one_line(cause)}") from error
+        what = plain["_target_"] if isinstance(plain, dict) and "_target_" in plain else "it"
+        raise UserError(f"{name}: {what} cannot be made: {one_line(cause)}") from error
 
 
 def targets_in(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -136,7 +137,3 @@ def _cause(error: BaseException) -> BaseException:
     """The exception of the object itself, where Hydra wrapped it (up to 1.3)."""
     wrapped = isinstance(error, InstantiationException | HydraException) and error.__cause__ is not None
     return _cause(error.__cause__) if wrapped and error.__cause__ is not None else error
-
-
-def _what(node: Any) -> str:
-    return str(node["_target_"]) if isinstance(node, dict) and "_target_" in node else "it"

@@ -35,7 +35,7 @@ class LastCheckpoint(Checkpoint):
         folder: The run's folder of checkpoints.
         steps_per_epoch: Steps between two validations.
         minutes: Time between two checkpoints: the largest loss of work if the process is killed.
-        interruption: Whether a signal asked to save or to stop.
+        interruption: Whether a signal requires to save or to stop.
         check: Called before each write; raises if another process took the run.
     """
 
@@ -89,8 +89,7 @@ class LastCheckpoint(Checkpoint):
         checkpoint["loops"]["fit_loop"] = loops_at(loops, trainer.global_step, self.steps_per_epoch, self._validates)
 
     def _save_if_due(self, trainer: L.Trainer) -> None:
-        asked = self.interruption.save_wanted
-        due = asked or monotonic() - self._saved_at >= 60 * self.minutes
+        due = self.interruption.save_wanted or monotonic() - self._saved_at >= 60 * self.minutes
         if not trainer.strategy.reduce_boolean_decision(due, all=False):  # of any process, so that all do the same
             return
         self._save(trainer)
@@ -100,7 +99,7 @@ class LastCheckpoint(Checkpoint):
             self.interruption.raise_if_asked()
 
     def _stop_asked(self, trainer: L.Trainer) -> int:
-        """The signal that asked any of the processes to stop, or 0."""
+        """The signal by which any of the processes must stop, or 0."""
         signum = torch.tensor(self.interruption.signum or 0, device=trainer.strategy.root_device)
         return int(trainer.strategy.reduce(signum, reduce_op="max"))
 

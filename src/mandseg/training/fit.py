@@ -73,7 +73,7 @@ def fit(
 
     Raises:
         UserError: The checkpoint belongs to another condition.
-        Interrupted: A signal asked to stop; the checkpoint is written.
+        Interrupted: A signal ended the training; the checkpoint is written.
     """
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)

@@ -44,7 +44,8 @@ class HanSeg(Importer[Path, Converted]):
         if image is None:
             return Converted(skipped=f"case {case_id} skipped: no {found.name}_IMG_CT")
         prefix = f"{case_id}_oar_"
-        contours = {name[len(prefix) :]: path for name, path in image_files(found).items() if _starts(name, prefix)}
+        files = image_files(found).items()
+        contours = {name[len(prefix) :]: path for name, path in files if name.lower().startswith(prefix)}
         organ = find_organ(contours, self.structure)
         if organ.missing:
             return Converted(skipped=f"case {case_id} skipped: {organ.missing}")
@@ -74,7 +75,3 @@ def import_han_seg(
         UserError: The source does not look like HaN-Seg, a file is damaged, or ``dest`` exists.
     """
     return import_cases(HanSeg(structure), source, dest, splitting, overwrite, structure)
-
-
-def _starts(name: str, prefix: str) -> bool:
-    return name.lower().startswith(prefix)

@@ -42,7 +42,7 @@ def differ(first: Tissue | None, second: Tissue | None, shift: Steps) -> bool:
         shift: About what brings the second onto the first, in steps.
 
     Returns:
-        False without two CTs, and for CTs that share too little tissue to tell.
+        False without two CTs, and for CTs that share too little tissue to decide.
     """
     if first is None or second is None:
         return False

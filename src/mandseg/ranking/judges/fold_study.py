@@ -36,7 +36,7 @@ def study_of(cohort: Cohort, folds: int, settings: Sequence[str], split: str = "
 def train_folds(
     cohort: Cohort, cases: Sequence[Case], folds: int, seeds: int, settings: Sequence[str], split: str = ""
 ) -> int:
-    """Train, or go on; runs that are done are not repeated.
+    """Train, or continue; runs that are done are not repeated.
 
     Args:
         cohort: The cohort.

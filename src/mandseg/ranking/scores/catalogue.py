@@ -64,8 +64,8 @@ MEASURES = (
     Measure("apart_ml", "volume apart (ml)", apart_ml, 0.3, of_any=True),
     Measure("asymmetry", "difference of both halves", asymmetry, 0.03, 2),
     Measure("uneven_tops_mm", "one side ends lower by (mm)", uneven_tops_mm, 3.0),
-    Measure("cut_above_mm2", "bone goes on above (mm²)", cut_above_mm2, 15.0, 0),
-    Measure("cut_below_mm2", "bone goes on below (mm²)", cut_below_mm2, 15.0, 0),
+    Measure("cut_above_mm2", "bone continues above (mm²)", cut_above_mm2, 15.0, 0),
+    Measure("cut_below_mm2", "bone continues below (mm²)", cut_below_mm2, 15.0, 0),
 )
 SCORES = (
     Score("outlier", "distance from the other contours of the cohort", "labels", 2),

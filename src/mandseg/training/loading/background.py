@@ -1,8 +1,8 @@
 """The training patches made in threads beside the training, where cores are free for them.
 
-Threads and no processes: they start at once (a forked process had its first batch after three times as long, a fresh
-one imports torch first), copy nothing, end with their process however that ends, and fork no process that has threads.
-numpy and torch release Python's lock while they compute.
+Threads are used instead of processes. They start at once: a forked process needed three times as long for its first
+batch, and a new one imports torch first. They copy nothing. They end with their process, however the process ends. No
+process that has threads is forked. numpy and torch release Python's lock while they compute.
 """
 
 from collections import deque
@@ -44,7 +44,7 @@ class BackgroundLoader(Generic[Batch]):
         return self.n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches. The threads end with the pass, or when it is given up."""
+        """Yield the batches. The threads end with the pass, or when the iterator is closed."""
         indices = iter(self.indices)
         with ThreadPoolExecutor(self.threads, "patches") as threads:
             _compute_with_one_core_each(threads, self.threads)
