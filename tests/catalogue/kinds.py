@@ -124,6 +124,8 @@ WORDS = {
         checkpoint({"mandseg_network": {"format": 1, "settings": torch.zeros(2)}}),
         "predict x.ckpt c/i.nii.gz --out p",
     ),
+    "predict: the folder of its images": (nothing, "predict x.ckpt c --out c"),
+    "pair: one cohort twice": (nothing, "pair c c --out p"),
     "dashboard: garbage": (lambda: feeds.raw_file("d.json", "garbage"), "dashboard d.json"),
     "dashboard: a list": (lambda: feeds.raw_file("d.json", "[1]"), "dashboard d.json"),
 }

@@ -146,7 +146,14 @@ def test_files_of_others_are_never_replaced(world: Path, tmp_path: Path, capsys:
     assert "head.nii.gz: predictions did not write it; move it away or choose another folder" in capsys.readouterr().err
     assert (own / "head.nii.gz").read_bytes() == b"mine"
     assert [path.name for path in own.iterdir()] == ["head.nii.gz"]
-    assert predict(*command, world / "images") == 2  # the images' own folder
+    for inputs, place in ((world / "images", world / "images"), (world / "patient", world / "patient" / "CT")):
+        before = sorted(place.iterdir())
+        assert predict(world / "bone.ckpt", inputs, "--out", place) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.endswith(
+            f"{place}: holds the images, and masks among them would be taken for images; choose another --out"
+        )
+        assert sorted(place.iterdir()) == before
     out = tmp_path / "out"
     assert predict(*command, out) == 0
     (out / "notes.txt").write_text("mine")
@@ -328,7 +335,7 @@ def test_weights_without_a_description_need_their_run_folder(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = torch.load(world / "bone.ckpt", weights_only=True)
-    torch.save({"state_dict": content["state_dict"]}, tmp_path / "old.ckpt")
+    torch.save({"state_dict": content["state_dict"], "mandseg_run": {}}, tmp_path / "old.ckpt")
     assert predict(tmp_path / "old.ckpt", world / "images", "--out", tmp_path / "out") == 2
     assert "holds weights alone, it was written by an earlier version; give its run folder" in capsys.readouterr().err
     run_folder = write_bone_study(tmp_path / "study", seeds=(0,)) / "ratio0-seed0"

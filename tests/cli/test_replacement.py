@@ -37,7 +37,7 @@ def files(folder: Path) -> dict[Path, bytes]:
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-@pytest.mark.parametrize("command", ["audit", "fidelity"])
+@pytest.mark.parametrize("command", ["audit", "fidelity", "rank"])
 @pytest.mark.parametrize("mine", ["mine.txt", "figures/mine.png", "cases.csv"])
 def test_a_folder_of_ones_own_is_named_before_anything_is_computed(
     cohort: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, mine: str
@@ -47,12 +47,12 @@ def test_a_folder_of_ones_own_is_named_before_anything_is_computed(
     before = files(tmp_path)
     assert run(command, cohort, "--out", tmp_path / "own") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert f"own: holds {mine}, which an " in line
+    assert f"own: holds {mine}, which a" in line
     assert "choose an empty folder with --out" in line
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("command", ["audit", "fidelity"])
+@pytest.mark.parametrize("command", ["audit", "fidelity", "rank"])
 @pytest.mark.parametrize("place", [".", "manifest.csv", "a_image.nii.gz", "manifest.csv/below"])
 def test_results_are_not_written_over_the_cohort(
     cohort: Path, capsys: pytest.CaptureFixture[str], command: str, place: str
@@ -119,6 +119,14 @@ def test_a_report_keeps_a_file_that_was_put_into_it(
     before = files(study)
     assert run("report", study, "--no-pdf") == 2
     assert f"report: holds {mine}, which a report did not write" in capsys.readouterr().err
+    assert files(study) == before
+
+
+@pytest.mark.parametrize("place", [".", "ratio0-seed0", "ratio0-seed0/cases.csv", "ratio0-seed0/cases.csv/below"])
+def test_a_report_is_not_written_over_its_study(study: Path, capsys: pytest.CaptureFixture[str], place: str) -> None:
+    before = files(study)
+    assert run("report", study, "--no-pdf", "--out", study / place) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
     assert files(study) == before
 
 

@@ -117,6 +117,14 @@ def test_another_contour_of_the_scan_without_upper_ends_is_found() -> None:
     assert compare(taken(first, False), taken(second)).verdict in ("suspected", "certain")
 
 
+def test_a_contour_without_rami_is_found_by_its_ct(eight: list[Fingerprint]) -> None:
+    """The contours alone are too different: one ends above the chin, the other at the condyles."""
+    cut = [taken(scan(seed, missing_mm=55)) for seed in (3, 5, 20)]
+    assert all(compare(eight[seed], other).shape < 0.7 for seed, other in ((3, cut[0]), (5, cut[1])))
+    found = [(match.first, match.second, match.likeness.verdict) for match in find_matches(eight, cut)]
+    assert found == [(3, 0, "certain"), (5, 1, "certain")]
+
+
 def test_eight_patients_are_eight(eight: list[Fingerprint]) -> None:
     assert find_matches(eight) == []
     others = [taken(scan(seed)) for seed in range(20, 24)]
@@ -134,6 +142,8 @@ def test_two_cts_decide_and_without_them_alike_labels_are_a_suspicion_only() -> 
     assert Likeness(0.9, 0.9, image=0.6).verdict == "different"
     assert Likeness(0.9, 0.9, image=0.88).verdict == "suspected"
     assert Likeness(0.9, 0.9, image=0.97).verdict == "certain"
+    cut = {0.89: "different", 0.90: "suspected", 0.92: "suspected", 0.93: "certain"}
+    assert {image: Likeness(0.3, 0.6, image=image).verdict for image in cut} == cut
     assert Likeness(0.9, 0.9).verdict == "suspected"
     assert Likeness(0.99, 0.99).verdict == "certain"
     assert Likeness(0.9, 0.7).verdict == "different"
@@ -281,6 +291,19 @@ def test_pair_of_cohorts_without_a_shared_scan_is_refused(tmp_path: Path) -> Non
     write_cohort(tmp_path / "one", [write(tmp_path / "one", 1, "a", "train")])
     write_cohort(tmp_path / "two", [write(tmp_path / "two", 2, "b", "train")])
     with pytest.raises(UserError, match="no case of one shows a patient of the other"):
+        pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
+    assert not (tmp_path / "pairs").exists()
+
+
+def test_pair_of_one_cohort_with_itself_is_refused_also_by_another_path(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    write_cohort(tmp_path / "one", [write(tmp_path / "one", 2, "a", "test")])
+    (tmp_path / "link").symlink_to("one")
+    for other in (tmp_path / "one", tmp_path / "link", tmp_path / "one" / "manifest.csv"):
+        with pytest.raises(UserError, match=r"is the same cohort as .*one, expected two with contours of their own$"):
+            pair_cohorts(tmp_path / "one", other, tmp_path / "pairs", workers=1)
+    write_cohort(tmp_path / "two", read_cohort(tmp_path / "one").cases)
+    with pytest.raises(UserError, match=r"case a of one and case a of the other cohort have one label file, .*a_label"):
         pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
     assert not (tmp_path / "pairs").exists()
 

@@ -142,6 +142,7 @@ def test_each_unusual_figure_is_a_reason_to_review(changed: dict[str, object], r
 def test_only_a_mandible_must_rise_to_the_back() -> None:
     quality = Quality(**{**GOOD.__dict__, "rise_mm": -12.0})
     assert reasons(quality, "Parotid_L", SUMMARY, LIMITS) == []
+    assert len(reasons(quality, "Unterkiefer", SUMMARY, LIMITS)) == 1
 
 
 # Plausibility ---------------------------------------------------------------------------------------------------------

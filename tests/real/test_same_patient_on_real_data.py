@@ -6,12 +6,14 @@ The pairs were found by comparing contours and CTs; no data set's documentation 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy import ndimage
 
 from mandseg.data.importers.hounsfield import from_stored
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
 from mandseg.data.same_patient.search import find_matches
-from mandseg.data.volume import Volume, read_volume
+from mandseg.data.volume import Volume, read_volume, to_canonical
 from mandseg.system.progress import for_each
 
 pytestmark = [pytest.mark.real_data, pytest.mark.slow]
@@ -27,9 +29,27 @@ SHARED = {
 """OpenKBP and DeepMind; pt_32 and pt_217 are known here by their contours only."""
 
 
-def with_ct(mask: Path) -> Fingerprint | None:
+KEPT_MM = 28.0  # of a cut contour
+
+
+def ct_of(mask: Path) -> Volume:
     image = read_volume(mask.parents[1] / "images" / mask.name)
-    return fingerprint(read_volume(mask), Volume(from_stored(image.array, 1000.0), image.affine))
+    return Volume(from_stored(image.array, 1000.0), image.affine)
+
+
+def with_ct(mask: Path) -> Fingerprint | None:
+    return fingerprint(read_volume(mask), ct_of(mask))
+
+
+def wide_without_rami(mask: Path) -> Fingerprint | None:
+    """The lowest 28 mm of a contour, a voxel wider, on the CT with other noise."""
+    label, image = to_canonical(read_volume(mask)), to_canonical(ct_of(mask))
+    drawn = ndimage.binary_dilation(label.array > 0)
+    lowest = int(np.flatnonzero(drawn.any((0, 1)))[0])
+    drawn[:, :, lowest + round(KEPT_MM / label.geometry.spacing_mm[2]) :] = False
+    noise = np.random.default_rng(0).normal(0, 20, image.array.shape) * (image.array > -900)
+    hu = np.rint(image.array + noise).astype(np.int16)
+    return fingerprint(Volume(drawn.astype(np.uint8), label.affine), Volume(hu, image.affine))
 
 
 def label_only(mask: Path) -> Fingerprint | None:
@@ -67,3 +87,12 @@ def test_scans_that_openkbp_shares_with_deepmind_are_found_and_no_other(
     drawn = for_each(label_only, [folder / "segmentations/Mandible.nrrd" for folder in folders], "DeepMind")
     deepmind = dict(zip((folder.name for folder in folders), drawn, strict=True))
     assert set(names_of(openkbp, deepmind)) == SHARED
+
+
+def test_a_wide_contour_without_rami_is_found_by_its_ct_and_takes_no_other_for_it(
+    real_data: Path, openkbp: dict[str, Fingerprint | None]
+) -> None:
+    """The labels alone are too different."""
+    masks = sorted((real_data / "openkbp/masks").glob("*.nii.gz"))[::10]
+    cut = dict(zip((path.name[:-7] for path in masks), for_each(wide_without_rami, masks, "Cut"), strict=True))
+    assert set(names_of(openkbp, cut)) == {(name, name) for name in cut}

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,21 @@ def process(tmp_path, nursery):
 def train(tmp_path, cohort, process):
     """Runs the training command; its exit code."""
     return lambda *words: process.run(command(tmp_path, cohort, *words))
+
+
+def test_a_cohort_of_another_structure_is_refused_before_it_is_prepared(tmp_path, cohort):
+    """Otherwise the predictions of a parotid's network would be called Mandible."""
+    from mandseg.runs.run import prepare
+
+    cases = [replace(case, groups={"structure": "Parotid_L"}) for case in cohort.cases]
+    words = command(tmp_path, write_cohort(cohort.root, cases))
+    with pytest.raises(UserError) as caught:
+        prepare(composed(*words))
+    assert caught.value.problems == [
+        "case t0: its manifest says structure Parotid_L, the run has structure=Mandible; give structure=Parotid_L"
+    ]
+    assert not (tmp_path / "cache").exists()
+    assert len(prepare(composed(*words, "structure=Left_Parotid", "noise=expert")).training) == 4
 
 
 def run_folders(tmp_path, study="s"):

@@ -1,5 +1,9 @@
 """A checkpoint that was changed after it was written is refused in one line."""
 
+import zipfile
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 from readers import READERS
@@ -32,4 +36,54 @@ def test_a_checkpoint_with_a_weight_that_is_not_finite_is_one_line(sound, tmp_pa
     name, weight = next((key, value) for key, value in sound["state_dict"].items() if value.is_floating_point())
     torch.save(sound | {"state_dict": sound["state_dict"] | {name: weight * float("nan")}}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"x\.ckpt: checkpoint x\.ckpt: the weights of .* are not finite"):
+        load_network(tmp_path / "x.ckpt", device="cpu")
+
+
+def torch_file(content: object):
+    return lambda file: torch.save(content, file)
+
+
+def archive(*names: str):
+    def write(file: Path) -> None:
+        with zipfile.ZipFile(file, "w") as content:
+            for name in names:
+                content.writestr(name, "text")
+
+    return write
+
+
+WEIGHTS = {"conv.weight": torch.zeros(2, 1)}
+NNUNET = {"network_weights": WEIGHTS, "trainer_name": "nnUNetTrainer", "_best_ema": np.float64(0.9), "init_args": {}}
+FOREIGN = {
+    "a checkpoint of nnU-Net": torch_file(NNUNET),
+    "a Lightning checkpoint of another project": torch_file(
+        {"pytorch-lightning_version": "2.6.0", "state_dict": WEIGHTS, "hyper_parameters": Path("x")}
+    ),
+    "a file of weights without a description of their network": torch_file(WEIGHTS),
+    "a file with the entries model, epoch, lr, loss, ...": torch_file(
+        {"model": WEIGHTS, "epoch": 3, "lr": 0.1, "loss": 0.2, "best": 1}
+    ),
+    "a TorchScript model": archive("model/data.pkl", "model/constants.pkl"),
+    "an archive without weights of torch": archive("fold_0/notes.txt"),
+    "a safetensors file": lambda file: file.write_bytes((20).to_bytes(8, "little") + b"{" + bytes(40)),
+    "a file that torch did not write": lambda file: file.write_text("hi"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_checkpoint_of_another_program_is_called_what_it_is(tmp_path, kind):
+    FOREIGN[kind](tmp_path / "x.pt")
+    with pytest.raises(UserError) as caught:
+        load_network(tmp_path / "x.pt", device="cpu")
+    (line,) = caught.value.problems
+    assert line == f"{tmp_path / 'x.pt'}: is {kind}, expected a checkpoint, a run folder or a study of mandseg"
+
+
+def test_a_half_copied_checkpoint_is_not_called_foreign(sound, tmp_path):
+    torch.save(sound, tmp_path / "x.ckpt")
+    whole = (tmp_path / "x.ckpt").read_bytes()
+    (tmp_path / "x.ckpt").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(
+        UserError, match=r"x\.ckpt: cannot be read as a checkpoint .*; is it a checkpoint of mandseg\?$"
+    ):
         load_network(tmp_path / "x.ckpt", device="cpu")

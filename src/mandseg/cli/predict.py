@@ -58,7 +58,7 @@ def predict(
 
     Example: [bold]mandseg predict network.ckpt export/patient1 --out predictions --rtstruct[/bold]
     """
-    from mandseg.evaluation.prediction.inputs import find_inputs, with_pseudonyms
+    from mandseg.evaluation.prediction.inputs import find_inputs, refuse_folder_of_inputs, with_pseudonyms
     from mandseg.evaluation.prediction.network import refuse_different
     from mandseg.evaluation.prediction.predict import REFUSED, Wish, predict_images
     from mandseg.runs.trained.choice import choose_runs
@@ -68,6 +68,7 @@ def predict(
         raise UserError(f"--key {key}: for --pseudonyms only")
     places = choose_runs(run, columns(choose or ()), ensemble)
     inputs = find_inputs(images)
+    refuse_folder_of_inputs(out, images, inputs)
     networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
     refuse_different(networks)
     if pseudonyms:

@@ -69,7 +69,7 @@ def read_cohort(path: Path) -> Cohort:
     """
     cohort, violations = examine_manifest(path)
     if violations:
-        raise UserError([f"{_manifest(path)}: {violation}" for violation in violations])
+        raise UserError([f"{manifest_file(path)}: {violation}" for violation in violations])
     return cohort
 
 
@@ -79,7 +79,7 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
     Raises:
         UserError: The file is missing, is not a table, lacks a column or has no rows.
     """
-    path = _manifest(path)
+    path = manifest_file(path)
     if not path.is_file():
         raise UserError(f"{path}: no such manifest; `mandseg prepare --help` shows how to make one")
     header, rows = read_table(path)
@@ -131,7 +131,8 @@ def refuse_shared_subjects(training: Iterable[Case], testing: Iterable[Case], al
         raise UserError(problems)
 
 
-def _manifest(path: Path) -> Path:
+def manifest_file(path: Path) -> Path:
+    """The manifest of a cohort, which is given by its folder or by the manifest itself."""
     return path / MANIFEST if path.is_dir() else path
 
 

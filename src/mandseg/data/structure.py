@@ -1,5 +1,6 @@
 """The structure that a cohort's labels show: the manifest's column ``structure``; without it, the mandible."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -46,6 +47,29 @@ def structure_of(case: Case) -> Structure:
 def structure_name(case: Case) -> str:
     """The name in the column ``structure``; without it, the mandible's."""
     return case.groups.get(COLUMN) or MANDIBLE
+
+
+def refuse_other_structures(cases: Iterable[Case], wanted: str) -> None:
+    """Refuse cases of another structure than the one after which a run names its predictions.
+
+    Args:
+        cases: The cases; those without the column ``structure`` show whatever the user says.
+        wanted: The run's setting ``structure``.
+
+    Raises:
+        UserError: One line for the first case of each other structure.
+    """
+    first: dict[str, str] = {}
+    for case in cases:
+        if name := case.groups.get(COLUMN):
+            first.setdefault(name, case.case_id)
+    problems = [
+        f"case {case_id}: its manifest says structure {name}, the run has structure={wanted}; give structure={name}"
+        for name, case_id in first.items()
+        if not is_same_structure(wanted, name)
+    ]
+    if problems:
+        raise UserError(problems)
 
 
 def with_structure(case: Case, structure: str) -> Case:

@@ -17,6 +17,7 @@ from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.same_patient.leaks import refuse_same_patients
 from mandseg.data.sources import EvaluationSets, with_external
+from mandseg.data.structure import refuse_other_structures
 from mandseg.evaluation.evaluate import Evaluator, PreparedCases, draw_examples, evaluate, key_of, unique_cases
 from mandseg.metrics.catalogue import MEASURED
 from mandseg.noise.applied import noise_applied
@@ -175,6 +176,8 @@ def measured_precision(cfg: DictConfig) -> str:
 def prepare(cfg: DictConfig) -> PreparedRun:
     """Find or make the cohorts and the preprocessed cases, and draw the noise plan."""
     sources = with_external(made(cfg, "data.source"), cfg.eval, cfg.evaluation.shared_subjects)
+    tested = unique_cases(sources.evaluation)
+    refuse_other_structures([*sources.training.cases, *tested], cfg.structure)
     preprocessing, noise = made(cfg, "preprocessing", _convert_="all"), made(cfg, "noise.source")
     cache = Path(cfg.cache_dir) / "cases"
 
@@ -184,7 +187,7 @@ def prepare(cfg: DictConfig) -> PreparedRun:
     chosen = cases_of_annotators(sources.training.split("train"), noise, cfg.noise.annotators, cfg.noise.leave_out)
     training = prepare_cases(chosen, preprocessing, cache, noise)
     plan = first_labels(cfg, training)
-    testing = {key_of(p.case): p for p in clean(unique_cases(sources.evaluation))}
+    testing = {key_of(p.case): p for p in clean(tested)}
     validation = clean(sources.training.split("val"))
     refuse_missing_labels(training, validation, plan)
     for stage in build_stages(cfg):

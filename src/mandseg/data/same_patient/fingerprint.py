@@ -14,17 +14,16 @@ from scipy import ndimage
 
 from mandseg.data.loaded_case import LoadedCase
 from mandseg.data.resampling import box_on, crop_to, resample_onto
+from mandseg.data.same_patient.tissue import MARGIN, Blocks, Floats, blocks_of
 from mandseg.data.volume import AIR_HU, Geometry, Hu, Volume, rounded_hu, to_canonical
 from mandseg.metrics.masks import bounding_box
 
 STEP_MM = 3.0
-MARGIN = 10  # steps of the image around the label
 SHAPE = (48, 40, 18)  # steps: 144 x 120 x 54 mm hold the part of a mandible that every annotator draws
 FOOT = 0.01  # of the volume lies below the level that counts as the lower end
 EDGE = 2.0  # steps; a shape is what remains after smoothing over this length is subtracted
 MOST_FILLED = 0.8  # of its bounding box: a fuller label is a block, which has no shape to recognise
 
-Floats = npt.NDArray[np.float32]
 Occupancy = npt.NDArray[np.uint8]
 
 FULL = 255
@@ -63,6 +62,11 @@ class Fingerprint:
         """The same in steps of 6 mm, (24, 20, 9)."""
         x, y, z = SHAPE
         return normalised(self.shape.reshape(x // 2, 2, y // 2, 2, z // 2, 2).mean((1, 3, 5)))
+
+    @cached_property
+    def blocks(self) -> Blocks | None:
+        """The tissue of the CT around the label's lower part, in steps of 12 mm; None without a CT."""
+        return None if self.image is None else blocks_of(self.image, self.anchor)
 
 
 def as_bytes(known: Fingerprint | None) -> bytes:

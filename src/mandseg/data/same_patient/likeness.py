@@ -8,17 +8,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from mandseg.data.same_patient.fingerprint import FULL, MARGIN, SHAPE, STEP_MM, Fingerprint, Floats, Occupancy
+from mandseg.data.same_patient.fingerprint import FULL, SHAPE, STEP_MM, Fingerprint, Occupancy
+from mandseg.data.same_patient.tissue import BRIGHTEST_HU, IN_BODY_HU, MARGIN, Floats
 from mandseg.metrics.masks import Mask
 
-MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at
+MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at, without two CTs
 SAME_SHAPE, SAME_OVERLAP = 0.815, 0.825  # docs/data.md: where these lie
 SAME_DRAWING = 0.97  # overlap of one drawing, copied or resampled; two people's drawings of one scan reach 0.97 at most
-SAME_IMAGE, MAYBE_IMAGE, IMAGE_OVERLAP = 0.89, 0.88, 0.80  # correlations of CTs; overlap that has to go with them
+SAME_IMAGE, MAYBE_IMAGE = 0.89, 0.88  # correlations of CTs whose labels overlap by so much:
+IMAGE_OVERLAP = 0.80
+SURE_IMAGE, DOUBTFUL_IMAGE = 0.93, 0.90  # the same for labels that were cut or drawn too wide and overlap less
 WORTH_REFINING = 0.4
 LEAST_SHARED = 2000  # voxels of 27 mm3 with tissue in both CTs, 54 ml: a correlation of fewer decides nothing
-IN_BODY_HU = -200
-BRIGHTEST_HU = 1200  # metal and its streaks do not decide
 NEIGHBOURS = tuple(product((-1, 0, 1), repeat=3))
 
 Verdict = Literal["certain", "suspected", "different"]
@@ -39,11 +40,12 @@ class Likeness:
     @property
     def verdict(self) -> Verdict:
         """What the evidence means. Two CTs decide alone; without them only a copied drawing is certain."""
+        if self.image is not None:
+            overlaps = self.overlap >= IMAGE_OVERLAP
+            same, maybe = (SAME_IMAGE, MAYBE_IMAGE) if overlaps else (SURE_IMAGE, DOUBTFUL_IMAGE)
+            return "certain" if self.image >= same else "suspected" if self.image >= maybe else "different"
         if self.shape < MAYBE_SHAPE:
             return "different"
-        if self.image is not None:
-            is_same = self.image >= SAME_IMAGE and self.overlap >= IMAGE_OVERLAP
-            return "certain" if is_same else "suspected" if self.image >= MAYBE_IMAGE else "different"
         if self.overlap >= SAME_DRAWING:
             return "certain"
         is_alike = self.shape >= SAME_SHAPE and self.overlap >= SAME_OVERLAP
@@ -54,27 +56,37 @@ class Likeness:
         return labels if self.image is None else f"correlation of the CTs {self.image:.2f}, {labels}"
 
 
-def align(first: Fingerprint, second: Fingerprint) -> tuple[Likeness, Shift]:
+def align(
+    first: Fingerprint, second: Fingerprint, start: npt.NDArray[np.int64] | None = None
+) -> tuple[Likeness, Shift]:
     """Lay one fingerprint upon the other and compare labels and CTs.
 
     Only shifts are tried: the same scan has the same axes. A second scan of a patient is found only if the head lies
     alike in both.
 
+    Args:
+        first: The case that stays.
+        second: The case that is moved.
+        start: About what brings the CT of the second onto that of the first, in steps; None to begin with the labels.
+
     Returns:
         The evidence, and the shift in mm that brings the second case onto the first.
     """
-    shape, shift = best_shape(first.shape, second.shape)
-    placed = (first.anchor - second.anchor + shift).astype(np.float64)
+    off = first.anchor - second.anchor
+    shape, shift = best_shape(first.shape, second.shape, None if start is None else start - off)
+    placed = (off + shift if start is None else start).astype(np.float64)
     overlap, image = 0.0, None
-    if shape >= MAYBE_SHAPE:
+    if shape >= MAYBE_SHAPE or start is not None:
         overlap, placed = best_overlap(first.label, second.label, placed)
         image, placed = image_correlation(first, second, placed)
     return Likeness(shape, overlap, image), placed * STEP_MM + first.origin_mm - second.origin_mm
 
 
-def best_shape(first: Floats, second: Floats) -> tuple[float, npt.NDArray[np.int64]]:
-    """Find the highest correlation of two shapes, climbing from their common anchor, and the shift of the second."""
-    shift, found = np.zeros(3, np.int64), -1.0
+def best_shape(
+    first: Floats, second: Floats, start: npt.NDArray[np.int64] | None = None
+) -> tuple[float, npt.NDArray[np.int64]]:
+    """Find the highest correlation of two shapes, climbing from a shift of the second, by default 0; and its shift."""
+    shift, found = np.zeros(3, np.int64) if start is None else start, -1.0
     tried: dict[tuple[int, ...], float] = {}
     while True:
         for step in NEIGHBOURS:

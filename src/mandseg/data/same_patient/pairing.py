@@ -10,7 +10,7 @@ import numpy as np
 from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported, finish, lies_in, new_cohort_folder
 from mandseg.data.loaded_case import examine
-from mandseg.data.manifest import Cohort, read_cohort
+from mandseg.data.manifest import Cohort, manifest_file, read_cohort
 from mandseg.data.resampling import resample_onto
 from mandseg.data.same_patient.bone_alignment import onto_bone
 from mandseg.data.same_patient.fingerprint import Fingerprint, fingerprint
@@ -48,11 +48,13 @@ def pair_cohorts(
         workers: Number of processes.
 
     Raises:
-        UserError: A manifest or a file is wrong, no scan is shared, the labels show
-            different structures, or ``dest`` exists, lies in a cohort or holds a
-            file of one.
+        UserError: A manifest or a file is wrong, both cohorts are one or share a label
+            file, no scan is shared, the labels show different structures, or ``dest``
+            exists, lies in a cohort or holds a file of one.
     """
     cohorts = read_cohort(first), read_cohort(second)
+    if manifest_file(first).samefile(manifest_file(second)):
+        raise UserError(f"{second}: is the same cohort as {first}, expected two with contours of their own")
     with new_cohort_folder(_sources(cohorts, dest), dest, overwrite) as part:
         known = [list(for_each(_known, cohort.cases, f"Reading {cohort.name}", workers)) for cohort in cohorts]
         shared = []
@@ -61,6 +63,7 @@ def pair_cohorts(
             words = f"{match.likeness.verdict}: {match.likeness}"
             shared.append(SharedScan(*cases, match.shift_mm, words))
         _refuse_different_structures(shared)
+        _refuse_one_label(shared)
         if not shared:
             raise UserError(f"{cohorts[0].name} and {cohorts[1].name}: no case of one shows a patient of the other")
         names = _names(shared)
@@ -88,6 +91,15 @@ def _refuse_different_structures(shared: Sequence[SharedScan]) -> None:
         names = structure_name(scan.first), structure_name(scan.second)
         if not is_same_structure(*names):
             raise UserError(f"case {scan.first.case_id} shows {names[0]}, case {scan.second.case_id} shows {names[1]}")
+
+
+def _refuse_one_label(shared: Sequence[SharedScan]) -> None:
+    """Refuse pairs whose two contours are one file, as of two manifests of the same files."""
+    same = [scan for scan in shared if _label(scan.first).samefile(_label(scan.second))]
+    if same:
+        names = f"case {same[0].first.case_id} of one and case {same[0].second.case_id} of the other cohort"
+        text = f"{names} have one label file, {_label(same[0].first)}; expected two contours"
+        raise UserError(text if len(same) == 1 else f"{text} (so in {len(same)} pairs)")
 
 
 def _known(case: Case) -> Fingerprint | None:

@@ -86,6 +86,24 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     return _with_names(list(found.values()))
 
 
+def refuse_folder_of_inputs(out: Path, paths: Sequence[Path], inputs: Sequence[Input]) -> None:
+    """Refuse to write into a folder of images: a later call would take its masks for images.
+
+    Args:
+        out: The folder to write, which need not exist.
+        paths: The paths that the user named.
+        inputs: The images found below them.
+
+    Raises:
+        UserError: It is a folder that was named, or one that holds a series.
+    """
+    folders = [path for path in (*paths, *(one.path for one in inputs)) if path.is_dir()]
+    if out.exists() and any(out.samefile(folder) for folder in folders):
+        raise UserError(
+            f"{out}: holds the images, and masks among them would be taken for images; choose another --out"
+        )
+
+
 def with_pseudonyms(inputs: Sequence[Input], key: Path | None) -> list[Input]:
     """Name each input by a pseudonym: of a DICOM series the case id that ``mandseg prepare dicom`` gives it.
 

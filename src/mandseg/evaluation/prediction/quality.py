@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from mandseg.data.structure import is_same_structure
 from mandseg.data.volume import Hu, Volume, to_canonical
 from mandseg.evaluation.prediction.training_summary import TrainingSummary
 from mandseg.evaluation.predictor import Probability
@@ -137,7 +138,8 @@ def reasons(
     if quality.edges:
         found.append(f"touches the image's {' and '.join(quality.edges)} edge")
     found += _outside_training(quality, training, limits)
-    return found + (posture_doubts(quality.rise_mm, quality.spread_mm) if structure in limits.upright else [])
+    is_upright = any(is_same_structure(name, structure) for name in limits.upright)
+    return found + (posture_doubts(quality.rise_mm, quality.spread_mm) if is_upright else [])
 
 
 def _outside_training(quality: Quality, training: TrainingSummary | None, limits: Thresholds) -> list[str]:

@@ -17,15 +17,17 @@ from mandseg.runs.build import build_method, build_predictor
 from mandseg.runs.folder import CONFIG, RunFolder
 from mandseg.runs.run_name import name_of
 from mandseg.runs.settings.check import check_network_settings
+from mandseg.runs.trained.foreign_checkpoint import kind_of_content, kind_of_file
 from mandseg.runs.trained.network_record import NETWORK, config_of, is_plain, settings_of_record
 from mandseg.system.errors import RunFailedError, UserError, one_line
-from mandseg.training.checkpoint import BEST, LAST, read_checkpoint
+from mandseg.training.checkpoint import BEST, LAST, MARK, read_checkpoint
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
 from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
+EXPECTED = "expected a checkpoint, a run folder or a study of mandseg"
 
 
 def load_predictor(run_folder: Path, checkpoint: Literal["last", "best"] = "last", device: str = "auto") -> Predictor:
@@ -141,12 +143,25 @@ def _record_of(file: Path, required: bool) -> Mapping[str, Any]:
     """What a checkpoint carries of its network; empty where an earlier version wrote it and it is not required."""
     if not file.is_file():
         raise UserError(f"{file}: no such checkpoint file")
-    record = read_checkpoint(file, "is it a checkpoint of mandseg?").get(NETWORK)
+    checkpoint = _read(file)
+    record = checkpoint.get(NETWORK)
     if record is None and required:
-        raise UserError(f"{file}: holds weights alone, it was written by an earlier version; give its run folder")
+        if MARK in checkpoint:
+            raise UserError(f"{file}: holds weights alone, it was written by an earlier version; give its run folder")
+        raise UserError(f"{file}: is {kind_of_content(checkpoint)}, {EXPECTED}")
     if not is_plain(record):
         raise UserError(f"{file}: the record of its network is damaged, expected plain values")
     return record if isinstance(record, Mapping) else {}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """Read a checkpoint; a file of another program is named instead of torch's error."""
+    try:
+        return read_checkpoint(file, "is it a checkpoint of mandseg?")
+    except UserError as error:
+        if kind := kind_of_file(file):
+            raise UserError(f"{file}: is {kind}, {EXPECTED}") from error
+        raise
 
 
 def _precision(place: Path, record: Mapping[str, Any], device: torch.device) -> str:
