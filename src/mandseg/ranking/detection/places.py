@@ -1,0 +1,87 @@
+"""Whether predictions show where a label is wrong: voxels, regions and their references in, a table out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mandseg.ranking.detection.figures import (
+    RESAMPLES,
+    Bools,
+    Floats,
+    auroc,
+    auroc_of_counts,
+    average_precision,
+    average_precision_of_counts,
+    ends,
+    interval,
+)
+from mandseg.ranking.displacements import bias_column, regions_in
+from mandseg.ranking.words import SOME_MM
+
+VOXELS, ALL_REGIONS = "voxels", "all regions"
+WRONG_MM = SOME_MM  # mean displacement of a region from the reference from which on it is wrong, in any direction
+FIGURES = ("auroc", "average_precision")
+LOW_AND_HIGH = tuple(f"{figure}_{end}" for figure in FIGURES for end in ("low", "high"))
+COLUMNS = ("place", "n", "n_wrong", *FIGURES, *LOW_AND_HIGH)
+
+
+def places_table(counts: Floats, judged: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+    """How well predictions find the wrong voxels and the wrong regions of labels.
+
+    - ``voxels``: of the band, scored by the probability of the class that the label does not give; a voxel is wrong if
+      the label differs from the reference. All cases together.
+    - regions: scored by the mean displacement from the prediction in mm, in any direction; a region is wrong if its
+      mean displacement from the reference is 1.5 mm or more. ``all regions``: all of them together.
+
+    Columns: numbers of all and of wrong ones, AUROC and average precision with 95 % intervals (bootstrap over cases).
+    The average precision of a random order is the share of wrong ones.
+
+    Args:
+        counts: (N, 2, S): right and wrong voxels of each case by score.
+        judged: One row for each case, in the same order: ``bias_<region>_mm`` from the prediction; NaN where a region
+            has no surface.
+        truth: The same from the reference.
+    """
+    return pd.DataFrame([_voxels(counts), *_regions(judged, truth)], columns=list(COLUMNS))
+
+
+def _voxels(counts: Floats) -> dict[str, Any]:
+    n_cases, total = len(counts), counts.sum(axis=0)
+    weights = np.random.default_rng(0).multinomial(n_cases, np.full(n_cases, 1 / n_cases), size=RESAMPLES)
+    resampled = (weights @ counts.reshape(n_cases, -1)).reshape(RESAMPLES, *counts.shape[1:])
+    figures = {"auroc": auroc_of_counts, "average_precision": average_precision_of_counts}
+    found = {name: float(figure(total)) for name, figure in figures.items()}
+    intervals = {name: ends(figure(resampled)) for name, figure in figures.items()}
+    return _row(VOXELS, int(total.sum()), int(total[1].sum()), found, intervals)
+
+
+def _regions(judged: pd.DataFrame, truth: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    columns = [bias_column(region) for region in regions_in(judged) if bias_column(region) in truth]
+    score = judged[columns].abs().to_numpy(float)  # (N, R)
+    true_mm = truth[columns].abs().to_numpy(float)
+    known, wrong = np.isfinite(score) & np.isfinite(true_mm), true_mm >= WRONG_MM
+    yield _of_regions(ALL_REGIONS, score, wrong, known)
+    for number, region in enumerate(regions_in(judged)):
+        one = slice(number, number + 1)
+        yield _of_regions(region, score[:, one], wrong[:, one], known[:, one])
+
+
+def _of_regions(place: str, score: Floats, wrong: Bools, known: Bools) -> dict[str, Any]:
+    """The row of some regions, (N, R); only known ones count, and cases are resampled with all of them."""
+    figures = {"auroc": auroc, "average_precision": average_precision}
+
+    def of_cases(name: str, own: Any) -> float:
+        return figures[name](score[own][known[own]], wrong[own][known[own]])
+
+    found = {name: of_cases(name, slice(None)) for name in FIGURES}
+    intervals = {name: interval(lambda own, name=name: of_cases(name, own), len(score)) for name in FIGURES}  # type: ignore[misc]
+    return _row(place, int(known.sum()), int(wrong[known].sum()), found, intervals)
+
+
+def _row(
+    place: str, n: int, n_wrong: int, found: dict[str, float], intervals: dict[str, tuple[float, float]]
+) -> dict[str, Any]:
+    limits = zip(LOW_AND_HIGH, (end for name in FIGURES for end in intervals[name]), strict=True)
+    return {"place": place, "n": n, "n_wrong": n_wrong} | found | dict(limits)
