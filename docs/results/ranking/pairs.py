@@ -23,7 +23,7 @@ from mandseg.ranking.label_table import label_table
 from mandseg.ranking.ranking import with_outlier
 from mandseg.ranking.scores.catalogue import SCORES
 from mandseg.ranking.scores.mean_rank import mean_rank
-from mandseg.ranking.truth import measured_pairs
+from mandseg.ranking.truth import RIGHT_MM, measured_pairs
 
 MOST_MIXTURES = 20
 RESAMPLES = 500
@@ -42,7 +42,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     cases = [case for case in read_cohort(arguments.pairs).cases if case.noisy and case.reference]
-    cases = [replace(case, groups={}) for case in cases if case.image or not arguments.run]
+    truth = measured_pairs(cases).set_index("case_id").surface_mm
+    cases = [replace(case, groups={}) for case in cases if truth[case.case_id] > RIGHT_MM]  # one pair is a copy
+    cases = [case for case in cases if case.image or not arguments.run]
     names = [case.case_id for case in cases]
     others = read_cohort(arguments.among).cases if arguments.among else ()
     others = [replace(case, groups={}) for case in others if case.case_id not in [*names, *arguments.subjects]]
@@ -53,7 +55,7 @@ def main() -> None:
             [replace(case, noisy=None) for case in cases],
         )
     )
-    error = measured_pairs(cases).set_index("case_id").surface_mm[names].to_numpy(float)
+    error = truth[names].to_numpy(float)
     mixed = [mixture(noisy, clean, names, wrong) for wrong in mixtures(len(cases))]
     rows = []
     for score in SCORES:
@@ -61,6 +63,8 @@ def main() -> None:
         if known and score.needs not in ("annotators", "decoys"):
             each = [(scores[score.name].to_numpy(float), wrong) for scores, wrong in mixed]
             rows.append({"score": score.name, "n": len(cases), "mixtures": len(mixed)} | figures(each, error))
+    orders = [(np.random.default_rng(k).permutation(len(cases)).astype(float), w) for k, (_, w) in enumerate(mixed)]
+    rows.append({"score": "random", "n": len(cases), "mixtures": len(mixed)} | figures(orders, error))
     found = pd.DataFrame(rows).sort_values("recovered", ascending=False)
     found.round(4).to_csv(arguments.out, index=False)
     print(found.round(2).to_string(index=False))
