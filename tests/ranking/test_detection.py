@@ -62,8 +62,9 @@ def test_the_table_ranks_the_scores_and_compares_each_with_stratified_random_ord
     assert found.recovered["dice_error"] > 0.9
     assert list(found.above_random) == [1, 0, 0]
     for name in FIGURES:
-        assert (found[f"{name}_low"] < found[name]).all()
-        assert (found[name] < found[f"{name}_high"]).all()
+        assert (found[f"{name}_low"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_high"]).all()
+        assert found[f"{name}_low"]["outlier"] < found[f"{name}_high"]["outlier"]
     for name, limit in (("auroc", 0.5), ("spearman", 0)):
         assert found[f"{name}_low"]["outlier"] < limit < found[f"{name}_low"]["dice_error"]
     assert found.recovered_low["outlier"] < 0 < found.recovered_low["dice_error"]
@@ -107,14 +108,17 @@ def test_counted_voxels_have_the_figures_of_single_ones():
 def test_regions_that_are_wrong_are_found_by_their_displacement_from_the_prediction():
     judged = pd.DataFrame({"bias_condyle_mm": [-5.0, -4.0, 0.1, 0.2], "bias_body_mm": [0.1, 2.0, 0.2, np.nan]})
     truth = pd.DataFrame({"bias_condyle_mm": [-6.0, -1.5, 0.0, 1.4], "bias_body_mm": [2.0, 0.0, 0.0, 3.0]})
+    judged, truth = (frame.assign(bias_ramus_mm=np.nan) for frame in (judged, truth))  # nowhere a surface
     counts = np.array([[[8, 0], [0, 2]], [[9, 1], [0, 0]], [[5, 5], [0, 0]], [[9, 0], [1, 0]]])
     found = places_table(counts, judged, truth).set_index("place")
-    assert list(found.index) == ["voxels", "all regions", "condyle", "body"]
-    assert list(found.n) == [40, 7, 4, 3]
-    assert list(found.n_wrong) == [3, 3, 2, 1]
+    assert set(found.index[2:]) == {"body", "condyle", "ramus"}
+    found = found.loc[["voxels", "all regions", "body", "condyle", "ramus"]]
+    assert list(found.n) == [40, 7, 3, 4, 0]
+    assert list(found.n_wrong) == [3, 3, 1, 2, 0]
     assert found.auroc["condyle"] == found.average_precision["condyle"] == 1
     assert found.auroc["body"] == 0  # 0.1 mm and wrong; 2.0 and 0.2 mm and right
     assert found.auroc["all regions"] == pytest.approx((4 + 4 + 0.5) / 12)  # 0.1 mm is worse than all but its equal
+    assert np.isnan(found.auroc["ramus"])
     right, wrong = 37, 3
     assert found.auroc["voxels"] == pytest.approx((2 * (31 + 6 / 2) + 1 * 31 / 2) / (right * wrong))
     assert found.average_precision["voxels"] == pytest.approx((2 * 2 / 8 + 1 * 3 / 40) / 3)

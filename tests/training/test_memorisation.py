@@ -180,7 +180,7 @@ def test_records_of_a_step_are_replaced_and_a_damaged_file_is_refused(tmp_path):
     assert (first.case_id, last.margin) == ("x", 9.0)
     assert second.label == label_digest(prepared().noisy) != label_digest(prepared().reference)
     inside = np.zeros((12, 12, 12), bool)
-    inside[2:11, 2:10, 2:10] = True  # 8 mm around bone (4 to 7) and label (5 to 8, and 4 to 7 along the other axes)
+    inside[3:11, 2:10, 2:10] = True  # the box: 8 mm around the label (5 to 8, and 4 to 7 along the other axes)
     agrees = prepared().noisy == prepared().reference  # the logit is 1 in bone and -1 elsewhere
     assert second.margin == pytest.approx(np.where(agrees, 1.0, -1.0)[inside].mean())
     file.write_text("step,case_id\n")

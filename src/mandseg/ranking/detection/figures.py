@@ -1,6 +1,8 @@
-"""Figures of detection: scores and the truth in, one number out; and their intervals by a bootstrap over cases."""
+"""Figures of detection: scores and the truth in, one number out; intervals by a bootstrap over cases.
 
-from collections.abc import Callable
+The functions take one list of scores, (n,), or one in each row, (..., n), and give a number for each list.
+"""
+
 from typing import Any
 
 import numpy as np
@@ -11,40 +13,40 @@ Floats = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
 RESAMPLES = 500  # of the cases, for intervals; a fixed seed, so that a table can be repeated
 ENDS = (0.025, 0.975)
+ROUNDING = 1e-9
 
 
-def auroc(score: Floats, wrong: Bools) -> float:
+def auroc(score: Floats, wrong: Bools) -> Floats:
     """Probability that what is wrong has a larger score than what is right, ties half; NaN without one of both."""
-    n, m = int(wrong.sum()), int((~wrong).sum())
-    if not n or not m:
-        return float("nan")
-    return float((stats.rankdata(score)[wrong].sum() - n * (n + 1) / 2) / (n * m))
+    n, m = wrong.sum(axis=-1), (~wrong).sum(axis=-1)
+    ranks = (stats.rankdata(score, axis=-1) * wrong).sum(axis=-1)
+    return _ratio(ranks - n * (n + 1) / 2, n * m)
 
 
-def average_precision(score: Floats, wrong: Bools) -> float:
+def average_precision(score: Floats, wrong: Bools) -> Floats:
     """Mean precision at each wrong label, in the order of the score; NaN without one. Ties keep the worst order."""
-    if not wrong.any():
-        return float("nan")
-    found = wrong[np.lexsort((wrong, -score))]
-    return float((np.cumsum(found)[found] / (np.flatnonzero(found) + 1)).mean())
+    found = np.take_along_axis(wrong, np.lexsort((wrong, -score), axis=-1), axis=-1)
+    precision = np.cumsum(found, axis=-1) / np.arange(1, wrong.shape[-1] + 1)
+    return _ratio((precision * found).sum(axis=-1), wrong.sum(axis=-1))
 
 
-def spearman(score: Floats, error: Floats) -> float:
+def spearman(score: Floats, error: Floats) -> Floats:
     """Rank correlation with the true error; 0 if one of both is constant."""
-    if not np.ptp(score) or not np.ptp(error):
-        return 0.0
-    return float(np.corrcoef(stats.rankdata(score), stats.rankdata(error))[0, 1])
+    one, other = (stats.rankdata(values, axis=-1) - (values.shape[-1] + 1) / 2 for values in (score, error))
+    size = np.sqrt((one**2).sum(axis=-1) * (other**2).sum(axis=-1))
+    return np.where(size > 0, (one * other).sum(axis=-1) / np.where(size > 0, size, 1), 0.0)
 
 
-def recovered_area(score: Floats, error: Floats) -> float:
+def recovered_area(score: Floats, error: Floats) -> Floats:
     """(area of random - area) / (area of random - area of the oracle); 1 for the best order, 0 on average for random.
 
     The area is that under the error that remains when the first k labels are corrected, over k. So a budget of
-    corrections is judged without any training.
+    corrections is judged without any training. 0 if all errors are equal.
     """
-    best, own = (_area(error[np.argsort(-key, kind="stable")]) for key in (error, score))
-    random = _area(np.full(len(error), error.mean()))
-    return (random - own) / (random - best) if random > best else 0.0
+    best, own = (np.take_along_axis(error, np.argsort(-key, axis=-1, kind="stable"), -1) for key in (error, score))
+    gained, most = (_area(error.mean(axis=-1, keepdims=True) + 0 * error) - _area(ordered) for ordered in (own, best))
+    has_best = most > ROUNDING * error.sum(axis=-1)
+    return np.where(has_best, gained / np.where(has_best, most, 1), 0.0)
 
 
 def auroc_of_counts(counts: Floats) -> Floats:
@@ -70,15 +72,9 @@ def average_precision_of_counts(counts: Floats) -> Floats:
     return _ratio((wrong * precision).sum(axis=-1), found[..., -1])
 
 
-def interval(figure: Callable[[npt.NDArray[np.int64]], float], n: int) -> tuple[float, float]:
-    """The 95 % interval of a figure by resampling cases; NaN if it exists in no resample.
-
-    Args:
-        figure: Of the cases with these indices, (n,).
-        n: Number of cases.
-    """
-    drawn = np.random.default_rng(0).integers(n, size=(RESAMPLES, n))
-    return ends([figure(own) for own in drawn])
+def resamples(n: int) -> npt.NDArray[np.int64]:
+    """Indices of the cases of each resample, (500, n)."""
+    return np.random.default_rng(0).integers(max(n, 1), size=(RESAMPLES, n))
 
 
 def ends(values: Floats | list[float]) -> tuple[float, float]:
@@ -91,8 +87,10 @@ def ends(values: Floats | list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _area(ordered_error: Floats) -> float:
-    return float((ordered_error.sum() - np.concatenate([[0.0], np.cumsum(ordered_error)])).mean())
+def _area(ordered: Floats) -> Floats:
+    """Mean over k = 0 to n of the error that is left when the first k labels are corrected."""
+    corrected: Floats = np.cumsum(ordered, axis=-1).sum(axis=-1) / (ordered.shape[-1] + 1)
+    return ordered.sum(axis=-1) - corrected
 
 
 def _from_above(counts: Floats) -> tuple[Floats, Floats, Floats, Floats]:

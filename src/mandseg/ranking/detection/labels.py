@@ -4,7 +4,7 @@ The baseline is a random order with equal shares of the annotators. In 3D it is 
 (nnActive, TMLR 2025), so each score is compared with many such draws.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,13 +12,13 @@ import pandas as pd
 
 from mandseg.noise.label_plan import noisy_order
 from mandseg.ranking.detection.figures import (
-    RESAMPLES,
     Bools,
     Floats,
     auroc,
     average_precision,
     ends,
     recovered_area,
+    resamples,
     spearman,
 )
 from mandseg.ranking.scores.catalogue import SCORES
@@ -44,21 +44,21 @@ def detection_table(table: pd.DataFrame, error: "pd.Series[float]", wrong: "pd.S
         wrong: Which labels count as wrong.
     """
     truth, is_wrong = error.to_numpy(float), wrong.to_numpy(bool)
-    draws = [_random_score(table, seed) for seed in range(DRAWS)]
-    of_draws = pd.DataFrame([_figures(draw, truth, is_wrong) for draw in draws])
-    limit = float(of_draws.recovered.quantile(0.975))
-    resamples = np.random.default_rng(0).integers(len(truth), size=(RESAMPLES, len(truth)))
+    draws = np.array([_random_score(table, seed) for seed in range(DRAWS)])
+    of_draws = _figures(draws, *(np.broadcast_to(values, draws.shape) for values in (truth, is_wrong)))
+    limit, own = float(np.quantile(of_draws["recovered"], 0.975)), resamples(len(truth))
     counts = {"n": len(truth), "n_wrong": int(is_wrong.sum())}
     rows: list[dict[str, Any]] = []
     for score in SCORES:
         if score.name in table and table[score.name].notna().all():
             value = table[score.name].to_numpy(float)
-            found = _figures(value, truth, is_wrong)
-            resampled = pd.DataFrame([_figures(value[own], truth[own], is_wrong[own]) for own in resamples])
+            found = {name: float(number) for name, number in _figures(value, truth, is_wrong).items()}
+            ends_of = _intervals(_figures(value[own], truth[own], is_wrong[own]))
             above = {"above_random": int(found["recovered"] > limit)}
-            rows.append({"score": score.name} | counts | found | _intervals(resampled) | above)
+            rows.append({"score": score.name} | counts | found | ends_of | above)
     rows.sort(key=lambda row: -row["recovered"])
-    rows.append({"score": RANDOM} | counts | dict(of_draws.mean()) | _intervals(of_draws) | {"above_random": 0})
+    means = {name: float(np.mean(values)) for name, values in of_draws.items()}
+    rows.append({"score": RANDOM} | counts | means | _intervals(of_draws) | {"above_random": 0})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -79,7 +79,7 @@ def sentence(found: pd.DataFrame, by: str, what: str) -> str:
     return f"{text}. This is not better than a random order with equal shares of the annotators, which costs nothing."
 
 
-def _figures(score: Floats, error: Floats, wrong: Bools) -> dict[str, float]:
+def _figures(score: Floats, error: Floats, wrong: Bools) -> dict[str, Floats]:
     return {
         "auroc": auroc(score, wrong),
         "average_precision": average_precision(score, wrong),
@@ -88,8 +88,8 @@ def _figures(score: Floats, error: Floats, wrong: Bools) -> dict[str, float]:
     }
 
 
-def _intervals(values: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(LOW_AND_HIGH, (end for figure in FIGURES for end in ends(values[figure].to_numpy())), strict=True))
+def _intervals(values: Mapping[str, Floats]) -> dict[str, float]:
+    return dict(zip(LOW_AND_HIGH, (end for figure in FIGURES for end in ends(values[figure])), strict=True))
 
 
 def _random_score(table: pd.DataFrame, seed: int) -> Floats:

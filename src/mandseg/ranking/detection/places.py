@@ -15,14 +15,14 @@ from mandseg.ranking.detection.figures import (
     average_precision,
     average_precision_of_counts,
     ends,
-    interval,
+    resamples,
 )
 from mandseg.ranking.displacements import bias_column, regions_in
 from mandseg.ranking.words import SOME_MM
 
 VOXELS, ALL_REGIONS = "voxels", "all regions"
 WRONG_MM = SOME_MM  # mean displacement of a region from the reference from which on it is wrong, in any direction
-FIGURES = ("auroc", "average_precision")
+FIGURES = {"auroc": auroc, "average_precision": average_precision}
 LOW_AND_HIGH = tuple(f"{figure}_{end}" for figure in FIGURES for end in ("low", "high"))
 COLUMNS = ("place", "n", "n_wrong", *FIGURES, *LOW_AND_HIGH)
 
@@ -58,26 +58,23 @@ def _voxels(counts: Floats) -> dict[str, Any]:
 
 
 def _regions(judged: pd.DataFrame, truth: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    columns = [bias_column(region) for region in regions_in(judged) if bias_column(region) in truth]
-    score = judged[columns].abs().to_numpy(float)  # (N, R)
-    true_mm = truth[columns].abs().to_numpy(float)
+    regions = [region for region in regions_in(judged) if bias_column(region) in truth]
+    columns = [bias_column(region) for region in regions]
+    score, true_mm = (frame[columns].abs().to_numpy(float) for frame in (judged, truth))  # (N, R)
     known, wrong = np.isfinite(score) & np.isfinite(true_mm), true_mm >= WRONG_MM
-    yield _of_regions(ALL_REGIONS, score, wrong, known)
-    for number, region in enumerate(regions_in(judged)):
-        one = slice(number, number + 1)
-        yield _of_regions(region, score[:, one], wrong[:, one], known[:, one])
+    whole = [(score[own][known[own]], wrong[own][known[own]]) for own in resamples(len(score))]
+    resampled = {name: np.array([FIGURES[name](*drawn) for drawn in whole]) for name in FIGURES}
+    yield _of_regions(ALL_REGIONS, score[known], wrong[known], resampled)
+    for number, region in enumerate(regions):
+        has = known[:, number]
+        of_region, own = (score[has, number], wrong[has, number]), resamples(int(has.sum()))
+        resampled = {name: figure(*(values[own] for values in of_region)) for name, figure in FIGURES.items()}
+        yield _of_regions(region, *of_region, resampled)
 
 
-def _of_regions(place: str, score: Floats, wrong: Bools, known: Bools) -> dict[str, Any]:
-    """The row of some regions, (N, R); only known ones count, and cases are resampled with all of them."""
-    figures = {"auroc": auroc, "average_precision": average_precision}
-
-    def of_cases(name: str, own: Any) -> float:
-        return figures[name](score[own][known[own]], wrong[own][known[own]])
-
-    found = {name: of_cases(name, slice(None)) for name in FIGURES}
-    intervals = {name: interval(lambda own, name=name: of_cases(name, own), len(score)) for name in FIGURES}  # type: ignore[misc]
-    return _row(place, int(known.sum()), int(wrong[known].sum()), found, intervals)
+def _of_regions(place: str, score: Floats, wrong: Bools, resampled: dict[str, Floats]) -> dict[str, Any]:
+    found = {name: float(figure(score, wrong)) for name, figure in FIGURES.items()}
+    return _row(place, len(score), int(wrong.sum()), found, {name: ends(values) for name, values in resampled.items()})
 
 
 def _row(
