@@ -60,7 +60,7 @@ def _voxels(counts: Floats) -> dict[str, Any]:
 def _regions(judged: pd.DataFrame, truth: pd.DataFrame) -> Iterator[dict[str, Any]]:
     regions = [region for region in regions_in(judged) if bias_column(region) in truth]
     columns = [bias_column(region) for region in regions]
-    score, true_mm = (frame[columns].abs().to_numpy(float) for frame in (judged, truth))  # (N, R)
+    score, true_mm = (frame[columns].astype(float).abs().to_numpy() for frame in (judged, truth))  # (N, R)
     known, wrong = np.isfinite(score) & np.isfinite(true_mm), true_mm >= WRONG_MM
     whole = [(score[own][known[own]], wrong[own][known[own]]) for own in resamples(len(score))]
     resampled = {name: np.array([FIGURES[name](*drawn) for drawn in whole]) for name in FIGURES}
