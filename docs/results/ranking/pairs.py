@@ -17,16 +17,17 @@ import pandas as pd
 
 from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort
-from mandseg.ranking.detection.figures import auroc, average_precision, ends, recovered_area, spearman
+from mandseg.ranking.detection.figures import auroc, average_precision, ends, recovered_area, resamples, spearman
 from mandseg.ranking.judges.judgement import judgement_of
 from mandseg.ranking.label_table import label_table
 from mandseg.ranking.ranking import with_outlier
 from mandseg.ranking.scores.catalogue import SCORES
 from mandseg.ranking.scores.mean_rank import mean_rank
-from mandseg.ranking.truth import RIGHT_MM, measured_pairs
+from mandseg.ranking.truth import measured_pairs
 
 MOST_MIXTURES = 20
-RESAMPLES = 500
+RANDOM_ORDERS = 10  # of each mixture
+COPY_MM = 0.01  # mean distance of two contours of which one is a copy
 FIGURES = ("auroc", "average_precision", "spearman", "recovered")
 
 
@@ -43,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cases = [case for case in read_cohort(arguments.pairs).cases if case.noisy and case.reference]
     truth = measured_pairs(cases).set_index("case_id").surface_mm
-    cases = [replace(case, groups={}) for case in cases if truth[case.case_id] > RIGHT_MM]  # one pair is a copy
+    cases = [replace(case, groups={}) for case in cases if truth[case.case_id] > COPY_MM]
     cases = [case for case in cases if case.image or not arguments.run]
     names = [case.case_id for case in cases]
     others = read_cohort(arguments.among).cases if arguments.among else ()
@@ -63,7 +64,8 @@ def main() -> None:
         if known and score.needs not in ("annotators", "decoys"):
             each = [(scores[score.name].to_numpy(float), wrong) for scores, wrong in mixed]
             rows.append({"score": score.name, "n": len(cases), "mixtures": len(mixed)} | figures(each, error))
-    orders = [(np.random.default_rng(k).permutation(len(cases)).astype(float), w) for k, (_, w) in enumerate(mixed)]
+    wrongs = [wrong for _, wrong in mixed] * RANDOM_ORDERS
+    orders = [(np.random.default_rng(k).permutation(len(cases)).astype(float), w) for k, w in enumerate(wrongs)]
     rows.append({"score": "random", "n": len(cases), "mixtures": len(mixed)} | figures(orders, error))
     found = pd.DataFrame(rows).sort_values("recovered", ascending=False)
     found.round(4).to_csv(arguments.out, index=False)
@@ -101,22 +103,23 @@ def mixture(
 
 def figures(each: list[tuple[np.ndarray, np.ndarray]], error_mm: np.ndarray) -> dict[str, float]:
     """Means over mixtures with intervals; a label that is the reference has no error."""
-    of: dict[str, Callable[..., float]] = {
+    of: dict[str, Callable[..., np.ndarray]] = {
         "auroc": lambda score, wrong, _: auroc(score, wrong),
         "average_precision": lambda score, wrong, _: average_precision(score, wrong),
         "spearman": lambda score, _, error: spearman(score, error),
         "recovered": lambda score, _, error: recovered_area(score, error),
     }
-    resamples = np.random.default_rng(0).integers(len(error_mm), size=(RESAMPLES, len(error_mm)))
     found: dict[str, float] = {}
+    own = resamples(len(error_mm))
     for name in FIGURES:
-        found[name] = np.mean([of[name](score, wrong, np.where(wrong, error_mm, 0)) for score, wrong in each])
-        drawn = [
-            [of[name](score[own], wrong[own], np.where(wrong, error_mm, 0)[own]) for score, wrong in each]
-            for own in resamples
-        ]
-        known = [np.mean(values) for row in drawn if (values := [value for value in row if np.isfinite(value)])]
-        found[f"{name}_low"], found[f"{name}_high"] = ends(known)
+        errors = [np.where(wrong, error_mm, 0) for _, wrong in each]
+        all_cases = zip(each, errors, strict=True)
+        found[name] = float(np.mean([of[name](score, wrong, error) for (score, wrong), error in all_cases]))
+        all_cases = zip(each, errors, strict=True)
+        drawn = np.array([of[name](score[own], wrong[own], error[own]) for (score, wrong), error in all_cases])
+        known = np.isfinite(drawn)
+        means = np.where(known, drawn, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        found[f"{name}_low"], found[f"{name}_high"] = ends(means[known.any(axis=0)])
     return found
 
 

@@ -102,7 +102,8 @@ class TrainingDynamics(Callback):
         with evaluation_mode(trainer, pl_module):
             found = [self._record(step, number, pl_module.device) for number in range(len(self.cases))]
         others = [row for row in read_dynamics(self.file) if row.step != step]
-        write_csv(self.file, Record._fields, sorted([*others, *found], key=lambda row: row.step))
+        rows: list[Record] = sorted([*others, *found], key=lambda row: row.step)
+        write_csv(self.file, Record._fields, rows)
 
     def _place(self, number: int) -> tuple[Box, str]:
         """The box of a case, and the digest of its label."""

@@ -89,8 +89,9 @@ def ends(values: Floats | list[float]) -> tuple[float, float]:
 
 def _area(ordered: Floats) -> Floats:
     """Mean over k = 0 to n of the error that is left when the first k labels are corrected."""
-    corrected: Floats = np.cumsum(ordered, axis=-1).sum(axis=-1) / (ordered.shape[-1] + 1)
-    return ordered.sum(axis=-1) - corrected
+    corrected = np.cumsum(ordered, axis=-1).sum(axis=-1) / (ordered.shape[-1] + 1)
+    left: Floats = ordered.sum(axis=-1) - corrected
+    return left
 
 
 def _from_above(counts: Floats) -> tuple[Floats, Floats, Floats, Floats]:

@@ -45,7 +45,7 @@ def detection_table(table: pd.DataFrame, error: "pd.Series[float]", wrong: "pd.S
     """
     truth, is_wrong = error.to_numpy(float), wrong.to_numpy(bool)
     draws = np.array([_random_score(table, seed) for seed in range(DRAWS)])
-    of_draws = _figures(draws, *(np.broadcast_to(values, draws.shape) for values in (truth, is_wrong)))
+    of_draws = _figures(draws, np.broadcast_to(truth, draws.shape), np.broadcast_to(is_wrong, draws.shape))
     limit, own = float(np.quantile(of_draws["recovered"], 0.975)), resamples(len(truth))
     counts = {"n": len(truth), "n_wrong": int(is_wrong.sum())}
     rows: list[dict[str, Any]] = []
