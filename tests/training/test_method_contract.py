@@ -42,7 +42,7 @@ def world(tmp_path_factory):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_that_is_stopped_in_and_between_its_stages_ends_at_its_steps_as_if_undisturbed(world, method):
-    own = [f"method={method}", TRUSTED]
+    own = [f"method={method}", TRUSTED, "dynamics=4"]
     cfg = world.config(*own)
     stages = build_stages(cfg)
     assert world.train(method, *own)
@@ -58,6 +58,9 @@ def test_a_method_that_is_stopped_in_and_between_its_stages_ends_at_its_steps_as
         wanted, found = world.weights(method, stage.name), world.weights(stopped, stage.name)
         assert found.keys() == wanted.keys()
         assert [key for key in wanted if not torch.equal(found[key], wanted[key])] == []
+    records = [(world.folder / name / "dynamics.csv").read_bytes() for name in (method, stopped)]
+    assert records[0] == records[1]
+    assert len(records[0].splitlines()) > 4
     file = world.folder / method / "checkpoints" / stages[-1].name / "last.ckpt"
     answer = load_method(cfg, file).eval()(torch.zeros(1, 1, 16, 16, 16))  # from weights only
     assert answer.shape == (1, 1, 16, 16, 16)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -16,6 +17,7 @@ from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
 from mandseg.training.compatibility import refuse_incompatible
+from mandseg.training.dynamics import TrainingDynamics
 from mandseg.training.fit import refuse_unknown
 from mandseg.training.loading.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.loading.patches import PatchDataset
@@ -168,10 +170,27 @@ def build_data(
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
     """The callback that measures memorisation on some training cases, in one window or in windows of a patch's size."""
-    patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
-    if window.patch_size != AUTO:
-        predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))
-    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, patch_size, span.first_step)
+    patch_size = list(cfg.patches.patch_size)
+    return Memorisation(
+        watched, _of_boxes(predictor, patch_size), cfg.memorisation, cfg.steps, patch_size, span.first_step
+    )
+
+
+def build_dynamics(
+    cfg: DictConfig, training: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, span: Span, file: Path
+) -> TrainingDynamics:
+    """The callback that records all training cases of a stage against their labels, in windows as for memorisation."""
+    patch_size = list(cfg.patches.patch_size)
+    of_boxes = _of_boxes(predictor, patch_size)
+    return TrainingDynamics(training, plan, of_boxes, cfg.dynamics, cfg.steps, patch_size, file, span.first_step)
+
+
+def _of_boxes(predictor: Predictor, patch_size: list[int]) -> Predictor:
+    """The predictor of a part of a volume: in one window, or in windows of a patch's size."""
+    window = predictor.sliding_window
+    if window.patch_size == AUTO:
+        return predictor
+    return replace(predictor, sliding_window=replace(window, patch_size=patch_size))
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:

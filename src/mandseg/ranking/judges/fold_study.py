@@ -15,8 +15,10 @@ from mandseg.runs.launchers.local import stopped_by_sigterm
 from mandseg.system.errors import UserError
 
 OUTPUTS = Path("outputs")
-NO_RESULT = ("trainer", "hydra", "num_workers", "checkpoint_minutes", "debug", "tracking", "rerun")
+NO_RESULT = ("trainer", "hydra", "num_workers", "checkpoint_minutes", "debug", "tracking", "rerun", "dynamics")
 """Beginnings of settings that do not change a result; of the trainer few do, and they do not make another study."""
+RECORDS = 5
+"""Of all training cases in each training, for the scores from training dynamics."""
 OWN = ("study=", "output_dir=", "data=", "data.", "seed=", "noise=", "noise_ratio=", "clean_budget=", "cache_dir=")
 """Beginnings of settings that the ranking decides."""
 
@@ -77,6 +79,7 @@ def words(cohort: Cohort, folds: int, seeds: int, settings: Sequence[str], split
     own = ["data=fold", f"data.manifest={cohort.root / MANIFEST}", f"data.folds={folds}", f"data.split={split}"]
     own += [f"data.fold={numbers[0]}", f"seed={numbers[1]}", "noise=recorded", "noise_ratio=0", "tracking=none"]
     own += [f"output_dir={OUTPUTS}", f"study={study_of(cohort, folds, settings, split).name}"]
+    own += [] if any(word.startswith("dynamics=") for word in settings) else [f"dynamics={RECORDS}"]
     return ["-m", "mandseg.train", "-m", *own, *settings]
 
 

@@ -6,6 +6,7 @@ from math import floor, inf
 import torch
 from torch.nn.functional import max_pool3d
 
+BAND_MM = 10.0  # reach of a band in which contours are judged; farther away nearly every voxel is easy background
 ROUNDING = 1e-6  # voxels: 3.3 / 1.1 is a little less than 3
 CERTAIN = 20.0  # logit of a voxel that is left out: its cross-entropy is 2e-9
 
