@@ -89,7 +89,7 @@ def test_a_wrong_setting_is_one_line_before_anything_is_made(name, world, capsys
     word = SETTINGS[name]
     grid = ["-m"] if "(" in word else []
     own = ["data=folder", *(["data.manifest=c/manifest.csv"] if "manifest" not in word else [])]
-    words = re.split(r" (?=\w+=)", word)
+    words = re.split(r" (?=[+~]?[a-z][\w.]*=|~)", word)
     code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", *words], world, capsys)
     assert code == 2
     assert err == ANSWERS[name]
