@@ -52,7 +52,7 @@ def write_stand_ins(folder: Path) -> None:
 
 def resolved(words: list[str], folder: Path) -> list[str]:
     """The words with the names of this run folder and this export in place of the page's."""
-    names = {"export/patient1": "export/clinic_000", "cohorts/new": "cohorts/clinic"}
+    names = {"export/patient1": "export/clinic_000", "cohorts/new": "cohorts/clinic", "cohorts/openkbp": "cohorts/clinic"}
     if runs := sorted((folder / "outputs" / "clinic").glob("ratio*")):
         names["outputs/clinic/RUN"] = str(runs[0].relative_to(folder))
     text = "\0".join(words)
