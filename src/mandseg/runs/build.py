@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,6 +30,13 @@ from mandseg.training.networks import NetworkFactory
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
+
+
+OF_THE_OBJECTS = (
+    *("model", "method", "loss", "optimizer", "patches", "batch_size", "segmenter", "sliding_window", "hu_window"),
+    *("preprocessing", "noise", "tracking", "trainer", "trusted_packages", "steps", "validations"),
+)
+"""The settings from which the objects of a run are made, without its data."""
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
@@ -68,13 +76,20 @@ def build_loss(cfg: DictConfig) -> Loss:
 
 
 def refuse_unfit(cfg: DictConfig) -> None:
-    """Refuse stages, a network or patches that cannot work, before any data is read.
+    """Refuse stages, a network or patches that cannot work, before any data is read; once for equal settings.
 
     The state of the random numbers does not change. The run's own objects are made later, from its seed.
 
     Raises:
         UserError: One line.
     """
+    settings = OmegaConf.create({name: _plain(cfg[name]) for name in OF_THE_OBJECTS} | {"seed": 0})
+    _refuse_unfit(OmegaConf.to_yaml(settings))
+
+
+@cache
+def _refuse_unfit(settings: str) -> None:
+    cfg = cast(DictConfig, OmegaConf.create(settings))
     refuse_unknown(cfg.trainer)
     span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
@@ -194,5 +209,8 @@ def _of_boxes(predictor: Predictor, patch_size: list[int]) -> Predictor:
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:
-    settings = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
-    return {key: value for key, value in settings.items() if key not in keys}
+    return {key: value for key, value in _plain(node).items() if key not in keys}
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

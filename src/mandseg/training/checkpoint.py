@@ -7,9 +7,11 @@ an epoch leads to other epochs after a resume (docs/resume.md).
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
+from zipfile import is_zipfile
 
 import lightning as L
 import torch
@@ -188,12 +190,21 @@ def read_checkpoint(file: Path, advice: str = "remove it to train from the start
     try:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds
-        reason = (str(error).splitlines() or [""])[0]
-        reason = reason if " " in reason else f"{type(error).__name__} {reason}".rstrip()
-        raise UserError(f"{file}: cannot be read as a checkpoint ({reason}); {advice}") from error
+        raise UserError(f"{file}: cannot be read as a checkpoint ({_fault(file, error)}); {advice}") from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
     return checkpoint
+
+
+def _fault(file: Path, error: Exception) -> str:
+    """Why torch cannot read a file, in words that do not depend on its version."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not is_zipfile(file):
+        return "the file is cut off or of another format"
+    if isinstance(error, UnpicklingError):
+        return "it holds other objects than tensors and plain values"
+    return "the file is damaged"
 
 
 def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.splits import Splitting
 from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
@@ -52,7 +53,8 @@ class HanSeg(Importer[Path, Converted]):
         label = one_label(case_id, "reference", organ.paths, image, folder / f"reference/{case_id}.nii.gz")
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
-        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label))
+        case = Case(case_id, f"hanseg_{case_id}", "", image, label)
+        return Converted(case, notes=side_notes(case_id, contours))
 
 
 def import_han_seg(
