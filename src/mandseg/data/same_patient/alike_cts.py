@@ -10,7 +10,8 @@ from mandseg.data.same_patient.tissue import BLOCK, BLOCKS, ROOM, Blocks, Floats
 
 SHIFTS = tuple(product(range(-ROOM, ROOM + 1), repeat=3))
 LEAST_SHARED = 0.25  # of a CT's contrast lies where the other CT shows tissue, too
-UNKNOWN = -2.0
+UNKNOWN = -2.0  # below every correlation
+LEAST_SHARE = np.float32(0.05)  # of tissue in a block by which its squares are divided
 ROWS = 256  # compared at once, which bounds the memory
 
 
@@ -57,4 +58,4 @@ class _Rows:
         """HU, their squares where there is tissue, and shares, (N, 1176) each."""
         window = tuple(slice(ROOM + s, ROOM + s + n) for s, n in zip(shift, BLOCKS, strict=True))
         hu, share = (each[(slice(None), *window)].reshape(len(each), -1) for each in (self.hu, self.share))
-        return hu, hu**2 / np.maximum(share, np.float32(0.05)), share
+        return hu, hu * hu / np.maximum(share, LEAST_SHARE), share

@@ -108,8 +108,8 @@ def _alike_cts(one: Sequence[Fingerprint], two: Sequence[Fingerprint]) -> tuple[
 def _alike_shapes(one: Sequence[Fingerprint], two: Sequence[Fingerprint], decided: Mask) -> Floats:
     """The correlations of coarse shapes, (N, M), -1 where the CTs decided."""
     values = np.full(decided.shape, -1, np.float32)
-    rows = np.flatnonzero(~decided.all(axis=1))
-    if rows.size:
+    rows = np.flatnonzero(~decided.all(axis=1)).tolist()
+    if rows:
         values[rows] = alike_shapes.correlations(
             [one[row].coarse_shape for row in rows], [each.coarse_shape for each in two]
         )

@@ -81,4 +81,4 @@ def blocks_of(image: Hu, anchor: npt.NDArray[np.int64]) -> Blocks:
 
 def _means(values: Floats) -> Floats:
     x, y, z = (n // BLOCK for n in values.shape)
-    return values.reshape(x, BLOCK, y, BLOCK, z, BLOCK).mean((1, 3, 5))
+    return np.asarray(values.reshape(x, BLOCK, y, BLOCK, z, BLOCK).mean((1, 3, 5)))
