@@ -22,6 +22,7 @@ ELSEWHERE = {
     ".": "the environment is this one",
     "estimate": "tests/runs/test_estimate.py",
     "--folds": "tests/ranking/test_rank_with_networks.py",
+    "--ensemble": "needs two seeds: tests/runs/test_load.py",
 }
 """Commands that do not run here, and where they do."""
 SAYS = {"dose": "no test case has a dose", "plan-study": "pilot", "sync": ""}
