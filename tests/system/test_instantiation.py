@@ -85,6 +85,9 @@ def test_an_alias_in_a_trusted_package_is_no_way_out(own):
             make({"_target_": target}, "method.loss", [own])
 
 
+NET = "monai.networks.nets.UNet"
+
+
 @pytest.mark.parametrize(
     ("node", "line"),
     [
@@ -97,6 +100,8 @@ def test_an_alias_in_a_trusted_package_is_no_way_out(own):
         ({"in_features": 2, "out_features": 2, "bias": "no"}, ".bias=no: expected true or false"),
         ({"_target_": "torch.nn.Dropout", "p": 2}, ": torch.nn.Dropout cannot be made: dropout probability has to be "),
         ({"_target_": "torch.nn.Dropout", "p": "half"}, ".p=half: expected a number"),
+        ({"_target_": NET, "channels": 5}, ".channels=5: expected a list of whole numbers"),
+        ({"_target_": NET, "kernel_size": "x"}, ".kernel_size=x: expected a list of whole numbers or a whole number"),
         ({"_target_": "torch.nn.Softplus", "beta": None, "gamma": [1]}, ".gamma=[1]: torch.nn.Softplus has no such"),
     ],
 )

@@ -6,13 +6,21 @@ from functools import cache
 from inspect import Parameter
 from typing import Any
 
-from mandseg.system.expectations import FLAG, Expectation, shown
+from mandseg.system.expectations import FLAG, Expectation, list_of, shown
 from mandseg.system.wording import expected_one_of
 
 OF_HYDRA = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")
 WHOLE = Expectation("expected a whole number", lambda value: isinstance(value, int) and not isinstance(value, bool))
 NUMBER = Expectation("expected a number", lambda value: isinstance(value, int | float) and not isinstance(value, bool))
-PLAIN = {"bool": FLAG, "int": WHOLE, "float": NUMBER}
+PLAIN = {
+    "bool": FLAG,
+    "int": WHOLE,
+    "float": NUMBER,
+    "str": Expectation("expected a text", lambda value: isinstance(value, str)),
+    "None": Expectation("expected null", lambda value: value is None),
+    "Sequence[int]": list_of(WHOLE, "a list of whole numbers"),
+    "Sequence[float]": list_of(NUMBER, "a list of numbers"),
+}
 """What a parameter of a plain type takes; other types are left to the class or function itself."""
 
 
@@ -33,17 +41,18 @@ def wrong_arguments(made: Any, node: Mapping[str, Any], key: str, further: Colle
     is_open = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     needed = [name for name, parameter in named.items() if parameter.default is parameter.empty]
     later = {*further, *(needed if node.get("_partial_") else ())}
-    unknown = [name for name in given if name not in named and not is_open]
+    problems = []
     for name, value in given.items():
-        if name in unknown:
+        if name not in named and not is_open:
             known = [other for other in named if other not in later]
             target = node["_target_"]
-            yield f"{key}.{name}={shown(value)}: {target} has no such argument; {expected_one_of(name, known)}"
+            line = f"{key}.{name}={shown(value)}: {target} has no such argument; {expected_one_of(name, known)}"
+            problems.append(line)
         elif name in named and (problem := _misfit(named[name], value)):
-            yield f"{key}.{name}={shown(value)}: {problem}"
-    if unknown or node.get("_partial_"):  # an unknown one is likely a missing one, misspelt
-        return
-    if missing := [name for name in needed if name not in given and name not in further]:
+            problems.append(f"{key}.{name}={shown(value)}: {problem}")
+    yield from problems
+    missing = [name for name in needed if name not in given and name not in further]
+    if missing and not problems and not node.get("_partial_"):  # an unknown one is likely a missing one, misspelt
         yield f"{key}: {node['_target_']} needs {', '.join(missing)}"
 
 
@@ -57,9 +66,12 @@ def _parameters(made: Any) -> Mapping[str, Parameter] | None:
 
 
 def _misfit(parameter: Parameter, value: Any) -> str:
-    """What a parameter of a plain type expects in place of a value; empty if it takes the value."""
-    annotation = getattr(parameter.annotation, "__name__", parameter.annotation)
-    expectation = PLAIN.get(annotation) if isinstance(annotation, str) else None
-    if expectation is None or value is None or isinstance(value, Mapping) or expectation.holds(value):
+    """What a parameter of plain types expects in place of a value; empty if it takes the value."""
+    if value is None or isinstance(value, Mapping):  # null leaves the default to it; an object that is made first
         return ""
-    return str(expectation)
+    kind = parameter.annotation
+    words = kind.__name__ if type(kind) is type else str(kind).replace("collections.abc.", "").replace("typing.", "")
+    expectations = [PLAIN.get(word) for word in words.split(" | ")]
+    if None in expectations or any(one is not None and one.holds(value) for one in expectations):
+        return ""
+    return "expected " + " or ".join(str(one).removeprefix("expected ") for one in expectations)

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from mandseg.runs.settings.typed_text import with_text
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import refuse_arguments
@@ -35,7 +36,7 @@ def refuse_objects(configs: Sequence[DictConfig]) -> None:
 
 def _refuse(cfg: DictConfig) -> None:
     if _node(cfg.data.source) not in [choice["source"] for choice in _choices("data")]:
-        source = OmegaConf.to_container(cfg.data.source, resolve=True)
+        source = OmegaConf.to_container(with_text(cfg).data.source, resolve=True)
         refuse_arguments(source, "data.source")
     if not _is_shipped(cfg):
         from mandseg.training.libraries import import_libraries
@@ -43,7 +44,7 @@ def _refuse(cfg: DictConfig) -> None:
         import_libraries()
         from mandseg.runs.build import refuse_unfit
 
-        refuse_unfit(cfg)
+        refuse_unfit(with_text(cfg))
 
 
 def _is_shipped(cfg: DictConfig) -> bool:
