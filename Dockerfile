@@ -12,6 +12,7 @@ COPY src src
 COPY conf conf
 COPY sweeps sweeps
 RUN pip install --no-cache-dir -c constraints.txt '.[slurm]'
-ENV MANDSEG_CACHE=/work/cache PYTHONUNBUFFERED=1
+# docker run -u gives a user without a home folder: libraries write their caches to /tmp
+ENV MANDSEG_CACHE=/work/cache HOME=/tmp PYTHONUNBUFFERED=1
 WORKDIR /work
 CMD ["mandseg", "--help"]

@@ -56,8 +56,19 @@ notebooks: $(STAMP)     ## the notebooks of the docs, from the first cell to the
 
 BENCH := metrics preparation start_up patches training_step inference growth
 
-bench: $(STAMP)         ## beside nnU-Net, MONAI, TorchIO and surface-distance; writes the tables of docs/performance.md
-	@for name in $(BENCH); do echo "== $$name"; OMP_NUM_THREADS=1 $(BIN)/python benchmarks/$$name.py || exit 1; done
+PEERS := .venv-bench
+PURELIB := import sysconfig; print(sysconfig.get_path("purelib"))
+
+$(PEERS)/.installed: $(STAMP) benchmarks/requirements.txt
+	$(BIN)/python -m venv $(PEERS)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c '$(PURELIB)')')" \
+	> "$$($(PEERS)/bin/python -c '$(PURELIB)')/mandseg.pth"
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt -c constraints.txt
+	$(PEERS)/bin/python -m pip uninstall --quiet --yes torchvision  # built for CUDA; no peer needs it here
+	touch $@
+
+bench: $(PEERS)/.installed ## beside nnU-Net, MONAI, TorchIO and surface-distance; writes the tables of docs/performance.md
+	@for name in $(BENCH); do echo "== $$name"; OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/$$name.py || exit 1; done
 	$(BIN)/python benchmarks/tables.py
 
 gpu-check: $(STAMP)     ## at most eight minutes on a machine with a GPU: docs/performance.md
@@ -81,4 +92,4 @@ mutants: $(STAMP)       ## changes single places of metrics, plans and statistic
 	--mutants $(MUTANTS) --seed $(SEED)
 
 clean:
-	rm -rf $(VENV) $(HYDRA_NEXT) $(MUTATION) dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(HYDRA_NEXT) $(MUTATION) $(PEERS) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""How much faster is a whole CT predicted than by MONAI's sliding window? One row for each work; ratios of medians.
+"""How much faster is a whole CT predicted than by the windows of MONAI and nnU-Net? Ratios of medians.
 
 Run: python benchmarks/inference.py [--repeats 4] [--spacing 1 1 2.5]      about 3 minutes on two cores
 
@@ -8,6 +8,8 @@ shoulders. The default network with random weights, on the CT's own grid, so tha
 - peer: MONAI's SlidingWindowInferer, windows of the training (64^3), overlap 0.5, Gaussian weights, batches of 4, on
   the whole CT. It visits every window whatever is in it, and takes about a minute: it is timed once (n in the table) in
   each arithmetic, on the first CT, for a ratio of 20 or more.
+- nnU-Net, where it is installed: its sliding window in fp32, windows of 64^3, overlap 0.5, without mirroring (with
+  mirroring, its default, it takes eight times as long). Timed once.
 - mandseg: ``Predictor.mask``, from the CT in memory to the mask on the CT's own grid: body crop, preprocessing, the
   windows that the product takes, mask without small pieces. Timed before and after the peer.
 
@@ -15,6 +17,7 @@ All run in one process, after one pass to warm up.
 """
 
 import argparse
+import importlib.util
 from collections.abc import Sequence
 from functools import partial
 
@@ -23,6 +26,7 @@ import torch
 from monai.inferers import SlidingWindowInferer
 from monai.networks.nets import UNet
 
+import nnunet_peer
 from comparison import Timing, in_turn, show, time_row, timed
 from mandseg.data.preprocessing import HuWindow, Preprocessing
 from mandseg.data.volume import AIR_HU, Volume
@@ -102,13 +106,20 @@ def main() -> None:
     settings = arguments.repeats, arguments.spacing
     cts = {name: head_and_neck_ct(name == SHOULDERS) for name in (BLANKED, SHOULDERS)}
     own = {name: time_product(ct, *settings) for name, ct in cts.items()}
-    peer = {name: [timed(partial(monai, default_network(), cts[BLANKED], name))] for name in AUTOCAST}
+    peer = {
+        f"MONAI {name}, overlap 0.5": [timed(partial(monai, default_network(), cts[BLANKED], name))]
+        for name in AUTOCAST
+    }
+    if importlib.util.find_spec("nnunetv2"):
+        image = HU(cts[BLANKED].array)[None]
+        peer["nnU-Net fp32, overlap 0.5"] = [timed(partial(nnunet_peer.prediction, image, PATCH))]
     rows = []
     for name, ct in cts.items():
         again = time_product(ct, *settings)  # after the peer: the machine may have changed
-        for theirs, ours in (("fp32", "bf16"), ("bf16", "bf16"), ("fp32", "fp32")):
-            turns = [*own[name][ours], *again[ours]]
-            rows.append(time_row(f"whole CT {name}, {ours}", f"MONAI {theirs}, overlap 0.5", turns, peer[theirs]))
+        for theirs, seconds in peer.items():
+            for ours in AUTOCAST:
+                turns = [*own[name][ours], *again[ours]]
+                rows.append(time_row(f"whole CT {name}, {ours}", theirs, turns, seconds))
     show("inference", rows)
 
 

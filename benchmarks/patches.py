@@ -1,17 +1,20 @@
-"""Training patches a second: mandseg against TorchIO's Queue and MONAI, each used as its documentation shows.
+"""Training patches a second: mandseg against TorchIO's Queue, MONAI and nnU-Net, each used as its documentation shows.
 
 Run: python benchmarks/patches.py [--rounds 3] [--patches 64]
 
-All augment alike (rotation up to 10 degrees with a change of size, p 0.5; left and right exchanged, p 0.5; noise,
-p 0.3) and draw three of four patches near the structure. mandseg and MONAI draw the affine change of each patch anew,
-TorchIO changes a whole volume and cuts eight patches from it. MONAI holds the scaled volumes in memory (CacheDataset),
-TorchIO reads uncompressed NIfTI, mandseg maps its prepared arrays. ``bare crop`` is the floor: cutting patches from a
-mapped array and scaling them, without augmentation.
+mandseg, TorchIO and MONAI augment alike (rotation up to 10 degrees with a change of size, p 0.5; left and right
+exchanged, p 0.5; noise, p 0.3) and draw three of four patches near the structure. mandseg and MONAI draw the affine
+change of each patch anew, TorchIO changes a whole volume and cuts eight patches from it. MONAI holds the scaled volumes
+in memory (CacheDataset), TorchIO reads uncompressed NIfTI, mandseg maps its prepared arrays. ``bare crop`` is the
+floor: cutting patches from a mapped array and scaling them, without augmentation. nnU-Net, where it is installed, has
+its own augmentation (rotation up to 30 degrees and change of size, p 0.2 each; blur, contrast, lower resolution and
+gamma; three mirrorings).
 
 A turn first takes the batches that workers have waiting, then times the next ones.
 """
 
 import argparse
+import importlib.util
 import itertools
 import json
 import tempfile
@@ -25,6 +28,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+import nnunet_peer
 from comparison import Row, Timing, in_turn, rate_row, show, timed
 from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
@@ -131,6 +135,9 @@ def measure(cases: list[PreparedCase], size: int, workers: int, rounds: int, pat
         "TorchIO Queue": (torchio_batches(cases, size, workers), ahead * PER_VOLUME // BATCH, patches // BATCH),
         "MONAI": (monai_batches(cases, size, workers), ahead, patches // PER_VOLUME),
     }
+    if importlib.util.find_spec("nnunetv2"):
+        waiting = nnunet_peer.CACHED_BATCHES + ahead if workers else 0
+        competitors["nnU-Net"] = nnunet_peer.batches(cases, size, BATCH, workers), waiting, patches // BATCH
     for batches, waiting, n in competitors.values():
         take(batches, waiting + n)  # to warm up
     timings = in_turn({name: partial(turn, *competitor) for name, competitor in competitors.items()}, rounds)

@@ -8,8 +8,8 @@ linear for the label, blosc2); MONAI's Orientation, CropForeground and Spacing; 
 smoothing. mandseg also hashes the files, checks the case and writes files that survive a power cut. Its second start
 finds the entry and reads no image.
 
-Without --cohort a phantom's files are made. nnU-Net is timed where it can be imported: install nnunetv2==2.8.1 into an
-environment of its own. All sides take turns in one process.
+Without --cohort a phantom's files are made. A peer is timed where it can be
+imported. All sides take turns in one process.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+import nnunet_peer
 from comparison import Timing, in_turn, show, time_row, timed
 from mandseg.data.cache import prepare_case
 from mandseg.data.case import Case
@@ -86,42 +87,7 @@ def torchio() -> Side:
 
 def nnunet() -> Side:
     """nnU-Net's preprocessor with the plans that its planner writes for CT, at our spacing."""
-    from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-
-    resampling = {"order_z": 0, "force_separate_z": None}
-    configuration = {
-        "data_identifier": "one",
-        "preprocessor_name": "DefaultPreprocessor",
-        "batch_size": 2,
-        "patch_size": [64, 64, 64],
-        "spacing": list(SPACING_MM),
-        "normalization_schemes": ["CTNormalization"],
-        "use_mask_for_norm": [False],
-        "architecture": {"network_class_name": "none is made", "arch_kwargs": {}, "_kw_requires_import": []},
-        "resampling_fn_data": "resample_data_or_seg_to_shape",
-        "resampling_fn_data_kwargs": {"is_seg": False, "order": 3, **resampling},
-        "resampling_fn_seg": "resample_data_or_seg_to_shape",
-        "resampling_fn_seg_kwargs": {"is_seg": True, "order": 1, **resampling},
-    }
-    intensities = {"mean": 300.0, "std": 400.0, "percentile_00_5": -200.0, "percentile_99_5": 1500.0}
-    plans = {
-        "dataset_name": "one",
-        "plans_name": "plans",
-        "transpose_forward": [0, 1, 2],
-        "image_reader_writer": "SimpleITKIO",
-        "foreground_intensity_properties_per_channel": {"0": intensities},
-        "configurations": {"3d_fullres": configuration},
-    }
-    names = {"channel_names": {"0": "CT"}, "labels": {"background": 0, "mandible": 1}, "file_ending": ".nii.gz"}
-    manager = PlansManager(plans)
-    settings = manager, manager.get_configuration("3d_fullres"), names
-    preprocessor = DefaultPreprocessor(verbose=False)
-
-    def prepare(case: Case, folder: Path) -> None:
-        preprocessor.run_case_save(str(folder / "case"), [str(case.image)], str(case.reference), *settings)
-
-    return prepare
+    return nnunet_peer.preparation(SPACING_MM)
 
 
 def turn(side: Side, case: Case) -> Timing:

@@ -5,8 +5,9 @@ Run: python benchmarks/training_step.py [--steps 40]
 A short training as a run makes it, on made-up volumes of the size of an OpenKBP case at 2 mm: Lightning's loop, the
 callbacks of a run and the learning curve. Every part is timed by the clock and by the processor time of the training's
 thread; medians a step, and means for what happens seldom, are put together to a run of the default length. Where a
-core is free the patches come from a thread, and the training only waits for them. The processor time is less disturbed
-by other programs, but it does not hold the waiting.
+core is free the patches come from a thread, and the training only waits for them. A short training comes first, because
+the first validation of a process takes longer; how long is printed. The processor time is less disturbed by other
+programs, but it does not hold the waiting.
 """
 
 import argparse
@@ -50,6 +51,7 @@ from mandseg.training.validation_overlay import ValidationOverlay
 from patches import write_volumes
 
 BATCH = (2, 1, 64, 64, 64)
+WARM_UP = 4  # steps
 SHAPE, TRAINING, VALIDATION = (200, 160, 120), 8, 3  # voxels; cases
 PARTS = (
     (_AutomaticOptimization, "run", "network"),
@@ -125,11 +127,11 @@ def train(folder: Path, prepared: list[PreparedCase], steps: int, is_beside: boo
     trainer = OmegaConf.to_container(cfg.trainer, resolve=True)
     watch = Stopwatch()
     back = [watch.watch(*part) for part in PARTS]
-    before, datamodule.has_free_core = datamodule.has_free_core, lambda *_: is_beside
+    before, datamodule.free_cores = datamodule.free_cores, lambda *_: int(is_beside)
     try:
         fit(segmenter, data, trainer, precision, 1, RunCheckpointIO({}), last, [curve], callbacks)
     finally:
-        datamodule.has_free_core = before
+        datamodule.free_cores = before
         for put_back in back:
             put_back()
     return watch
@@ -148,6 +150,11 @@ def of_a_run(watch: Stopwatch, kind: int, steps: int = 400, validations: int = 2
             per_call = sum(values) if part in ("validation", "picture of the validation", "memorisation") else None
             found[part] = 1000 * often[part] * (per_call if per_call is not None else statistics.mean(values)) / steps
     return found
+
+
+def once_s(watch: Stopwatch) -> float:
+    """Seconds of one validation and one measurement of memorisation; the first ones of a process take longer."""
+    return sum(seconds[0] for part in ("validation", "memorisation") for seconds in watch.seconds[part])
 
 
 def rows_of(watch: Stopwatch, mode: str) -> list[Row]:
@@ -195,10 +202,19 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         prepared = cases(Path(name))
-        for mode, is_beside in (("patches in the training", False), ("patches in a thread", True)):
+        modes = (
+            ("to warm up", False, WARM_UP),
+            ("patches in the training", False, steps),
+            ("patches in a thread", True, steps),
+        )
+        for mode, is_beside, n in modes:
             folder = Path(name) / mode.replace(" ", "_")
             folder.mkdir()
-            rows += rows_of(train(folder, prepared, steps, is_beside), mode)
+            watch = train(folder, prepared, n, is_beside)
+            if n == WARM_UP:
+                print(f"the first validation and memorisation of a process: {once_s(watch):.1f} s")
+            else:
+                rows += rows_of(watch, mode)
     show("training_step", rows)
 
 

@@ -291,7 +291,7 @@ def test_every_case_is_a_point_and_the_heat_map_shows_the_numbers(measurements):
 
 
 @pytest.mark.parametrize("n_annotators", [1, 4])
-def test_no_word_of_the_heat_map_is_cut_off(measurements, n_annotators):
+def test_no_label_of_the_heat_map_is_cut_off(measurements, n_annotators):
     annotators = pd.concat([annotators_table(cases_table(measurements)).head(1)] * n_annotators)
     with drawing_style():
         figure = plot_regions(annotators).figure
@@ -320,7 +320,7 @@ def test_views_show_the_patients_right_on_the_left(view, place):
         assert np.ptp(corners[:, 0]) == pytest.approx(10)
 
 
-def test_only_faces_that_look_at_the_viewer_are_drawn_red_where_outward():
+def test_only_faces_towards_the_viewer_are_drawn_red_where_outward():
     # a cube of 12 triangles: two of them look to the front
     corner = np.array([[x, y, z] for x in (0, 10) for y in (0, 10) for z in (0, 10)], float)
     quads = [(0, 1, 3, 2), (4, 6, 7, 5), (0, 4, 5, 1), (2, 3, 7, 6), (0, 2, 6, 4), (1, 5, 7, 3)]

@@ -51,7 +51,7 @@ def test_the_page_fits_its_window_and_its_tables_sort_both_ways(page, width):
     assert seen["sort"] == "ascending"
 
 
-def test_the_page_is_silent_and_prints(page, tmp_path):
+def test_the_page_writes_nothing_to_the_console_and_prints(page, tmp_path):
     paper = tmp_path / "page.pdf"
     done = browse(page, f"--print-to-pdf={paper}", "--no-pdf-header-footer")
     assert console_lines(done) == []

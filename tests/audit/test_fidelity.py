@@ -188,7 +188,7 @@ def test_a_fit_starts_from_the_moments_of_the_pairs_for_any_preset():
     assert start(other, pairs) == begin
 
 
-def test_slopes_that_hold_promise_the_shift_that_there_is():
+def test_the_step_predicted_from_exact_slopes_is_the_true_shift():
     values = rng().normal(size=(12, 2))
     ones, nothing = same_table(np.ones((12, 2))), same_table(np.zeros((12, 2)))
     way = predicted_step(

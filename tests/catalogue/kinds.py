@@ -205,6 +205,33 @@ SETTINGS = {
     "a target that is a value": "noise.source={_target_: torch.pi}",
     "a target under another name": "method._target_=torch.os.system",
     "a target of an augmentation": "patches.augmentation._target_=torchio.NoFlip",
+    "arguments of a network: unknown": "+model.network.colour=red",
+    "arguments of a network: cannot work": "model.network.channels=[4]",
+    "arguments of a network: a wrong type": "model.network.num_res_units=two",
+    "arguments of a loss: unknown": "loss._target_=monai.losses.DiceLoss +loss.nonsense=1",
+    "arguments of a loss: a wrong type": "loss.sigmoid=maybe",
+    "arguments of a loss: no number": "+loss.lambda_dice=much",
+    "arguments of a loss: no single value": "loss._target_=torch.nn.L1Loss ~loss.sigmoid ~loss.batch "
+    "+loss.reduction=none",
+    "arguments of a method: unknown": "+method.nonsense=1",
+    "arguments of a method: out of range": "method=mean_teacher method.decay=2",
+    "arguments of a stage: unknown": "method.stages=[{name: a, share: 1, folds: 3}]",
+    "arguments of a relabelling: unknown": "method.stages=[{name: a, share: 1, relabel: {_target_: mandseg.training."
+    "relabelling.network_labels.NetworkLabels, sure: 0.8}}]",
+    "arguments of a noise source: unknown": "+noise.source.nonsense=1",
+    "arguments of a noise source: a wrong type": "noise.source.size=many",
+    "arguments of a noise mode: misspelt": "noise.source.tendencies=[{_target_: mandseg.noise.Tendency, "
+    "mode: {_target_: mandseg.noise.Margin, outward: 1}}]",
+    "arguments of an augmentation: unknown": "~patches.augmentation +patches.augmentation={_target_: "
+    "torchio.RandomNoise, strength: 1}",
+    "arguments of an augmentation: out of range": "~patches.augmentation +patches.augmentation={_target_: "
+    "torchio.RandomFlip, p: 2}",
+    "arguments of an optimiser: unknown": "+optimizer.colour=red",
+    "arguments of an optimiser: out of range": "optimizer._target_=torch.optim.SGD +optimizer.momentum=-1",
+    "arguments of a schedule: unknown": "+segmenter.gamma=0.1",
+    "arguments of a trainer: unknown": "+trainer.colour=red",
+    "arguments of a data source: unknown": "+data.source.nonsense=1",
+    "a strategy that does not exist": "trainer.strategy=waltz",
     "a study that leads elsewhere": "study=../elsewhere",
     "an interpolation of nothing": "study=${oc.env:MANDSEG_NOT_SET}",
     "margins that are no group": "analysis.margins=5",

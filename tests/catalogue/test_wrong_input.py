@@ -13,6 +13,7 @@ from kinds import CHECK, COMMANDS, IMAGES, MANIFESTS, RUNS, SETTINGS, STUDIES, W
 from mandseg.cli.main import main
 from study_fixture import write_study
 
+ROOT = Path(__file__).parents[2]
 ANSWERS = json.loads((Path(__file__).parent / "answers.json").read_text())
 """Kind -> the lines of its answer, where HERE is the folder of the test."""
 
@@ -89,7 +90,7 @@ def test_a_wrong_setting_is_one_line_before_anything_is_made(name, world, capsys
     word = SETTINGS[name]
     grid = ["-m"] if "(" in word else []
     own = ["data=folder", *(["data.manifest=c/manifest.csv"] if "manifest" not in word else [])]
-    words = re.split(r" (?=\w+=)", word)
+    words = re.split(r" (?=[+~]?[a-z][\w.]*=|~)", word)
     code, _, err = answer(["train", *grid, *own, "tracking=none", "cache_dir=cache", *words], world, capsys)
     assert code == 2
     assert err == ANSWERS[name]
@@ -99,4 +100,5 @@ def test_the_catalogue_has_an_answer_to_each_of_at_least_80_kinds():
     kinds = [*IMAGES, *MANIFESTS, *WORDS, *STUDIES, *RUNS, *COMMANDS, *SETTINGS]
     assert sorted(kinds) == sorted(ANSWERS)
     assert len(kinds) >= 80
+    assert f"lists {len(kinds)} kinds" in (ROOT / "docs" / "reliability.md").read_text()
     assert all(lines for lines in ANSWERS.values())

@@ -121,7 +121,7 @@ def test_a_repeated_call_predicts_nothing_again_and_another_network_does(
     assert files(out)["CT.nii.gz"] != before["CT.nii.gz"]
 
 
-def test_an_empty_mask_is_done_without_a_structure_set_and_its_row_says_so(
+def test_an_empty_mask_is_done_without_a_structure_set_and_its_row_states_it(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], with_pictures: None
 ) -> None:
     out, blind = tmp_path / "out", write_checkpoint(tmp_path / "blind.ckpt", 3000.0)
@@ -163,7 +163,7 @@ def test_files_of_others_are_never_replaced(world: Path, tmp_path: Path, capsys:
     assert (out / "predictions.csv").read_text() == "edited"
 
 
-def test_wrong_images_are_one_line_each_and_the_others_go_on(
+def test_wrong_images_are_one_line_each_and_the_others_are_predicted(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source, image = tmp_path / "source", anatomy()
@@ -245,7 +245,7 @@ def test_a_structure_set_of_an_image_file_is_refused(
     assert "head: --rtstruct needs a DICOM series, this is an image file" in capsys.readouterr().err
 
 
-def test_images_with_one_name_are_told_apart_by_their_folders(world: Path, tmp_path: Path) -> None:
+def test_images_with_one_name_are_distinguished_by_their_folders(world: Path, tmp_path: Path) -> None:
     for patient in ("a", "b"):
         (tmp_path / patient).mkdir()
         (tmp_path / patient / "ct.nii.gz").write_bytes((world / "images" / "head.nii.gz").read_bytes())

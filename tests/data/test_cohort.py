@@ -48,7 +48,7 @@ def test_a_cohort_is_read_back_as_it_was_written(files: Path) -> None:
     assert ",../a.nii,../b.nii,../c.nii,jd," in (root / MANIFEST).read_text()
 
 
-def test_spreadsheet_habits_are_survived(files: Path) -> None:
+def test_tables_saved_by_spreadsheet_programs_are_read(files: Path) -> None:
     text = HEADER.replace(",", ";") + " a ; s1;train;a.nii;b.nii;;\n;;;;;;\n"
     (files / MANIFEST).write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
     (case,) = read_cohort(files).cases

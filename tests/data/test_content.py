@@ -79,7 +79,7 @@ def test_a_pair_belongs_together_whichever_file_is_named(tmp_path, name):
     assert set(files_of(tmp_path / name)) == {tmp_path / "a.hdr", tmp_path / "a.img"}
 
 
-def test_data_lies_beside_the_link_not_beside_its_target(tmp_path):
+def test_data_is_read_beside_the_link_not_beside_its_target(tmp_path):
     store, cohort = tmp_path / "store", tmp_path / "cohort"
     store.mkdir()
     cohort.mkdir()

@@ -104,7 +104,7 @@ def test_files_may_lie_in_any_tree_under_any_name(export: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["mandible", "Bone_Mandible", "UNTERKIEFER", "Mandíbula", "lower jaw", "Kinn"])
-def test_the_structure_goes_by_many_names(name: str, export: Path, tmp_path: Path) -> None:
+def test_the_structure_is_found_under_many_names(name: str, export: Path, tmp_path: Path) -> None:
     write_patient(export, name=name)
     (tmp_path / "own.yaml").write_text("names:\n  Bone_Mandible: [Kinn]\n")
     assert prepare(export, "--reference", "RS_1", "--synonyms", tmp_path / "own.yaml") == 0
@@ -441,7 +441,7 @@ def foreign_roi() -> Dataset:
 
 
 @pytest.mark.parametrize("what", SPOILT)
-def test_a_broken_patient_fails_with_one_line_and_the_others_go_on(what: str, export: Path, capsys: Capture) -> None:
+def test_a_damaged_patient_is_one_line_and_the_others_are_imported(what: str, export: Path, capsys: Capture) -> None:
     spoil, message = SPOILT[what]
     slices = write_patient(export, 1)
     write_patient(export, 2)

@@ -181,7 +181,7 @@ def test_one_flipped_bit_in_packed_voxels_is_refused(tmp_path: Path, suffix: str
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.mha", "packed.mha", "a.nrrd", "packed.nrrd"])
-def test_a_header_that_claims_gigabytes_takes_no_memory(tmp_path: Path, name: str) -> None:
+def test_a_header_that_states_gigabytes_takes_no_memory(tmp_path: Path, name: str) -> None:
     path, size, kind = tmp_path / name, (1500, 1000, 1000), "gzip" if "packed" in name else "raw"
     if ".nii" in name:
         header = nib.Nifti1Image(VOXELS, np.eye(4)).header

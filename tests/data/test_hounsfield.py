@@ -166,7 +166,7 @@ def test_an_image_with_an_offset_and_padding_is_not_hu_to_the_check(
     assert inspect_case(make_case("b", image=ct)).findings == ()
 
 
-def test_a_label_inside_a_bone_says_nothing_of_the_scale_of_an_image(ct: np.ndarray) -> None:
+def test_a_label_inside_a_bone_does_not_determine_the_scale_of_an_image(ct: np.ndarray) -> None:
     bone = ct > 500
     inner = np.zeros_like(bone)
     box = tuple(slice(int(place.min()) + 3, int(place.max()) - 2) for place in np.nonzero(bone))

@@ -70,6 +70,9 @@ def test_columns_can_be_given_and_wrong_ones_are_refused(own: Path, tmp_path: Pa
     (own / "index.csv").write_text("number,image\n1,p1_image.nii.gz\n")
     with pytest.raises(UserError, match=r"give --case-id, it cannot be guessed from the columns: number, image$"):
         import_folder(own, tmp_path / "out2")
+    (own / "index.csv").write_text("patient,picture,mandible\n1,p1_image.nii.gz,p1_reference.nii.gz\n")
+    with pytest.raises(UserError, match=r"give --image, it cannot be guessed; the column picture names image files$"):
+        import_folder(own, tmp_path / "out2")
 
 
 def test_unknown_split_names_are_listed(own: Path, tmp_path: Path) -> None:
@@ -102,7 +105,7 @@ def test_halves_merge_into_one_mandible(tmp_path: Path, affine: np.ndarray, ct: 
     np.testing.assert_array_equal(read_volume(result.cohort.cases[2].reference).array, bone)
 
 
-def test_a_label_with_several_values_asks_which(
+def test_a_label_with_several_values_needs_a_choice(
     tmp_path: Path, affine: np.ndarray, ct: np.ndarray, bone: np.ndarray
 ) -> None:
     source = write_two_halves(tmp_path, affine, ct, bone)

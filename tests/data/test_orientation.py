@@ -54,7 +54,7 @@ def test_a_training_warns_at_each_start_and_reads_the_image_once(turned, tmp_pat
         monkeypatch.setattr(cases_cache, "load_case", None)  # the second start must not read the image
 
 
-def test_a_training_says_nothing_of_a_mandible_that_lies_right(turned, tmp_path, caplog):
+def test_a_training_prints_no_warning_for_an_upright_mandible(turned, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         prepare_cases([turned((1, 1, 1))], Preprocessing((4.0, 4.0, 4.0)), tmp_path / "cache", workers=1)
     assert caplog.records == []

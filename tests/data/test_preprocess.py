@@ -16,11 +16,12 @@ from mandseg.data import preprocessing
 from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
-from mandseg.data.preprocessing import Preprocessing, back_to_original, body_window
+from mandseg.data.preprocessing import Preprocessing, body_window
 from mandseg.data.resampling import resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
 from mandseg.system.errors import RunFailedError, UserError
+from soft_values import back_to_original
 
 FINE = Preprocessing((2.0, 2.0, 2.0), margin_mm=4.0)
 

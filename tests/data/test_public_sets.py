@@ -209,6 +209,30 @@ def test_a_label_that_is_a_whole_voxel_away_is_written_on_the_images_grid(tmp_pa
     np.testing.assert_array_equal(stored(case.reference), np.roll(block(LEFT), 1, axis=0))
 
 
+def mirrored(case: str, left: str, right: str) -> str:
+    where = f"WARNING: case {case}: {left} lies to the right of {right}"
+    return f"{where}: were image and labels mirrored, or the names exchanged?"
+
+
+def test_a_set_whose_left_structures_lie_on_the_right_is_noticed(pddca: Path, segrap: Path, tmp_path: Path) -> None:
+    structseg = tmp_path / "StructSeg"
+    for number, label in {"1": values(left=21, right=22), "2": values(left=22, right=21)}.items():
+        write(structseg / number / "data.nii.gz", ct(int(number)))
+        write(structseg / number / "label.nii.gz", label)
+    result = import_structseg(structseg, tmp_path / "a", splitting=ALL)
+    assert result.notes == (mirrored("structseg_2", "value 21", "value 22"),)
+    for case, (left, right) in {"0522c0002": (LEFT, RIGHT), "0522c0328": (RIGHT, LEFT)}.items():
+        (folder,) = pddca.rglob(f"{case}/structures")
+        write(folder / "Parotid_L.nrrd", mask(left))
+        write(folder / "Parotid_R.nrrd", mask(right))
+    assert import_pddca(pddca, tmp_path / "b").notes == (mirrored("0522c0328", "Parotid_L", "Parotid_R"),)
+    (half,) = segrap.rglob("segrap_0000/Mandible_L.nii.gz")
+    write(half, mask(RIGHT))
+    write(half.with_name("Mandible_R.nii.gz"), mask(LEFT))
+    result = import_segrap(segrap, tmp_path / "c", splitting=ALL)
+    assert result.notes == (mirrored("segrap_0000", "Mandible_L", "Mandible_R"),)
+
+
 @pytest.fixture
 def segrap(tmp_path: Path) -> Path:
     """Images and original labels in files of halves or with values, updated labels of two cases, tumours beside."""
@@ -243,7 +267,7 @@ def test_segrap_without_updated_labels_has_the_original_ones_as_references(segra
 
 def test_segrap_has_original_labels_as_noisy_and_updated_ones_as_references(segrap: Path, tmp_path: Path) -> None:
     updated = segrap / "SegRap2023_Training_Set_120cases_Update_Labels"
-    smaller = (slice(4, 8), slice(9, 17), slice(8, 17))
+    smaller = (slice(8, 12), slice(9, 17), slice(8, 17))
     for name in ("segrap_0000", "segrap_0003"):
         write(updated / name / "Mandible_L.nii.gz", mask(smaller))
         write(updated / name / "Mandible_R.nii.gz", mask(RIGHT))

@@ -8,9 +8,10 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from mandseg.data import resampling
-from mandseg.data.preprocessing import _opened, back_to_original, mask_on_original
+from mandseg.data.preprocessing import _opened, mask_on_original
 from mandseg.data.resampling import axis_matrix, mask_onto, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume
+from soft_values import back_to_original
 
 RNG = np.random.default_rng(0)
 

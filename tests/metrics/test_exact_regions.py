@@ -85,7 +85,7 @@ def test_the_limits_of_regions_belong_to_the_side_that_the_rules_name():
     assert found.dtype == np.uint8
 
 
-def test_thirds_are_equal_parts_of_the_height_and_go_on_above_and_below():
+def test_thirds_are_equal_parts_of_the_height_and_extend_above_and_below():
     mask = np.zeros((2, 3, 10), bool)
     mask[1, 2, 2:8] = True
     found = THIRDS.divide(mask, (1.0, 1.0, 1.0))

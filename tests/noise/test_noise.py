@@ -310,7 +310,7 @@ def test_a_target_out_of_reach_is_reported_with_both_values():
         Target("dice", 1.2)
 
 
-def test_a_target_that_the_errors_jump_over_is_reached_all_the_same():
+def test_a_target_that_the_errors_jump_over_is_reached():
     mask = np.zeros((24, 24, 12), bool)
     mask[4:20, 4:20, 2:10] = True  # 8 slices: each that is missing costs 7 % of Dice, all at once
     spacing = (1.0, 1.0, 3.0)

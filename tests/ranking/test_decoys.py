@@ -70,7 +70,7 @@ def test_the_threshold_is_the_lower_quartile_of_the_decoys_and_wide_labels_are_f
     assert FLAGGED_FROM == 0.25
 
 
-def test_a_regression_finds_the_feature_that_errors_move_and_judges_no_case_by_itself():
+def test_a_regression_finds_the_feature_that_errors_change_and_is_not_fitted_on_the_case_it_scores():
     rng = np.random.default_rng(0)
     n = 40
     error = np.concatenate([np.zeros(n), rng.uniform(0.05, 0.3, n)])

@@ -3,8 +3,18 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from mandseg.ranking.detection import auroc, average_precision, detection_table, recovered_area, sentence
+from mandseg.ranking.detection.figures import (
+    auroc,
+    auroc_of_counts,
+    average_precision,
+    average_precision_of_counts,
+    recovered_area,
+    spearman,
+)
+from mandseg.ranking.detection.labels import FIGURES, detection_table, sentence
+from mandseg.ranking.detection.places import places_table
 from mandseg.ranking.truth import wrong_labels
 
 WRONG = np.array([True, False, True, False])
@@ -51,14 +61,18 @@ def test_the_table_ranks_the_scores_and_compares_each_with_stratified_random_ord
     assert list(found.index) == ["dice_error", "outlier", "random"]  # a score with gaps has no row
     assert found.recovered["dice_error"] > 0.9
     assert list(found.above_random) == [1, 0, 0]
-    assert (found.recovered_low < found.recovered).all()
-    assert (found.recovered < found.recovered_high).all()
+    for name in FIGURES:
+        assert (found[f"{name}_low"] <= found[name]).all()
+        assert (found[name] <= found[f"{name}_high"]).all()
+        assert found[f"{name}_low"]["outlier"] < found[f"{name}_high"]["outlier"]
+    for name, limit in (("auroc", 0.5), ("spearman", 0)):
+        assert found[f"{name}_low"]["outlier"] < limit < found[f"{name}_low"]["dice_error"]
     assert found.recovered_low["outlier"] < 0 < found.recovered_low["dice_error"]
     assert abs(found.auroc["random"] - 0.5) < 0.05
     assert list(found.n_wrong) == [20, 20, 20]
 
 
-def test_the_page_says_that_random_may_be_as_good():
+def test_the_page_states_that_a_random_order_may_be_as_good():
     scores, error = table()
     found = detection_table(scores, error, wrong_labels(error))
     assert "This is not better than a random order" in sentence(found, "outlier", "the references of 60 cases")
@@ -76,3 +90,37 @@ def test_one_label_of_each_kind_is_enough_and_a_constant_score_has_no_correlatio
     found = detection_table(scores, pd.Series([0.0, 1.0]), pd.Series([False, True]))
     assert found.spearman[0] == 0
     assert found.auroc[0] == pytest.approx(0.5)
+
+
+def test_counted_voxels_have_the_figures_of_single_ones():
+    rng = np.random.default_rng(3)
+    score, wrong = rng.integers(0, 5, 200), rng.random(200) < 0.3
+    counts = np.array([np.bincount(score[wrong == kind], minlength=5) for kind in (False, True)])
+    assert auroc_of_counts(counts) == pytest.approx(auroc(score.astype(float), wrong))
+    steps = [[3, 0, 1], [0, 2, 1]]  # the highest score: one of each; then two wrong ones; then three right ones
+    assert average_precision_of_counts(np.array(steps)) == pytest.approx((1 / 2 + 2 * 3 / 4) / 3)
+    assert np.isnan(auroc_of_counts(np.array([[1, 2], [0, 0]])))
+    assert np.isnan(average_precision_of_counts(np.array([[1, 2], [0, 0]])))
+    error = rng.random(200)
+    assert spearman(score.astype(float), error) == pytest.approx(stats.spearmanr(score, error)[0])
+
+
+def test_regions_that_are_wrong_are_found_by_their_displacement_from_the_prediction():
+    judged = pd.DataFrame({"bias_condyle_mm": [-5.0, -4.0, 0.1, 0.2], "bias_body_mm": [0.1, 2.0, 0.2, np.nan]})
+    truth = pd.DataFrame({"bias_condyle_mm": [-6.0, -1.5, 0.0, 1.4], "bias_body_mm": [2.0, 0.0, 0.0, 3.0]})
+    judged, truth = (frame.assign(bias_ramus_mm=np.nan) for frame in (judged, truth))  # nowhere a surface
+    counts = np.array([[[8, 0], [0, 2]], [[9, 1], [0, 0]], [[5, 5], [0, 0]], [[9, 0], [1, 0]]])
+    found = places_table(counts, judged, truth).set_index("place")
+    assert set(found.index[2:]) == {"body", "condyle", "ramus"}
+    found = found.loc[["voxels", "all regions", "body", "condyle", "ramus"]]
+    assert list(found.n) == [40, 7, 3, 4, 0]
+    assert list(found.n_wrong) == [3, 3, 1, 2, 0]
+    assert found.auroc["condyle"] == found.average_precision["condyle"] == 1
+    assert found.auroc["body"] == 0  # 0.1 mm and wrong; 2.0 and 0.2 mm and right
+    assert found.auroc["all regions"] == pytest.approx((4 + 4 + 0.5) / 12)  # 0.1 mm is worse than all but its equal
+    assert np.isnan(found.auroc["ramus"])
+    right, wrong = 37, 3
+    assert found.auroc["voxels"] == pytest.approx((2 * (31 + 6 / 2) + 1 * 31 / 2) / (right * wrong))
+    assert found.average_precision["voxels"] == pytest.approx((2 * 2 / 8 + 1 * 3 / 40) / 3)
+    assert found.auroc_low["all regions"] < found.auroc["all regions"] < found.auroc_high["all regions"]
+    assert found.auroc_low["voxels"] < found.auroc["voxels"] < found.auroc_high["voxels"]

@@ -88,11 +88,15 @@ def test_the_command_of_the_training_covers_every_fold_and_seed(cohort):
     parotids = [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases]
     found = words(write_cohort(cohort, parotids), 3, 2, [])
     assert [word for word in found if word.startswith("structure=")] == ["structure=Parotid_L"]
+    assert "dynamics=5" in found
+    assert [word for word in words(read_cohort(cohort), 3, 2, ["dynamics=0"]) if "dynamics" in word] == ["dynamics=0"]
 
 
 def test_networks_of_other_settings_are_in_another_study(cohort):
     found = read_cohort(cohort)
-    names = [study_of(found, 3, settings).name for settings in ([], ["trainer=gpu"], ["steps=9"], ["steps=8"])]
+    names = [
+        study_of(found, 3, settings).name for settings in ([], ["dynamics=0", "trainer=gpu"], ["steps=9"], ["steps=8"])
+    ]
     assert names[0] == names[1] == "cohort-folds3"
     assert len(set(names)) == 3
     assert study_of(found, 2, []).name == "cohort-folds2"

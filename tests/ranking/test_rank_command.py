@@ -65,7 +65,7 @@ def test_one_case_is_refused(cohort, capsys):
     assert "1 case to rank (1 in the manifest, 0 of them trusted), expected 2 or more" in refused(capsys, cohort)
 
 
-def test_another_structure_is_ranked_without_a_word_of_a_mandible(cohort):
+def test_the_page_of_another_structure_does_not_name_the_mandible(cohort):
     write_cohort(cohort, [replace(case, groups={"structure": "Parotid_L"}) for case in read_cohort(cohort).cases])
     assert run("rank", cohort) == 0
     found = rows(cohort / "ranking")

@@ -12,16 +12,21 @@ import yaml
 
 from bone_network import anatomy, write_bone_study
 from command import run
+from mandseg.data.cache import prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
+from mandseg.data.ranked.label import ranked_label
 from mandseg.data.sources import Sources
 from mandseg.data.volume import Volume, write_volume
 from mandseg.ranking.decoys import Decoy
 from mandseg.ranking.judges.evidence import measure_evidence
 from mandseg.ranking.judges.judgement import Judgement
-from mandseg.ranking.judges.networks import RankingNetwork, known_cases
+from mandseg.ranking.judges.networks import RankingNetwork, known_cases, networks_of
 from mandseg.runs.trained.choice import all_runs
+from mandseg.runs.trained.load import load_predictor
 from mandseg.system.errors import UserError
+from mandseg.system.files import write_csv
+from mandseg.training.dynamics import Record, label_digest
 from shapes import ISO, horseshoe
 from tiny_cohort import SMALL, write_tiny_cohort
 
@@ -123,7 +128,7 @@ def test_a_case_is_known_by_its_subject_or_its_image_under_another_name(tmp_path
     assert known_cases(folder, cases) == ({"b"}, False)
 
 
-def test_decoys_of_cases_that_every_network_knows_have_no_score():
+def test_decoys_of_cases_that_every_network_was_trained_on_have_no_score():
     label = horseshoe()
     evidence = measure_evidence(label, label.astype(np.float32), [], ISO)
     cases = [Case(name, name, "train", None, None) for name in "ab"]
@@ -144,6 +149,57 @@ def test_decoys_are_judged_by_the_networks_that_do_not_know_their_case(tmp_path,
     assert "Against 5 simulated labels (margin) the score mean_rank recovers" in capsys.readouterr().out
 
 
+def write_dynamics(folder, cohort, doubted, steps=(5, 10)):
+    """The trainings of all networks contradicted the label of one case; those of e are of another label."""
+    preprocessing = load_predictor(next(folder.glob("ratio*")), device="cpu").preprocessing
+    labelled = [replace(case, reference=ranked_label(case), noisy=None) for case in read_cohort(cohort).cases]
+    rows = []
+    for p in prepare_cases(labelled, preprocessing, cohort.parent / "cache" / "cases"):
+        name = p.case.case_id
+        digest = label_digest(p.reference * (name != "e"))
+        rows += [(step, name, digest, -1.0 if name == doubted else 2.0, 0.9) for step in steps]
+    for place in folder.glob("ratio*"):
+        write_csv(place / "dynamics.csv", Record._fields, sorted(rows, key=lambda row: row[0]))
+
+
+def test_networks_that_were_trained_on_all_cases_rank_them_by_their_training(tmp_path, cohort, capsys):
+    folder = study(tmp_path, cohort, knows="abcde")
+    write_dynamics(folder, cohort, "d")
+    assert rank(cohort, "--run", folder, "--by", "low_margin") == 0
+    assert "Every network was trained on every case" in capsys.readouterr().out
+    found = {row["case_id"]: row for row in rows(cohort)}
+    assert [row["case_id"] for row in rows(cohort)] == ["a", "d", *[x for x in found if x in "bc"], "e"]
+    assert (found["d"]["low_margin"], found["b"]["low_margin"], found["e"]["low_margin"]) == ("1.0", "-2.0", "")
+    assert "surface_mm" not in found["d"]
+    assert rank(cohort, "--run", folder, "--by", "low_margin", "--decoys", "margin") == 2
+    assert "--by low_margin: no network was trained on a decoy, so none has this score; omit --decoys" in line(capsys)
+    assert rank(cohort, "--run", folder, "--by", "surface_mm") == 2
+    assert "--by surface_mm: needs predictions" in line(capsys)
+    next(folder.glob("*/dynamics.csv")).write_text("step\n")
+    assert rank(cohort, "--run", folder) == 2
+    assert "dynamics.csv: no training dynamics (its columns are step)" in line(capsys)
+
+
+def test_records_of_other_moments_or_labels_are_left_out(tmp_path, cohort, capsys):
+    folder = study(tmp_path, cohort, knows="bc")
+    write_dynamics(folder, cohort, "d")
+    file = next(folder.glob("*/dynamics.csv"))
+    other = file.read_text().replace("\n5,", "\n6,")
+    file.write_text(other)
+    networks, notes = networks_of(folder, read_cohort(cohort).cases, {}, "cpu")
+    assert notes == ["Scores from training dynamics are left out: the networks recorded them at different steps."]
+    assert [len(network.records) for network in networks] == [0, 0]
+    assert rank(cohort, "--run", folder, "--by", "variability") == 2
+    assert "--by variability: no network was trained on a label that is ranked and recorded it" in line(capsys)
+    for file in folder.glob("*/dynamics.csv"):
+        file.write_text(other)
+    assert rank(cohort, "--run", folder) == 0
+    found = {row["case_id"]: row for row in rows(cohort)}
+    assert found["b"]["low_margin"] == "-2.0"  # a case that the networks know
+    assert found["b"]["surface_mm"] == found["e"]["low_margin"] == ""
+    assert found["d"]["surface_mm"] != ""
+
+
 def test_networks_that_know_all_cases_are_refused(tmp_path, cohort, capsys):
     assert rank(cohort, "--run", study(tmp_path, cohort, knows="abcde")) == 2
     assert "all its networks (2) were trained on all cases (5); --folds 3 trains" in line(capsys)
@@ -160,7 +216,7 @@ def test_a_run_that_is_not_done_is_refused(tmp_path, cohort, capsys):
     assert "the run is failed" in line(capsys)
 
 
-def test_a_study_with_several_conditions_asks_which_one_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
+def test_a_study_with_several_conditions_needs_a_choice_and_the_others_need_not_be_done(tmp_path, cohort, capsys):
     folder = write_bone_study(tmp_path / "two", ratios=(0.0, 0.5), seeds=(0,))
     assert rank(cohort, "--run", folder) == 2
     assert "runs with noise_ratio 0, 0.5; choose one, e.g. --choose noise_ratio=0" in line(capsys)
@@ -172,6 +228,10 @@ def test_a_study_with_several_conditions_asks_which_one_and_the_others_need_not_
 
 
 def test_a_score_without_what_it_needs_is_refused(tmp_path, cohort, capsys):
+    assert rank(cohort, "--by", "low_margin") == 2
+    assert "--by low_margin: needs training dynamics; give --folds 3, or --run STUDY of networks" in line(capsys)
+    assert rank(cohort, "--folds", "3", "--by", "low_margin", "dynamics=0") == 2
+    assert "--by low_margin: needs training dynamics" in line(capsys)
     assert rank(cohort, "--by", "surface_mm") == 2
     assert "--by surface_mm: needs predictions; give --run STUDY of networks that are done, or --folds 3" in line(
         capsys
@@ -198,10 +258,15 @@ def test_wrong_folds_are_refused_before_anything_is_trained(tmp_path, cohort, ca
 def test_folds_are_trained_as_a_study_whose_networks_judge_every_case(tmp_path, monkeypatch, nursery):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "executable", str(nursery / "python"))  # the training starts in a moment
-    write_tiny_cohort(tmp_path / "tiny")
+    cases = write_tiny_cohort(tmp_path / "tiny").cases
+    write_cohort(tmp_path / "tiny", [replace(case, noisy=case.noisy or cases[0].noisy) for case in cases])
     small = [word for word in SMALL if not word.startswith(("data", "tracking", "noise", "study"))]
     command = ("--folds", "2", *small, "steps=2", "validations=1")
     assert rank(tmp_path / "tiny", *command) == 0
     assert all(row["surface_mm"] for row in rows(tmp_path / "tiny"))
+    assert all(row["low_margin"] for row in rows(tmp_path / "tiny"))  # one of both networks was trained on the case
+    with (tmp_path / "tiny" / "ranking" / "detection-places.csv").open() as file:
+        places = {row["place"]: row for row in csv.DictReader(file)}
+    assert int(places["voxels"]["n_wrong"]) > 0
     runs = list((tmp_path / "outputs").glob("tiny-folds2-*/*/checkpoints/train/last.ckpt"))
     assert len(runs) == 2

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mandseg.evaluation.postprocessing import without_small_pieces
-from mandseg.ranking.judges.evidence import STEPS, counts_in_band, measure_evidence
+from mandseg.ranking.judges.dynamics import dynamics_table, same_moments
+from mandseg.ranking.judges.evidence import STEPS, counts_in_band, measure_evidence, wrong_in_band
 from mandseg.ranking.judges.judged import scores_of
 from mandseg.ranking.judges.predictions import without_islands
 from mandseg.ranking.scores.annotator import annotator_bias_mm
@@ -15,6 +16,7 @@ from mandseg.ranking.scores.cross_entropy import NEAREST, cross_entropy_less_ent
 from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.overlap import soft_dice_error
 from mandseg.ranking.scores.soft_minimum import soft_minimum
+from mandseg.training.dynamics import Record
 from shapes import ISO, horseshoe
 
 
@@ -68,6 +70,35 @@ def test_the_band_leaves_out_what_is_far_from_label_and_prediction():
     assert found[1, 0] == 1
 
 
+def test_a_voxel_is_suspicious_by_the_probability_of_the_class_that_the_label_does_not_give():
+    label, reference, p = np.zeros((9, 1, 1), bool), np.zeros((9, 1, 1), bool), np.zeros((9, 1, 1), np.float32)
+    label[2:4] = reference[2] = True
+    p[2], p[3], p[5] = 1.0, 0.2, 0.6
+    found = wrong_in_band(label, reference, p, (10.0, 10.0, 10.0))  # the band: voxels 1 to 6
+    assert found.sum() == 6
+    assert found[0, 0] == 4  # voxels 1, 2, 4 and 6 are right and sure
+    assert found[0, round(0.6 * STEPS)] == 1
+    assert found[1, round(0.8 * STEPS)] == 1  # the label adds voxel 3
+
+
+def curve(case_id, label, margins, probabilities=None, steps=(10, 20)):
+    p = probabilities or [0.5] * len(margins)
+    return [Record(step, case_id, label, *values) for step, *values in zip(steps, margins, p, strict=False)]
+
+
+def test_training_dynamics_are_means_over_the_training_and_over_the_networks_that_learned_this_label():
+    first = [*curve("a", "la", [1.0, 3.0], [0.6, 0.8]), *curve("b", "old", [9.0, 9.0]), *curve("c", "lc", [1.0])]
+    second = [*curve("a", "la", [-1.0, 1.0], [0.5, 0.5]), *curve("b", "lb", [-4.0, -2.0], [0.1, 0.3])]
+    found = dynamics_table([first, second, []], {"a": "la", "b": "lb", "c": "lc", "d": "ld"}).set_index("case_id")
+    assert list(found.index) == ["a", "b"]  # c was not trained on to the end
+    assert found.low_margin.to_dict() == {"a": -1.0, "b": 3.0}
+    assert found.low_confidence.to_dict() == pytest.approx({"a": 1 - 0.6, "b": 0.8})
+    assert found.variability.to_dict() == pytest.approx({"a": 0.05, "b": 0.1})
+    assert same_moments([first, second, []])
+    assert not same_moments([first, curve("a", "la", [1.0, 3.0], steps=(10, 30))])
+    assert dynamics_table([[]], {"a": "la"}).empty
+
+
 def evidence(label, members=None, p=None):
     p = horseshoe().astype(np.float32) if p is None else p
     return measure_evidence(label, p, members or [], ISO)
@@ -87,7 +118,7 @@ def test_a_label_without_condyles_is_named_by_its_displacement_in_mm():
             assert found[score.name] > same[score.name], score.name
 
 
-def test_disagreeing_networks_excuse_a_label_and_one_network_cannot_disagree():
+def test_disagreement_of_the_networks_lowers_the_score_and_one_network_has_none():
     first, second = horseshoe(), np.roll(horseshoe(), 2, 0)
     cut = horseshoe()
     cut[:, :, 28:] = False

@@ -67,7 +67,7 @@ def test_a_training_trusts_exactly_the_corrected_cases(cohort, folder, bone, aff
     assert sorted(budget.noisy) == ["b", "c"]
 
 
-def test_an_interrupted_review_goes_on_where_it_was(cohort, folder, bone, affine, capsys):
+def test_an_interrupted_review_continues_where_it_stopped(cohort, folder, bone, affine, capsys):
     new = cohort.with_name("cohort-corrected")
     save(folder, "b", bone, affine)
     assert run("rank", cohort, "--take-in", folder) == 0
@@ -128,3 +128,23 @@ def test_no_file_of_others_is_replaced(cohort, folder, bone, affine, capsys, tmp
     assert run("rank", cohort, "--take-in", folder, "--out", tmp_path / "new") == 2
     assert "manifest.csv was changed after it was written" in capsys.readouterr().err
     assert (tmp_path / "new" / "manifest.csv").read_text() == "mine"
+
+
+def test_no_mask_of_a_review_is_replaced_by_another_review(cohort, folder, bone, affine, capsys, tmp_path):
+    first, second, other = tmp_path / "first", tmp_path / "second", tmp_path / "other"
+    save(folder, "a", bone, affine)
+    save(other, "b", bone, affine)
+    assert run("rank", cohort, "--take-in", folder, "--out", first) == 0
+    assert run("rank", first, "--take-in", other, "--out", second) == 0  # its reference of a is the mask in first
+    save(first / "corrected", "a", np.roll(bone, 2, 0), affine)  # somebody corrects it again, in place
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    capsys.readouterr()
+    for reviewed, dest, words in (
+        (second, first, "first: a.nii.gz is a file of the cohort and would be replaced"),
+        (first, folder / "a.nii.gz", "a.nii.gz: is a file, expected a folder for a corrected cohort"),
+        (cohort, first, "corrected/a.nii.gz was changed after it was written; move it away or choose another folder"),
+    ):
+        assert run("rank", reviewed, "--take-in", folder, "--out", dest) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert words in line
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before

@@ -50,5 +50,5 @@ def test_the_page_fits_its_window_and_keeps_what_is_checked(page, width):
     assert seen["sortable"] > 40
 
 
-def test_the_page_is_silent(page):
+def test_the_page_writes_nothing_to_the_console(page):
     assert console_lines(browse(page, "--dump-dom")) == []

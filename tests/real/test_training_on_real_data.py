@@ -10,9 +10,10 @@ import pytest
 from mandseg.data.cache import prepare_cases
 from mandseg.data.importers.openkbp import import_openkbp
 from mandseg.data.loaded_case import load_case
-from mandseg.data.preprocessing import Preprocessing, back_to_original
+from mandseg.data.preprocessing import Preprocessing
 from mandseg.data.volume import Volume
 from mandseg.noise import load_preset
+from soft_values import back_to_original
 
 pytestmark = pytest.mark.real_data
 

@@ -84,6 +84,9 @@ def test_the_loss_and_the_stages_are_described_where_a_method_has_a_loss_beside_
     words = "\n".join(describe_run(run_settings(config), NOT_MEASURED))
     stages = "[{name warm, share 0.25}, {name train, share 0.75}]"
     assert f"method two_stages (stages {stages}), loss `losses.GCE` (q 0.7), 400 steps" in words
+    assert "method supervised, loss" in "\n".join(describe_run(run_settings(composed()), NOT_MEASURED))
+    bias = "\n".join(describe_run(run_settings(composed("method=bias_correction")), NOT_MEASURED))
+    assert "(stages [{name moved, share 1.0, relabel AnnotatorBias (" in bias
 
 
 def test_the_windows_of_the_test_are_those_that_the_network_gets():
@@ -95,7 +98,7 @@ def test_the_windows_of_the_test_are_those_that_the_network_gets():
     assert "tested, in windows of 96 x 64 x 32 voxels" in words("sliding_window.patch_size=[96,64,32]")
 
 
-def test_a_training_without_augmentation_says_so():
+def test_the_methods_text_states_that_patches_were_not_augmented():
     words = "\n".join(describe_run(run_settings(composed("patches.augmentation=null")), NOT_MEASURED))
     assert "Patches were not augmented." in words
 

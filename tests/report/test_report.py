@@ -164,7 +164,7 @@ def test_every_figure_of_the_page_is_a_file_as_well(reported):
     assert {file.stem for file in (reported / "figures").glob("*.svg")} == names
 
 
-def test_a_figure_has_the_file_types_that_are_asked_for_and_no_others(reported, tmp_path, monkeypatch):
+def test_a_figure_has_the_requested_file_types_and_no_others(reported, tmp_path, monkeypatch):
     assert {file.suffix for folder in ("figures", "shared/figures") for file in (reported / folder).iterdir()} == {
         ".svg"
     }
@@ -230,6 +230,7 @@ def test_study_without_a_conclusion_gives_the_reason(tmp_path, ratios, sentence)
     report = write_report(study).parent
     assert sentence in text_of(report)
     assert "one seed: the interval does not cover the variation between trainings" in text_of(report)
+    assert "Intervals come from a bootstrap over cases. There is one seed" in text_of(report)
     assert_no_absent_number(report)
 
 
@@ -243,6 +244,7 @@ def test_faults_in_runs_are_reported_on_a_page_without_absent_numbers(tmp_path):
     write_csv(no_numbers / "cases.csv", [row | {"dice": "nan", "hd95_mm": "inf"} for row in rows], CASE_COLUMNS)
     (no_noise / "noise_applied.csv").write_text("case_id,annot")
     report = write_report(study).parent
+    assert "Intervals come from a crossed bootstrap over seeds and cases." in text_of(report)
     text = text_of(report)
     assert f"{halved.name} failed cases.csv" in text
     assert "elsewhere" in text

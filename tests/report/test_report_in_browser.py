@@ -126,7 +126,7 @@ def test_report_is_printed_or_the_reason_is_reported(report, tmp_path, monkeypat
     assert "no none.pdf: false failed" in str(print_page(report, tmp_path / "none.pdf"))
 
 
-def test_page_turns_dark_where_the_reader_wants_it_dark(report, tmp_path):
+def test_page_is_dark_where_the_browser_is_set_to_dark(report, tmp_path):
     picture = tmp_path / "page.png"
     browse(report, "--blink-settings=preferredColorScheme=0", "--window-size=1000,1500", f"--screenshot={picture}")
     grey = np.asarray(Image.open(picture).convert("L"))

@@ -166,7 +166,7 @@ def test_each_run_arrives_once_with_its_exit_code_and_is_not_sent_again(study, s
     assert steps(server, id_of(first)) == [10, 20]  # overwritten, not repeated
 
 
-def test_a_killed_upload_is_gone_on_with_and_nothing_is_there_twice(study, server):
+def test_a_killed_upload_is_continued_and_sends_nothing_twice(study, server):
     folders = [record(study, ratio, seed) for ratio in (0.0, 0.5) for seed in (0, 1)]
     server.hangs_at = "/upload/media"  # in the middle of the first runs
     process = subprocess.Popen([sys.executable, "-m", "mandseg.cli.main", "sync", str(study)], start_new_session=True)
@@ -286,7 +286,7 @@ def test_no_key_is_one_line_with_advice(study):
     ]
 
 
-def test_disabled_means_nothing_leaves(study, server, monkeypatch):
+def test_disabled_tracking_sends_nothing(study, server, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     with pytest.raises(UserError, match="WANDB_MODE=disabled: nothing was sent"):
         sync(study)

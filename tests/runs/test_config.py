@@ -67,7 +67,10 @@ def test_wrong_stages_of_a_method_are_refused(stages, line):
     ("target", "line"),
     [
         ("torch.nn.Identity", "method._target_=torch.nn.Identity: expected a subclass of mandseg.*.Method"),
-        ("mandseg.training.stages.Span", "method: mandseg.training.stages.Span cannot be made"),
+        (
+            "mandseg.training.stages.Span",
+            "method: mandseg.training.stages.Span needs first_step, steps, steps_per_epoch",
+        ),
         ("mandseg.nowhere.Method", "method._target_=mandseg.nowhere.Method: cannot be found"),
     ],
 )

@@ -240,7 +240,7 @@ def test_a_saved_prediction_is_scored_without_the_network(study: Path) -> None:
     pd.testing.assert_frame_equal(table(study)[scores], by_network[scores])
 
 
-def test_the_report_says_what_a_ratio_costs_in_gray(study: Path) -> None:
+def test_the_report_states_what_a_ratio_costs_in_gray(study: Path) -> None:
     assert dose(study) == 0
     page = write_report(study, pdf=False)
     html, folder = page.read_text(), page.parent
@@ -304,7 +304,7 @@ def test_groups_of_the_report_have_rows_of_their_own_in_the_dose_tables(study: P
     assert section.count("protocol=low") == 2 * len(RATIOS) - 1  # a row for each ratio, and for its change
 
 
-def test_without_dose_scores_a_report_has_no_word_of_dose(study: Path) -> None:
+def test_without_dose_scores_a_report_does_not_mention_dose(study: Path) -> None:
     html = write_report(study, pdf=False).read_text()
     assert 'id="dose"' not in html
     assert "Gy" not in html

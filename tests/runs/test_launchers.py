@@ -258,7 +258,7 @@ def small(make_case, bone, tmp_path):
 
 
 @pytest.mark.slow
-def test_cells_side_by_side_on_one_machine_go_on_when_one_fails(tmp_path, small, launch):
+def test_parallel_cells_on_one_machine_continue_when_one_fails(tmp_path, small, launch):
     own = ["loss._target_=failing.Loss", "trusted_packages=[failing]", "+loss.fails=false,true"]
     words = ["-m", *small, *own, "hydra/launcher=local", "hydra.launcher.jobs=2"]
     assert launch.run(words) == 1, launch.log.read_text()

@@ -70,7 +70,7 @@ def test_files_that_are_not_here_are_reported_and_change_nothing(tmp_path, cohor
     assert "cannot be checked" in caplog.text
 
 
-def test_asking_what_changed_loads_no_torch():
+def test_the_check_for_changes_loads_no_torch():
     modules = "mandseg.runs.origin, mandseg.runs.launchers.cells, mandseg.runs.replaced"
     code = f"import sys; import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

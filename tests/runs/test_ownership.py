@@ -77,7 +77,7 @@ def test_a_killed_owner_on_this_host_is_noticed_at_once_and_reported(tmp_path, h
     assert not file.exists()
 
 
-def test_a_silent_owner_on_another_host_is_waited_for_and_then_taken_over(tmp_path, quick, caplog):
+def test_an_owner_on_another_host_without_heartbeat_loses_the_run_after_the_lease(tmp_path, quick, caplog):
     file = tmp_path / "x"
     leave_behind(file, "elsewhere", silent_s=3600)
     assert not is_held(file)
@@ -88,7 +88,7 @@ def test_a_silent_owner_on_another_host_is_waited_for_and_then_taken_over(tmp_pa
     assert "x: taken over from process" in caplog.text
 
 
-def test_an_owner_on_another_host_that_was_just_heard_of_keeps_the_lock(tmp_path):
+def test_an_owner_on_another_host_with_a_recent_heartbeat_keeps_the_lock(tmp_path):
     file = tmp_path / "x"
     leave_behind(file, "elsewhere", silent_s=60)
     assert is_held(file)
@@ -124,7 +124,7 @@ def test_a_process_whose_run_was_taken_over_writes_nothing_more_without_waiting_
     assert json.loads((tmp_path / "run" / "run.json").read_text())["state"] == "running"
 
 
-def test_a_run_whose_lock_file_was_removed_stops_and_says_so(tmp_path):
+def test_a_run_whose_lock_file_was_removed_stops_with_a_message(tmp_path):
     with own_run(tmp_path / "run", "s", CONDITION) as owned:
         owned.update(state="running")
         (tmp_path / "run" / LOCK).unlink()

@@ -48,7 +48,7 @@ def test_between_two_stages_no_time_is_named(run):
     assert progress(run, record) == "step 100 of 400"
 
 
-def test_without_a_step_or_a_measured_time_less_is_said(run):
+def test_without_a_step_or_a_measured_time_the_progress_is_shorter(run):
     record = record_of(run)
     os.utime(run.record_file, (PREPARED + 110, PREPARED + 110))
     assert progress(run, record) == "step 100 of 400"

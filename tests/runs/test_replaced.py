@@ -109,7 +109,7 @@ def test_a_launch_that_makes_changed_runs_again_is_not_refused(cell, tmp_path):
     assert unfinished([cell]) == [cell]
 
 
-def test_a_run_of_an_older_version_is_done_without_a_word(cell, tmp_path):
+def test_a_run_of_an_older_version_is_done_without_a_message(cell, tmp_path):
     record = json.loads((cell.folder / "run.json").read_text())
     (cell.folder / "run.json").write_text(json.dumps({k: record[k] for k in record if k not in ("content", "n_rows")}))
     correct(tmp_path / "cohort", "t1")

@@ -196,7 +196,7 @@ def test_a_window_of_size_auto_is_the_volumes_where_the_network_takes_any_else_t
     ],
     ids=str,
 )
-def test_the_table_of_normalisations_says_what_the_networks_are_made_of(words):
+def test_the_table_of_normalisations_agrees_with_the_layers_of_the_networks(words):
     from mandseg.runs.build import made
 
     cfg = composed(*words)

@@ -83,7 +83,7 @@ def test_a_stage_starts_from_the_former_weights_or_from_new_ones(world, undistur
     assert [batches_seen(run_folder(world, "new"), stage) for stage in ("warm-up", "corrected")] == [4, 8]
 
 
-def test_a_checkpoint_says_what_the_labels_of_its_own_stage_were_like(undisturbed):
+def test_a_checkpoint_describes_the_labels_of_its_own_stage(undisturbed):
     own = [checkpoint(undisturbed, stage)["mandseg_network"]["training"] for stage in ("warm-up", "corrected")]
     first, corrected = (np.array(summary["volume_ml"]) for summary in own)
     made = sum(label.sum() for label in labels(undisturbed).values()) / 2 * 0.064  # two alike in size, 4 mm voxels

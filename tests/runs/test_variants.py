@@ -106,7 +106,7 @@ def test_many_differences_give_a_short_name_that_distinguishes_runs():
     assert "and 15 more" in names["a"]
 
 
-def test_the_folds_of_one_study_are_apart_and_nothing_is_said_of_it():
+def test_the_folds_of_one_study_are_separate_without_a_message():
     folds = [
         whole(f"fold{n}", {"training": {"noisy": f"n{n}"}, "left_out": {"image": f"i{n}"}}, **{"data.fold": float(n)})
         for n in (0, 1)

@@ -63,7 +63,7 @@ def typed(site: Bench, line: str) -> str:
     return done.stdout
 
 
-def test_every_command_of_the_tutorial_does_what_it_says(site: Bench):
+def test_every_command_of_the_tutorial_has_its_stated_result(site: Bench):
     export, first, submit, status, report = commands("tutorials/slurm-sweep.md")
     (cancel,) = (line for line in commands("cluster.md") if line.startswith("scancel"))
     typed(site, export)

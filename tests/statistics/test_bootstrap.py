@@ -61,7 +61,7 @@ def test_variance_of_the_resamples_is_the_unbiased_one_of_the_crossed_design():
     truth = seed**2 / n_seeds + case**2 / n_cases + rest**2 / (n_seeds * n_cases)
     assert np.var([table.mean() for table in tables]) == pytest.approx(truth, rel=0.2)
     assert np.mean([one.resamples.var() for one in found]) == pytest.approx(truth, rel=0.1)
-    assert np.mean([one.standard_error**2 for one in found]) == pytest.approx(truth, rel=0.1)
+    assert np.mean([one.spread.variance for one in found]) == pytest.approx(truth, rel=0.1)
 
 
 def test_single_pairs_are_not_counted_three_times():

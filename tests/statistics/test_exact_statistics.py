@@ -45,7 +45,7 @@ def test_bounds_are_percentiles_that_are_stretched_from_normal_to_t():
     assert found.interval.low == pytest.approx(0.4 - (0.4 - 0.05) * stretch)
     assert found.interval.high == pytest.approx(0.4 + (0.95 - 0.4) * stretch)
     np.testing.assert_allclose(found.widened_interval, 0.4 + (found.resamples - 0.4) * stretch)
-    assert found.standard_error == 1.0
+    assert found.spread.variance == 1.0
 
 
 def test_bounds_lie_on_their_own_side_of_the_estimate():

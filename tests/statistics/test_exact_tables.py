@@ -103,7 +103,7 @@ def test_half_of_the_predictions_or_a_mean_dice_below_a_half_is_unlearned(outcom
     assert table_of([[outcomes]], [[dice]]).unlearned(0.0) == reason
 
 
-def test_pairs_are_differences_of_common_seeds_and_say_what_was_left_out():
+def test_pairs_are_differences_of_common_seeds_and_name_what_was_left_out():
     found = pair(
         *(0.5, matrix([[3, 5, NAN], [1, 1, 1]], (2, 4)), matrix([[1, 1, 1], [9, 9, 9]], (2, 3))),
         *(RATIO_COMPARISON, QUICK, 0),

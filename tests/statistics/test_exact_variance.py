@@ -50,7 +50,7 @@ def test_components_below_zero_count_as_zero():
     assert (one.variance, one.resampled) == (3, 3)
 
 
-def test_without_variance_quantiles_are_normal_and_the_most_degrees_of_freedom_stand():
+def test_without_variance_quantiles_are_normal_and_the_degrees_of_freedom_are_the_most():
     flat = VarianceParts(((0.0, 3), (0.0, 7)))
     assert flat.quantile(0.975) == pytest.approx(stats.norm.ppf(0.975))
     assert flat.degrees_of_freedom == 7

@@ -51,7 +51,7 @@ def test_difference_pairs_the_same_seed_and_case():
     assert row.notes[-1] == "all differences are zero"
 
 
-def test_known_loss_gets_its_verdicts():
+def test_a_known_loss_has_its_verdicts():
     rng = np.random.default_rng(9)
     level = 0.85 + rng.normal(0, 0.03, 20)
     loss = {0.0: 0.0, 0.2: 0.002, 0.5: 0.02, 1.0: 0.1}
@@ -356,7 +356,7 @@ def test_the_interval_of_a_difference_ends_at_what_the_baseline_leaves():
     assert distance.high is None or distance.high > 0
 
 
-def test_the_cell_of_a_verdict_says_that_a_curve_of_one_seed_is_not_monotone():
+def test_the_cell_of_a_verdict_states_that_a_curve_of_one_seed_is_not_monotone():
     level = {0.0: 0.9, 0.2: 0.85, 0.5: 0.88, 1.0: 0.8}
     cells = {}
     for seeds in (1, 2):

@@ -85,23 +85,42 @@ def test_an_alias_in_a_trusted_package_is_no_way_out(own):
             make({"_target_": target}, "method.loss", [own])
 
 
+NET = "monai.networks.nets.UNet"
+
+
 @pytest.mark.parametrize(
     ("node", "line"),
     [
-        ({"_target_": "torch.nn.Linear", "in_features": 2}, "missing 1 required positional argument"),
+        ({"in_features": 2}, ": torch.nn.Linear needs out_features"),
         (
-            {"_target_": "torch.nn.Linear", "in_features": 2, "outfeatures": 2},
-            "unexpected keyword argument 'outfeatures'",
+            {"in_features": 2, "outfeatures": 2},
+            ".outfeatures=2: torch.nn.Linear has no such argument; did you mean out_features? Expected one of bias, ",
         ),
-        ({"_target_": "torch.nn.Dropout", "p": 2}, "dropout probability has to be between 0 and 1, but got 2"),
+        ({"in_features": 2, "out_features": 2.5}, ".out_features=2.5: expected a whole number"),
+        ({"in_features": 2, "out_features": 2, "bias": "no"}, ".bias=no: expected true or false"),
+        ({"_target_": "torch.nn.Dropout", "p": 2}, ": torch.nn.Dropout cannot be made: dropout probability has to be "),
+        ({"_target_": "torch.nn.Dropout", "p": "half"}, ".p=half: expected a number"),
+        ({"_target_": NET, "channels": 5}, ".channels=5: expected a list of whole numbers"),
+        ({"_target_": NET, "kernel_size": "x"}, ".kernel_size=x: expected a list of whole numbers or a whole number"),
+        ({"_target_": "torch.nn.Softplus", "beta": None, "gamma": [1]}, ".gamma=[1]: torch.nn.Softplus has no such"),
     ],
 )
-def test_a_wrong_argument_is_one_line_that_names_the_group(node, line):
+def test_a_wrong_argument_is_one_line_that_names_it(node, line):
     with pytest.raises(UserError) as error:
-        make(node, "model.network")
+        make({"_target_": "torch.nn.Linear"} | node, "model.network")
     (printed,) = error.value.problems
-    assert printed.startswith(f"model.network: {node['_target_']} cannot be made: ")
-    assert line in printed
+    assert printed.startswith(f"model.network{line}")
+
+
+def test_arguments_of_nodes_inside_and_those_that_mandseg_adds_are_compared_too(own, tmp_path):
+    (tmp_path / f"{own}.py").write_text("def pair(first, second, *, third=1): return first, second, third")
+    node = {"_target_": f"{own}.pair", "first": {"_target_": "torch.nn.Linear", "in_features": 2}}
+    with pytest.raises(UserError) as error:
+        make(node, "method", [own], second=2)
+    assert error.value.problems == ["method.first: torch.nn.Linear needs out_features"]
+    assert make({**node, "first": 5, "third": 7}, "method", [own], second=2) == (5, 2, 7)
+    partial = make({"_target_": f"{own}.pair", "_partial_": True, "second": 2}, "method", [own])
+    assert partial(1) == (1, 2, 1)
 
 
 def test_an_error_of_ours_is_unchanged():

@@ -66,7 +66,17 @@ def test_the_release_workflow_runs_the_demo_from_the_wheel_before_it_releases():
     assert "mandseg.train --config-name demo" in " ".join(step.get("run", "") for step in steps)
 
 
-def test_an_issue_template_asks_for_no_patient_data():
+def test_the_source_package_has_what_the_wheel_is_built_of_and_nothing_of_that_name_elsewhere():
+    included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
+    assert all(path.startswith("/") for path in included)  # without a slash, README.md is also docs/results/*/README.md
+    assert all((ROOT / path[1:]).exists() for path in included)
+    wheel = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {path.split("/")[0] for path in (*wheel["packages"], *wheel["force-include"])}
+    needed |= {PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]}
+    assert {f"/{path}" for path in needed} <= set(included)
+
+
+def test_an_issue_template_requests_no_patient_data():
     templates = [p for p in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml") if p.name != "config.yml"]
     assert len(templates) == 3
     for template in templates:

@@ -25,7 +25,7 @@ def test_every_path_of_the_tree_exists():
     assert [str(path) for path in tree() if not (ROOT / path).exists()] == []
 
 
-def test_every_room_is_in_the_tree():
+def test_every_package_is_in_the_tree():
     package = ROOT / "src" / "mandseg"
     rooms = {path.parent for path in package.rglob("*.py")} - {package}
     assert {str(room.relative_to(ROOT)) for room in rooms} == {

@@ -30,7 +30,9 @@ from mandseg.runs.study import open_study
 from mandseg.runs.trained.load import load_network
 from mandseg.runs.trained.network_record import network_record
 from mandseg.system.errors import UserError
+from mandseg.system.files import write_csv
 from mandseg.training.checkpoint import RunCheckpointIO
+from mandseg.training.dynamics import Record, read_dynamics
 from mandseg.training.learning_curve import LearningCurve
 from study_fixture import write_study
 from tiny_cohort import SMALL
@@ -114,6 +116,12 @@ def _study(path: Path) -> object:
     return open_study(study)
 
 
+def _dynamics(folder: Path) -> list[Path]:
+    rows = [Record(step, case, "0123abcd", 1.5, 0.75) for step in (10, 20) for case in ("a", "b")]
+    write_csv(folder / "dynamics.csv", Record._fields, rows)
+    return [folder / "dynamics.csv"]
+
+
 def _curve(path: Path) -> object:
     """Go on with a learning curve, as a resumed run does."""
     curve = LearningCurve(path)
@@ -193,6 +201,7 @@ READERS = {
         Reader("cases.csv", _of_the_study("cases.csv"), damage_table, _study),
         Reader("learning_curve.csv", _of_the_study("learning_curve.csv"), damage_table, _study),
         Reader("learning curve of a resumed run", _of_the_study("learning_curve.csv"), damage_table, _curve),
+        Reader("dynamics.csv", _dynamics, damage_table, read_dynamics),
         Reader("checkpoint", _checkpoint, _damage_checkpoint, _network),
         Reader("DICOM CT", lambda folder: _export(folder, "ct"), damage_dicom, _dicom),
         Reader("RTSTRUCT", lambda folder: _export(folder, "rs"), damage_dicom, _dicom),

@@ -168,7 +168,7 @@ def test_a_server_that_does_not_answer_costs_seconds_and_a_line(tmp_path, server
     assert len(records(tmp_path / "run")[0]["history"]) >= 2  # kept offline, to be sent later
 
 
-def test_a_server_that_dies_during_the_run_costs_seconds_and_a_line(tmp_path, server, caplog):
+def test_a_server_that_fails_during_the_run_costs_seconds_and_one_warning(tmp_path, server, caplog):
     def die():
         server.behaviour = "hangs"
 
@@ -243,7 +243,7 @@ def test_nothing_of_wandb_is_imported_when_tracking_is_off(tmp_path):
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["learning_curve.csv"]
 
 
-def test_no_key_on_a_terminal_records_offline_and_asks_nothing(tmp_path):
+def test_without_a_key_a_terminal_records_offline_and_has_no_prompt(tmp_path):
     ours, theirs = pty.openpty()
     command = [sys.executable, "-c", SCRIPT, "auto", str(tmp_path / "run")]
     subprocess.run(command, check=True, stdin=theirs, stdout=theirs, stderr=theirs, timeout=120)

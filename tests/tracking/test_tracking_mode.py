@@ -61,7 +61,7 @@ def test_an_unknown_mode_is_refused_with_the_known_ones(monkeypatch):
         resolve_mode("auto")
 
 
-def test_settings_that_the_client_refuses_mean_no_key_and_a_training_goes_on(monkeypatch, caplog):
+def test_settings_that_the_client_refuses_mean_no_key_and_the_training_continues(monkeypatch, caplog):
     def refuse(**_):
         raise ValueError("1 validation error for Settings\nbase_url: not a URL")
 

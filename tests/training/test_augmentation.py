@@ -131,7 +131,7 @@ def changes(n=2000, **settings):
     return [drawn.draw(np.random.default_rng([7, k])) for k in range(n)]
 
 
-def test_each_change_comes_as_often_and_as_large_as_its_setting_says():
+def test_each_change_is_as_frequent_and_as_large_as_its_setting():
     drawn = changes()
     shares = [np.mean([c.matrix_mm is not None for c in drawn]), np.mean([c.is_mirrored for c in drawn])]
     assert shares == pytest.approx([0.5, 0.5], abs=0.05)
@@ -144,7 +144,7 @@ def test_each_change_comes_as_often_and_as_large_as_its_setting_says():
     assert np.std(np.log(scales), axis=0).min() > 0.03  # each axis has a size of its own
 
 
-def test_a_setting_of_one_change_leaves_what_the_others_draw():
+def test_a_setting_of_one_change_does_not_alter_what_the_others_draw():
     for usual, quiet in zip(changes(50), changes(50, noise_probability=0, affine_probability=0), strict=True):
         assert usual.is_mirrored == quiet.is_mirrored
         assert quiet.noise_sd == 0

@@ -27,7 +27,7 @@ def test_a_complete_checkpoint_is_read(tmp_path):
 
 @pytest.mark.parametrize("key", COMPLETE)
 @pytest.mark.parametrize("value", [None, "text", torch.zeros(3), {"a": "b"}])
-def test_a_checkpoint_from_which_no_training_can_go_on_is_one_line(tmp_path, key, value):
+def test_a_checkpoint_from_which_no_training_can_continue_is_one_line(tmp_path, key, value):
     if isinstance(value, type(COMPLETE[key])) and key != "loops":
         pytest.skip("this is a value that it may have")
     damaged = {name: entry for name, entry in COMPLETE.items() if name != key} | ({} if value is None else {key: value})

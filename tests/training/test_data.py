@@ -106,7 +106,7 @@ def test_the_plan_decides_which_label_is_trained_on():
         assert bool(label[13, 11, 9]) == is_noisy
 
 
-def test_a_plan_that_asks_for_a_missing_label_names_the_case():
+def test_a_plan_with_a_missing_label_names_the_case():
     with pytest.raises(UserError, match=r"case c\d: the noise plan needs a noisy label"):
         dataset(1.0, noisy=False)[0]
 
@@ -222,30 +222,31 @@ def fit_numbers(folder, steps, workers=0):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, 1, "auto"])
 def test_lightning_takes_every_patch_of_a_run_once_over_its_epochs(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: True)
+    monkeypatch.setattr(datamodule, "free_cores", lambda *_: 2)
     assert fit_numbers(tmp_path, steps=9, workers=workers) == list(range(18))
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("workers", [0, "auto"])
 def test_a_resumed_run_takes_the_patches_that_are_left(tmp_path, workers, monkeypatch):
-    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: True)
+    monkeypatch.setattr(datamodule, "free_cores", lambda *_: 2)
     assert fit_numbers(tmp_path, steps=6, workers=workers) == list(range(12))
     assert fit_numbers(tmp_path, steps=12, workers=workers) == list(range(12, 24))
 
 
 @pytest.mark.parametrize(
-    ("wanted", "is_free", "augmentation", "place"),
+    ("wanted", "free", "augmentation", "place"),
     [
-        ("auto", True, own, "thread"),
-        ("auto", True, flip_and_blur, "process"),  # it draws from the training's random stream
-        ("auto", False, own, "training"),
-        (0, True, own, "training"),
-        (1, True, own, "process"),
+        ("auto", 1, own, "thread"),
+        ("auto", 3, own, "thread"),
+        ("auto", 3, flip_and_blur, "process"),  # it draws from the training's random stream
+        ("auto", 0, own, "training"),
+        (0, 3, own, "training"),
+        (1, 3, own, "process"),
     ],
 )
-def test_patches_are_loaded_beside_the_training_where_a_core_is_free(monkeypatch, wanted, is_free, augmentation, place):
-    monkeypatch.setattr(datamodule, "has_free_core", lambda *_: is_free)
+def test_patches_are_loaded_beside_the_training_where_cores_are_free(monkeypatch, wanted, free, augmentation, place):
+    monkeypatch.setattr(datamodule, "free_cores", lambda *_: free)
     data = PatchDataModule(dataset(augmentation=augmentation()), [], 2, 3, wanted)
     device = SimpleNamespace(root_device=torch.device("cpu"))
     data.trainer = SimpleNamespace(global_rank=0, world_size=1, num_nodes=1, global_step=0, strategy=device)

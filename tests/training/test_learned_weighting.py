@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from mandseg.training.cpu_copy import CpuCopy
 from mandseg.training.losses.voxel_loss import cross_entropy
 from mandseg.training.methods.learned_weighting import LearnedWeighting
 
@@ -38,7 +39,9 @@ def patches():
 
 
 def batch(image, label, trusted):
-    return {"image": image, "label": label, "case": torch.arange(2), "trusted": torch.tensor(trusted)}
+    chosen = torch.tensor(trusted)
+    case = torch.arange(2)
+    return {"image": image, "label": label, "case": case, "trusted": chosen, "trusted_on_cpu": CpuCopy(chosen)}
 
 
 def test_the_gradient_is_the_moving_average_of_the_trusted_patches_gradients():

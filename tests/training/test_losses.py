@@ -1,6 +1,7 @@
 """Each loss of conf/loss: its value by hand, its limits, its gradient, and no overflow in bf16."""
 
-from math import log, pi, sqrt
+from contextlib import nullcontext
+from math import inf, log, pi, sqrt
 
 import pytest
 import torch
@@ -13,12 +14,12 @@ from composing import composed
 from mandseg.runs.build import build_loss
 from mandseg.system.config_paths import config_folder
 from mandseg.training.losses.abstention import DeclaredAbstention, price
-from mandseg.training.losses.band import band, left_out, smallest
+from mandseg.training.losses.band import band, left_out, nth_smallest, smallest
 from mandseg.training.losses.bootstrapping import SoftBootstrapping
 from mandseg.training.losses.boundary_smoothing import BoundarySmoothing
 from mandseg.training.losses.focal_tversky import FocalTversky
 from mandseg.training.losses.generalised_cross_entropy import GeneralisedCrossEntropy
-from mandseg.training.losses.loss import ramp
+from mandseg.training.losses.loss import loss_at, ramp
 from mandseg.training.losses.noise_robust_dice import NoiseRobustDice
 from mandseg.training.losses.symmetric_cross_entropy import SymmetricCrossEntropy
 from mandseg.training.losses.t_loss import TLoss
@@ -144,6 +145,21 @@ def test_the_largest_losses_of_the_band_are_left_out_and_equal_ones_are_kept_tog
     assert smallest(losses, inside, 0.5).tolist() == [True, True, False, False, True]
     assert smallest(torch.ones(5), inside, 0.5).all()
     assert smallest(losses, inside, 0).tolist() == [True, False, False, False, False]
+    assert smallest(losses, ~inside & inside, 0.5).all()
+    assert smallest(losses / 0 * 0, inside, 0.9).all()  # no numbers
+    kept = torch.tensor([nth_smallest(torch.cat([losses, torch.full((3,), inf)]), torch.tensor(n)) for n in range(6)])
+    assert kept.tolist() == [-inf, 1, 2, 3, 4, 9]
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_no_loss_waits_for_a_gpu(name, monkeypatch):
+    """A tensor without values stands for one on a GPU: to read a value, or to count voxels for an index, fails."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which does not know this device
+    loss = loss_at(build_loss(composed(f"loss={name}")).to("meta"), 0.5)
+    logits, label = (part.to("meta") for part in random_batch(torch.float32))
+    loss(logits.requires_grad_(), label).backward()
+    with pytest.raises(RuntimeError):
+        assert logits.grad.any()
 
 
 def test_a_voxel_that_is_left_out_costs_nothing_and_has_no_gradient():
@@ -166,7 +182,8 @@ def test_a_trimmed_loss_grows_from_the_loss_itself():
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.9])
 def test_the_mean_abstention_is_the_declared_rate(rate):
     losses = torch.rand(1000, generator=torch.Generator().manual_seed(1), dtype=torch.float64) ** 3
-    alpha = price(losses, rate)
+    alpha = price(torch.cat([losses, -torch.ones(500)]), torch.tensor(1000), rate)  # -1 is outside the band
+    assert alpha == price(losses, torch.tensor(1000), rate)
     assert (1 - alpha / losses).clamp(min=0).mean().item() == pytest.approx(rate)
 
 
@@ -176,7 +193,7 @@ def test_abstention_weakens_the_gradient_of_a_voxel_by_its_share():
     value = loss(logits, LABEL)
     value.backward()
     entropies = torch.tensor([-log(p) for p in OF_LABEL], dtype=torch.float64)
-    alpha = price(entropies, 0.25)
+    alpha = price(entropies, torch.tensor(4), 0.25)
     share = torch.minimum(alpha / entropies, torch.ones(()))
     assert (1 - share).mean().item() == pytest.approx(0.25)
     assert logits.grad.flatten().numpy() == pytest.approx((share * (volume(P) - LABEL).flatten() / 4).numpy())

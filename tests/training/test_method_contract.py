@@ -12,6 +12,7 @@ from composing import composed
 from mandseg.runs.build import build_method, build_stages
 from mandseg.runs.trained.load import load_method
 from mandseg.system.config_paths import config_folder
+from mandseg.training.cpu_copy import CpuCopy
 from mandseg.training.methods.method import Batch
 from stage_runs import StageRuns
 from tiny_cohort import write_tiny_cohort
@@ -41,7 +42,7 @@ def world(tmp_path_factory):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_method_that_is_stopped_in_and_between_its_stages_ends_at_its_steps_as_if_undisturbed(world, method):
-    own = [f"method={method}", TRUSTED]
+    own = [f"method={method}", TRUSTED, "dynamics=4"]
     cfg = world.config(*own)
     stages = build_stages(cfg)
     assert world.train(method, *own)
@@ -57,6 +58,9 @@ def test_a_method_that_is_stopped_in_and_between_its_stages_ends_at_its_steps_as
         wanted, found = world.weights(method, stage.name), world.weights(stopped, stage.name)
         assert found.keys() == wanted.keys()
         assert [key for key in wanted if not torch.equal(found[key], wanted[key])] == []
+    records = [(world.folder / name / "dynamics.csv").read_bytes() for name in (method, stopped)]
+    assert records[0] == records[1]
+    assert len(records[0].splitlines()) > 4
     file = world.folder / method / "checkpoints" / stages[-1].name / "last.ckpt"
     answer = load_method(cfg, file).eval()(torch.zeros(1, 1, 16, 16, 16))  # from weights only
     assert answer.shape == (1, 1, 16, 16, 16)
@@ -102,13 +106,25 @@ def test_logits_and_loss_of_two_processes_shares_are_those_of_the_whole_batch(me
         shared = (shared[0], whole[1][order])
     for one, other in zip(whole, shared, strict=True):
         torch.testing.assert_close(other, one[order], atol=1e-5, rtol=1e-5)
-    of_processes = Batch(**{key: share[order] for key, share in batch.items()})
+    of_processes = on_cpu_too({key: share[order] for key, share in batch.items() if key != "trusted_on_cpu"})
     for progress in (0.0, 0.9):
         wanted = deepcopy(learner).loss(whole, batch, progress)
         found = deepcopy(learner).loss(shared, of_processes, progress)
         assert found.keys() == wanted.keys()
         for name, value in wanted.items():
             torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", [method for method in METHODS if method != "early_learning"])
+def test_no_step_waits_for_a_gpu(method):
+    """Tensors without values stand for those on a GPU: to read a value fails. Early learning reads a hundred times."""
+    learner, batch = learner_and_batch(method)
+    batch = Batch(**{key: part.to("meta") if isinstance(part, torch.Tensor) else part for key, part in batch.items()})
+    learner = learner.to("meta")
+    terms = learner.loss(learner.logits(batch["image"]), batch, 0.9)
+    terms["loss"].backward()
+    with pytest.raises(RuntimeError):
+        bool(terms["loss"])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -129,7 +145,13 @@ def learner_and_batch(method):
     learner = build_method(cfg).train()
     image = torch.rand(4, 1, 16, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
     trusted = torch.tensor([True, False, False, True])
-    return learner, Batch(image=image, label=(image > 0.5).float(), case=torch.arange(4), trusted=trusted)
+    return learner, on_cpu_too(
+        {"image": image, "label": (image > 0.5).float(), "case": torch.arange(4), "trusted": trusted}
+    )
+
+
+def on_cpu_too(batch):
+    return Batch(**batch, trusted_on_cpu=CpuCopy(batch["trusted"]))
 
 
 def logits_of(method, shares):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from mandseg.training.cpu_copy import CpuCopy
 from mandseg.training.methods.co_teaching import CoTeaching
 from mandseg.training.methods.early_learning import BINS, EarlyLearning, slows_down
 from mandseg.training.methods.mean_teacher import MeanTeacher
@@ -27,8 +28,9 @@ def line(*values: float) -> torch.Tensor:
 
 
 def batch(label: torch.Tensor, trusted: tuple[bool, ...] = (False,)) -> Batch:
-    n = len(label)
-    return Batch(image=torch.zeros_like(label), label=label, case=torch.arange(n), trusted=torch.tensor(trusted))
+    chosen = torch.tensor(trusted)
+    case = torch.arange(len(label))
+    return Batch(image=torch.zeros_like(label), label=label, case=case, trusted=chosen, trusted_on_cpu=CpuCopy(chosen))
 
 
 def test_each_network_of_co_teaching_leaves_out_what_the_other_one_finds_improbable() -> None:

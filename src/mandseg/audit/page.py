@@ -130,7 +130,9 @@ def write_audit(
     """
     refuse_foreign_files(folder, FOLDER)
     audit = audit_cohort(path, noise, noise_words, workers)
-    drawn = _pictures(audit, noise, pictures, workers)
+    by_id: dict[str, Case] = {case.case_id: case for case in audit.cohort.cases}
+    to_draw = [by_id[case_id] for case_id in chosen(audit.cases, pictures)]
+    drawn = for_each(partial(picture, noise=noise), to_draw, "Drawing", workers) if to_draw else iter(())
     with replaced_folder(folder, FOLDER) as new:
         (new / "figures").mkdir()
         drawn_figures = _draw_figures(audit, new / "figures")
@@ -139,12 +141,6 @@ def write_audit(
         for name, table in (("cases", audit.cases), ("annotators", audit.annotators), ("regions", audit.regions)):
             table.round(CSV_DECIMALS).to_csv(new / f"{name}.csv", index=False)
     return audit, folder / "index.html"
-
-
-def _pictures(audit: Audit, noise: NoiseSource, worst: int, workers: int | None) -> Iterator[DrawnCase]:
-    by_id: dict[str, Case] = {case.case_id: case for case in audit.cohort.cases}
-    cases = [by_id[case_id] for case_id in chosen(audit.cases, worst)]
-    return for_each(partial(picture, noise=noise), cases, "Drawing", workers) if cases else iter(())
 
 
 def _show(drawn: Iterator[DrawnCase], cases: pd.DataFrame, folder: Path) -> Iterator[PagePicture]:

@@ -9,7 +9,7 @@ import numpy as np
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import examine
 from mandseg.data.manifest import Cohort
-from mandseg.data.volume import Array, Volume, to_canonical
+from mandseg.data.volume import Array, to_canonical
 from mandseg.metrics.displacement import Surface, find_surface, measure_deviation
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.noise import NoiseSource, Recorded
@@ -103,14 +103,10 @@ def load_pair(case: Case, noise: NoiseSource, with_image: bool = False) -> Label
     if problems:
         raise UserError(problems)
     on_ras = {name: to_canonical(volume) for name, volume in volumes.items()}
-    reference, recorded = (_mask(on_ras.get(name)) for name in ("reference", "noisy"))
-    if reference is None:
+    masks: dict[str, Mask] = {name: np.asarray(volume.array != 0) for name, volume in on_ras.items() if name != "image"}
+    if "reference" not in masks:
         raise UserError(f"case {case.case_id}: no reference label to compare with")
     spacing_mm = on_ras["reference"].geometry.spacing_mm
     hu = on_ras["image"].array if "image" in on_ras else None
-    noisy = noise.draw(case, reference, recorded, spacing_mm, hu)
-    return LabelPair(case, reference, noisy, spacing_mm, noise.annotator(case), hu)
-
-
-def _mask(label: Volume | None) -> Mask | None:
-    return None if label is None else np.asarray(label.array != 0)
+    noisy = noise.draw(case, masks["reference"], masks.get("noisy"), spacing_mm, hu)
+    return LabelPair(case, masks["reference"], noisy, spacing_mm, noise.annotator(case), hu)

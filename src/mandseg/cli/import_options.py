@@ -45,7 +45,7 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def show(result: "Imported") -> None:
-    """Say what was written, what was assumed and what was left out."""
+    """Print what was written, what was assumed and what was left out."""
     from mandseg.data.identities import identity_warnings
 
     warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]

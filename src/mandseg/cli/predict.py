@@ -54,7 +54,7 @@ def predict(
 
     Example: [bold]mandseg predict outputs/clinic/RUN scan1.nii.gz scan2.nrrd --out predictions[/bold]
 
-    Example: [bold]mandseg predict outputs/clinic --ensemble scans/ --out predictions[/bold]
+    Example: [bold]mandseg predict outputs/clinic --choose noise_ratio=0 --ensemble scans/ --out predictions[/bold]
 
     Example: [bold]mandseg predict network.ckpt export/patient1 --out predictions --rtstruct[/bold]
     """

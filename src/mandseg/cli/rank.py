@@ -84,7 +84,8 @@ def rank(
     refuse_folder(folder)
     found = read_cohort(cohort)
     cases = cases_of_split(found, split)
-    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None)
+    records = run is not None or (folds is not None and "dynamics=0" not in (settings or ()))
+    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None, records)
     wish = Wish(by, load_preset(decoys) if decoys else None, decoys or "", workers)
     if folds is not None:
         if code := train_folds(found, cases, folds, seeds, settings or (), split):

@@ -1,4 +1,4 @@
-"""Errors of the words behind ``mandseg``, as one line that says what was expected, instead of typer's box."""
+"""Errors on the command line as one line with what was expected, instead of typer's box."""
 
 import re
 from collections.abc import Sequence

@@ -64,7 +64,8 @@ def cohort_digests(cases: Sequence[Case], cache: Path) -> dict[str, str]:
             problems += error.problems
     if problems:
         raise UserError(problems)
-    return {name: _condensed(found) for name, found in lines.items()}
+    texts = {name: "\n".join(sorted(found)) for name, found in lines.items()}
+    return {name: hashlib.sha256(text.encode()).hexdigest()[:12] if text else "" for name, text in texts.items()}
 
 
 def case_digests(case: Case, cache: Path) -> list[str]:
@@ -82,10 +83,6 @@ def case_digests(case: Case, cache: Path) -> list[str]:
     if problems:
         raise UserError(problems)
     return digests
-
-
-def _condensed(lines: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:12] if lines else ""
 
 
 def _file_digest(path: Path, cache: Path) -> str:

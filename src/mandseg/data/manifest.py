@@ -53,12 +53,9 @@ class Violation:
     text: str
 
     def __str__(self) -> str:
-        return f"case {_shortened(self.case_id)}: {printable(self.text)}"
-
-
-def _shortened(case_id: str) -> str:
-    name = printable(case_id)
-    return f"{name[:40]}..." if len(name) > LONGEST else name or "(empty)"
+        name = printable(self.case_id) or "(empty)"
+        name = name if len(name) <= LONGEST else f"{name[:40]}..."
+        return f"case {name}: {printable(self.text)}"
 
 
 def read_cohort(path: Path) -> Cohort:

@@ -45,8 +45,8 @@ def _doubts_about_forms(header: nib.Nifti1Header, used: Geometry) -> list[str]:
     forms = f"sform (code {int(header['sform_code'])}) and qform (code {int(header['qform_code'])}) disagree"
     try:
         qform = np.asarray(header.get_qform(), dtype=np.float64)
-    except (ValueError, HeaderDataError) as error:  # the quaternion is not a rotation
-        return [f"{forms}: the qform cannot be read ({error}); the sform is used"]
+    except (ValueError, HeaderDataError):
+        return [f"{forms}: the quaternion of the qform is no rotation; the sform is used"]
     difference = used.disagreement(Geometry(used.shape, qform))
     if difference is None:
         return []

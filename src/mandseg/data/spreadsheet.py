@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, in_plain_words
 from mandseg.system.names import printable
 from mandseg.system.wording import count
 
@@ -29,7 +29,8 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not UTF-8 text ({error}); save the spreadsheet as 'CSV UTF-8'") from error
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}: line {line}: {in_plain_words(error)}; save the spreadsheet as 'CSV UTF-8'") from error
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
     if "\0" in text:
@@ -38,10 +39,11 @@ def read_table(path: Path) -> tuple[list[str], list[Row]]:
     if declared := SEPARATOR.fullmatch(first.strip(" \r")):  # a line for the spreadsheet, before the header
         text = rest
     delimiter = declared[1] if declared else _delimiter(text)
+    reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     try:
-        table = list(csv.reader(io.StringIO(text), delimiter=delimiter))
+        table = list(reader)
     except csv.Error as error:
-        raise UserError(f"{path}: not a table ({error})") from error
+        raise UserError(f"{path}: not a table (line {reader.line_num}: {in_plain_words(error)})") from error
     lines = [[cell.strip() for cell in line] for line in table]
     lines = [line for line in lines if any(line)]
     header, body = (lines[0], lines[1:]) if lines else ([], [])

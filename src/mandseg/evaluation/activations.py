@@ -67,7 +67,7 @@ def bytes_per_voxel(network: nn.Module, patch_size: Sequence[int]) -> float | No
 def fitted(
     window: SlidingWindow, network: nn.Module, multiple: Sequence[int], patch_size: Sequence[int]
 ) -> SlidingWindow:
-    """A window of size ``auto`` that knows what a network needs.
+    """A window of size ``auto`` with the memory that a network needs.
 
     Args:
         window: Of size ``auto``.

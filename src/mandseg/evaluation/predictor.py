@@ -1,7 +1,7 @@
 """Predicts probabilities and masks with one network or several, on a prepared grid or on the grid of an image."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.preprocessing import HuWindow, Preprocessing, back_to_original, mask_on_original
+from mandseg.data.preprocessing import HuWindow, Preprocessing, mask_on_original
 from mandseg.data.volume import Geometry, Hu, Volume
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.sliding_window import SlidingWindow
@@ -44,12 +44,9 @@ class Predictor:
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
         """Logits of a complete volume, both (1, 1, X, Y, Z), on the device of the input."""
-        with self._arithmetic():
-            return self.sliding_window(self.network, image)
-
-    def _arithmetic(self) -> AbstractContextManager[object]:
         dtype = AUTOCAST.get(self.precision)
-        return nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+        with nullcontext() if dtype is None else torch.autocast(self.device.type, dtype):
+            return self.sliding_window(self.network, image)
 
     def on_grid(self, image: Hu) -> Probability:
         """Probabilities of a prepared image, both (X, Y, Z) on the network's grid; HU in, 0 to 1 out."""
@@ -62,14 +59,6 @@ class Predictor:
         """Probabilities of a prepared case, (X, Y, Z) on the network's grid."""
         return self.on_grid(case.image)
 
-    def probability(self, image: Volume) -> Volume:
-        """Probabilities of an image in HU, on its own grid and axis order; 0 outside the body.
-
-        Raises:
-            UserError: The image has values that are not finite.
-        """
-        return Volume(back_to_original(self._of_image(image), image.geometry), image.affine)
-
     def mask(self, image: Volume, smallest_piece: float) -> Volume:
         """The mask (bool) on an image's own grid and axis order.
 
@@ -80,17 +69,14 @@ class Predictor:
         Raises:
             UserError: The image has values that are not finite.
         """
-        return final_mask(self._of_image(image), image.geometry, smallest_piece)
+        refuse_unreal(image)
+        prepared = self.preprocessing.image(image)
+        probability = Volume(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.affine)
+        return final_mask(probability, image.geometry, smallest_piece)
 
     def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
         """The same mask for a prepared case."""
         return final_mask(Volume(self.on_grid(case.image), case.grid.affine), case.original, smallest_piece)
-
-    def _of_image(self, image: Volume) -> Volume:
-        """Probabilities of an image on the network's grid."""
-        refuse_unreal(image)
-        prepared = self.preprocessing.image(image)
-        return Volume(self.on_grid(np.asarray(prepared.array, dtype=np.int16)), prepared.affine)
 
 
 @dataclass(frozen=True)

@@ -123,11 +123,11 @@ METRICS = (
     ),
     Metric(
         *("nsd_1mm", "Surface Dice at 1 mm", "", "higher", 0.0, 1.0, 3, partial(_nsd, tolerance_mm=1.0), SHARE),
-        Margin(0.02, "as for Dice; no published figure at hand"),
+        Margin(0.02, "as for Dice; no published figure was found"),
     ),
     Metric(
         *("nsd_2mm", "Surface Dice at 2 mm", "", "higher", 0.0, 1.0, 3, partial(_nsd, tolerance_mm=2.0), SHARE),
-        Margin(0.02, "as for Dice; no published figure at hand"),
+        Margin(0.02, "as for Dice; no published figure was found"),
     ),
     Metric(
         *("volume_error_ml", "Volume error", "ml", None, -inf, inf, 2),

@@ -50,21 +50,23 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
     Raises:
         UserError: A key or a metric is unknown, or a margin is not a positive number.
     """
-    if not isinstance(settings, Mapping) or not isinstance(settings.get("margins") or {}, Mapping):
+    if not isinstance(settings, Mapping):
         raise UserError(f"analysis={settings}: expected primary and margins, e.g. analysis.margins.dice=0.02")
+    if not isinstance(margins := settings.get("margins") or {}, Mapping):
+        raise UserError(f"analysis.margins={margins}: expected margins by metric, e.g. analysis.margins.dice=0.02")
     if unknown := set(settings) - {"primary", "margins"}:
         raise UserError(f"analysis.{min(unknown)}: expected primary or margins")
     primary = metric_named(str(settings.get("primary", Declaration.primary)))
-    margins = {}
-    for name, margin in (settings.get("margins") or {}).items():
+    changed = {}
+    for name, margin in margins.items():
         metric = _compared(str(name))
         if margin is not None and metric.better is None:
             raise UserError(f"analysis.margins.{name}={margin}: neither sign of {metric.label} is better")
         is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
         if margin is not None and not (is_number and 0 < margin < inf):
             raise UserError(f"analysis.margins.{name}={margin}: expected a positive number, or null for no margin")
-        margins[metric.column] = margin
-    chosen = MARGINS.changed(margins)
+        changed[metric.column] = margin
+    chosen = MARGINS.changed(changed)
     if chosen.of(primary) is None:
         raise UserError(f"analysis.primary={primary.column}: the primary metric needs a margin")
     return Declaration(primary.column, chosen, is_declared=True)

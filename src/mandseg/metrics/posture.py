@@ -31,7 +31,7 @@ def posture(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float |
 
 
 def posture_doubts(rise_mm: float | None, spread_mm: float | None, sure_mm: float = 0.0) -> list[str]:
-    """What is doubtful about the orientation of an image, by its mandible; left and right cannot be told apart.
+    """What is doubtful about the orientation of an image, by its mandible; left and right cannot be distinguished.
 
     Args:
         rise_mm: How far its back lies above its front.

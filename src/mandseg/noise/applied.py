@@ -21,6 +21,7 @@ from mandseg.system.files import write_text
 from mandseg.system.progress import for_each
 
 NUMBERS = tuple("noisy_ml" if name == "prediction_ml" else name for name in MEASURED)
+WORTH_PROCESSES = 40  # new labels; with fewer, starting processes takes longer than it saves
 
 
 def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataFrame:
@@ -29,7 +30,9 @@ def noise_applied(training: Sequence[PreparedCase], plan: LabelPlan) -> pd.DataF
     :mod:`mandseg.metrics.agreement` defines the scores, with the noisy label as the prediction: ``volume_error_ml`` is
     noisy minus reference. A case without one of the labels has no scores.
     """
-    measured = for_each(measure, training, "Measuring the noise", workers=None if _many_are_new(training) else 1)
+    new = [p for p in training if p.noisy_file is not None and not _file(p.noisy_file).exists()]
+    workers = None if len(new) >= WORTH_PROCESSES else 1
+    measured = for_each(measure, training, "Measuring the noise", workers=workers)
     return pd.DataFrame(
         [
             {
@@ -59,12 +62,6 @@ def measure(prepared: PreparedCase) -> dict[str, float]:
         write_text(file, json.dumps(found))
         write_checksum(file, name)
     return found
-
-
-def _many_are_new(training: Sequence[PreparedCase]) -> bool:
-    """Whether enough labels are new to make starting processes worthwhile."""
-    new = [p for p in training if p.noisy_file is not None and not _file(p.noisy_file).exists()]
-    return len(new) >= 40
 
 
 def _file(noisy_file: Path) -> Path:

@@ -30,8 +30,8 @@ def with_clean_budget(
         training: The training cases; only those with a reference can be in the budget.
         budget: A number of cases, or a share of all training cases between 0 and 1.
         ranking: ``random``; ``stratified``: random, and every budget has the shares of the annotators among all cases;
-            ``oracle``: the lowest Dice of the label to the reference first, which nobody could know; or a CSV file with
-            the column ``case_id``, whose rows are in the order in which the cases should be corrected.
+            ``oracle``: the lowest Dice of the label to the reference first, unknown in practice; or a CSV file with the
+            column ``case_id``, whose rows are in the order in which the cases should be corrected.
         seed: Seed of the draw.
 
     Raises:

@@ -96,7 +96,8 @@ class Panel:
             return case.annotator
         order = self._rng("annotator", case.case_id).permutation(self.size)
         names = [self.names[k] for k in order]
-        taking_part = [name for name in names if self._takes_part(name)]
+        wanted = names if self.annotators is None else [name for name in names if name in self.annotators]
+        taking_part = [name for name in wanted if name != self.leave_out]
         return str((taking_part or names)[0])
 
     def available(self, case: Case) -> bool:
@@ -166,9 +167,6 @@ class Panel:
         if self.target_dice is not None:
             return Target("dice", self.target_dice)
         return None if self.target_hd95_mm is None else Target("hd95_mm", self.target_hd95_mm)
-
-    def _takes_part(self, name: str) -> bool:
-        return name != self.leave_out and (self.annotators is None or name in self.annotators)
 
     def _rng(self, *words: str) -> np.random.Generator:
         digest = hashlib.sha256("/".join([str(self.seed), *words]).encode()).digest()

@@ -58,6 +58,8 @@ def write_ranking(
         ranking.table.round(CSV_DECIMALS).to_csv(new / TABLE, index=False)
         for check in ranking.checks:
             check.table.round(CSV_DECIMALS).to_csv(new / f"detection-{check.name}.csv", index=False)
+        if ranking.places is not None:
+            ranking.places.round(CSV_DECIMALS).to_csv(new / "detection-places.csv", index=False)
         if ranking.annotators is not None:
             ranking.annotators.table.round(CSV_DECIMALS).to_csv(new / "annotators.csv", index=False)
         (new / PAGE).write_text(worklist(ranking, drawn), encoding="utf-8")

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from mandseg import __version__
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import ranked_label
@@ -37,7 +35,8 @@ def worklist(ranking: Ranking, pictures: Sequence[WorklistPicture]) -> str:
     drawn = {picture.case_id: picture for picture in pictures}
     cases = {case.case_id: case for case in ranking.cohort.cases}
     used, entries = 0, []
-    for row in _rows(ranking.open):
+    rows = ranking.open.astype(object).where(ranking.open.notna(), None)  # None for a missing value
+    for row in rows.to_dict("records"):
         picture = drawn.get(row["case_id"])
         source = "" if picture is None else "data:image/webp;base64," + base64.b64encode(picture.webp).decode()
         used += len(source)
@@ -74,8 +73,3 @@ def _entry(row: dict[Any, Any], picture: WorklistPicture | None, source: str, ca
 def _shown(file: Any, ranking: Ranking) -> str:
     """A path relative to the cohort's folder, or the file's name where it lies elsewhere."""
     return str(file.relative_to(ranking.cohort.root)) if file.is_relative_to(ranking.cohort.root) else file.name
-
-
-def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    """The rows, with None for a missing value."""
-    return table.astype(object).where(table.notna(), None).to_dict("records")

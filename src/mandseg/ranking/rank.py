@@ -11,7 +11,9 @@ from mandseg.data.manifest import Cohort
 from mandseg.noise import Panel
 from mandseg.ranking.annotators import Annotators, annotators_of
 from mandseg.ranking.decoys import decoy_cases, decoy_table, draw_decoys
-from mandseg.ranking.detection import detection_table, sentence
+from mandseg.ranking.detection.labels import detection_table, sentence
+from mandseg.ranking.detection.places import places_table
+from mandseg.ranking.judges.dynamics import SCORES as OF_TRAINING
 from mandseg.ranking.judges.judgement import Judgement
 from mandseg.ranking.label_table import label_table
 from mandseg.ranking.ranking import Check, Ranking, ordered, with_outlier
@@ -25,6 +27,8 @@ from mandseg.system.wording import count, some_of
 
 LEAST_DICE = 0.7  # median of labels and predictions; below, a network has not learned the structure
 FLAGGED_FROM = 0.25  # quantile of the decoys' scores
+ALL_KNOWN = "Every network was trained on every case, so there are no scores from predictions"
+RECORDED = "give --folds 3, or --run STUDY of networks that were trained with dynamics=5"
 
 
 @dataclass(frozen=True)
@@ -56,15 +60,20 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
     Raises:
         UserError: Files that cannot be used, or a score that needs more.
     """
-    refuse_score(wish.by, judgement.most_networks if judgement else 0, wish.panel is not None)
-    by = wish.by or ("mean_rank" if judgement else "outlier")
+    networks = judgement.most_networks if judgement else 0
+    refuse_score(wish.by, networks, wish.panel is not None, judgement is not None)
+    by = wish.by or ("mean_rank" if networks else "outlier")
     table, notes = label_table(cases, wish.workers), list[str]()
     if judgement is not None:
         table = table.merge(judgement.table(), on="case_id", how="left", validate="1:1")
-        notes += [*judgement.notes, *_doubts(table)]
+        notes += [*judgement.notes, *(_doubts(table) if networks else [f"{ALL_KNOWN}."])]
+        if not networks:
+            judgement = None  # it has no prediction to give
     table, checks, threshold = with_outlier(table), list[Check](), None
     if judgement is not None:
         table["mean_rank"] = mean_rank(table, table)
+    if by in OF_TRAINING and (by not in table or table[by].isna().all()):
+        raise UserError(f"--by {by}: no network was trained on a label that is ranked and recorded it; {RECORDED}")
     if wish.panel is not None:
         table, decoys, words = _with_decoys(table, cases, wish, judgement)
         threshold = float(decoys[by].quantile(FLAGGED_FROM)) if decoys[by].notna().any() else None
@@ -75,18 +84,20 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
             words,
             f"The score learned is trained on such errors ({wish.noise_words}). It may find others less well.",
         ]
-    pairs = measured_pairs(cases, wish.workers)
+    pairs, places = measured_pairs(cases, wish.workers), None
     truth = pairs[pairs.trusted == 0][["case_id", "surface_mm"]].rename(columns={"surface_mm": "true_mm"})
     if len(truth) >= LEAST_CASES:
         both = table.merge(truth, on="case_id", validate="1:1")
         error = both.true_mm
         what = f"the references of {len(both)} cases"
         checks.append(_check("references", f"Against {what}", what, both, error, wrong_labels(error), by))
-    return replace(ordered(cohort, table, by, threshold, notes, checks), annotators=_annotators(table, pairs))
+        places = _places(both, pairs, cases, judgement)
+    ranking = ordered(cohort, table, by, threshold, notes, checks)
+    return replace(ranking, places=places, annotators=_annotators(table, pairs))
 
 
-def refuse_score(by: str | None, networks: int = 0, decoys: bool = False) -> None:
-    """Refuse a score that is unknown, or that needs more networks than judge a case, or decoys.
+def refuse_score(by: str | None, networks: int = 0, decoys: bool = False, records: bool = False) -> None:
+    """Refuse a score that is unknown, or that needs more networks than judge a case, decoys, or training dynamics.
 
     Raises:
         UserError: One line with the score and how to get it.
@@ -99,6 +110,11 @@ def refuse_score(by: str | None, networks: int = 0, decoys: bool = False) -> Non
     if needs[by] == "decoys":
         if not decoys:
             raise UserError(f"--by {by}: needs decoys; give --decoys planning, or another noise of conf/noise")
+    elif needs[by] == "training dynamics":
+        if not records:
+            raise UserError(f"--by {by}: needs training dynamics; {RECORDED}")
+        if decoys:
+            raise UserError(f"--by {by}: no network was trained on a decoy, so none has this score; omit --decoys")
     elif needs[by] != "labels" and not networks:
         raise UserError(f"--by {by}: needs {needs[by]}; give --run STUDY of networks that are done, or --folds 3")
     if needs[by] == "two networks" and networks < 2:
@@ -146,6 +162,23 @@ def _features(both: pd.DataFrame, cohort: pd.DataFrame) -> "np.ndarray[tuple[int
     away = distances(both, cohort, least_scales(cohort)).to_numpy(np.float64)
     names = [score.name for score in SCORES if score.name in both and score.needs in ("predictions", "two networks")]
     return np.hstack([away, np.abs(away), both[names].to_numpy(np.float64)])
+
+
+def _places(
+    known: pd.DataFrame, pairs: pd.DataFrame, cases: Sequence[Case], judgement: Judgement | None
+) -> pd.DataFrame | None:
+    """Whether predictions show where the labels are wrong, over the cases with a reference; None if fewer than five."""
+    judged = [] if judgement is None else [name for name in known.case_id if name in judgement.evidence]
+    if judgement is None or len(judged) < LEAST_CASES:
+        return None
+    references = {case.case_id: case.reference for case in cases}
+    counts = [
+        prediction.wrong_voxels(reference)
+        for name in judged
+        if (prediction := judgement.prediction(name)) is not None and (reference := references[name]) is not None
+    ]
+    rows = [frame.set_index("case_id").loc[judged] for frame in (known, pairs)]
+    return places_table(np.stack(counts), *rows)
 
 
 def _annotators(table: pd.DataFrame, pairs: pd.DataFrame) -> Annotators | None:

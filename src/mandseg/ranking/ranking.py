@@ -24,7 +24,7 @@ class Check:
     Args:
         name: Of its CSV file.
         title: For a reader.
-        table: From :func:`mandseg.ranking.detection.detection_table`.
+        table: From :func:`mandseg.ranking.detection.labels.detection_table`.
         sentence: The finding for the score in use.
     """
 
@@ -45,6 +45,8 @@ class Ranking:
         threshold: Value of the score from which on a case is flagged; None without one.
         notes: What a reader has to know, one sentence each.
         checks: What is known of the scores in this cohort.
+        places: Whether predictions show where the labels are wrong (:mod:`mandseg.ranking.detection.places`); None
+            without references or predictions.
         annotators: What is known of its annotators; None where none is recorded or nothing can be compared.
     """
 
@@ -54,6 +56,7 @@ class Ranking:
     threshold: float | None = None
     notes: Sequence[str] = ()
     checks: Sequence[Check] = ()
+    places: pd.DataFrame | None = None
     annotators: Annotators | None = None
 
     @property

@@ -1,7 +1,7 @@
 """Takes corrected masks in: a cohort and a folder of masks in, a cohort whose corrected cases are trusted out.
 
 The original label of a case becomes its noisy label and the corrected one its reference, so ``mandseg audit`` compares
-both, and ``clean_budget`` of a training uses them. A review may stop at any time: the same call goes on.
+both, and ``clean_budget`` of a training uses them. A review may stop at any time: the same call continues it.
 """
 
 import json

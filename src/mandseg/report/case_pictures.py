@@ -56,8 +56,8 @@ def _of_one(study: Path, rows: pd.DataFrame, place: str) -> Iterator[CasePicture
     same_run = drawn[drawn.run == worst.run]
     for word, row in {"worst": worst, "median": same_run.iloc[-1]}.items():
         if word == "worst" or row.case_id != worst.case_id:
-            source = embedded(_file(study, row))
-            if source:
+            folder = RunFolder(study / str(row.run)).overlays
+            if source := embedded(folder / f"{row.dataset}--{row.case_id}.png"):
                 yield CasePicture(source, f"{place}, {word} case, {_words(row)}")
 
 
@@ -72,10 +72,6 @@ def _drawn(study: Path, rows: pd.DataFrame) -> pd.DataFrame:
             chosen.append(own[wanted.isin(names)])
     full = [part for part in chosen if len(part)]
     return pd.concat(full).sort_values("dice", kind="stable") if full else pd.DataFrame()
-
-
-def _file(study: Path, row: Any) -> Path:
-    return RunFolder(study / str(row.run)).overlays / f"{row.dataset}--{row.case_id}.png"
 
 
 def _words(row: Any) -> str:

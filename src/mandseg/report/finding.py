@@ -17,25 +17,27 @@ def headline(analysis: Analysis) -> str:
     if not levels:
         return "No run is done yet: there is nothing to report."
     if analysis.datasets and all(dataset in analysis.unlearned for dataset in analysis.datasets):
-        return f"No conclusion about {_subject(comparison)} is possible: {_unlearned(analysis)}."
+        subject = "noise" if comparison.is_dose else f"the {comparison.column}"
+        return f"No conclusion about {subject} is possible: {_unlearned(analysis)}."
     if len(levels) == 1:
         none = "curve" if comparison.is_dose else "comparison"
         return f"Only {comparison.name(levels[0])} was run: there is no {none} yet."
     if comparison.baseline not in levels:
-        return f"No run at {comparison.name(comparison.baseline)} is done: {_loss_of(comparison)} cannot be given."
+        loss = "the loss against clean labels" if comparison.is_dose else "differences from it"
+        return f"No run at {comparison.name(comparison.baseline)} is done: {loss} cannot be given."
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
     rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
     if rows and all(row.difference is None for row in rows):
         return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
     sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
-    sentence = " ".join([*_not_learned(analysis), sentence, *_not_paired(analysis, rows)])
+    if analysis.unlearned:
+        sets = listed(list(analysis.unlearned))
+        sentence = f"No conclusion about {sets} is possible: {_unlearned(analysis)}. {sentence}"
+    if analysis.unpaired and any(row.difference is None for row in rows):
+        sentence = f"{sentence} Not everything can be paired: {_why_unpaired(analysis, rows)}."
     one_seed = bool(rows) and all(row.n_seeds == 1 for row in rows if row.difference is not None)
     return f"One seed only. {sentence}" if one_seed else sentence
-
-
-def _subject(comparison: Comparison) -> str:
-    return "noise" if comparison.is_dose else f"the {comparison.column}"
 
 
 def _unlearned(analysis: Analysis) -> str:
@@ -51,22 +53,6 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
         levels = analysis.comparison.ordered(list(analysis.unpaired))
         return f"no seed was run {both} ({'; '.join(analysis.unpaired[level] for level in levels)})"
     return "; ".join(dict.fromkeys(note for row in rows for note in row.notes))
-
-
-def _not_learned(analysis: Analysis) -> list[str]:
-    """A sentence on the data sets that were not learned."""
-    sets = listed(list(analysis.unlearned)) if analysis.unlearned else ""
-    return [f"No conclusion about {sets} is possible: {_unlearned(analysis)}."] if sets else []
-
-
-def _not_paired(analysis: Analysis, rows: Sequence[Difference]) -> list[str]:
-    """A sentence on the levels that share no seed."""
-    is_missing = any(row.difference is None for row in rows) and analysis.unpaired
-    return [f"Not everything can be paired: {_why_unpaired(analysis, rows)}."] if is_missing else []
-
-
-def _loss_of(comparison: Comparison) -> str:
-    return "the loss against clean labels" if comparison.is_dose else "differences from it"
 
 
 def _wanted(comparison: Comparison) -> str:

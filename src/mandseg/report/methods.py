@@ -138,7 +138,10 @@ def network(settings: RunSettings) -> str:
 
 def training(settings: RunSettings) -> str:
     """Method, steps, batches, patches, optimiser."""
-    arguments = _arguments({key: value for key, value in settings.method.items() if key not in ("name", "loss")})
+    stages = settings.method.get("stages", ())
+    is_plain = len(stages) == 1 and set(stages[0]) <= {"name", "share"}  # one stage without labels of its own
+    left_out = ("name", "loss", "stages") if is_plain else ("name", "loss")
+    arguments = _arguments({key: value for key, value in settings.method.items() if key not in left_out})
     method = f"{settings.method_name} ({arguments})" if arguments else settings.method_name
     clip = settings.gradient_clip
     clipped = "" if clip is None else f", gradients clipped to a norm of {clip:g}"

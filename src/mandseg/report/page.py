@@ -11,6 +11,7 @@ from mandseg.report.audience import Audience
 from mandseg.report.figures.style import VERDICT_MARKS
 from mandseg.report.section import Section
 from mandseg.report.settings import versions as versions_of
+from mandseg.report.statistics_methods import has_one_seed
 from mandseg.report.tables.table import Table
 from mandseg.report.wording import number
 from mandseg.runs.study import Study
@@ -63,6 +64,7 @@ def page(
         parts=parts,
         shared={table.name: table for table in shared},
         margin_sources=margin_sources(parts),
+        one_seed=all(has_one_seed(part.analysis) for part in parts),
         n_open=int((study.ledger.state != "done").sum()),
         settings=settings,
         versions=versions_of(study),

@@ -41,13 +41,18 @@ def _detectable(rows: Sequence[Difference], decimals: int) -> str:
     return f" The smallest true difference that this design finds with 80 % power: {span}."
 
 
+def has_one_seed(analysis: Analysis) -> bool:
+    """Whether each level was trained with one seed, so that the intervals are over cases alone."""
+    return all(row.n_seeds <= 1 for row in analysis.means)
+
+
 def state_methods(analysis: Analysis) -> str:
     """The statistical methods of one analysis in one paragraph of Markdown."""
     metric, comparison = metric_named(analysis.primary), analysis.comparison
     percent = f"{100 * analysis.resampling.confidence:g} %"
     one_sided = f"{100 * analysis.resampling.tail:g} %"
     baseline = comparison.name(comparison.baseline)
-    one_seed = all(row.n_seeds <= 1 for row in analysis.means)
+    one_seed = has_one_seed(analysis)
     averaged = f"averaged over seeds within each case and compared with {baseline} in pairs of equal seed and case."
     sentences = [
         "The unit of analysis was the test case. All trainings were tested on the same cases; scores were "

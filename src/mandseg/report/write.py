@@ -18,7 +18,6 @@ from mandseg.report.section import Section, build_section
 from mandseg.report.settings import StudySettings
 from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.runs import study_tables
-from mandseg.report.tables.table import Table
 from mandseg.report.wording import level_name, without_tags
 from mandseg.runs.folder import CASES
 from mandseg.runs.study import Study, open_study
@@ -124,7 +123,9 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
 
 def _write(folder: Path, study: Study, parts: Sequence[Section], settings: StudySettings, audience: Audience) -> None:
     """Write everything except the figures, for one audience."""
-    shared = _shared_tables(study, parts)
+    titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
+    matrix = matrix_table(titled, "matrix") if parts else None
+    shared = [*study_tables(study), *([matrix] if matrix else [])]
     done = study.ledger.run[study.ledger.state == "done"]
     runs = [list(done[done.isin(part.runs)]) for part in parts]
     words = methods(study, parts, runs, settings, audience)
@@ -147,12 +148,6 @@ def _write_copy(folder: Path, figures: Path, study: Study, parts: Sequence[Secti
     for figure in (figure for part in parts for own in part.figures.values() for figure in own):
         for file in figures.glob(f"{figure.name}.[ps][nv]g"):
             shutil.copyfile(file, folder / "figures" / file.name)
-
-
-def _shared_tables(study: Study, parts: Sequence[Section]) -> list[Table]:
-    titled = [(part.title if len(parts) > 1 else "", part.analysis) for part in parts]
-    matrix = matrix_table(titled, "matrix") if parts else None
-    return [*study_tables(study), *([matrix] if matrix else [])]
 
 
 def _write_pooled(folder: Path, study: Study, parts: Sequence[Section]) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -16,6 +18,7 @@ from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
 from mandseg.training.compatibility import refuse_incompatible
+from mandseg.training.dynamics import TrainingDynamics
 from mandseg.training.fit import refuse_unknown
 from mandseg.training.loading.datamodule import PatchDataModule, ValidationDataset
 from mandseg.training.loading.patches import PatchDataset
@@ -27,6 +30,13 @@ from mandseg.training.networks import NetworkFactory
 from mandseg.training.stages import Span, Stage, check_stages, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
+
+
+OF_THE_OBJECTS = (
+    *("model", "method", "loss", "optimizer", "patches", "batch_size", "segmenter", "sliding_window", "hu_window"),
+    *("preprocessing", "noise", "tracking", "trainer", "trusted_packages", "steps", "validations"),
+)
+"""The settings from which the objects of a run are made, without its data."""
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
@@ -66,13 +76,20 @@ def build_loss(cfg: DictConfig) -> Loss:
 
 
 def refuse_unfit(cfg: DictConfig) -> None:
-    """Refuse stages, a network or patches that cannot work, before any data is read.
+    """Refuse stages, a network or patches that cannot work, before any data is read; once for equal settings.
 
     The state of the random numbers does not change. The run's own objects are made later, from its seed.
 
     Raises:
         UserError: One line.
     """
+    settings = OmegaConf.create({name: _plain(cfg[name]) for name in OF_THE_OBJECTS} | {"seed": 0})
+    _refuse_unfit(OmegaConf.to_yaml(settings))
+
+
+@cache
+def _refuse_unfit(settings: str) -> None:
+    cfg = cast(DictConfig, OmegaConf.create(settings))
     refuse_unknown(cfg.trainer)
     span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
@@ -168,12 +185,32 @@ def build_data(
 
 def build_memorisation(cfg: DictConfig, watched: WatchedCases, predictor: Predictor, span: Span) -> Memorisation:
     """The callback that measures memorisation on some training cases, in one window or in windows of a patch's size."""
-    patch_size, window = list(cfg.patches.patch_size), predictor.sliding_window
-    if window.patch_size != AUTO:
-        predictor = replace(predictor, sliding_window=replace(window, patch_size=patch_size))
-    return Memorisation(watched, predictor, cfg.memorisation, cfg.steps, patch_size, span.first_step)
+    patch_size = list(cfg.patches.patch_size)
+    return Memorisation(
+        watched, _of_boxes(predictor, patch_size), cfg.memorisation, cfg.steps, patch_size, span.first_step
+    )
+
+
+def build_dynamics(
+    cfg: DictConfig, training: Sequence[PreparedCase], plan: LabelPlan, predictor: Predictor, span: Span, file: Path
+) -> TrainingDynamics:
+    """The callback that records all training cases of a stage against their labels, in windows as for memorisation."""
+    patch_size = list(cfg.patches.patch_size)
+    of_boxes = _of_boxes(predictor, patch_size)
+    return TrainingDynamics(training, plan, of_boxes, cfg.dynamics, cfg.steps, patch_size, file, span.first_step)
+
+
+def _of_boxes(predictor: Predictor, patch_size: list[int]) -> Predictor:
+    """The predictor of a part of a volume: in one window, or in windows of a patch's size."""
+    window = predictor.sliding_window
+    if window.patch_size == AUTO:
+        return predictor
+    return replace(predictor, sliding_window=replace(window, patch_size=patch_size))
 
 
 def _without(node: DictConfig, keys: set[str]) -> Mapping[str, Any]:
-    settings = cast(dict[str, Any], OmegaConf.to_container(node, resolve=True))
-    return {key: value for key, value in settings.items() if key not in keys}
+    return {key: value for key, value in _plain(node).items() if key not in keys}
+
+
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node

@@ -18,7 +18,7 @@ from mandseg.system.config_paths import register_resolver
 # Settings that do not change the result.
 NOT_CONDITION = frozenset(
     {
-        *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "analysis"),
+        *("hydra", "study", "trainer", "tracking", "eval", "evaluation", "memorisation", "dynamics", "analysis"),
         *(
             "checkpoint_minutes",
             "output_dir",

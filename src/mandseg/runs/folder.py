@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 RECORD, CONFIG, CASES, LOCK = "run.json", "config.yaml", "cases.csv", "run.lease"
 CURVE, PLAN, NOISE_APPLIED = "learning_curve.csv", "noise_plan.csv", "noise_applied.csv"
-DOSE = "dose.csv"
+DOSE, DYNAMICS = "dose.csv", "dynamics.csv"
 OVERLAYS, PREDICTIONS, CHECKPOINTS, LABELS = "overlays", "predictions", "checkpoints", "labels"
 CONSOLE, LOG, HYDRA = "console.log", "train.log", ".hydra"
 LAUNCH, SLURM = ".launch-", ".slurm-"
@@ -98,6 +98,11 @@ class RunFolder:
         return self.path / DOSE
 
     @property
+    def dynamics_file(self) -> Path:
+        """dynamics.csv: the predictions of the training cases during the training (mandseg.training.dynamics)."""
+        return self.path / DYNAMICS
+
+    @property
     def overlays(self) -> Path:
         """The folder of pictures: ``<data set>--<case>.png``."""
         return self.path / OVERLAYS
@@ -138,8 +143,7 @@ class RunFolder:
         Raises:
             RecordError: run.json cannot be read or is no record of a run.
         """
-        facts = read_facts(self.record_file)
-        return record_of(facts) if facts else None
+        return record_of(facts) if (facts := read_facts(self.record_file)) else None
 
     def facts(self) -> dict[str, Any]:
         """run.json as a dict for new facts; empty if there is none, or if it is no record of a run."""
@@ -252,9 +256,8 @@ class RunFolder:
                 return f"{CASES}: {key} {cases[key].iloc[0]} differs from {RECORD}'s {condition[key]}"
         run = self.path.name
         cases = cases.replace([float("inf"), float("-inf")], float("nan")).assign(run=run)
-        holes = {score: int(cases[score].isna().sum()) for score in SCORES}
-        of_all = f"of {count(len(cases), 'value')} of"
-        problems += [f"run {run}: {n} {of_all} {score} left out, no number" for score, n in holes.items() if n]
+        holes, n_all = {score: int(cases[score].isna().sum()) for score in SCORES}, count(len(cases), "value")
+        problems += [f"run {run}: {n} of {n_all} of {score} left out, no number" for score, n in holes.items() if n]
         return cases
 
     def curve(self, condition: Mapping[Any, Any], problems: list[str]) -> "pd.DataFrame":
@@ -293,6 +296,5 @@ def share_line(ratio: float, n_noisy: int, n_training: int) -> str:
     share = n_noisy / n_training
     if abs(share - ratio) <= SHARE_TOLERANCE:
         return ""
-    return (
-        f"noise_ratio={ratio:g}: {n_noisy} of {n_training} training cases have the noisy label, a share of {share:.3f}"
-    )
+    cases = f"{n_noisy} of {n_training} training cases"
+    return f"noise_ratio={ratio:g}: {cases} have the noisy label, a share of {share:.3f}"

@@ -32,7 +32,7 @@ def _is_text(value: object) -> bool:
 
 
 def _is_precision(value: object) -> bool:
-    """An arithmetic by Lightning's name. A run goes on in the recorded one, so no other word may stand here."""
+    """An arithmetic by Lightning's name. A run continues in the recorded one, so no other word is allowed."""
     return isinstance(value, str) and value in PRECISIONS and value != "auto"
 
 

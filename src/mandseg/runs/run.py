@@ -24,6 +24,7 @@ from mandseg.noise.applied import noise_applied
 from mandseg.noise.label_plan import LabelPlan, cases_of_annotators
 from mandseg.runs.build import (
     build_data,
+    build_dynamics,
     build_memorisation,
     build_method,
     build_predictor,
@@ -148,6 +149,7 @@ def train(
                 FiniteLoss([p.case.case_id for p in prepared.training]),
                 ValidationOverlay(prepared.validation[0], owned.files.overlays, tracker.log_overlays, span.first_step),
                 build_memorisation(cfg, watched, segmenter.predictor, span),
+                build_dynamics(cfg, prepared.training, trained, segmenter.predictor, span, owned.files.dynamics_file),
             ]
             mark = {**earliest(owned.record["condition"]), "cohort": prepared.digest, "labels": trained.digest}
             last = LastCheckpoint(folder, span.steps_per_epoch, cfg.checkpoint_minutes, interruption, owned.check)

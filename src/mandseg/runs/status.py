@@ -40,7 +40,10 @@ def status(path: Path, console: Console | None = None) -> int:
         table.add_column(name, justify="right")
     table.add_row(*(str(count) for count in counts.values()))
     console.print(table)
-    open_runs = {run: _with_progress(path / run, line) for run, line in found.items() if line.state != "done"}
+    open_runs = {run: state for run, state in found.items() if state.state != "done"}
+    for run, state in open_runs.items():
+        if state.state == "running":
+            open_runs[run] = state._replace(reason=progress(RunFolder(path / run), state.record))
     _print_open_runs(open_runs, queued_runs(path), console)
     for problem in [*problems, *apart.content, *apart.settings]:
         console.print(problem, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -48,17 +51,13 @@ def status(path: Path, console: Console | None = None) -> int:
 
 
 def next_step(path: Path) -> str:
-    """What to do after a launch: write the report, or mend what failed."""
+    """What to do after a launch: write the report, or correct what failed."""
     states = [RunFolder(path / str(run)).state().state for run in read_expected_runs(path, []).run]
     n_open = sum(state != "done" for state in states)
     if not n_open:
         return f"next: mandseg report {path}"
     is_are = "is" if n_open == 1 else "are"
     return f"next: repeat the command, {count(n_open, 'run')} {is_are} not done; mandseg report {path} uses the others"
-
-
-def _with_progress(folder: Path, run: RunState) -> RunState:
-    return run._replace(reason=progress(RunFolder(folder), run.record)) if run.state == "running" else run
 
 
 def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:

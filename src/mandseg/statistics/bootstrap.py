@@ -57,11 +57,6 @@ class Distribution:
     spread: VarianceParts
     resampling: Resampling
 
-    @property
-    def standard_error(self) -> float:
-        """Standard deviation of the estimate over studies like this one."""
-        return float(np.sqrt(self.spread.variance))
-
     @cached_property
     def interval(self) -> Interval:
         """The two-sided interval."""

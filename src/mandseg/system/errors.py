@@ -1,8 +1,11 @@
-"""The one exception that means "the user can mend this": shown as plain lines, exit code 2, no traceback."""
+"""The exception for errors that the user can correct: shown as plain lines, exit code 2, no traceback."""
 
+import csv
 import errno
 import sys
+import zlib
 from collections.abc import Sequence
+from json import JSONDecodeError
 
 WRONG_INPUT = 2  # exit code
 
@@ -58,12 +61,32 @@ def one_line(error: BaseException) -> str:
 
     Of a text with a traceback, as from a loader's process, only the text behind the last traceback is kept.
     """
-    texts = [str(error).strip() or type(error).__name__]
+    texts = [in_plain_words(error) or type(error).__name__]
     if error.__cause__ is not None:
-        texts.append(str(error.__cause__).strip())
+        texts.append(in_plain_words(error.__cause__))
     lines = [line.strip().rstrip(".:") for text in texts for line in _without_traceback(text)]
     lines = [line for line in lines if line and not line.startswith(EMPTY_WORDS)]
     return "; ".join(dict.fromkeys(lines)) or type(error).__name__
+
+
+def in_plain_words(error: BaseException) -> str:
+    """What an error says; of damaged text, JSON, YAML, CSV or packed data: what is wrong and where, in own words."""
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None:  # of YAML
+        file = "" if str(mark.name).startswith("<") else f"{mark.name}: "
+        return f"{file}not YAML from line {mark.line + 1}, column {mark.column + 1} on"
+    match error:
+        case JSONDecodeError():
+            return f"not JSON from line {error.lineno}, column {error.colno} on"
+        case UnicodeDecodeError():
+            return f"not UTF-8 text, it holds the byte 0x{error.object[error.start]:02x}"
+        case csv.Error() if "field limit" in str(error):
+            return f"a cell has more than {csv.field_size_limit():,} letters: is a quote open?"
+        case zlib.error():
+            return "the packed data do not match their checksum, or are damaged before it"
+        case ModuleNotFoundError() if error.name:
+            return f"there is no module {error.name}"
+    return str(error).strip()
 
 
 def reason(error: BaseException) -> str:

@@ -7,7 +7,7 @@ has a list of its own (a list of what is refused up to 1.3, of what is let throu
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.system.arguments import wrong_arguments
 from mandseg.system.errors import UserError, one_line, user_error_behind
 
 PACKAGES = ("mandseg", "torch", "torchio", "monai", "lightning")
@@ -43,11 +44,13 @@ def make(node: Any, name: str = "config", trusted_packages: Sequence[str] = (), 
     Raises:
         UserError: A target is not in a trusted package or cannot be found, or it refuses its arguments.
     """
+    targets: list[tuple[str, str]] = []
     try:
         plain = OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
         targets = list(targets_in(plain, name))
         for key, target in targets:
             trusted(key, target, trusted_packages)
+        refuse_arguments(plain, name, [key for key in arguments if not key.startswith("_")])
         if CHECKED in inspect.signature(instantiate).parameters:
             packages = [f"{package}.*" for package in (*TRUSTED, *trusted_packages)]
             arguments[CHECKED] = [*packages, *(target for _, target in targets)]
@@ -62,7 +65,9 @@ def make(node: Any, name: str = "config", trusted_packages: Sequence[str] = (), 
             raise
         if type(cause).__module__.partition(".")[0] == "mandseg":
             raise user_error_behind(error) or cause from error
-        raise UserError(f"{name}: {_what(plain)} cannot be made: {one_line(cause)}") from error
+        root = plain["_target_"] if isinstance(plain, dict) and "_target_" in plain else "it"
+        key, what = targets[0] if len(targets) == 1 else (name, root)
+        raise UserError(f"{key}: {what} cannot be made: {one_line(cause)}") from error
 
 
 def targets_in(node: Any, key: str) -> Iterator[tuple[str, str]]:
@@ -107,6 +112,34 @@ def misnamed(key: str, target: Any, trusted_packages: Sequence[str] = ()) -> str
     return ""
 
 
+def refuse_arguments(node: Any, key: str, further: Collection[str] = ()) -> None:
+    """Refuse arguments in a plain node, however deep, that its class or function does not have, needs or can take.
+
+    Args:
+        node: A node whose targets are trusted.
+        key: What the user calls it, e.g. ``model.network``.
+        further: Arguments that the node itself gets from mandseg.
+
+    Raises:
+        UserError: One line for each.
+    """
+    if problems := list(_wrong_arguments(node, key, further)):
+        raise UserError(problems)
+
+
+def _wrong_arguments(node: Any, key: str, further: Collection[str]) -> Iterator[str]:
+    if isinstance(node, list | tuple):
+        for number, value in enumerate(node):
+            yield from _wrong_arguments(value, f"{key}[{number}]", ())
+    if not isinstance(node, dict):
+        return
+    if "_target_" in node:
+        _, found = _object_at(f"{key}._target_={node['_target_']}", node["_target_"])
+        yield from wrong_arguments(found, node, key, further)
+    for name, value in node.items():
+        yield from _wrong_arguments(value, f"{key}.{name}", ())
+
+
 def hydra_options() -> dict[str, Any]:
     """Further arguments of ``hydra.main`` by its version: the behaviour of 1.3, and Hydra's own targets."""
     if "execution_whitelist" in inspect.signature(hydra.main).parameters:
@@ -116,16 +149,26 @@ def hydra_options() -> dict[str, Any]:
 
 def _object_at(setting: str, path: str) -> tuple[Any, Any]:
     """The parent of the object at a dotted path, and the object."""
-    parts = path.split(".")
+    name, *parts = path.split(".")
     try:
-        parent, found = None, importlib.import_module(parts[0])
-        for number, part in enumerate(parts[1:], start=2):
+        parent, found = None, importlib.import_module(name)
+        for part in parts:
+            name = f"{name}.{part}"
             if not hasattr(found, part) and inspect.ismodule(found):
-                importlib.import_module(".".join(parts[:number]))
+                importlib.import_module(name)
             parent, found = found, getattr(found, part)
     except Exception as error:  # the user's own module may raise anything
-        raise UserError(f"{setting}: cannot be found ({one_line(error)})") from error
+        raise UserError(f"{setting}: cannot be found ({_absence(name, error)})") from error
     return parent, found
+
+
+def _absence(name: str, error: Exception) -> str:
+    """Why there is no object at a dotted path: it is missing itself, or its module fails."""
+    holder, _, last = name.rpartition(".")
+    is_missing = isinstance(error, ModuleNotFoundError | AttributeError) and error.name in (name, last)
+    if not is_missing:
+        return one_line(error)
+    return f"{holder} has no {last}" if holder else f"no module {name} here or among the installed packages"
 
 
 def _is_inside(path: str, packages: Sequence[str]) -> bool:
@@ -136,7 +179,3 @@ def _cause(error: BaseException) -> BaseException:
     """The exception of the object itself, where Hydra wrapped it (up to 1.3)."""
     wrapped = isinstance(error, InstantiationException | HydraException) and error.__cause__ is not None
     return _cause(error.__cause__) if wrapped and error.__cause__ is not None else error
-
-
-def _what(node: Any) -> str:
-    return str(node["_target_"]) if isinstance(node, dict) and "_target_" in node else "it"

@@ -1,8 +1,8 @@
 """Locks between processes and nodes: a small file with owner, host and heartbeat, on any file system of a cluster.
 
-No lock here is flock, which network file systems promise only sometimes. What is asked of the file system: that
-creating a file exclusively succeeds for one process only (NFS since version 3), and that other nodes see a change of a
-file's time within a minute. The protocol is filelock's SoftFileLease.
+No lock here is flock, which not every network file system supports. Two things are required of the file system: to
+create a file exclusively succeeds for one process only (NFS since version 3), and other nodes see a change of a file's
+time within a minute. The protocol is filelock's SoftFileLease.
 """
 
 import logging

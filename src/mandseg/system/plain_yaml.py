@@ -5,6 +5,8 @@ from typing import Any
 
 import yaml
 
+from mandseg.system.errors import in_plain_words
+
 LARGEST = 1_000_000  # bytes; a run's settings are a few thousand
 DEEPEST = 40  # nested groups
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -43,4 +45,4 @@ def load_yaml(text: str) -> Any:
                 raise ValueError(f"line {line} is nested deeper than {DEEPEST} groups")
         return yaml.load(text, LOADER)
     except yaml.YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+        raise ValueError(" ".join(in_plain_words(error).split())) from error

@@ -1,4 +1,4 @@
-"""The W&B client: quiet import, the key, and the start and end of a run within seconds."""
+"""The W&B client: an import without output, the key, and the start and end of a run within seconds."""
 
 import logging
 import netrc
@@ -41,7 +41,7 @@ def key_is_configured() -> bool:
     wandb = wandb_client()
     try:
         known = wandb.setup(settings=wandb.Settings(silent=True)).settings
-    except Exception as error:  # WANDB_BASE_URL or a settings file is wrong; a training goes on without W&B
+    except Exception as error:  # WANDB_BASE_URL or a settings file is wrong; the training continues without W&B
         log.warning("W&B: its settings cannot be used (%s)", reason(error))
         return False
     url = os.environ.get("WANDB_BASE_URL") or known.base_url

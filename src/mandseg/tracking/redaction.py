@@ -31,7 +31,8 @@ def without_folders(value: Any, is_path: bool = False) -> Any:
         return [without_folders(item, is_path) for item in value]
     if isinstance(value, str | PurePath):
         text = str(value)
-        return file_name(text) if is_path or isinstance(value, PurePath) or _looks_like_a_path(text) else text
+        is_path = is_path or isinstance(value, PurePath) or "/" in text or "\\" in text or text.startswith("~")
+        return file_name(text) if is_path else text
     return value
 
 
@@ -59,7 +60,3 @@ def _of_key(key: str, item: Any, is_path: bool) -> Any:
     if key in PEOPLE:
         return item if not item else WITHHELD
     return without_folders(item, is_path or key in PATH_KEYS)
-
-
-def _looks_like_a_path(text: str) -> bool:
-    return "/" in text or "\\" in text or text.startswith("~")

@@ -7,9 +7,11 @@ an epoch leads to other epochs after a resume (docs/resume.md).
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
+from zipfile import is_zipfile
 
 import lightning as L
 import torch
@@ -35,7 +37,7 @@ class LastCheckpoint(Checkpoint):
         folder: The run's folder of checkpoints.
         steps_per_epoch: Steps between two validations.
         minutes: Time between two checkpoints: the largest loss of work if the process is killed.
-        interruption: Whether a signal asked to save or to stop.
+        interruption: Whether a signal requires to save or to stop.
         check: Called before each write; raises if another process took the run.
     """
 
@@ -89,8 +91,7 @@ class LastCheckpoint(Checkpoint):
         checkpoint["loops"]["fit_loop"] = loops_at(loops, trainer.global_step, self.steps_per_epoch, self._validates)
 
     def _save_if_due(self, trainer: L.Trainer) -> None:
-        asked = self.interruption.save_wanted
-        due = asked or monotonic() - self._saved_at >= 60 * self.minutes
+        due = self.interruption.save_wanted or monotonic() - self._saved_at >= 60 * self.minutes
         if not trainer.strategy.reduce_boolean_decision(due, all=False):  # of any process, so that all do the same
             return
         self._save(trainer)
@@ -100,7 +101,7 @@ class LastCheckpoint(Checkpoint):
             self.interruption.raise_if_asked()
 
     def _stop_asked(self, trainer: L.Trainer) -> int:
-        """The signal that asked any of the processes to stop, or 0."""
+        """The signal by which any of the processes must stop, or 0."""
         signum = torch.tensor(self.interruption.signum or 0, device=trainer.strategy.root_device)
         return int(trainer.strategy.reduce(signum, reduce_op="max"))
 
@@ -189,12 +190,21 @@ def read_checkpoint(file: Path, advice: str = "remove it to train from the start
     try:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds
-        reason = (str(error).splitlines() or [""])[0]
-        reason = reason if " " in reason else f"{type(error).__name__} {reason}".rstrip()
-        raise UserError(f"{file}: cannot be read as a checkpoint ({reason}); {advice}") from error
+        raise UserError(f"{file}: cannot be read as a checkpoint ({_fault(file, error)}); {advice}") from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
     return checkpoint
+
+
+def _fault(file: Path, error: Exception) -> str:
+    """Why torch cannot read a file, in words that do not depend on its version."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if not is_zipfile(file):
+        return "the file is cut off or of another format"
+    if isinstance(error, UnpicklingError):
+        return "it holds other objects than tensors and plain values"
+    return "the file is damaged"
 
 
 def refuse_another_run(file: Path, found: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> None:

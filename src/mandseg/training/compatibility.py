@@ -7,6 +7,7 @@ import torch
 
 from mandseg.evaluation.sliding_window import AUTO
 from mandseg.system.errors import UserError, one_line
+from mandseg.training.cpu_copy import CpuCopy
 from mandseg.training.losses.loss import Loss
 from mandseg.training.methods.method import Batch, Method
 from mandseg.training.module import Segmenter
@@ -70,8 +71,9 @@ def _refuse_pair(method: Method, shape: tuple[int, ...]) -> None:
         return
     if any(logits.shape != shape for logits in answers):
         return
-    n, small = shape[0], torch.zeros(shape[0], 1, *SMALL)
-    batch = Batch(image=small, label=small, case=torch.zeros(n, dtype=torch.int64), trusted=torch.arange(n) % 2 > 0)
+    case, small = torch.arange(shape[0]), torch.zeros(shape[0], 1, *SMALL)
+    trusted = case % 2 > 0
+    batch = Batch(image=small, label=small, case=case, trusted=trusted, trusted_on_cpu=CpuCopy(trusted))
     try:
         method.loss(tuple(small.clone() for _ in answers), batch, 0.5)
     except (TypeError, ValueError, AttributeError, RuntimeError, ArithmeticError) as error:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 import lightning as L
@@ -10,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from mandseg.system.distributed import gather_objects
 from mandseg.system.errors import RunFailedError
+from mandseg.training.cpu_copy import CpuCopy
 
 
 class DivergedError(RunFailedError):
@@ -23,21 +25,19 @@ class Step:
     Args:
         number: The step.
         cases: The numbers of its cases, (B,).
-        loss: On the CPU; valid when ``copied`` says so.
-        copied: Ends when the loss is there; None: it is there.
+        loss: The loss.
     """
 
     number: int
     cases: torch.Tensor
-    loss: torch.Tensor
-    copied: torch.cuda.Event | None
+    loss: CpuCopy
 
 
 class FiniteLoss(Callback):
     """Lightning callback: end a training at the first step whose loss is not finite; its state is not saved.
 
-    A GPU is never waited for: the loss of a step is looked at one step later, and before a validation, a checkpoint and
-    the end.
+    The processor does not wait for a GPU after each step. The loss of a step is read after the next step, and before a
+    validation, a checkpoint and the end.
 
     Args:
         case_ids: The training cases, in the order of their numbers in a batch.
@@ -55,48 +55,37 @@ class FiniteLoss(Callback):
         Raises:
             DivergedError: The loss of the step before is not finite; on a CPU, of this step.
         """
-        loss = outputs["loss"].detach()
-        step = Step(trainer.global_step, batch["case"], *_copied(loss))
-        self._look()
+        step = Step(trainer.global_step, batch["case"], CpuCopy(outputs["loss"]))
+        self._check()
         self._open = step
-        if step.copied is None:
-            self._look()
+        if step.loss.is_ready:
+            self._check()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Look at the last step, and raise DivergedError as after a step."""
-        self._look()
+        """Check the last step, and raise DivergedError as after a step."""
+        self._check()
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         step, self._open = self._open, None
         if step is None:
             return
-        if step.copied is not None:
-            step.copied.synchronize()
-        if bool(torch.isfinite(step.loss)):
+        loss = float(step.loss.get())
+        if isfinite(loss):
             return
         numbers = sorted({number for share in gather_objects(step.cases.tolist()) for number in share})
         cases = ", ".join(self.case_ids[number] for number in numbers)
         raise DivergedError(
-            f"the loss is {float(step.loss)} at step {step.number} (cases {cases}): a lower optimizer.lr or "
+            f"the loss is {loss} at step {step.number} (cases {cases}): a lower optimizer.lr or "
             "trainer.precision=32-true may help"
         )
-
-
-def _copied(loss: torch.Tensor) -> tuple[torch.Tensor, torch.cuda.Event | None]:
-    """The loss on the CPU, without waiting for a GPU, and what ends when it is there."""
-    if loss.device.type != "cuda":
-        return loss, None
-    copy, event = loss.to("cpu", non_blocking=True), torch.cuda.Event()  # type: ignore[no-untyped-call]
-    event.record(torch.cuda.current_stream(loss.device))
-    return copy, event
 
 
 def refuse_broken_weights(weights: Mapping[str, torch.Tensor], where: str) -> None:

@@ -18,6 +18,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.instantiation import make
+from mandseg.system.wording import count, some_of
 from mandseg.training.checkpoint import LastCheckpoint, RunCheckpointIO, best_checkpoint, read_checkpoint
 from mandseg.training.finite_loss import refuse_broken_weights
 from mandseg.training.loading.datamodule import PatchDataModule
@@ -73,7 +74,7 @@ def fit(
 
     Raises:
         UserError: The checkpoint belongs to another condition.
-        Interrupted: A signal asked to stop; the checkpoint is written.
+        Interrupted: A signal ended the training; the checkpoint is written.
     """
     folder = last.file.parent
     settings = process_settings(trainer_settings, size)
@@ -138,7 +139,19 @@ def load_weights(method: Method, file: Path) -> None:
         raise UserError(f"{file}: holds no weights (state_dict), expected a checkpoint of a training")
     prefix = "method."
     try:
-        method.load_state_dict({key.removeprefix(prefix): state for key, state in states.items()})
+        method.load_state_dict(own := {key.removeprefix(prefix): state for key, state in states.items()})
     except RuntimeError as error:
-        raise UserError(f"{file}: a checkpoint of another network ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{file}: a checkpoint of another network ({_difference(method, own)})") from error
     refuse_broken_weights(method.state_dict(), f"checkpoint {file.name}")
+
+
+def _difference(method: Method, found: Mapping[str, torch.Tensor]) -> str:
+    """How many tensors of a method a checkpoint lacks or has in other shapes, and the first of them."""
+    wanted = method.state_dict()
+    others = [key for key, state in wanted.items() if key not in found or found[key].shape != state.shape]
+    if not others:
+        return f"it has {count(len(found.keys() - wanted.keys()), 'tensor')} more"
+    shape, key = list(wanted[others[0]].shape), others[0]
+    instead = list(found[key].shape) if key in found else "missing"
+    differ = some_of(len(others), len(wanted), "tensor", "differ")
+    return f"{differ}, e.g. {key} is {instead}, expected {shape}"

@@ -40,7 +40,7 @@ def _left_out(name: str, substitute: ModuleType | None) -> Iterator[None]:
         yield
         return
     if substitute is not None:
-        substitute.hamming = None  # type: ignore[attr-defined]  # what torchmetrics looks for
+        substitute.hamming = None  # type: ignore[attr-defined]  # the name that torchmetrics imports
     sys.modules[name] = substitute  # type: ignore[assignment]
     try:
         yield

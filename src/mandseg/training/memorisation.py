@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning as L
 import numpy as np
-import numpy.typing as npt
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities import rank_zero_only
@@ -20,9 +19,9 @@ from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
 from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
-from mandseg.metrics.masks import bounding_box, dice
+from mandseg.metrics.masks import dice
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.system.errors import UserError
+from mandseg.training.measuring import Box, box_around, evaluation_mode, measured_steps
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 
@@ -80,11 +79,9 @@ class Memorisation(Callback):
         at_least: Sequence[int],
         steps_before: int = 0,
     ) -> None:
-        if isinstance(measurements, bool) or not isinstance(measurements, int) or measurements < 0:
-            raise UserError(f"memorisation={measurements}: a number of measurements, expected 0 or more")
         self.cases, self.predictor, self.at_least, self.steps_before = cases, predictor, at_least, steps_before
-        self._boxes: dict[str, tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]] = {}
-        self.due = {max(1, round(k * steps / measurements)) for k in range(1, measurements + 1)}
+        self._boxes: dict[str, Box] = {}
+        self.due = measured_steps("memorisation", measurements, steps)
 
     @rank_zero_only
     def on_train_batch_end(
@@ -93,13 +90,9 @@ class Memorisation(Callback):
         """Measure after a step that is due. The values go to the row of the step's loss."""
         if self.steps_before + trainer.global_step not in self.due:
             return
-        modes = {module: module.training for module in pl_module.modules()}
-        pl_module.eval()
-        with torch.inference_mode(), trainer.precision_plugin.forward_context():
+        with evaluation_mode(trainer, pl_module):
             values = self._measure("noisy_cases", self.cases.noisy, pl_module.device)
             values |= self._measure("clean_cases", self.cases.clean, pl_module.device)
-        for module, training in modes.items():
-            module.training = training
         if values:
             for logger in trainer.loggers:
                 logger.log_metrics(values, trainer.global_step - 1)
@@ -113,7 +106,7 @@ class Memorisation(Callback):
 
     def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
         if (name := case.case.case_id) not in self._boxes:  # the labels of a case do not change
-            self._boxes[name] = box_of_labels(case, self.at_least)
+            self._boxes[name] = box_around([case.noisy, case.reference], self.at_least)  # type: ignore[list-item]
         corner, size = self._boxes[name]
         image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
         mask = self.predictor.logits(image)[0, 0].cpu() > 0
@@ -122,17 +115,3 @@ class Memorisation(Callback):
             for label in (case.noisy, case.reference)
         )
         return dice(mask, noisy), dice(mask, reference)
-
-
-def box_of_labels(case: PreparedCase, at_least: Sequence[int]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The box around both labels of a case, widened evenly where it is smaller than ``at_least``.
-
-    Returns:
-        Its lowest voxel, possibly negative, and its size in voxels.
-    """
-    labels = [np.asarray(label) != 0 for label in (case.noisy, case.reference)]
-    middle = [slice(n // 2, n // 2 + 1) for n in labels[0].shape]
-    box = bounding_box(*labels) or middle
-    low, high = np.array([s.start for s in box]), np.array([s.stop for s in box])
-    size = np.maximum(high - low, np.asarray(at_least))
-    return (low + high - size) // 2, size

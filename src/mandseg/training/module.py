@@ -11,6 +11,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.masks import dice
 from mandseg.system.distributed import gather_objects
+from mandseg.training.cpu_copy import CpuCopy
 from mandseg.training.methods.method import Batch, Method
 from mandseg.training.shared_batch_norm import gather_batch
 
@@ -59,8 +60,9 @@ class Segmenter(L.LightningModule):
         stream = (self.seed, self.first_step + self.global_step, self.global_rank)[: 3 if self.global_rank else 2]
         torch.manual_seed(hash(stream) % 2**63)  # hash of ints is the same in every process
         image = batch["image"].contiguous(memory_format=torch.channels_last_3d)
-        logits = tuple(gather_batch(share) for share in self.method.logits(image))
         whole = cast(Batch, {key: gather_batch(cast(torch.Tensor, share)) for key, share in batch.items()})
+        whole["trusted_on_cpu"] = CpuCopy(whole["trusted"])  # begins before the networks compute
+        logits = tuple(gather_batch(share) for share in self.method.logits(image))
         terms = self.method.loss(logits, whole, self.global_step / self.steps)
         for name, value in terms.items():
             column = "train_loss" if name == "loss" else f"train_{name}"

@@ -1,4 +1,7 @@
-"""The bar of a training on a terminal; the loss beside it is read every few steps, because a GPU must finish for it."""
+"""The progress bar of a training on a terminal.
+
+To read the loss, the processor waits for the GPU. So the loss beside the bar is read only every few steps.
+"""
 
 from typing import Any
 

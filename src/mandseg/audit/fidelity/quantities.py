@@ -72,17 +72,13 @@ def measure(drawn: Mask, reference: Mask, spacing_mm: Spacing, surface: Surface 
     Returns:
         The ``QUANTITIES`` that exist. A region or height without a surface has none, and so has an empty drawing.
     """
-    agreement = _agreement(drawn, reference, spacing_mm)
+    scores = score(drawn, reference, spacing_mm)
+    agreement = {name: float(scores[name]) for name in AGREEMENT}
+    agreement["volume_difference"] = float(scores["volume_error_ml"]) / float(scores["reference_ml"])
     if not drawn.any():
         return agreement
     regions = _by_region(measure_deviation(drawn, reference, spacing_mm, surface))
     return agreement | regions | _by_height(drawn, reference, spacing_mm)
-
-
-def _agreement(drawn: Mask, reference: Mask, spacing_mm: Spacing) -> dict[str, float]:
-    scores = score(drawn, reference, spacing_mm)
-    found = {name: float(scores[name]) for name in AGREEMENT}
-    return found | {"volume_difference": float(scores["volume_error_ml"]) / float(scores["reference_ml"])}
 
 
 def _by_region(deviation: Deviation) -> dict[str, float]:

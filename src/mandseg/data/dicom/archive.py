@@ -131,8 +131,8 @@ def read_archive(source: Path) -> Archive:
             orphans.append((record, why))
         else:
             sets[number].append(record.structure_set)
-    owners = _owners(records)
-    damaged = [_owned(record, owners[record.path.parent]) for record in by_kind[DAMAGED]]
+    owners = {folder: patients.pop() for folder, patients in _owners(records).items() if len(patients) == 1}
+    damaged = [replace(one, patient=owners.get(one.path.parent, one.patient)) for one in by_kind[DAMAGED]]
     scans = []
     for number, group in enumerate(groups):
         problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
@@ -237,10 +237,6 @@ def _owners(records: Iterable[Record]) -> dict[Path, set[str]]:
         if record.kind not in (DAMAGED, FOREIGN):
             owners[record.path.parent].add(record.patient)
     return owners
-
-
-def _owned(record: Record, owners: set[str]) -> Record:
-    return replace(record, patient=next(iter(owners))) if len(owners) == 1 else record
 
 
 def _problem(patient: str, has_sets: bool, orphans: Iterable[tuple[Record, str]], damaged: Iterable[Record]) -> str:

@@ -1,6 +1,6 @@
 """Reads RTSTRUCT files: ROIs with contours in DICOM patient coordinates."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def _structure_set(path: Path, dataset: Dataset, only: Collection[int] | None) -
         series_description=text(dataset, "SeriesDescription"),
         operators=text(dataset, "OperatorsName"),
         patient=text(dataset, "PatientID"),
-        frame_of_reference_uids=_unique(text(frame, "FrameOfReferenceUID") for frame in frames),
+        frame_of_reference_uids=tuple(dict.fromkeys(uid for f in frames if (uid := text(f, "FrameOfReferenceUID")))),
         image_uids={text(one, "SeriesInstanceUID"): _image_uids(one) for one in series},
         rois=tuple(rois),
     )
@@ -134,7 +134,3 @@ def _image_uids(item: Dataset) -> tuple[str, ...]:
 
 def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     return list(dataset.get(keyword) or [])
-
-
-def _unique(values: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(value for value in values if value))

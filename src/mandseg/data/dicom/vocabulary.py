@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, in_plain_words
 
 WHOLE, LEFT, RIGHT = "whole", "left", "right"
 SIDES = {
@@ -111,7 +111,7 @@ def _parse(text: str, source: str) -> tuple[dict[str, tuple[str, ...]], tuple[st
     try:
         table: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UserError(f"{source}: not YAML ({str(error).splitlines()[0]})") from error
+        raise UserError(f"{source}: {in_plain_words(error)}") from error
     names = table.get("names") if isinstance(table, dict) else None
     if not isinstance(names, dict) or not all(isinstance(value, list) for value in names.values()):
         raise UserError(f"{source}: expected `names:` with a list of names for each structure")

@@ -53,16 +53,13 @@ def read_header(path: Path) -> ImageHeader:
     """
     header = read_nrrd(path)
     fields = header.fields
-    sizes, axes = _sizes(fields), _spatial_axes(fields)
+    sizes = whole_numbers(fields, "sizes", whole_numbers(fields, "dimension", 1)[0])
+    axes = _spatial_axes(fields)
     shape = tuple(sizes[axis] for axis in axes)
     components = prod(n for axis, n in enumerate(sizes) if axis not in axes)
     affine = _affine(fields, axes) if len(axes) == 3 else np.eye(4)
     unit = other_unit(fields, "space units", "units")
     return ImageHeader(shape, components, affine, _voxels(path, header), unit)
-
-
-def _sizes(fields: dict[str, str]) -> list[int]:
-    return whole_numbers(fields, "sizes", whole_numbers(fields, "dimension", 1)[0])
 
 
 def _spatial_axes(fields: dict[str, str]) -> list[int]:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
+from mandseg.system.errors import in_plain_words
 from mandseg.system.wording import count
 
 Packing = Literal["raw", "deflate", "bzip2", "text"]
@@ -107,7 +108,7 @@ def _inflated(file: BinaryIO) -> Iterator[bytes]:
         try:
             yield unpacker.decompress(data)
         except zlib.error as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(in_plain_words(error)) from error
         data = unpacker.unused_data or file.read(CHUNK)
         if unpacker.eof:
             if len(data) < len(GZIP_MAGIC):
@@ -124,12 +125,17 @@ def _bunzipped(file: BinaryIO) -> Iterator[bytes]:
         with bz2.open(file) as unpacked:
             while piece := unpacked.read(1 << 22):
                 yield piece
-    except EOFError as error:
-        raise ValueError(str(error)) from error
+    except (EOFError, OSError) as error:
+        if getattr(error, "errno", None):  # of the disk
+            raise
+        raise ValueError("the packed data are damaged, or end before their checksum") from error
 
 
 def _numbers(text: bytes, n: int, dtype: np.dtype[Any]) -> npt.NDArray[np.generic]:
     words = text.split(maxsplit=n)[:n]
     if len(words) < n:
         raise ValueError(f"{count(len(words), 'number')}, expected {n}")
-    return np.array([float(word) for word in words]).astype(dtype)
+    try:
+        return np.array([float(word) for word in words]).astype(dtype)
+    except ValueError as error:
+        raise ValueError("a voxel is no number") from error

@@ -7,6 +7,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import plain_name
 from mandseg.data.manifest import COLUMNS, DOSE
 from mandseg.data.spreadsheet import Row, read_table
+from mandseg.data.volume import is_image_file
 from mandseg.system.errors import UserError
 
 GUESSES: dict[str, tuple[str, ...]] = {
@@ -44,6 +45,8 @@ def read_drafts(path: Path, given: Mapping[str, str]) -> list[Case]:
     header, rows = read_table(path)
     columns = choose_columns(path, header, given)
     further = [name for name in header if name and name not in columns.values() and name not in (*COLUMNS, DOSE)]
+    if "image" not in columns and (unused := _columns_of_images(path.parent, rows, further)):
+        raise UserError(f"{path}: give --image, it cannot be guessed; the column {unused[0]} names image files")
     drafts = [_draft(row, columns, further, path.parent) for row in rows]
     known = set(SPLIT_NAMES.values())
     problems = [
@@ -75,6 +78,11 @@ def choose_columns(path: Path, header: list[str], given: Mapping[str, str]) -> d
         lacking = "--case-id" if "case_id" not in columns else "--reference"
         raise UserError(f"{path}: give {lacking}, it cannot be guessed from the columns: {', '.join(header)}")
     return columns
+
+
+def _columns_of_images(root: Path, rows: list[Row], columns: list[str]) -> list[str]:
+    """The columns in which each cell names an image file that is there."""
+    return [name for name in columns if rows and all(row[name] and is_image_file(root / row[name]) for row in rows)]
 
 
 def normal_split(name: str) -> str:

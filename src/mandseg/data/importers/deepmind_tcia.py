@@ -16,6 +16,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import OrganFiles, find_organ, image_files, image_named, one_label
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.manifest import SPLITS
 from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import read_volume
@@ -37,6 +38,7 @@ class Drawings:
     folder: str  # test or validation, the provider's own split
     image: Path | None
     contours: dict[str, OrganFiles]  # annotator -> the files of the structure
+    structures: dict[str, Path]  # all structures of the reference's annotator
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,14 @@ class DeepMindTcia(Importer[Drawings, Converted]):
             annotator=self.noisy if "noisy" in labels else "",
             groups={"official_split": found.folder},
         )
+        notes = side_notes(found.case_id, found.structures)
         if "noisy" in missing:
-            return Converted(case, notes=(f"case {found.case_id}: {missing['noisy']}, no noisy label",))
+            return Converted(case, notes=(*notes, f"case {found.case_id}: {missing['noisy']}, no noisy label"))
         n_different, n_voxels = differing_voxels(labels["reference"], labels["noisy"])
         if n_different > COPIED_BELOW * n_voxels:
-            return Converted(case)
+            return Converted(case, notes=notes)
         text = f"the two drawings differ in {n_different} of {count(n_voxels, 'voxel')}, one is a copy"
-        return Converted(case, notes=(f"case {found.case_id}: {text}",))
+        return Converted(case, notes=(*notes, f"case {found.case_id}: {text}"))
 
     def conclude(self, converted: list[Converted], folder: Path) -> tuple[list[Converted], list[str]]:
         """Warn of cases without an image."""
@@ -167,11 +170,9 @@ def differing_voxels(first_path: Path, second_path: Path) -> tuple[int, int]:
 def _drawings(folder: Path, case_id: str, image_of: str, structure: str) -> Drawings:
     order = sorted(ANNOTATORS, key=lambda annotator: annotator != image_of)
     images = [image for annotator in order if (image := image_named(folder / annotator / case_id, "CT_IMAGE"))]
-    contours = {
-        annotator: find_organ(image_files(folder / annotator / case_id / "segmentations"), structure)
-        for annotator in ANNOTATORS
-    }
-    return Drawings(case_id, folder.name, images[0] if images else None, contours)
+    files = {annotator: image_files(folder / annotator / case_id / "segmentations") for annotator in ANNOTATORS}
+    contours = {annotator: find_organ(own, structure) for annotator, own in files.items()}
+    return Drawings(case_id, folder.name, images[0] if images else None, contours, files[image_of])
 
 
 def _label(case_id: str, column: str, paths: Sequence[Path], folder: Path) -> Path | None:

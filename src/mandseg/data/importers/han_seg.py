@@ -12,6 +12,7 @@ from mandseg.data.case import Case
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.splits import Splitting
 from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
@@ -44,14 +45,16 @@ class HanSeg(Importer[Path, Converted]):
         if image is None:
             return Converted(skipped=f"case {case_id} skipped: no {found.name}_IMG_CT")
         prefix = f"{case_id}_oar_"
-        contours = {name[len(prefix) :]: path for name, path in image_files(found).items() if _starts(name, prefix)}
+        files = image_files(found).items()
+        contours = {name[len(prefix) :]: path for name, path in files if name.lower().startswith(prefix)}
         organ = find_organ(contours, self.structure)
         if organ.missing:
             return Converted(skipped=f"case {case_id} skipped: {organ.missing}")
         label = one_label(case_id, "reference", organ.paths, image, folder / f"reference/{case_id}.nii.gz")
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
-        return Converted(Case(case_id, f"hanseg_{case_id}", "", image, label))
+        case = Case(case_id, f"hanseg_{case_id}", "", image, label)
+        return Converted(case, notes=side_notes(case_id, contours))
 
 
 def import_han_seg(
@@ -74,7 +77,3 @@ def import_han_seg(
         UserError: The source does not look like HaN-Seg, a file is damaged, or ``dest`` exists.
     """
     return import_cases(HanSeg(structure), source, dest, splitting, overwrite, structure)
-
-
-def _starts(name: str, prefix: str) -> bool:
-    return name.lower().startswith(prefix)

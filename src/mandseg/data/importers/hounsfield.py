@@ -186,7 +186,7 @@ def peaks_note(counts: npt.NDArray[np.int64], offset: float) -> str:
     fat, soft = tissue_peaks(counts)
     where = f"the peak of fat lies at {fat} HU, the peak of soft tissue at {soft} HU"
     if not _has_fat(counts):
-        where = f"the peak of soft tissue lies at {soft} HU, there is no peak of fat"
+        where = f"there is no peak of fat, the peak of soft tissue lies at {soft} HU"
     note = f"HU = stored value - {offset:g}: {where}"
     if not is_doubtful(counts):
         return f"{note}, as expected"

@@ -156,7 +156,8 @@ def _contradictions(images: Mapping[str, Image], hu_offset: float) -> list[str]:
     fewer = len(groups[True]) <= len(groups[False])
     others = len(groups[not fewer])
     done = "is in HU already and is not changed" if fewer else f"is not in HU, and {hu_offset:g} is subtracted from it"
-    rest = f"{hu_offset:g} is subtracted from {others} other images" if fewer else f"{others} other images are in HU"
+    named = count(others, "other image")
+    rest = f"{hu_offset:g} is subtracted from {named}" if fewer else f"{named} {verb(others, 'are')} in HU"
     if not others:
         return []
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.case import Case
+from mandseg.data.importers.sides import exchange_note, is_exchanged
 from mandseg.data.loaded_case import INTEGER_TOLERANCE, non_binary_values, with_integer_values
 from mandseg.data.volume import Volume, read_geometry, read_volume
 from mandseg.system.errors import UserError
@@ -39,7 +40,9 @@ def label_values(numbers: Sequence[float]) -> tuple[int, ...]:
     return tuple(int(number) for number in numbers)
 
 
-def read_label(case: Case, name: str, path: Path, structure: str, values: Sequence[int]) -> Label:
+def read_label(
+    case: Case, name: str, path: Path, structure: str, values: Sequence[int], halves: tuple[int, int] | None = None
+) -> Label:
     """Read a label and merge the values of the structure.
 
     Args:
@@ -48,6 +51,7 @@ def read_label(case: Case, name: str, path: Path, structure: str, values: Sequen
         path: Its file.
         structure: What it shows, for messages.
         values: The values to merge; if empty, the label must be binary.
+        halves: The values of the left and the right half, whose places are compared.
 
     Raises:
         UserError: The file cannot be read, or it holds values that are not whole numbers or not binary.
@@ -68,6 +72,9 @@ def read_label(case: Case, name: str, path: Path, structure: str, values: Sequen
     if there and lacking:
         text = f"has the value {_listed(there)} and not {_listed(lacking)}: is a part of {structure} missing?"
         notes.append(f"WARNING: case {case.case_id}: {name} {text}")
+    if halves is not None:
+        left, right = (Volume(label.array == value, label.affine) for value in halves)
+        notes += [exchange_note(case.case_id, *(f"value {value}" for value in halves))] * is_exchanged(left, right)
     if not mask.array.any():
         what = f"value {_listed(values)}" if values else "voxel set"
         return Label(None, found, (f"case {case.case_id}: {name} has no {what}",))

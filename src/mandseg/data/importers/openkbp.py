@@ -22,9 +22,10 @@ from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.hounsfield import from_stored, histogram, peaks_note
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.structure import MANDIBLE
 from mandseg.data.volume import Affine, Volume, write_volume
-from mandseg.system.errors import UserError
+from mandseg.system.errors import UserError, in_plain_words
 from mandseg.system.wording import count, verb
 
 SHAPE = (128, 128, 128)
@@ -70,7 +71,8 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
     def convert(self, found: Patient, folder: Path) -> ConvertedPatient:
         """Write a patient's image in HU and its structure; a patient without it is skipped."""
         name = found.folder.name
-        organ = find_organ({path.stem: path for path in found.folder.glob("*.csv")}, self.structure)
+        files = {path.stem: path for path in found.folder.glob("*.csv")}
+        organ = find_organ(files, self.structure)
         if organ.missing:
             return ConvertedPatient(skipped=f"case {name} skipped: {organ.missing}.csv in {found.folder.parent.name}")
         try:
@@ -87,7 +89,8 @@ class OpenKbp(Importer[Patient, ConvertedPatient]):
         groups = {"protocol": protocol(affine[0, 0])}
         dose = _write_dose(found.folder, folder / f"dose/{name}.nii.gz", affine)
         case = Case(name, name, found.split, image, reference, groups=groups, dose=dose)
-        return ConvertedPatient(case, histogram=histogram(hu))
+        notes = side_notes(name, files, lambda path: Volume(read_mask(path), affine))
+        return ConvertedPatient(case, notes=notes, histogram=histogram(hu))
 
     def conclude(self, converted: list[ConvertedPatient], folder: Path) -> tuple[list[ConvertedPatient], list[str]]:
         """Note where the peaks of fat and of soft tissue lie in all images together."""
@@ -212,8 +215,11 @@ def _read_numbers(path: Path, skiprows: int, usecols: tuple[int, ...]) -> npt.ND
         if not any(line.strip() for line in lines):
             return np.empty((0, len(usecols)))
         table = np.loadtxt(lines, delimiter=",", usecols=usecols, ndmin=2)
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: {in_plain_words(error)}") from error
     except ValueError as error:
-        raise UserError(f"{path}: not a table of numbers ({error})") from error
+        wanted = f"numbers in the columns {', '.join(str(column + 1) for column in usecols)}"
+        raise UserError(f"{path}: not a table of numbers (expected {wanted} of each row)") from error
     if not np.isfinite(table).all():
         n = int(np.count_nonzero(~np.isfinite(table)))
         raise UserError(f"{path}: {count(n, 'value')} {verb(n, 'are')} NaN or infinite")

@@ -14,6 +14,7 @@ from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.deepmind_tcia import subject_of
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.splits import Splitting
 from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
@@ -54,7 +55,8 @@ class Pddca(Importer[Path, Converted]):
         if label is None:
             return Converted(skipped=f"case {case_id} skipped: {self.structure} is empty")
         part, split = part_of(case_id)
-        return Converted(Case(case_id, subject_of(case_id), split, image, label, groups={"official_split": part}))
+        case = Case(case_id, subject_of(case_id), split, image, label, groups={"official_split": part})
+        return Converted(case, notes=side_notes(case_id, structures))
 
 
 def part_of(case_id: str) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from mandseg.data.importers.cohort_folder import Imported, plain_name, stem
 from mandseg.data.importers.import_cases import Converted, Importer, import_cases
 from mandseg.data.importers.labels import label_values, read_label, refuse_other_grid
 from mandseg.data.importers.organ_files import find_organ, image_files, image_named, one_label
+from mandseg.data.importers.sides import side_notes
 from mandseg.data.splits import Splitting
 from mandseg.data.structure import MANDIBLE, is_same_structure
 from mandseg.data.volume import is_image_file, write_volume
@@ -81,10 +82,12 @@ class SegRap(Importer[Patient, Converted]):
         """Point at a case's files; updated contours are the reference, or the original ones if there are no others."""
         labels: dict[str, Path] = {}
         missing: dict[str, str] = {}
+        notes: list[str] = []
         wanted = {"reference": UPDATED, "noisy": ORIGINAL} if found.has_two_sets else {"reference": ORIGINAL}
         for column, which in wanted.items():
             dest = folder / f"{column}/{found.case_id}.nii.gz"
-            label = self._label(found, column, found.contours.get(which, Contours()), dest)
+            label, own_notes = self._label(found, column, found.contours.get(which, Contours()), dest)
+            notes += own_notes
             if isinstance(label, str):
                 missing[column] = label
             else:
@@ -92,26 +95,29 @@ class SegRap(Importer[Patient, Converted]):
         if "reference" in missing:
             kind = f"{wanted['reference']} " if found.has_two_sets else ""
             return Converted(skipped=f"case {found.case_id} skipped: {kind}contours: {missing['reference']}")
-        notes = tuple(f"case {found.case_id}: original contours: {text}, no noisy label" for text in missing.values())
+        notes += [f"case {found.case_id}: original contours: {text}, no noisy label" for text in missing.values()]
         annotator = ORIGINAL if "noisy" in labels else ""
         case = Case(found.case_id, found.case_id, "", found.image, labels["reference"], labels.get("noisy"), annotator)
-        return Converted(case, notes=notes)
+        return Converted(case, notes=tuple(notes))
 
-    def _label(self, found: Patient, column: str, contours: Contours, dest: Path) -> Path | str:
-        """Give the label of one set of contours, or what is missing."""
-        organ = find_organ(image_files(contours.folder), self.structure) if contours.folder else None
+    def _label(self, found: Patient, column: str, contours: Contours, dest: Path) -> tuple[Path | str, tuple[str, ...]]:
+        """Give the label of one set of contours, or what is missing; and notes."""
+        files = image_files(contours.folder) if contours.folder else {}
+        organ = find_organ(files, self.structure) if contours.folder else None
         if organ and organ.paths:
-            return one_label(found.case_id, column, organ.paths, found.image, dest) or f"{self.structure} is empty"
+            path = one_label(found.case_id, column, organ.paths, found.image, dest)
+            return path or f"{self.structure} is empty", side_notes(found.case_id, files)
         if contours.file is None or not self.values:
-            return organ.missing if organ else "none"
+            return organ.missing if organ else "none", ()
         case = Case(found.case_id, found.case_id, "", found.image, None)
-        label = read_label(case, column, contours.file, self.structure, self.values)
+        halves = MANDIBLE_VALUES if self.values == MANDIBLE_VALUES else None
+        label = read_label(case, column, contours.file, self.structure, self.values, halves)
         if lacking := [str(value) for value in self.values if value not in label.values]:
-            return f"no value {', '.join(lacking)} in {contours.file.name}"
+            return f"no value {', '.join(lacking)} in {contours.file.name}", ()
         assert label.mask is not None  # all values are there
         refuse_other_grid(case, column, label.mask)
         write_volume(dest, label.mask)
-        return dest
+        return dest, label.notes
 
 
 def import_segrap(

@@ -48,7 +48,8 @@ class StructSeg(Importer[Path, Converted]):
         if image is None or path is None:
             return Converted(skipped=f"case {case_id} skipped: no data.nii.gz in {found.name}")
         case, reference = Case(case_id, case_id, "", image, None), folder / f"reference/{case_id}.nii.gz"
-        label = read_label(case, "reference", path, self.structure, self.values)
+        halves = MANDIBLE_VALUES if self.values == MANDIBLE_VALUES else None
+        label = read_label(case, "reference", path, self.structure, self.values, halves)
         lacking = [str(value) for value in self.values if value not in label.values]
         if lacking or label.mask is None:
             return Converted(skipped=f"case {case_id} skipped: its label has no value {', '.join(lacking)}")

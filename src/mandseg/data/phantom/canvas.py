@@ -98,7 +98,7 @@ def _head_coordinates(shape: tuple[int, int, int], to_head: Affine) -> list[Fiel
 
 
 def _warped(head: list[Field], rng: np.random.Generator) -> tuple[Field, Field, Field]:
-    """Bend space by smooth waves of one to two millimetres, because no head is symmetrical."""
+    """Displace the points by smooth waves of one to two millimetres, because no head is symmetrical."""
     x, y, z = head
     size = rng.uniform(-1.6, 1.6, 3)
     phase = rng.uniform(0, 2 * np.pi, 3)

@@ -26,8 +26,8 @@ def phantom_case(population: Population, seed: int) -> tuple[Volume, Volume]:
         ``population.orientation``. The reference is the filled outline of the bone. It contains the roots of teeth and
         not the crowns.
     """
-    subject_rng, tissue_rng, metal_rng, noise_rng = _streams(seed)
-    subject = draw_subject(population, subject_rng)
+    _, tissue_rng, metal_rng, noise_rng = _streams(seed)
+    subject = subject_of(population, seed)
     canvas = Canvas(population.shape, _affine(population), pose(subject), tissue_rng)
     mandible = make_mandible(subject)
     skin = _paint_soft_tissue(canvas, subject)

@@ -13,7 +13,6 @@ from mandseg.data.phantom.subject import Subject
 
 FIRST_ALONG_MM, FIRST_Z_MM = -12.0, -110.0  # of the outline's table
 OUTLINE_SHAPE = (170, 130)
-DENTAL_LENGTH_MM = 58.0  # of half an arch without its wisdom tooth
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ class Input:
 
     @property
     def identity(self) -> str:
-        """What tells it from other inputs: the series UID, or the file's place."""
+        """What distinguishes it from other inputs: the series UID, or the file's place."""
         return self.scan.uid if self.scan else str(self.path.resolve())
 
     @cached_property
@@ -185,7 +185,9 @@ def _with_names(inputs: Sequence[Input]) -> list[Input]:
     for depth in range(1, 4):
         twice = _repeated(named)
         named = [
-            replace(one, name="_".join([*_above(one, depth), inputs[number].name])) if number in twice else one
+            replace(one, name="_".join([*one.path.resolve().parts[1:-1][-depth:], inputs[number].name]))
+            if number in twice
+            else one
             for number, one in enumerate(named)
         ]
     twice, count = _repeated(named), Counter[str]()
@@ -193,11 +195,6 @@ def _with_names(inputs: Sequence[Input]) -> list[Input]:
         count[named[number].name.casefold()] += 1
         named[number] = replace(named[number], name=f"{named[number].name}_{count[named[number].name.casefold()]}")
     return named
-
-
-def _above(one: Input, depth: int) -> list[str]:
-    parts = one.path.resolve().parts[1:-1]
-    return list(parts[-depth:])
 
 
 def _repeated(named: Sequence[Input]) -> set[int]:

@@ -60,7 +60,7 @@ def _problems(image: Volume) -> Iterator[str]:
 
 
 def unstated_orientation(path: Path) -> str:
-    """Why nobody can see from a NIfTI file where the patient's right, front and top are; empty if it is stated."""
+    """Why a NIfTI file does not show where the patient's right, front and top are; empty if it states this."""
     if not path.name.lower().endswith(NIFTI_SUFFIXES) or has_stated_orientation(path):
         return ""
     return "states no orientation: sform_code and qform_code are 0 in its header, expected 1 or more"

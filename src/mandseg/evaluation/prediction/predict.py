@@ -62,7 +62,7 @@ def predict_images(
 ) -> Iterator[tuple[Row, bool]]:
     """Predict images and yield the row of each, and whether it was predicted now or by an earlier call.
 
-    An image that cannot be predicted gives a row with the reason; the others go on.
+    An image that cannot be predicted gives a row with the reason; the others are predicted.
 
     Args:
         inputs: The images.

@@ -1,4 +1,4 @@
-"""Figures that tell how far a prediction can be trusted, and the flag that asks a person to look.
+"""Figures of how far a prediction can be trusted, and the flag that requests a review.
 
 The figures are measured on the network's grid, where the training labels were measured, too. Only the volume and the
 pieces are those of the mask that is written.
@@ -137,7 +137,9 @@ def reasons(
         found.append(f"{count(quality.pieces, 'piece')}, expected at most {limits.most_pieces}")
     if quality.edges:
         found.append(f"touches the image's {' and '.join(quality.edges)} edge")
-    return found + _outside_training(quality, training, limits) + _not_upright(quality, structure, limits)
+    found += _outside_training(quality, training, limits)
+    is_upright = any(is_same_structure(name, structure) for name in limits.upright)
+    return found + (posture_doubts(quality.rise_mm, quality.spread_mm) if is_upright else [])
 
 
 def _outside_training(quality: Quality, training: TrainingSummary | None, limits: Thresholds) -> list[str]:
@@ -151,11 +153,6 @@ def _outside_training(quality: Quality, training: TrainingSummary | None, limits
         if hu is not None and not low - limits.hu_margin <= hu <= high + limits.hu_margin:
             found.append(f"median {hu:.0f} HU, {low:.0f} to {high:.0f} in training")
     return found
-
-
-def _not_upright(quality: Quality, structure: str, limits: Thresholds) -> list[str]:
-    is_upright = any(is_same_structure(name, structure) for name in limits.upright)
-    return posture_doubts(quality.rise_mm, quality.spread_mm) if is_upright else []
 
 
 def confidence(probability: Probability, mask: Mask) -> float:

@@ -117,7 +117,7 @@ def scores_of(found: Sequence[Measure]) -> tuple[Metric, ...]:
 
 def _hottest(volume_ml: float) -> Measure:
     name = f"d{volume_ml:g}cc".replace(".", "_")
-    margin = Margin(2.0, "as for Dmean; no published figure at hand")
+    margin = Margin(2.0, "as for Dmean; no published figure was found")
     return Measure(f"{name}_gy", f"D{volume_ml:g}cc", "Gy", lambda histogram: histogram.hottest_gy(volume_ml), margin)
 
 

@@ -1,1 +1,1 @@
-"""Networks that judge labels of cases that they do not know: trained on folds, found in a study, asked, compared."""
+"""Networks that judge labels of cases that they were not trained on: of folds or of a study, and their predictions."""

@@ -16,12 +16,11 @@ from mandseg.metrics.agreement import score
 from mandseg.metrics.division import MANDIBLE, Division
 from mandseg.metrics.masks import Mask, Spacing, bounding_box, dice
 from mandseg.ranking.displacements import displacements_mm
-from mandseg.training.losses.band import band
+from mandseg.training.losses.band import BAND_MM, band
 
-BAND_MM = 10.0  # reach of the band around label and prediction; farther away nearly every voxel is easy background
 STEPS = 255  # of a probability
 
-Counts = npt.NDArray[np.int64]  # (2, 256): voxels of the band by label (0, 1) and by probability in 255 steps
+Counts = npt.NDArray[np.int64]  # (2, 256): voxels of the band by label (0, 1), or right and wrong; by 255 steps
 PROBABILITIES = np.arange(STEPS + 1) / STEPS
 
 
@@ -72,11 +71,35 @@ def measure_evidence(
 
 def counts_in_band(label: Mask, probability: Probability, spacing_mm: Spacing) -> Counts:
     """Count the voxels of the band by label and by probability; probabilities are rounded to 255 steps."""
-    drawn, logits = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(probability - np.float32(0.5))
-    inside = band(drawn[None, None], logits[None, None], BAND_MM, spacing_mm)[0, 0].numpy()
+    inside = _in_band(label, probability, spacing_mm)
     step = np.rint(STEPS * probability[inside]).astype(np.int64)
     index = step + (STEPS + 1) * label[inside].astype(np.int64)
     return np.bincount(index, minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
+
+
+def wrong_in_band(label: Mask, reference: Mask, probability: Probability, spacing_mm: Spacing) -> Counts:
+    """Count the voxels of the band by whether the label is right (0) or wrong (1), and by how suspicious they are.
+
+    A voxel's score is the probability of the class that the label does not give, rounded to 255 steps.
+
+    Args:
+        label: bool, (X, Y, Z) on RAS+ axes.
+        reference: The true label, on the same grid.
+        probability: Of the foreground, on the same grid.
+        spacing_mm: Voxel edge lengths.
+    """
+    near = _near(label | (probability >= 0.5), spacing_mm)
+    label, reference = label[near], reference[near]
+    other = np.where(label, 1 - probability[near], probability[near])
+    inside = _in_band(label, probability[near], spacing_mm)
+    index = np.rint(STEPS * other[inside]).astype(np.int64) + (STEPS + 1) * (label ^ reference)[inside]
+    return np.bincount(index, minlength=2 * (STEPS + 1)).reshape(2, STEPS + 1)
+
+
+def _in_band(label: Mask, probability: Probability, spacing_mm: Spacing) -> Mask:
+    drawn, logits = torch.from_numpy(label.astype(np.float32)), torch.from_numpy(probability - np.float32(0.5))
+    inside: Mask = band(drawn[None, None], logits[None, None], BAND_MM, spacing_mm)[0, 0].numpy()
+    return inside
 
 
 def _near(mask: Mask, spacing_mm: Spacing) -> tuple[slice, slice, slice]:

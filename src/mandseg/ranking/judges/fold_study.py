@@ -16,8 +16,10 @@ from mandseg.runs.launchers.local import stopped_by_sigterm
 from mandseg.system.errors import UserError
 
 OUTPUTS = Path("outputs")
-NO_RESULT = ("trainer", "hydra", "num_workers", "checkpoint_minutes", "debug", "tracking", "rerun")
+NO_RESULT = ("trainer", "hydra", "num_workers", "checkpoint_minutes", "debug", "tracking", "rerun", "dynamics")
 """Beginnings of settings that do not change a result; of the trainer few do, and they do not make another study."""
+RECORDS = 5
+"""Of all training cases in each training, for the scores from training dynamics."""
 OWN = ("study=", "output_dir=", "data=", "data.", "seed=", "noise=", "noise_ratio=", "clean_budget=", "cache_dir=")
 """Beginnings of settings that the ranking decides."""
 
@@ -37,7 +39,7 @@ def study_of(cohort: Cohort, folds: int, settings: Sequence[str], split: str = "
 def train_folds(
     cohort: Cohort, cases: Sequence[Case], folds: int, seeds: int, settings: Sequence[str], split: str = ""
 ) -> int:
-    """Train, or go on; runs that are done are not repeated.
+    """Train, or continue; runs that are done are not repeated.
 
     Args:
         cohort: The cohort.
@@ -80,6 +82,7 @@ def words(cohort: Cohort, folds: int, seeds: int, settings: Sequence[str], split
     own += [f"output_dir={OUTPUTS}", f"study={study_of(cohort, folds, settings, split).name}"]
     stated = {case.groups[COLUMN] for case in cohort.cases if case.groups.get(COLUMN)}
     own += [f"structure={name}" for name in sorted(stated)[:1] if not any(w.startswith("structure=") for w in settings)]
+    own += [] if any(word.startswith("dynamics=") for word in settings) else [f"dynamics={RECORDS}"]
     return ["-m", "mandseg.train", "-m", *own, *settings]
 
 

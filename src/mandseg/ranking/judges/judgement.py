@@ -5,18 +5,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.ranking.decoys import Decoy
+from mandseg.ranking.judges.dynamics import dynamics_table
 from mandseg.ranking.judges.evidence import Evidence
 from mandseg.ranking.judges.judged import judged_table, limits_of, scores_of
 from mandseg.ranking.judges.networks import RankingNetwork, networks_of
 from mandseg.ranking.judges.predictions import Prediction, predict, prepare_ranked
 from mandseg.system.config_paths import cache_folder
 from mandseg.system.progress import for_each
+from mandseg.training.dynamics import label_digest
 
 
 @dataclass(frozen=True)
@@ -48,20 +51,22 @@ class Judgement:
 
     @cached_property
     def prepared(self) -> Mapping[str, PreparedCase]:
-        """case_id -> the case with its ranked label on the grid of the networks, if a network can judge it.
+        """case_id -> the case with its ranked label on the grid of the networks, if a network judges or recorded it.
 
         Raises:
             UserError: Cases have no CT, or cannot be used.
         """
-        judged = [case for case in self.cases if self.judges(case.case_id)]
-        made = prepare_ranked(judged, self.networks[0].network, self.cache, self.workers)
+        recorded = {record.case_id for each in self.networks for record in each.records}
+        used = [case for case in self.cases if case.case_id in recorded or self.judges(case.case_id)]
+        made = prepare_ranked(used, self.networks[0].network, self.cache, self.workers)
         return {prepared.case.case_id: prepared for prepared in made}
 
     @cached_property
     def evidence(self) -> Mapping[str, Evidence]:
         """case_id -> what the prediction says about the ranked label."""
-        found = for_each(self._evidence, list(self.prepared), "Predicting", workers=1)
-        return dict(zip(self.prepared, found, strict=True))
+        judged = [case_id for case_id in self.prepared if self.judges(case_id)]
+        found = for_each(self._evidence, judged, "Predicting", workers=1)
+        return dict(zip(judged, found, strict=True))
 
     def prediction(self, case_id: str) -> Prediction | None:
         """The prediction of a case; None if every network knows it."""
@@ -69,8 +74,13 @@ class Judgement:
         return predict(self.prepared[case_id], judges, self.cache) if judges else None
 
     def table(self) -> pd.DataFrame:
-        """One row for each judged case, with the scores."""
-        return judged_table(self.cases, self.evidence)
+        """One row for each case that is judged, or that a network recorded in its training, with the scores."""
+        labels = {name: label_digest(np.asarray(case.reference)) for name, case in self.prepared.items()}
+        trained = dynamics_table([each.records for each in self.networks], labels)
+        if not self.evidence:
+            return trained
+        judged = judged_table(self.cases, self.evidence)
+        return judged if trained.empty else judged.merge(trained, on="case_id", how="outer")
 
     def of_decoys(self, decoys: Sequence[Decoy]) -> pd.DataFrame:
         """The scores of decoys, in their order; NaN for a case that every network knows."""

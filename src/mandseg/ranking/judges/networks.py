@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mandseg.data.case import Case
 from mandseg.evaluation.prediction.network import TrainedNetwork, refuse_different
+from mandseg.ranking.judges.dynamics import same_moments
 from mandseg.runs.build import made
 from mandseg.runs.folder import RunFolder
 from mandseg.runs.tables import read_table
@@ -14,14 +15,16 @@ from mandseg.runs.trained.choice import all_runs
 from mandseg.runs.trained.load import load_network, read_settings
 from mandseg.system.errors import UserError, user_error_behind
 from mandseg.system.wording import count
+from mandseg.training.dynamics import Record, read_dynamics
 
 
 @dataclass(frozen=True)
 class RankingNetwork:
-    """A trained network and the cases of the cohort that it must not judge."""
+    """A trained network, the cases of the cohort that it must not judge, and the records of its training, if any."""
 
     network: TrainedNetwork
     knows: frozenset[str]
+    records: Sequence[Record] = ()
 
 
 def networks_of(
@@ -39,7 +42,7 @@ def networks_of(
         device: ``auto``, or a device by torch's name.
 
     Returns:
-        The networks, and a note if the cohort of runs could not be read.
+        The networks; a note if the cohort of runs could not be read, or if their records cannot be compared.
 
     Raises:
         UserError: A run is not done; the networks have no mean; or every network knows every case.
@@ -48,13 +51,21 @@ def networks_of(
     for folder in all_runs(study, choice):
         known, is_whole = known_cases(folder, cases)
         unread += not is_whole
-        found.append(RankingNetwork(load_network(folder, device=device), known))
+        records = read_dynamics(RunFolder(folder).dynamics_file)
+        found.append(RankingNetwork(load_network(folder, device=device), known, records))
     refuse_different([each.network for each in found])
-    if not any(case.case_id not in each.knows for each in found for case in cases):
+    names = {case.case_id for case in cases}
+    if all(each.knows >= names and names.isdisjoint(r.case_id for r in each.records) for each in found):
         text = f"all its networks ({len(found)}) were trained on all cases ({len(cases)})"
         raise UserError(f"study {study}: {text}; --folds 3 trains networks that do not know the cases they judge")
-    text = "The networks' training cases were compared by name only, because their manifest cannot be read from here"
-    return found, [f"{text} ({unread} of {count(len(found), 'network')})."] if unread else []
+    notes = []
+    if unread:
+        text = "The networks' training cases were compared by name only, because their manifest cannot be read from"
+        notes.append(f"{text} here ({unread} of {count(len(found), 'network')}).")
+    if not same_moments([each.records for each in found]):
+        notes.append("Scores from training dynamics are left out: the networks recorded them at different steps.")
+        found = [replace(each, records=()) for each in found]
+    return found, notes
 
 
 def known_cases(run_folder: Path, cases: Sequence[Case]) -> tuple[frozenset[str], bool]:

@@ -10,11 +10,13 @@ from mandseg.audit.measurement import division_of
 from mandseg.data.cache import PreparedCase, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import ranked_label
+from mandseg.data.resampling import mask_onto
+from mandseg.data.volume import Volume, read_volume, to_canonical
 from mandseg.evaluation.postprocessing import without_small_pieces
 from mandseg.evaluation.prediction.network import TrainedNetwork
 from mandseg.evaluation.predictor import Probability
 from mandseg.metrics.masks import Mask
-from mandseg.ranking.judges.evidence import STEPS, Evidence, measure_evidence
+from mandseg.ranking.judges.evidence import STEPS, Counts, Evidence, measure_evidence, wrong_in_band
 from mandseg.system.errors import UserError
 from mandseg.system.files import atomic_write
 
@@ -46,6 +48,16 @@ class Prediction:
         drawn = self.label if label is None else label
         parts = division_of(self.prepared.case)
         return measure_evidence(drawn, self.probability, self.members, self.prepared.grid.spacing_mm, parts)
+
+    def wrong_voxels(self, reference: Path) -> Counts:
+        """The voxels of the band by whether the ranked label differs from a reference, and by their score.
+
+        Args:
+            reference: The file of the true label, on the grid of the CT.
+        """
+        true = to_canonical(read_volume(reference))
+        mask = mask_onto(Volume(true.array != 0, true.affine), self.prepared.grid)
+        return wrong_in_band(self.label, mask, self.probability, self.prepared.grid.spacing_mm)
 
 
 def prepare_ranked(

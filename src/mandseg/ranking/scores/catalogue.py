@@ -12,7 +12,9 @@ from mandseg.ranking.scores.pieces import apart_ml, n_pieces
 from mandseg.ranking.scores.size import height_mm, height_to_length, volume_ml
 from mandseg.ranking.scores.symmetry import asymmetry, uneven_tops_mm
 
-Needs = Literal["labels", "predictions", "labels and predictions", "two networks", "annotators", "decoys"]
+Needs = Literal[
+    "labels", "predictions", "labels and predictions", "two networks", "training dynamics", "annotators", "decoys"
+]
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ MEASURES = (
     Measure("apart_ml", "volume apart (ml)", apart_ml, 0.3, of_any=True),
     Measure("asymmetry", "difference of both halves", asymmetry, 0.03, 2),
     Measure("uneven_tops_mm", "one side ends lower by (mm)", uneven_tops_mm, 3.0),
-    Measure("cut_above_mm2", "bone goes on above (mm²)", cut_above_mm2, 15.0, 0),
-    Measure("cut_below_mm2", "bone goes on below (mm²)", cut_below_mm2, 15.0, 0),
+    Measure("cut_above_mm2", "bone continues above (mm²)", cut_above_mm2, 15.0, 0),
+    Measure("cut_below_mm2", "bone continues below (mm²)", cut_below_mm2, 15.0, 0),
 )
 SCORES = (
     Score("outlier", "distance from the other contours of the cohort", "labels", 2),
@@ -79,6 +81,9 @@ SCORES = (
     Score("confident_share", "share of the band that is confidently of the other class", "predictions"),
     Score("mean_rank", "mean rank by outlier and by redrawn_share", "labels and predictions", 2),
     Score("less_disagreement", "1 − Dice less the disagreement of the networks", "two networks"),
+    Score("low_margin", "minus the mean logit of the label during the training", "training dynamics", 2),
+    Score("low_confidence", "1 − mean probability of the label during the training", "training dynamics"),
+    Score("variability", "standard deviation of the label's probability during the training", "training dynamics"),
     Score("annotator_bias_mm", "bias of the annotator (mm)", "annotators", 2),
     Score("learned", "error that a regression on simulated labels expects (1 − Dice)", "decoys"),
 )

@@ -13,17 +13,17 @@ from mandseg.ranking.drawn_label import DrawnLabel
 from mandseg.ranking.scores.hounsfield import BONE_HU
 
 BESIDE_MM = 2.5  # bone nearer to the label of the same slice is a contour that is too narrow, not too short
-GOES_ON_MM = 6.0  # bone has to go on so far, straight up or down: farther than the roof of the joint is thick
+CONTINUES_MM = 6.0  # bone has to continue so far, straight up or down: farther than the roof of the joint is thick
 UPPER, LOWER = 0.6, 0.75  # share of the height, from the other end, from which on an end can be: above the teeth
 
 
 def cut_above_mm2(label: DrawnLabel) -> float | None:
-    """Area of the bone that goes on above the upper ends of the label; None without a CT or a label."""
+    """Area of the bone that continues above the upper ends of the label; None without a CT or a label."""
     return _cut_mm2(label, upward=True)
 
 
 def cut_below_mm2(label: DrawnLabel) -> float | None:
-    """Area of the bone that goes on below the lower border of the label; None as above."""
+    """Area of the bone that continues below the lower border of the label; None as above."""
     return _cut_mm2(label, upward=False)
 
 
@@ -37,7 +37,7 @@ def _cut_mm2(label: DrawnLabel, upward: bool) -> float | None:
     z = np.flatnonzero(mask.any(axis=(0, 1)))
     start = int(z[0] + (UPPER if upward else LOWER) * (z[-1] - z[0]))
     beside = np.ones([1 + 2 * max(1, round(BESIDE_MM / d)) for d in (dx, dy)], bool)
-    voxels = sum(_cut(mask, bone, k, beside, max(1, round(GOES_ON_MM / dz))) for k in range(start, int(z[-1]) + 1))
+    voxels = sum(_cut(mask, bone, k, beside, max(1, round(CONTINUES_MM / dz))) for k in range(start, int(z[-1]) + 1))
     return voxels * dx * dy
 
 

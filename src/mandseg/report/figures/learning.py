@@ -1,11 +1,12 @@
 """Learning curves, and whether the networks memorised the noise."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -77,11 +78,7 @@ def level_colours(axis: LevelAxis) -> dict[Level, str]:
     levels = [axis.levels[k] for k in chosen]
     if not axis.comparison.is_dose:
         return dict(zip(levels, COLOURS, strict=False))
-    return {level: _hex(DOSE(k / max(len(levels) - 1, 1))) for k, level in enumerate(levels)}
-
-
-def _hex(colour: Sequence[float]) -> str:
-    return "#" + "".join(f"{round(255 * part):02x}" for part in colour[:3])
+    return {level: to_hex(DOSE(k / max(len(levels) - 1, 1))) for k, level in enumerate(levels)}
 
 
 def memorisation(source: FigureSource) -> Iterator[Drawing]:

@@ -2,10 +2,7 @@
 
 import pandas as pd
 
-from mandseg.report.tables.columns import (
-    median_cell,
-    middle,
-)
+from mandseg.report.tables.columns import median_cell, middle
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import number
 
@@ -20,11 +17,12 @@ def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
     if applied.empty or applied.dice.isna().all():
         return None
     ratios = sorted(applied.noise_ratio.unique())
+    seeds = applied.groupby("noise_ratio").seed.first()
     once = applied.drop_duplicates("case_id")
     columns = [
         *(Column("Annotator"), Column("Cases"), Column("Dice", "median, range"), Column("HD95, mm", "median, range")),
         Column("Volume, ml", "median difference"),
-        *(Column(f"Noisy at {ratio:g}", f"seed {_seed(applied, ratio)}") for ratio in ratios),
+        *(Column(f"Noisy at {ratio:g}", f"seed {seeds[ratio]:g}") for ratio in ratios),
     ]
     rows, data = [], []
     for annotator, own in [("all", once), *once.groupby("annotator")]:
@@ -45,7 +43,3 @@ def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
             | {f"noisy_at_{ratio:g}": counts[ratio] for ratio in ratios}
         )
     return Table(name, "Noisy training labels against their references", columns, rows, pd.DataFrame(data))
-
-
-def _seed(applied: pd.DataFrame, ratio: float) -> str:
-    return f"{applied.seed[applied.noise_ratio == ratio].iloc[0]:g}"

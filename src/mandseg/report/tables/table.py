@@ -72,7 +72,8 @@ class Table:
     def as_latex(self) -> str:
         """The cells as LaTeX, for a paper (packages booktabs and graphicx)."""
         heads = [_latex(" ".join(filter(None, (column.text, column.small)))) for column in self.columns]
-        rows = [" & ".join(_latex(_plain(cell)) for cell in row) + r" \\" for row in self.rows]
+        cells = [[f"{c.text} ({c.small})" if c.small else c.text for c in row] for row in self.rows]
+        rows = [" & ".join(map(_latex, row)) + r" \\" for row in cells]
         lines = [
             r"\begin{table}",
             r"\centering",
@@ -90,10 +91,6 @@ class Table:
             r"\end{table}",
         ]
         return "\n".join(lines) + "\n"
-
-
-def _plain(cell: Cell) -> str:
-    return f"{cell.text} ({cell.small})" if cell.small else cell.text
 
 
 def _latex(text: object) -> str:

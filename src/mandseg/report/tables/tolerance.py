@@ -29,6 +29,7 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
     for row in tolerances:
         metric = metric_named(row.metric)
         crossing = crossings.get((row.dataset, row.metric, row.group))
+        ends = "no interval" if row.low is None or row.high is None else f"{row.low:g} to {row.high:g}"
         rows.append(
             [
                 Cell(f"{row.dataset}, {row.group}" if row.group else row.dataset),
@@ -36,7 +37,7 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
                 Cell(amount(row.margin, metric)),
                 Cell("none" if row.tolerated is None else f"{row.tolerated:g}", order=row.tolerated or 0.0),
                 Cell("all tested" if row.stopped_at is None else f"{row.stopped_at:g}", row.verdict_there or ""),
-                Cell(f"{row.estimate:g}", _ends(row)),
+                Cell(f"{row.estimate:g}", ends),
                 Cell(ABSENT if crossing is None else crossing.words.replace("(no interval)", "")),
             ]
         )
@@ -44,7 +45,3 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
     return Table(
         name, f"Tolerated noise ratio: {label}", columns, rows, as_table(tolerances, Tolerance), notes(tolerances)
     )
-
-
-def _ends(row: Tolerance) -> str:
-    return "no interval" if row.low is None or row.high is None else f"{row.low:g} to {row.high:g}"

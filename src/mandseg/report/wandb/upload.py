@@ -96,7 +96,8 @@ def study_run(study: Study) -> StudyRun | str:
     curves = _curves(report / CURVES)
     if curves is None:
         return f"its report compares no noise ratios: mandseg report {study.path}"
-    cases = _pooled(study) if settings.case_table else None
+    columns = ["run", *CONDITION, "variant", "dataset", "case_id", "outcome", *SCORES]
+    cases = outside_study(study).cases[columns].head(MOST_ROWS) if settings.case_table else None
     shows_cases = settings.case_table and settings.overlays
     return StudyRun(study.name, settings, study.counts(), curves, cases, report / SHARED if shows_cases else None)
 
@@ -208,11 +209,6 @@ def _curves(file: Path) -> pd.DataFrame | None:
     parts = [whole[key].fillna("").replace(USUAL.get(key, ""), "") for key in ARM if key in whole]
     arm = [", ".join(filter(None, names)) for names in zip(*parts, strict=True)] if parts else ""
     return whole[CURVE].assign(arm=arm)
-
-
-def _pooled(study: Study) -> pd.DataFrame:
-    columns = ["run", *CONDITION, "variant", "dataset", "case_id", "outcome", *SCORES]
-    return outside_study(study).cases[columns].head(MOST_ROWS)
 
 
 def _tracking(settings: StudySettings, run: str) -> dict[str, Any] | None:

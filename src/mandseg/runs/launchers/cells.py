@@ -116,7 +116,7 @@ def _values(override: Override) -> list[str]:
     try:
         return list(override.sweep_string_iterator())
     except ValueError as error:  # range(0, 10, 0)
-        raise UserError(f"{override.input_line}: cannot be listed ({error})") from error
+        raise UserError(f"{override.input_line}: the step of a range is 0, expected another number") from error
 
 
 def compose(config: DictConfig, cells: Sequence[Sequence[str]]) -> list[Cell]:

@@ -27,7 +27,16 @@ from mandseg.system.errors import UserError
 FEWEST = 4  # steps of a short run
 LONGER = 4  # the longer run has so many times the steps; the difference is the time of the steps alone
 OF_A_TRIAL = ("tracking=none", "validations=1", "trainer.enable_progress_bar=false", "study=estimate")
-CHANGED = ("steps", "validations", "memorisation", "study", "output_dir", "tracking", "trainer.enable_progress_bar")
+CHANGED = (
+    "steps",
+    "validations",
+    "memorisation",
+    "dynamics",
+    "study",
+    "output_dir",
+    "tracking",
+    "trainer.enable_progress_bar",
+)
 KILOBYTE = 1 if sys.platform == "darwin" else 1024  # ru_maxrss is in bytes there
 
 

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mandseg.runs.grid_file import COLUMNS, add_to_grid, grid_rows
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.launchers.manifests import refuse_manifests
+from mandseg.runs.launchers.objects import refuse_objects
 from mandseg.runs.launchers.targets import refuse_targets
 from mandseg.runs.replaced import changed_line
 from mandseg.runs.settings.hydra_words import in_plain_words
@@ -97,13 +98,14 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> None:
         is_elsewhere: Whether they run on machines that may see other files than this one.
 
     Raises:
-        UserError: A new cell cannot start with its manifests or targets, or a done run was made from other images or
-            labels; nothing was listed.
+        UserError: A new cell cannot start with its manifests, targets or objects, or a done run was made from other
+            images or labels; nothing was listed.
     """
     refuse_changed(cells)
     listed = {study: {row["run"] for row in grid_rows(study)} for study in {cell.study for cell in cells}}
     new = [cell.cfg for cell in cells if cell.run not in listed[cell.study]]
     refuse_targets(new)
+    refuse_objects(new)
     refuse_manifests(new, is_elsewhere)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])

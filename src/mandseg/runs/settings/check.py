@@ -118,17 +118,13 @@ def _contradictions(cfg: Node) -> Iterator[str]:
     noise = cfg["noise"]
     if all(noise.get(name) is not None for name in METRICS_OF_A_NOISE):
         yield f"noise.target_dice={noise['target_dice']} and noise.target_hd95_mm={noise['target_hd95_mm']}: give one"
-    for name, path in _mapping("eval", cfg["eval"]):
+    if not isinstance(cfg["eval"], Mapping):
+        raise UserError(f"eval={shown(cfg['eval'])}: expected eval.NAME=PATH of a manifest")
+    for name, path in cfg["eval"].items():
         if not NAME.holds(name):
             yield f"eval.{name}={shown(path)}: the name of a data set, {NAME}"
         if not PATH.holds(path):
             yield f"eval.{name}={shown(path)}: {PATH}"
-
-
-def _mapping(name: str, node: Any) -> Iterator[tuple[str, Any]]:
-    if not isinstance(node, Mapping):
-        raise UserError(f"{name}={shown(node)}: expected {name}.NAME=PATH of a manifest")
-    yield from node.items()
 
 
 def _misfit_sizes(cfg: Node) -> Iterator[str]:

@@ -228,6 +228,7 @@ class Settings:
     steps: Annotated[int, whole(1)]
     validations: Annotated[int, whole(1)]
     memorisation: Annotated[int, whole(0)]
+    dynamics: Annotated[int, whole(0)]
     batch_size: Annotated[int, whole(1)]
     checkpoint_minutes: Annotated[float, NOT_NEGATIVE]
     num_workers: Annotated[int | str, WORKERS]

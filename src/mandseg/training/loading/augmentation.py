@@ -1,7 +1,7 @@
 """The augmentation of a training patch: a rotation with a change of size, a mirror image, and noise.
 
-All spatial changes are one resampling, straight from the volume: a rotated patch holds the voxels that lie beside the
-patch in the CT, where other programs invent a padding.
+All spatial changes are one resampling of the volume itself. So the corners of a rotated patch contain the voxels that
+lie there in the CT, and no padding.
 """
 
 from collections.abc import Callable

@@ -1,13 +1,15 @@
-"""The loader of the training patches in a thread beside the training, where a core is free for it.
+"""The training patches made in threads beside the training, where cores are free for them.
 
-A thread and no process: it starts at once (a forked process had its first batch after three times as long, a fresh one
-imports torch first), copies nothing, ends with its process however that ends, and forks no process that has threads.
-numpy and torch release Python's lock while they compute.
+Threads are used instead of processes. They start at once: a forked process needed three times as long for its first
+batch, and a new one imports torch first. They copy nothing. They end with their process, however the process ends. No
+process that has threads is forked. numpy and torch release Python's lock while they compute.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from threading import Barrier
 from typing import Generic, TypeVar
 
 import torch
@@ -16,42 +18,48 @@ from mandseg.system.cores import cores_of_process
 
 Batch = TypeVar("Batch")
 
-AHEAD = 2  # batches that wait for the training
+AHEAD = 2  # batches of each thread that wait for the training
+MOST_THREADS = 4
 
 
 class BackgroundLoader(Generic[Batch]):
-    """The batches of a loader, in their order, made in one thread ahead of the training.
-
-    The thread must not draw from torch's own random stream, which the training uses at the same time.
+    """The batches of a pass, in their order, made in threads ahead of the training.
 
     Args:
-        loader: Makes the batches; its errors are raised where the batch is taken.
+        make: Makes the batch of these indices, in any thread, the same whichever batches are made beside it. It must
+            not draw from torch's own random stream, which the training uses at the same time. Its errors are raised
+            where the batch is taken.
+        indices: The indices of each batch of a pass.
         n_batches: Batches in a pass.
+        threads: Threads that make batches, 1 or more.
     """
 
-    def __init__(self, loader: Iterable[Batch], n_batches: int) -> None:
-        self.loader, self.n_batches = loader, n_batches
+    def __init__(
+        self, make: Callable[[list[int]], Batch], indices: Iterable[list[int]], n_batches: int, threads: int = 1
+    ) -> None:
+        self.make, self.indices, self.n_batches, self.threads = make, indices, n_batches, threads
 
     def __len__(self) -> int:
         """Batches in a pass."""
         return self.n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the batches. The thread ends with the pass, or when it is given up."""
-        batches = iter(self.loader)
-        with ThreadPoolExecutor(1, "patches") as thread:
-            _compute_with_one_thread(thread)
-            ahead = deque(thread.submit(next, batches, None) for _ in range(AHEAD))
+        """Yield the batches. The threads end with the pass, or when the iterator is closed."""
+        indices = iter(self.indices)
+        with ThreadPoolExecutor(self.threads, "patches") as threads:
+            _compute_with_one_core_each(threads, self.threads)
+            ahead = deque(threads.submit(self.make, batch) for batch in islice(indices, AHEAD * self.threads))
             try:
-                while (batch := ahead.popleft().result()) is not None:
-                    ahead.append(thread.submit(next, batches, None))
+                while ahead:
+                    batch = ahead.popleft().result()
+                    ahead.extend(threads.submit(self.make, following) for following in islice(indices, 1))
                     yield batch
             finally:
-                thread.shutdown(cancel_futures=True)
+                threads.shutdown(cancel_futures=True)
 
 
-def has_free_core(on_cpu: bool, processes: int) -> bool:
-    """Whether a core is left beside the threads that the training computes with.
+def free_cores(on_cpu: bool, processes: int) -> int:
+    """Count the cores that are left beside the threads that the training computes with.
 
     ``OMP_NUM_THREADS`` sets these threads. The launchers set it so that runs side by side share the cores.
 
@@ -60,12 +68,21 @@ def has_free_core(on_cpu: bool, processes: int) -> bool:
         processes: Processes of the run on this machine.
     """
     threads = torch.get_num_threads() if on_cpu else 1
-    return cores_of_process(processes) > threads
+    return max(cores_of_process(processes) - threads, 0)
 
 
-def _compute_with_one_thread(executor: ThreadPoolExecutor) -> None:
-    """Let torch use one core in the executor's thread. Threads that start later compute as this one does."""
-    threads = torch.get_num_threads()
-    executor.submit(torch.get_num_threads).result()  # without it the thread takes the training's number later
-    executor.submit(torch.set_num_threads, 1).result()
+def _compute_with_one_core_each(executor: ThreadPoolExecutor, n: int) -> None:
+    """Start the executor's ``n`` threads, each with one core for torch. Threads that start later compute as this one.
+
+    Without the first question for the number a thread takes the training's number later.
+    """
+    threads, all_started = torch.get_num_threads(), Barrier(n)
+
+    def start() -> None:
+        torch.get_num_threads()
+        torch.set_num_threads(1)
+        all_started.wait()
+
+    for started in [executor.submit(start) for _ in range(n)]:
+        started.result()
     torch.set_num_threads(threads)

@@ -6,12 +6,12 @@ from typing import Any, Literal
 import lightning as L
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import HuWindow
 from mandseg.system.errors import UserError
-from mandseg.training.loading.background import BackgroundLoader, has_free_core
+from mandseg.training.loading.background import MOST_THREADS, BackgroundLoader, free_cores
 from mandseg.training.loading.patches import PatchDataset, _one_thread
 
 
@@ -86,7 +86,7 @@ class PatchDataModule(L.LightningDataModule):
         validation: The validation volumes, scored against the reference.
         batch_size: Patches in a step, over all processes.
         steps_per_epoch: Steps between two validations.
-        num_workers: Loader processes; 0 loads in the training itself; ``auto`` beside it where a core is free.
+        num_workers: Loader processes; 0 loads in the training itself; ``auto`` beside it where cores are free.
         steps_before: Steps of the run before this stage.
     """
 
@@ -112,11 +112,11 @@ class PatchDataModule(L.LightningDataModule):
         place = trainer.global_rank, trainer.world_size
         step = lambda: trainer.global_step  # noqa: E731
         sampler = StepSampler(self.batch_size, self.steps_per_epoch, step, *place, self.steps_before)
-        device, beside = trainer.strategy.root_device.type, False
-        if self.num_workers == "auto":
-            beside = has_free_core(device == "cpu", trainer.world_size // trainer.num_nodes)
-        workers = self._processes(beside)
-        loader = DataLoader(
+        device = trainer.strategy.root_device.type
+        workers, threads = self._processes_and_threads(device == "cpu", trainer.world_size // trainer.num_nodes)
+        if threads:
+            return BackgroundLoader(self._batch(device == "cuda"), sampler, len(sampler), threads)
+        return DataLoader(
             self.training,
             batch_sampler=sampler,
             num_workers=workers,
@@ -124,13 +124,22 @@ class PatchDataModule(L.LightningDataModule):
             worker_init_fn=_one_thread if workers else None,
             pin_memory=device == "cuda",
         )
-        return BackgroundLoader(loader, len(sampler)) if beside and not workers else loader
 
-    def _processes(self, beside: bool) -> int:
-        """Loader processes. Transforms that draw from torch's own random stream need a process to run beside it."""
+    def _processes_and_threads(self, on_cpu: bool, processes: int) -> tuple[int, int]:
+        """What loads beside the training; transforms that draw from torch's own random stream need a process."""
         if self.num_workers != "auto":
-            return self.num_workers
-        return int(beside and not self.training.runs_in_a_thread)
+            return self.num_workers, 0
+        free = free_cores(on_cpu, processes)
+        return (0, min(free, MOST_THREADS)) if self.training.runs_in_a_thread else (min(free, 1), 0)
+
+    def _batch(self, pinned: bool) -> Callable[[list[int]], dict[str, torch.Tensor]]:
+        """Makes the batch of some indices; ``pinned``: in memory that a GPU reads from directly."""
+
+        def make(indices: list[int]) -> dict[str, torch.Tensor]:
+            batch = default_collate([self.training[k] for k in indices])
+            return {name: tensor.pin_memory() if pinned else tensor for name, tensor in batch.items()}
+
+        return make
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
         """The validation volumes, one at a time, each in one process only."""

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import torch
 
 from mandseg.system.expectations import LENGTHS, NOT_NEGATIVE, REACH_MM, SHARE, SHARE_BELOW_1, require
-from mandseg.training.losses.band import band
+from mandseg.training.losses.band import band, of_band
 from mandseg.training.losses.loss import GROUP, ScheduledLoss, ramp
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
 
 NO_PRICE = 1e9  # above every cross-entropy
+SMALLEST_LOSS = 1e-12  # a loss of 0 has no reciprocal
+OUTSIDE = -1.0  # in the place of the loss of a voxel outside the band
 
 
 class DeclaredAbstention(ScheduledLoss):
@@ -50,7 +52,8 @@ class DeclaredAbstention(ScheduledLoss):
         logits, label = in_float(logits), in_float(label)
         losses = cross_entropy(logits, label)
         inside = band(label, logits, self.reach_mm, self.spacing_mm)
-        alpha = price(losses.detach()[inside], self.rate * ramp(progress, self.ramp_share))
+        rate = self.rate * ramp(progress, self.ramp_share)
+        alpha = price(of_band(losses.detach(), inside, OUTSIDE), inside.count_nonzero(), rate)
         is_above = inside & (losses.detach() > alpha)
         above = torch.where(is_above, losses, alpha)
         values = torch.where(is_above, alpha * (1 + torch.log(above / alpha)), losses)
@@ -58,24 +61,26 @@ class DeclaredAbstention(ScheduledLoss):
         return values.mean() + self.dice_weight * weighted_dice(torch.sigmoid(logits), label, weights)
 
 
-def price(losses: torch.Tensor, rate: float) -> torch.Tensor:
+def price(losses: torch.Tensor, n: torch.Tensor, rate: float) -> torch.Tensor:
     """The alpha with which the mean of max(0, 1 - alpha / loss) is the rate; above every loss for a rate of 0.
 
     With the k largest losses above alpha, alpha = (k - rate * n) / (sum of their reciprocals). The k is the one for
-    which exactly k losses are above this alpha.
+    which exactly k losses are above this alpha. Nothing here waits for a GPU.
 
     Args:
-        losses: (n,), above 0 or equal; there may be none.
+        losses: (N,): n losses, 0 or more, and numbers below 0, which do not count.
+        n: The number of losses, (); there may be none.
         rate: From 0 to below 1.
     """
     if not len(losses) or rate == 0:
         return losses.new_tensor(NO_PRICE)
-    descending = losses.double().clamp(min=1e-12).sort(descending=True).values
+    descending = losses.double().sort(descending=True).values
+    descending = torch.where(descending < 0, 0.0, descending.clamp(min=SMALLEST_LOSS))
     k = torch.arange(1, len(losses) + 1, device=losses.device)
-    alphas = (k - rate * len(losses)) / (1 / descending).cumsum(0)
+    alphas = (k - (rate * n.double()).float()) / (1 / descending).cumsum(0)  # 0 for a zero
     following = torch.cat([descending[1:], descending.new_zeros(1)])
-    first = int(((alphas > 0) & (alphas >= following)).int().argmax())
-    return alphas[first].to(losses.dtype)
+    first = ((alphas > 0) & (alphas >= following)).int().argmax()
+    return torch.where(n > 0, alphas.gather(0, first.reshape(1))[0], NO_PRICE).to(losses.dtype)
 
 
 def weighted_dice(p: torch.Tensor, y: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

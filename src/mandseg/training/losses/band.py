@@ -1,11 +1,12 @@
 """The band of voxels near a contour, in which a method selects; elsewhere nearly every voxel is easy background."""
 
 from collections.abc import Sequence
-from math import floor
+from math import floor, inf
 
 import torch
 from torch.nn.functional import max_pool3d
 
+BAND_MM = 10.0  # reach of a band in which contours are judged; farther away nearly every voxel is easy background
 ROUNDING = 1e-6  # voxels: 3.3 / 1.1 is a little less than 3
 CERTAIN = 20.0  # logit of a voxel that is left out: its cross-entropy is 2e-9
 
@@ -28,13 +29,33 @@ def smallest(losses: torch.Tensor, inside: torch.Tensor, share: float) -> torch.
 
     Voxels with the same loss as the last one that is kept are kept, too: at the start of a training all are alike.
     """
-    of_band = losses.detach()[inside]
-    n = round(share * len(of_band))
-    if n == len(of_band):
-        return torch.ones_like(inside)
-    if n == 0:
-        return ~inside
-    return ~inside | (losses.detach() <= of_band.kthvalue(n).values)
+    losses = losses.detach()
+    n = (share * inside.count_nonzero().double()).round()
+    candidates = of_band(losses, inside, inf)
+    if losses.device.type == "cpu":  # faster than to sort
+        largest_kept = candidates.kthvalue(int(n)).values if n > 0 else losses.new_tensor(-inf)
+    else:
+        largest_kept = nth_smallest(candidates, n)
+    return ~inside | ~(losses > largest_kept)  # what is no number is kept, so that the loss shows it
+
+
+def of_band(values: torch.Tensor, inside: torch.Tensor, other: float) -> torch.Tensor:
+    """The values of the band, (n,). On a GPU the values of all voxels, (N,), with ``other`` outside the band.
+
+    To know the number of voxels in the band, the processor would have to wait for the GPU.
+    """
+    return values[inside] if values.device.type == "cpu" else values.where(inside, other).flatten()
+
+
+def nth_smallest(values: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+    """The n-th smallest value, (1,), for a GPU, which is not waited for; -inf for n = 0.
+
+    Args:
+        values: (N,); N may be 0.
+        n: A whole number from 0 to N, (), of any type.
+    """
+    ordered = torch.nn.functional.pad(values.sort().values, (1, 0), value=-inf)
+    return ordered.gather(0, n.long().reshape(1))
 
 
 def left_out(logits: torch.Tensor, label: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:

@@ -11,9 +11,8 @@ from mandseg.training.losses.voxel_loss import VoxelLoss, cross_entropy
 class SoftBootstrapping(VoxelLoss):
     """Mean of CE(beta * y + (1 - beta) * p, p) = beta * CE(y, p) + (1 - beta) * H(p), plus Dice.
 
-    H is the entropy of the prediction: the network is asked to agree with itself as well as with the label. Reed et
-    al., ICLR workshop 2015 (arXiv 1412.6596), equation 6, with beta = 0.95 there. With beta = 1 it is the
-    cross-entropy.
+    H is the entropy of the prediction, which is small where the network is certain. Reed et al., ICLR workshop 2015
+    (arXiv 1412.6596), equation 6, with beta = 0.95 there. With beta = 1 it is the cross-entropy.
 
     Args:
         beta: Share of the label in the target, 0 to 1.

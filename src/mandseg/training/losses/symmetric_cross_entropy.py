@@ -11,8 +11,8 @@ class SymmetricCrossEntropy(VoxelLoss):
     """Mean of alpha * CE(y, p) + beta * RCE(p, y), plus Dice.
 
     RCE = - sum over the two classes of p_k * ln y_k, where ln 0 is replaced by ``log_of_zero``. For a label 0 or 1 it
-    is -log_of_zero * |p - y|: bounded, so that a wrong label has a bounded pull. Wang et al., ICCV 2019 (arXiv
-    1908.06112), equations 5 to 7; alpha 0.1, beta 1 and -4 are the authors' for CIFAR-10.
+    is -log_of_zero * |p - y|, which is bounded: so the effect of a wrong label is bounded, too. Wang et al., ICCV 2019
+    (arXiv 1908.06112), equations 5 to 7; alpha 0.1, beta 1 and -4 are the authors' for CIFAR-10.
 
     Args:
         alpha: Weight of the cross-entropy, 0 or more.

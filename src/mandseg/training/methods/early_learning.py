@@ -53,7 +53,7 @@ class EarlyLearning(Method):
         self.slowdown, self.confidence = slowdown, confidence
         self.register_buffer("curve", torch.zeros(BINS, 2, dtype=torch.float64))  # intersection and union, in voxels
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
-        self._noted, self._is_correcting = NO_POINT, False  # what the processor knows of both without asking a GPU
+        self._noted, self._is_correcting = NO_POINT, False  # copies of both that need no wait for a GPU
         self.register_load_state_dict_post_hook(_forget)  # type: ignore[no-untyped-call]
 
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -103,7 +103,7 @@ class EarlyLearning(Method):
 
 
 def _forget(method: nn.Module, _: object) -> None:
-    """Ask the buffers again after they were loaded."""
+    """Read the buffers again after a load."""
     assert isinstance(method, EarlyLearning)
     method._noted = NO_POINT
 

@@ -9,6 +9,7 @@ from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.distributed import mean_over_processes
 from mandseg.system.errors import UserError
 from mandseg.system.expectations import LENGTHS, NOT_NEGATIVE, REACH_MM, SHARE_BELOW_1, require
+from mandseg.training.cpu_copy import chosen_patches
 from mandseg.training.losses.band import band, left_out
 from mandseg.training.losses.loss import Loss, loss_at
 from mandseg.training.losses.voxel_loss import cross_entropy, in_float
@@ -80,8 +81,9 @@ class LearnedWeighting(Supervised):
         near = band(label, now, self.reach_mm, self.spacing_mm)
         without = contradict & near & ~trusted.reshape(-1, 1, 1, 1, 1)
         value = loss(left_out(now, label, ~without), label)
-        if now.requires_grad and bool(trusted.any()):
-            self._note_gradient(loss(now[trusted], label[trusted]))
+        chosen = batch["trusted_on_cpu"].get().tolist()
+        if now.requires_grad and any(chosen):
+            self._note_gradient(loss(chosen_patches(now, chosen), chosen_patches(label, chosen)))
         return {"loss": value, "left_out": without.sum() / near.sum().clamp(min=1)}
 
     @torch.no_grad()

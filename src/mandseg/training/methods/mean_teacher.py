@@ -18,7 +18,7 @@ class MeanTeacher(Method):
     """The loss of the labels plus w(t) times the mean squared difference of student and teacher.
 
     Tarvainen and Valpola, NeurIPS 2017 (arXiv 1703.01780); for segmentation with noisy labels Xu et al., MICCAI 2021
-    (arXiv 2106.01860). The teacher sees the patch with Gaussian noise, the student without. w(t) =
+    (arXiv 2106.01860). The input of the teacher has Gaussian noise, the input of the student has none. w(t) =
     consistency * exp(-5 (1 - t)^2), t growing from 0 to 1 over ``ramp_share`` of the training. The answer is the
     teacher's. With a consistency of 0 the student is the supervised network.
 

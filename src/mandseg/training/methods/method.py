@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from mandseg.noise.label_plan import LabelPlan
+from mandseg.training.cpu_copy import CpuCopy
 
 GROUP = "method"  # of the settings
 MakeNetwork = Callable[[], nn.Module]  # the next network of the run: :class:`mandseg.training.networks.NetworkFactory`
@@ -24,6 +25,7 @@ class Batch(TypedDict):
     label: torch.Tensor  # (B, 1, X, Y, Z), float32, 0 or 1: the label that the plan gives
     case: torch.Tensor  # (B,), int64: the number of the case among all training cases, the same in every stage
     trusted: torch.Tensor  # (B,), bool: whether the plan trusts the label
+    trusted_on_cpu: CpuCopy  # the same on the CPU, to choose patches without waiting for a GPU
 
 
 class Method(nn.Module, ABC):

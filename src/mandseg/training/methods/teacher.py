@@ -12,13 +12,13 @@ from mandseg.training.methods.method import GROUP
 class Teacher(nn.Module):
     """The moving average of a network (Tarvainen and Valpola, NeurIPS 2017, arXiv 1703.01780).
 
-    Its weights are no parameters of the optimiser, and are in the checkpoints. The decay after t steps is
-    min(1 - 1 / (t + 1), decay), so that the untrained weights are forgotten at once. Running statistics are copied. It
-    is always in evaluation mode.
+    Its weights are no parameters of the optimiser, and are in the checkpoints. The decay after t steps is min(1 - 1 /
+    (t + 1), decay), so that the untrained weights lose their influence at once. Running statistics are copied. It is
+    always in evaluation mode.
 
     Args:
         network: The network that it follows.
-        decay: The decay, from 0 to below 1; with 1 it would not forget.
+        decay: The decay, from 0 to below 1; with 1 the first weights would stay.
 
     Raises:
         UserError: The decay is out of range.

@@ -5,6 +5,7 @@ import torch
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError
 from mandseg.system.expectations import POSITIVE, require
+from mandseg.training.cpu_copy import chosen_patches
 from mandseg.training.losses.loss import Loss, loss_at
 from mandseg.training.methods.method import GROUP, Batch, MakeNetwork
 from mandseg.training.methods.supervised import Supervised
@@ -37,9 +38,10 @@ class TrustedWeighting(Supervised):
 
     def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """The weighted mean of the losses of both kinds of patches."""
-        loss, trusted, label = loss_at(self.loss_of_labels, progress), batch["trusted"], batch["label"]
-        if bool(trusted.all()) or not bool(trusted.any()):
+        loss, trusted, label = loss_at(self.loss_of_labels, progress), batch["trusted_on_cpu"].get(), batch["label"]
+        if trusted.all() or not trusted.any():
             return {"loss": loss(logits[0], label)}
-        own, others = (loss(logits[0][chosen], label[chosen]) for chosen in (trusted, ~trusted))
+        kinds = trusted.tolist(), (~trusted).tolist()
+        own, others = (loss(chosen_patches(logits[0], kind), chosen_patches(label, kind)) for kind in kinds)
         weights = self.weight * trusted.sum(), (~trusted).sum()
         return {"loss": (weights[0] * own + weights[1] * others) / sum(weights)}

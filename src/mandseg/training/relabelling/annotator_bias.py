@@ -26,10 +26,10 @@ class AnnotatorBias:
     """Moves the labels that are not trusted by the signed bias of their annotator.
 
     The bias of a case is the median displacement of its noisy label from its reference over the surface, as in
-    ``mandseg audit``, positive outward. The audit gives the mean; the median is not moved by a missing condyle, which
-    is no margin. It is measured on the trusted training cases that have both labels, and on no others. The mean of an
-    annotator is shrunken to the mean of all (:mod:`mandseg.statistics.annotator_effect`). Where its interval excludes
-    zero, a label becomes the voxels whose signed distance to its contour is below minus the bias.
+    ``mandseg audit``, positive outward. The audit gives the mean. The median is used here because a missing condyle
+    does not change it. It is measured on the trusted training cases that have both labels, and on no others. The mean
+    of an annotator is shrunk towards the mean of all (:mod:`mandseg.statistics.annotator_effect`). Where its interval
+    excludes zero, a label becomes the voxels whose signed distance to its contour is below minus the bias.
 
     The idea is that of a spatial correction by a signed distance (Yao et al., ICLR 2023), by annotator and in mm. It
     assumes that every label that is not trusted was drawn by its annotator; a correct one among them is moved, too.

@@ -17,8 +17,8 @@ CONFIDENCE = Expectation("expected a number from 0.5 to below 1", lambda value: 
 class NetworkLabels:
     """Gives a voxel the network's label where its probability of the one or the other is above a confidence.
 
-    Trusted labels stay. Pseudo-labels (Lee 2013) that are used for correction; with a confidence of 0.5 they replace
-    the labels completely. The network must not have learned the wrong labels by heart yet: the first stage is short.
+    Trusted labels stay. These are pseudo-labels (Lee 2013), used for correction. With a confidence of 0.5 they replace
+    the labels completely. The first stage is short, so that the network has not memorised the wrong labels yet.
 
     Args:
         confidence: From 0.5 to below 1.
