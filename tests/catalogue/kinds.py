@@ -227,6 +227,13 @@ SETTINGS = {
     "arguments of an optimiser: unknown": "+optimizer.colour=red",
     "arguments of an optimiser: out of range": "optimizer._target_=torch.optim.SGD +optimizer.momentum=-1",
     "arguments of a schedule: unknown": "+segmenter.gamma=0.1",
+    "arguments of an augmentation: not of a patch": "~patches.augmentation +patches.augmentation={_target_: "
+    "monai.transforms.RandFlip, prob: 1}",
+    "stages that are no list": "method.stages=3",
+    "a method that needs trusted labels, without any": "method=learned_weighting",
+    "tendencies that are none": "noise=panel noise.source.tendencies=[5]",
+    "a negative spread of a panel": "noise=panel +noise.source.case_spread=-1",
+    "a tracking that is none": "tracking._target_=torch.nn.Identity",
     "arguments of a trainer: unknown": "+trainer.colour=red",
     "arguments of a data source: unknown": "+data.source.nonsense=1",
     "a strategy that does not exist": "trainer.strategy=waltz",
