@@ -231,6 +231,7 @@ SETTINGS = {
     "monai.transforms.RandFlip, prob: 1}",
     "stages that are no list": "method.stages=3",
     "a method that needs trusted labels, without any": "method=learned_weighting",
+    "a stage of trusted labels, without any": "method=fine_tuning",
     "tendencies that are none": "noise=panel noise.source.tendencies=[5]",
     "a negative spread of a panel": "noise=panel +noise.source.case_spread=-1",
     "a tracking that is none": "tracking._target_=torch.nn.Identity",

@@ -27,7 +27,7 @@ from mandseg.training.memorisation import Memorisation, WatchedCases
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
-from mandseg.training.stages import Span, Stage, check_stages, spans
+from mandseg.training.stages import Span, Stage, check_stages, plan_of_stage, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
 
@@ -37,6 +37,8 @@ OF_THE_OBJECTS = (
     *("preprocessing", "noise", "tracking", "trainer", "trusted_packages", "steps", "validations", "clean_budget"),
 )
 """The settings from which the objects of a run are made, without its data."""
+NONE_TRUSTED = LabelPlan({}, ())
+"""Only a clean budget makes labels trusted."""
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
@@ -91,12 +93,15 @@ def refuse_unfit(cfg: DictConfig) -> None:
 def _refuse_unfit(settings: str) -> None:
     cfg = cast(DictConfig, OmegaConf.create(settings))
     refuse_unknown(cfg.trainer)
-    span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
+    stages = build_stages(cfg)
+    span = spans(stages, cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
         segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
         refuse_incompatible(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
     if not cfg.clean_budget:
-        segmenter.method.check(LabelPlan({}, ()))  # only a clean budget makes labels trusted
+        segmenter.method.check(NONE_TRUSTED)
+        for stage in stages:
+            plan_of_stage(replace(stage, fold=None), NONE_TRUSTED, (), seed=0)
     refuse_unfit_augmentation(made(cfg, "patches", _convert_="all")["augmentation"], cfg.patches.patch_size)
     for name in ("hu_window", "preprocessing", "noise.source"):
         made(cfg, name, _convert_="all")
