@@ -56,6 +56,10 @@ def test_a_mistyped_word_is_answered_with_what_was_expected(monkeypatch, capsys,
             ["data.manifest=cohort", "noise=recorded", "noise_ratio=0.5"],
             "noise=recorded: none of the 4 training cases",
         ),
+        (
+            ["data.manifest=cohort", "noise.leave_out=Eve"],
+            "noise.leave_out: no annotator is called 'Eve', the names are",
+        ),
     ],
     ids=name,
 )

@@ -77,6 +77,12 @@ class Panel:
             object.__setattr__(self, "annotators", tuple(self.annotators))
         if self.severity < 0 or not np.isfinite(self.severity):
             raise UserError(f"noise.severity={self.severity}: expected a factor, 0 or more")
+        if strange := [one for one in self.tendencies if not isinstance(one, Tendency)]:
+            found = type(strange[0]).__name__
+            raise UserError(f"noise.source.tendencies: expected objects of mandseg.noise.Tendency, found {found}")
+        for name in ("bias_spread_mm", "case_bias_mm", "case_spread"):
+            if not 0 <= getattr(self, name) < np.inf:
+                raise UserError(f"noise.source.{name}={getattr(self, name)}: expected a number, 0 or more")
         if self.size < 1:
             raise UserError(f"noise.source.size={self.size}: expected at least one annotator")
         if self.target_dice is not None and self.target_hd95_mm is not None:

@@ -16,8 +16,10 @@ from mandseg.evaluation.sliding_window import AUTO, SlidingWindow
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.runs.settings.granularity import granularity, takes_any_window
 from mandseg.system.errors import UserError
+from mandseg.system.expectations import shown
 from mandseg.system.instantiation import make
-from mandseg.training.compatibility import refuse_incompatible
+from mandseg.tracking.settings import TrackingSettings
+from mandseg.training.compatibility import refuse_incompatible, refuse_unfit_augmentation
 from mandseg.training.dynamics import TrainingDynamics
 from mandseg.training.fit import refuse_unknown
 from mandseg.training.loading.datamodule import PatchDataModule, ValidationDataset
@@ -27,16 +29,18 @@ from mandseg.training.memorisation import Memorisation, WatchedCases
 from mandseg.training.methods.method import Method
 from mandseg.training.module import Segmenter
 from mandseg.training.networks import NetworkFactory
-from mandseg.training.stages import Span, Stage, check_stages, spans
+from mandseg.training.stages import Span, Stage, check_stages, plan_of_stage, spans
 
 NOT_OF_THE_METHOD = {"name", "stages"}  # keys of conf/method that are not arguments of its constructor
 
 
 OF_THE_OBJECTS = (
     *("model", "method", "loss", "optimizer", "patches", "batch_size", "segmenter", "sliding_window", "hu_window"),
-    *("preprocessing", "noise", "tracking", "trainer", "trusted_packages", "steps", "validations"),
+    *("preprocessing", "noise", "tracking", "trainer", "trusted_packages", "steps", "validations", "clean_budget"),
 )
 """The settings from which the objects of a run are made, without its data."""
+NONE_TRUSTED = LabelPlan({}, ())
+"""Only a clean budget makes labels trusted."""
 
 
 def made(cfg: DictConfig, name: str, **arguments: Any) -> Any:
@@ -91,12 +95,21 @@ def refuse_unfit(cfg: DictConfig) -> None:
 def _refuse_unfit(settings: str) -> None:
     cfg = cast(DictConfig, OmegaConf.create(settings))
     refuse_unknown(cfg.trainer)
-    span = spans(build_stages(cfg), cfg.steps, cfg.validations)[0]
+    stages = build_stages(cfg)
+    span = spans(stages, cfg.steps, cfg.validations)[0]
     with torch.random.fork_rng(devices=[]):
         segmenter = build_segmenter(cfg, build_method(cfg, untrained=False), span)
         refuse_incompatible(segmenter, build_loss(cfg), cfg.model.name, cfg.batch_size, cfg.patches.patch_size)
-    for name in ("hu_window", "patches", "preprocessing", "noise.source", "tracking"):
+    if not cfg.clean_budget:
+        segmenter.method.check(NONE_TRUSTED)
+        for stage in stages:
+            plan_of_stage(replace(stage, fold=None), NONE_TRUSTED, (), seed=0)
+    refuse_unfit_augmentation(made(cfg, "patches", _convert_="all")["augmentation"], cfg.patches.patch_size)
+    for name in ("hu_window", "preprocessing", "noise.source"):
         made(cfg, name, _convert_="all")
+    if not isinstance(made(cfg, "tracking", _convert_="all"), TrackingSettings):
+        wanted = f"{TrackingSettings.__module__}.{TrackingSettings.__qualname__}"
+        raise UserError(f"tracking._target_={cfg.tracking._target_}: expected {wanted}")
 
 
 def build_stages(cfg: DictConfig) -> list[Stage]:
@@ -107,12 +120,15 @@ def build_stages(cfg: DictConfig) -> list[Stage]:
     """
     known = [field.name for field in fields(Stage)]
     stages: list[Stage] = []
-    for node in cfg.method.stages:
+    nodes = _plain(cfg.method.stages)
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+        raise UserError(f"method.stages={shown(nodes)}: expected a list of stages, e.g. [{{name: train, share: 1}}]")
+    for node in nodes:
         if unknown := sorted(set(node) - set(known)):
             raise UserError(f"method.stages: unknown key {unknown[0]!r}, expected some of {', '.join(known)}")
         if missing := [key for key in ("name", "share") if key not in node]:
             raise UserError(f"method.stages: a stage without {missing[0]}")
-        settings = {**_without(node, set()), "_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
+        settings = {**node, "_target_": f"{Stage.__module__}.{Stage.__qualname__}"}
         stages.append(make(settings, f"method.stages.{len(stages)}", cfg.trusted_packages, _convert_="all"))
     check_stages(stages)
     return stages

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from math import prod
+from typing import Any
 
 import torch
 
 from mandseg.evaluation.sliding_window import AUTO
 from mandseg.system.errors import UserError, one_line
 from mandseg.training.cpu_copy import CpuCopy
+from mandseg.training.loading.augmentation import Augmentation
+from mandseg.training.loading.patches import transformed
 from mandseg.training.losses.loss import Loss
 from mandseg.training.methods.method import Batch, Method
 from mandseg.training.module import Segmenter
@@ -41,6 +45,29 @@ def refuse_incompatible(
     _refuse_shape(segmenter.train(), (batch_size, 1, *patch_size), f"patches.patch_size={list(patch_size)}", model)
     _refuse_shape(segmenter.eval(), (1, 1, *window), f"sliding_window.patch_size={AUTO if is_auto else window}", model)
     _refuse_pair(segmenter.train().method, (batch_size, 1, *patch_size))
+
+
+def refuse_unfit_augmentation(augmentation: Any, patch_size: Sequence[int]) -> None:
+    """Refuse an augmentation of the user that cannot change a patch.
+
+    Args:
+        augmentation: Ours, a TorchIO transform, or None.
+        patch_size: Voxels of a patch, (X, Y, Z).
+
+    Raises:
+        UserError: One line.
+    """
+    if augmentation is None or isinstance(augmentation, Augmentation):
+        return
+    shape = (1, *patch_size)
+    image = torch.linspace(-1, 1, prod(shape)).reshape(shape)
+    try:
+        changed = transformed(image, (image > 0).float(), augmentation, seed=0)
+    except Exception as error:  # a transform may raise anything
+        name = type(augmentation).__name__
+        raise UserError(f"patches.augmentation: {name} cannot be applied to a patch ({one_line(error)})") from error
+    if shapes := [list(part.shape) for part in changed if part.shape != shape]:
+        raise UserError(f"patches.augmentation: makes {shapes[0]} of a patch of {list(shape)}, expected the same")
 
 
 def _refuse_shape(segmenter: Segmenter, shape: tuple[int, ...], setting: str, model: str) -> None:

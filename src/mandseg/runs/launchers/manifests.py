@@ -6,7 +6,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mandseg.data.sources import Sources, from_manifest, with_external
+from mandseg.runs.settings.typed_text import with_text
 from mandseg.system.errors import UserError
+from mandseg.system.instantiation import make
 
 OWN = "mandseg.data.sources.from_manifest"
 RECORDED = ("mandseg.noise.Recorded", "mandseg.noise.recorded.Recorded")
@@ -37,6 +39,22 @@ def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) 
             cohort = from_manifest(cfg.data.source.manifest, cfg.data.source.get("test_sets_by"))
             known[source] = with_external(cohort, cfg.eval, cfg.evaluation.shared_subjects)
         _refuse_unrecorded(cfg, known[source])
+        _refuse_annotators(cfg, known[source])
+
+
+def _refuse_annotators(cfg: DictConfig, sources: Sources) -> None:
+    """Refuse annotators that no training case has.
+
+    Raises:
+        UserError: One line.
+    """
+    noise = with_text(cfg).noise
+    if noise.get("annotators") is None and noise.get("leave_out") is None:
+        return
+    from mandseg.noise.label_plan import cases_of_annotators  # numpy, which other launches do not need
+
+    source = make(noise.source, "noise.source", list(cfg.trusted_packages), _convert_="all")
+    cases_of_annotators(sources.training.split("train"), source, noise.annotators, noise.leave_out)
 
 
 def _refuse_unrecorded(cfg: DictConfig, sources: Sources) -> None:
