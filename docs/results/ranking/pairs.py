@@ -25,8 +25,8 @@ from mandseg.ranking.scores.catalogue import SCORES
 from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.truth import measured_pairs
 
-MOST_MIXTURES = 20
-RANDOM_ORDERS = 10  # of each mixture
+MOST_MIXTURES = 200
+RANDOM_ORDERS = 2  # of each mixture
 COPY_MM = 0.01  # mean distance of two contours of which one is a copy
 FIGURES = ("auroc", "average_precision", "spearman", "recovered")
 
@@ -81,7 +81,7 @@ def table(cases: list[Case], study: Path | None) -> pd.DataFrame:
 
 
 def mixtures(n: int) -> Iterable[np.ndarray]:
-    """Which of n labels are the noisy ones: all ways to take half of them, or 20 draws of them."""
+    """Which of n labels are the noisy ones: all ways to take half of them, or 200 draws of them."""
     if comb(n, n // 2) <= MOST_MIXTURES:
         chosen = [list(each) for each in combinations(range(n), n // 2)]
     else:
