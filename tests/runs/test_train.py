@@ -59,15 +59,18 @@ def train(tmp_path, cohort, process):
 
 def test_a_cohort_of_another_structure_is_refused_before_it_is_prepared(tmp_path, cohort):
     """Otherwise the predictions of a parotid's network would be called Mandible."""
+    from mandseg.runs.launchers.manifests import refuse_manifests
     from mandseg.runs.run import prepare
 
     cases = [replace(case, groups={"structure": "Parotid_L"}) for case in cohort.cases]
     words = command(tmp_path, write_cohort(cohort.root, cases))
-    with pytest.raises(UserError) as caught:
-        prepare(composed(*words))
-    assert caught.value.problems == [
-        "case t0: its manifest says structure Parotid_L, the run has structure=Mandible; give structure=Parotid_L"
-    ]
+    for refuse in (lambda cfg: refuse_manifests([cfg]), prepare):  # before a run is listed, and in the run
+        with pytest.raises(UserError) as caught:
+            refuse(composed(*words))
+        assert caught.value.problems == [
+            "case t0: its manifest says structure Parotid_L, the run has structure=Mandible; give structure=Parotid_L"
+        ]
+    refuse_manifests([composed(*words, "structure=Left_Parotid", "noise=expert")])
     assert not (tmp_path / "cache").exists()
     assert len(prepare(composed(*words, "structure=Left_Parotid", "noise=expert")).training) == 4
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mandseg.data.sources import Sources, from_manifest, with_external
+from mandseg.data.structure import refuse_other_structures
 from mandseg.runs.settings.typed_text import with_text
 from mandseg.system.errors import UserError
 from mandseg.system.instantiation import make
@@ -15,7 +16,7 @@ RECORDED = ("mandseg.noise.Recorded", "mandseg.noise.recorded.Recorded")
 
 
 def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) -> None:
-    """Refuse runs whose manifest breaks a rule, or lacks the noisy labels that they train on.
+    """Refuse runs whose manifest breaks a rule, shows another structure, or lacks the noisy labels of the training.
 
     Only manifests of this package's data are read, each once. Phantoms and a source of the user's own are left to the
     run.
@@ -38,6 +39,8 @@ def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) 
         if source not in known:
             cohort = from_manifest(cfg.data.source.manifest, cfg.data.source.get("test_sets_by"))
             known[source] = with_external(cohort, cfg.eval, cfg.evaluation.shared_subjects)
+        tested = [case for cases in known[source].evaluation.values() for case in cases]
+        refuse_other_structures([*known[source].training.cases, *tested], str(cfg.structure))
         _refuse_unrecorded(cfg, known[source])
         _refuse_annotators(cfg, known[source])
 
