@@ -99,6 +99,33 @@ def eight() -> list[Fingerprint]:
     return [taken(scan(seed)) for seed in range(8)]
 
 
+def even_head(seed: int) -> Scan:
+    """A head of even tissue with noise and a horseshoe of bone: all of one shape, each with noise of its own."""
+    x, y, z = (4.0 * (axis - (n - 1) / 2) for axis, n in zip(np.ogrid[:40, :40, :24], (40, 40, 24), strict=True))
+    label = (abs(np.hypot(x, y / 1.2) - 40) < 7) & (y > -8) & (abs(z) < 14)
+    tissue = np.where((x / 60) ** 2 + (y / 65) ** 2 + 0 * z < 1, 40, -1000)
+    hu = np.where(label, 900, tissue + np.random.default_rng(seed).normal(0, 15, label.shape))
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    return Scan(Volume(hu.astype(np.int16), affine), Volume(label.astype(np.uint8), affine))
+
+
+def test_heads_of_one_shape_are_different_patients_and_a_cropped_copy_is_the_same() -> None:
+    heads = [even_head(seed) for seed in range(3)]
+    known = [taken(head) for head in heads]
+    assert find_matches(known) == []
+    box = (slice(2, 37), slice(3, 38), slice(1, 22))
+    affine = heads[1].image.affine.copy()
+    affine[:3, 3] += 4.0 * np.array([2, 3, 1])
+    copy = taken(Scan(*(Volume(volume.array[box], affine) for volume in (heads[1].image, heads[1].label))))
+    (match,) = find_matches(known, [copy])
+    assert (match.first, match.likeness.verdict) == (1, "certain")
+
+
+def test_equal_labels_are_only_suspicious_if_two_cts_cannot_be_compared() -> None:
+    assert Likeness(1.0, 1.0, None, has_two_cts=True).verdict == "suspected"
+    assert Likeness(1.0, 1.0, None).verdict == "certain"
+
+
 @pytest.mark.parametrize("changed", [cropped, resampled, flipped, *OBLIQUE])
 def test_a_copy_that_was_cropped_resampled_or_turned_is_certain(changed) -> None:
     likeness = compare(taken(scan(3)), taken(changed(scan(3))))

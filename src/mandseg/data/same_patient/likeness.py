@@ -36,10 +36,11 @@ class Likeness:
     """Dice of the labels at the best shift, between the lowest and the highest slice that both have."""
     image: float | None = None
     """Correlation of the CTs around the labels at this shift; None unless there are two that overlap."""
+    has_two_cts: bool = False
 
     @property
     def verdict(self) -> Verdict:
-        """What the evidence means. Two CTs decide alone; without them only a copied drawing is certain."""
+        """What the evidence means. Two CTs decide alone; without any two only a copied drawing is certain."""
         if self.image is not None:
             overlaps = self.overlap >= IMAGE_OVERLAP
             same, maybe = (SAME_IMAGE, MAYBE_IMAGE) if overlaps else (SURE_IMAGE, DOUBTFUL_IMAGE)
@@ -47,7 +48,7 @@ class Likeness:
         if self.shape < MAYBE_SHAPE:
             return "different"
         if self.overlap >= SAME_DRAWING:
-            return "certain"
+            return "suspected" if self.has_two_cts else "certain"
         is_alike = self.shape >= SAME_SHAPE and self.overlap >= SAME_OVERLAP
         return "suspected" if is_alike else "different"
 
@@ -79,7 +80,8 @@ def align(
     if shape >= MAYBE_SHAPE or start is not None:
         overlap, placed = best_overlap(first.label, second.label, placed)
         image, placed = image_correlation(first, second, placed)
-    return Likeness(shape, overlap, image), placed * STEP_MM + first.origin_mm - second.origin_mm
+    has_two_cts = first.image is not None and second.image is not None
+    return Likeness(shape, overlap, image, has_two_cts), placed * STEP_MM + first.origin_mm - second.origin_mm
 
 
 def best_shape(
@@ -118,9 +120,10 @@ def best_overlap(first: Occupancy, second: Occupancy, shift: Shift) -> tuple[flo
 
 
 def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> tuple[float | None, Shift]:
-    """Correlate two CTs, the second moved by about a shift, where both show tissue and neither label is.
+    """Correlate two CTs, the second moved by about a shift, inside the tissue of both and beside both labels.
 
-    Bone under both labels is alike in all people. A first look decides whether the shift is worth refining.
+    Bone under both labels is alike in all people, and so is the edge of a head. A first look decides whether the shift
+    is worth refining.
 
     Returns:
         The highest correlation near the shift and where it is; None without two CTs that share enough tissue.
@@ -142,13 +145,15 @@ def image_correlation(first: Fingerprint, second: Fingerprint, shift: Shift) -> 
 
 
 def _tissue(known: Fingerprint) -> Floats:
-    """The CT as float32, NaN where there is no tissue and in the label."""
+    """The CT as float32, NaN in the label and where there is no tissue, and a step beside both.
+
+    Beside them a voxel of 3 mm holds parts of bone or of air. Heads of one shape are alike there, whoever they are.
+    """
     assert known.image is not None
     hu = np.minimum(known.image, BRIGHTEST_HU).astype(np.float32)
-    inner = (slice(MARGIN, -MARGIN),) * 3
-    in_label = np.zeros(hu.shape, np.bool_)
-    in_label[inner] = known.label > 0
-    hu[(hu < IN_BODY_HU) | ndimage.binary_dilation(in_label)] = np.nan
+    left_out = hu < IN_BODY_HU
+    left_out[(slice(MARGIN, -MARGIN),) * 3] |= known.label > 0
+    hu[ndimage.binary_dilation(left_out)] = np.nan
     return hu
 
 
