@@ -24,8 +24,8 @@ def bomb(levels: int) -> str:
         (bomb(12), r"line 2 holds an alias \(\*a0\)"),
         ("a: &a [*a]", "line 1 holds an alias"),
         ("[" * 5000, "nested deeper than 40"),
-        ("a: [1", "expected"),
-        ("a: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("a: [1", "not plain YAML from line 2, column 1 on"),
+        ("a: !!python/object/apply:os.getcwd []", "not plain YAML from line 1, column 4 on"),
     ],
 )
 def test_what_could_hang_a_reader_is_refused_in_one_line(text, reason):

@@ -89,7 +89,7 @@ def rank_cohort(cohort: Cohort, cases: Sequence[Case], wish: Wish, judgement: Ju
     if len(truth) >= LEAST_CASES:
         both = table.merge(truth, on="case_id", validate="1:1")
         error = both.true_mm
-        what = f"the references of {int(both[by].notna().sum())} cases"
+        what = f"the references of {count(int(both[by].notna().sum()), 'case')}"
         checks.append(_check("references", f"Against {what}", what, both, error, wrong_labels(error), by))
         places = _places(both, pairs, cases, judgement)
     ranking = ordered(cohort, table, by, threshold, notes, checks)

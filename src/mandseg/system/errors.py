@@ -74,7 +74,7 @@ def in_plain_words(error: BaseException) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is not None:  # of YAML
         file = "" if str(mark.name).startswith("<") else f"{mark.name}: "
-        return f"{file}not YAML from line {mark.line + 1}, column {mark.column + 1} on"
+        return f"{file}not plain YAML from line {mark.line + 1}, column {mark.column + 1} on"
     match error:
         case JSONDecodeError():
             return f"not JSON from line {error.lineno}, column {error.colno} on"

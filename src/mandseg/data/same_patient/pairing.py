@@ -20,6 +20,7 @@ from mandseg.data.structure import COLUMN, VOLUME_COLUMN, is_same_structure, str
 from mandseg.data.volume import Volume, read_geometry, read_volume, write_volume
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
+from mandseg.system.wording import count
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def _refuse_one_label(shared: Sequence[SharedScan]) -> None:
     if same:
         names = f"case {same[0].first.case_id} of one and case {same[0].second.case_id} of the other cohort"
         text = f"{names} have one label file, {_label(same[0].first)}; expected two contours"
-        raise UserError(text if len(same) == 1 else f"{text} (so in {len(same)} pairs)")
+        raise UserError(text if len(same) == 1 else f"{text} (so in {count(len(same), 'pair')})")
 
 
 def _known(case: Case) -> Fingerprint | None:
