@@ -66,6 +66,14 @@ def test_the_release_workflow_runs_the_demo_from_the_wheel_before_it_releases():
     assert "mandseg.train --config-name demo" in " ".join(step.get("run", "") for step in steps)
 
 
+def test_the_versions_of_constraints_are_looked_up_for_known_vulnerabilities_every_week():
+    workflow = read(".github/workflows/packages.yml")
+    (job,) = workflow["jobs"].values()
+    assert "pip-audit" in job["steps"][-1]["run"]
+    assert "-r constraints.txt" in job["steps"][-1]["run"]
+    assert workflow[True]["schedule"]  # "on" is true in YAML 1.1
+
+
 def test_the_source_package_has_what_the_wheel_is_built_of_and_nothing_of_that_name_elsewhere():
     included = PROJECT["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]
     assert all(path.startswith("/") for path in included)  # without a slash, README.md is also docs/results/*/README.md
