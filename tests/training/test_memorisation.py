@@ -123,7 +123,7 @@ def train(folder, watches):
         callbacks = [Memorisation(cases, segmenter.predictor, 3, 6, (8, 8, 8)), dynamics]
     generator = torch.Generator().manual_seed(1)
     batches = [{"image": torch.rand(1, 8, 8, 8, generator=generator)} for _ in range(6)]
-    batches = [batch | {"label": (batch["image"] > 0.5).float()} for batch in batches]
+    batches = [batch | {"label": (batch["image"] > 0.5).float(), "trusted": torch.tensor(False)} for batch in batches]
     trainer = L.Trainer(
         accelerator="cpu", max_steps=6, logger=curve, callbacks=callbacks, enable_progress_bar=False,
         enable_checkpointing=False, enable_model_summary=False, log_every_n_steps=1,
