@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from mandseg.data.same_patient.fingerprint import FULL, SHAPE, STEP_MM, Fingerprint, Occupancy
-from mandseg.data.same_patient.tissue import BRIGHTEST_HU, IN_BODY_HU, MARGIN, Floats
+from mandseg.data.same_patient.tissue import Floats, tissue_of
 from mandseg.metrics.masks import Mask
 
 MAYBE_SHAPE = 0.7  # below this correlation of shapes nothing else is looked at, without two CTs
@@ -150,11 +150,9 @@ def _tissue(known: Fingerprint) -> Floats:
     Beside them a voxel of 3 mm holds parts of bone or of air. Heads of one shape are alike there, whoever they are.
     """
     assert known.image is not None
-    hu = np.minimum(known.image, BRIGHTEST_HU).astype(np.float32)
-    left_out = hu < IN_BODY_HU
-    left_out[(slice(MARGIN, -MARGIN),) * 3] |= known.label > 0
-    hu[ndimage.binary_dilation(left_out)] = np.nan
-    return hu
+    tissue = tissue_of(known.image, known.label)
+    inside = ndimage.binary_erosion(tissue.there, border_value=1)
+    return np.where(inside, np.minimum(tissue.image, tissue.brightest_hu), np.nan).astype(np.float32)
 
 
 def _correlation(fixed: Floats, moving: Floats, shift: Shift) -> float | None:
