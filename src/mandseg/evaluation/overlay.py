@@ -63,8 +63,10 @@ def draw_overlay(
         UserError: The three arrays differ in shape.
     """
     figure = overlay_figure(image_hu, reference, prediction, spacing_mm, title)
+    drawn = _pixels(figure)  # drawing takes longer than making it smaller
     for dpi in RESOLUTIONS_DPI:
-        content = _png(figure, dpi)
+        width, height = (round(n * dpi / RESOLUTIONS_DPI[0]) for n in drawn.size)
+        content = _png(drawn.resize((width, height), Image.Resampling.LANCZOS))
         if len(content) <= LARGEST_FILE:
             break
     with atomic_write(path) as file:
@@ -154,14 +156,19 @@ def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     return plane.T[::-1, ::-1]
 
 
-def _png(figure: Figure, dpi: int) -> bytes:
-    """Render as a PNG with a palette: the pictures are mostly grey, and this is half the size of full colour."""
-    raw, content, palette = io.BytesIO(), io.BytesIO(), Image.new("P", (1, 1))
+def _pixels(figure: Figure) -> Image.Image:
+    """Draw the figure in full colour, at the largest resolution."""
+    raw, dpi = io.BytesIO(), RESOLUTIONS_DPI[0]
     figure.savefig(raw, format="rgba", dpi=dpi)
     rgba = np.frombuffer(raw.getvalue(), dtype=np.uint8).reshape(-1, round(figure.get_figwidth() * dpi), 4)
+    return Image.fromarray(rgba[..., :3])
+
+
+def _png(pixels: Image.Image) -> bytes:
+    """Encode as a PNG with a palette: the pictures are mostly grey, and this is half the size of full colour."""
+    content, palette = io.BytesIO(), Image.new("P", (1, 1))
     palette.putpalette(_palette().ravel().tolist())  # Pillow's own palette would lose the colours of the thin contours
-    picture = Image.fromarray(rgba[..., :3]).quantize(palette=palette, dither=Image.Dither.NONE)
-    picture.save(content, format="png", compress_level=6)
+    pixels.quantize(palette=palette, dither=Image.Dither.NONE).save(content, format="png", compress_level=6)
     return content.getvalue()
 
 
