@@ -45,7 +45,7 @@ from mandseg.training.learning_curve import LearningCurve
 from mandseg.training.libraries import silence_libraries, tune_malloc
 from mandseg.training.loading import datamodule
 from mandseg.training.memorisation import Memorisation, watched_cases
-from mandseg.training.precision import choose_precision, step_seconds
+from mandseg.training.precision import BF16, can_compute, choose_precision, step_seconds
 from mandseg.training.stages import spans
 from mandseg.training.validation_overlay import ValidationOverlay
 from patches import write_volumes
@@ -182,11 +182,11 @@ def print_network() -> None:
     """The network's step: arithmetic, threads, allocator."""
     plain = unet_step_seconds(bf16=False, threads=2)
     tune_malloc()
-    fp32, bf16 = (unet_step_seconds(bf16=flag, threads=2) for flag in (False, True))
-    single = unet_step_seconds(bf16=False, threads=1)
+    fp32, single = (unet_step_seconds(bf16=False, threads=threads) for threads in (2, 1))
     print(f"fp32, two threads        {fp32:.3f} s")
     print(f"plain allocator : tuned  {plain / fp32:.2f}")
-    print(f"bf16 : fp32              {bf16 / fp32:.2f}")
+    if can_compute(BF16, torch.device("cpu")):
+        print(f"bf16 : fp32              {unet_step_seconds(bf16=True, threads=2) / fp32:.2f}")
     print(f"one thread : two         {single / fp32:.2f}")
 
 

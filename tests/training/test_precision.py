@@ -30,11 +30,21 @@ class Unsteady(nn.Module):
 
 @pytest.fixture
 def bf16_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(precision, "can_compute", lambda *_: True)
     monkeypatch.setattr(precision, "step_seconds", lambda network, shape, bf16: 0.1 if bf16 else 1.0)
 
 
 def test_a_network_that_repeats_itself_is_trained_in_the_faster_arithmetic(tmp_path: Path, bf16_is_faster):
     assert choose_precision("auto", "cpu", Unsteady(0.0), SHAPE, tmp_path) == "bf16-mixed"
+
+
+def test_a_processor_without_instructions_for_bf16_takes_fp32_and_measures_nothing(
+    tmp_path: Path, bf16_is_faster, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(precision, "can_compute", lambda *_: False)
+    before = Unsteady.passes
+    assert choose_precision("auto", "cpu", Unsteady(0.0), SHAPE, tmp_path) == "32-true"
+    assert (Unsteady.passes, list(tmp_path.iterdir())) == (before, [])
 
 
 @pytest.mark.parametrize("disturbance", [0.1, float("nan"), float("inf")])

@@ -47,6 +47,8 @@ def choose_precision(wanted: str, accelerator: str, network: nn.Module, batch_sh
         return BF16 if torch.cuda.is_bf16_supported(including_emulation=False) else FP32
     if not on_cpu or wanted not in ("auto", BF16):
         return wanted
+    if wanted == "auto" and not can_compute(BF16, torch.device("cpu")):
+        return FP32  # emulated bf16 is up to 50 times slower, and its measurement would take minutes
     found = _measured(network, batch_shape, cache)
     if wanted == BF16 and not found["repeats_itself"]:
         size = " x ".join(map(str, batch_shape[2:]))
