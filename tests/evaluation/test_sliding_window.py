@@ -153,3 +153,11 @@ def test_a_network_that_cannot_be_tried_gets_the_window_of_its_training():
 def test_a_window_that_cannot_work_is_one_line_with_setting_and_value(setting, value, expected):
     with pytest.raises(UserError, match=rf"^sliding_window.{setting}=.*: expected {expected}"):
         SlidingWindow(**{"patch_size": (8, 8, 8), "overlap": 0.25, setting: value})
+
+
+@pytest.mark.parametrize("patch_size", ["auto", (8, 8, 8)])
+def test_several_volumes_of_one_size_are_predicted_like_each_of_them(patch_size):
+    volumes = torch.rand(3, 1, 20, 9, 12, generator=torch.Generator().manual_seed(0))
+    tool = SlidingWindow(patch_size, 0.25)
+    together = tool(lambda image: image**2, volumes)
+    assert torch.equal(together, torch.cat([tool(lambda image: image**2, one[None]) for one in volumes]))

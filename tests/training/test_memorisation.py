@@ -18,7 +18,7 @@ from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.training.dynamics import TrainingDynamics, label_digest, margin_and_probability, read_dynamics
 from mandseg.training.learning_curve import LearningCurve
-from mandseg.training.measuring import box_around
+from mandseg.training.measuring import box_around, logits_in_boxes
 from mandseg.training.memorisation import Memorisation, WatchedCases, watched_cases
 from mandseg.training.methods.supervised import Supervised
 from mandseg.training.module import Segmenter
@@ -77,6 +77,21 @@ def test_the_box_holds_both_labels_and_at_least_a_patch():
     assert size.tolist() == [5, 8, 4]
     assert [part.tolist() for part in box_around(labels, (3, 8, 4), (2, 2, 2))] == [[2, 2, 2], [9, 8, 8]]
     assert box_around([0 * labels[0]], (2, 2, 2))[0].tolist() == [5, 5, 5]  # nothing drawn: the middle
+
+
+def test_neighbours_with_boxes_of_one_size_are_predicted_together_and_in_their_order():
+    cases = [prepared(f"c{k}") for k in range(5)]
+    for k, case in enumerate(cases):
+        case.image[4:8, 4:8, 4:8] = 100 * k
+    sizes = [(4, 4, 4), (4, 4, 4), (4, 4, 4), (6, 4, 4), (4, 4, 4)]
+    boxes = [box_around([case.reference], size) for case, size in zip(cases, sizes, strict=True)]
+    batches = []
+    network = lambda image: (batches.append(len(image)), image)[1]  # noqa: E731
+    predictor = Predictor(network, Preprocessing((4, 4, 4)), WINDOW, SlidingWindow("auto", 0), torch.device("cpu"))
+    found = list(logits_in_boxes(predictor, cases, boxes, torch.device("cpu")))
+    assert batches == [2, 1, 1, 1]
+    assert [tuple(logits.shape) for logits in found] == sizes
+    assert [round(1000 * logits.max().item()) for logits in found] == [0, 100, 200, 300, 400]
 
 
 class Threshold(nn.Module):

@@ -43,7 +43,7 @@ class Predictor:
     precision: str = "32-true"
 
     def logits(self, image: torch.Tensor) -> torch.Tensor:
-        """Logits of a complete volume, both (1, 1, X, Y, Z), on the device of the input."""
+        """Logits of complete volumes, both (B, 1, X, Y, Z), on the device of the input."""
         dtype = AUTOCAST.get(self.precision)
         with nullcontext() if dtype is None else torch.autocast(self.device.type, dtype):
             return self.sliding_window(self.network, image)

@@ -52,12 +52,14 @@ class SlidingWindow:
         require(NOT_NEGATIVE, GROUP, bytes_per_voxel=self.bytes_per_voxel)
 
     def __call__(self, network: Callable[[torch.Tensor], torch.Tensor], image: torch.Tensor) -> torch.Tensor:
-        """Map an image (1, 1, X, Y, Z) to logits of the same shape, float32."""
+        """Map images (B, 1, X, Y, Z) to logits of the same shape, float32."""
         shape = tuple(image.shape[2:])
         window = self.size(shape)
         image = padded(image, window)
-        is_one = tuple(image.shape[2:]) == window
-        logits = network(image).float() if is_one else self._blended(network, image, window)
+        if tuple(image.shape[2:]) == window:
+            logits = network(image).float()
+        else:
+            logits = torch.cat([self._blended(network, one, window) for one in torch.split(image, 1)])
         return logits[:, :, : shape[0], : shape[1], : shape[2]]
 
     def size(self, shape: Sequence[int]) -> Size:
@@ -92,7 +94,7 @@ class SlidingWindow:
 
 
 def padded(image: torch.Tensor, least: Sequence[int]) -> torch.Tensor:
-    """The image (1, 1, X, Y, Z) with air beyond its last voxels, so that it has at least this size."""
+    """Images (B, 1, X, Y, Z) with air beyond their last voxels, so that they have at least this size."""
     missing = [max(side - n, 0) for n, side in zip(image.shape[2:], least, strict=True)]
     if not any(missing):
         return image

@@ -22,14 +22,13 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
-from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.masks import Spacing
 from mandseg.noise.label_plan import LabelPlan
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
 from mandseg.training.losses.band import BAND_MM, band
-from mandseg.training.measuring import Box, box_around, evaluation_mode, measured_steps
+from mandseg.training.measuring import Box, box_around, evaluation_mode, logits_in_boxes, measured_steps
 
 
 class Record(NamedTuple):
@@ -100,7 +99,10 @@ class TrainingDynamics(Callback):
         if step not in self.due:
             return
         with evaluation_mode(trainer, pl_module):
-            found = [self._record(step, number, pl_module.device) for number in range(len(self.cases))]
+            places = [self._place_of(number) for number in range(len(self.cases))]
+            boxes = [box for box, _ in places]
+            logits = logits_in_boxes(self.predictor, self.cases, boxes, pl_module.device)
+            found = [self._record(step, *of_case) for of_case in zip(self.cases, places, logits, strict=True)]
         others = [row for row in read_dynamics(self.file) if row.step != step]
         rows: list[Record] = sorted([*others, *found], key=lambda row: row.step)
         write_csv(self.file, Record._fields, rows)
@@ -111,10 +113,8 @@ class TrainingDynamics(Callback):
         label, margin = self.plan.label_of(case), [int(BAND_MM / s) for s in case.grid.spacing_mm]
         return box_around([label], self.at_least, margin), label_digest(label)
 
-    def _record(self, step: int, number: int, device: torch.device) -> Record:
-        case, ((corner, size), digest) = self.cases[number], self._place_of(number)
-        image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
-        logits = self.predictor.logits(image)[0, 0].float().cpu()
+    def _record(self, step: int, case: PreparedCase, place: tuple[Box, str], logits: torch.Tensor) -> Record:
+        (corner, size), digest = place
         label = torch.from_numpy(crop(np.asarray(self.plan.label_of(case)), corner, size, 0)) > 0
         scanned = torch.from_numpy(crop(np.ones(case.image.shape, np.uint8), corner, size, 0)) > 0
         margin, probability = margin_and_probability(logits, label, scanned, case.grid.spacing_mm)

@@ -1,4 +1,4 @@
-"""What measurements during a training have in common: their steps, their boxes, and a network in evaluation mode."""
+"""What measurements during a training have in common: their steps, boxes, predictions, and the network's mode."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -9,9 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mandseg.data.cache import PreparedCase
+from mandseg.data.preprocessing import crop
+from mandseg.data.volume import AIR_HU
+from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.masks import bounding_box
 from mandseg.system.errors import UserError
 
+AT_ONCE = 2  # torch has no fast float32 convolution for one small volume on a CPU: two of 64^3 take less time than one
 Box = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # its lowest voxel, possibly negative; its size in voxels
 
 
@@ -58,3 +63,28 @@ def evaluation_mode(trainer: L.Trainer, module: L.LightningModule) -> Iterator[N
         yield
     for part, training in modes.items():
         part.training = training
+
+
+def logits_in_boxes(
+    predictor: Predictor, cases: Sequence[PreparedCase], boxes: Sequence[Box], device: torch.device
+) -> Iterator[torch.Tensor]:
+    """Predict a part of each case; neighbours of one size are predicted together.
+
+    Args:
+        predictor: The network in training.
+        cases: Prepared cases.
+        boxes: The part of each case; voxels outside the scan are air.
+        device: The device of the network.
+
+    Yields:
+        The logits of each box, in the order of the cases, (X, Y, Z), float32, on the CPU.
+    """
+    first = 0
+    while first < len(cases):
+        size = boxes[first][1]
+        batch = [first]
+        while len(batch) < AT_ONCE and (after := batch[-1] + 1) < len(cases) and np.array_equal(boxes[after][1], size):
+            batch.append(after)
+        images = [predictor.window(crop(cases[k].image, boxes[k][0], size, AIR_HU)) for k in batch]
+        yield from predictor.logits(torch.stack(images)[:, None].to(device))[:, 0].float().cpu()
+        first = batch[-1] + 1

@@ -17,11 +17,10 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.preprocessing import crop
-from mandseg.data.volume import AIR_HU
 from mandseg.evaluation.predictor import Predictor
 from mandseg.metrics.masks import dice
 from mandseg.noise.label_plan import LabelPlan
-from mandseg.training.measuring import Box, box_around, evaluation_mode, measured_steps
+from mandseg.training.measuring import Box, box_around, evaluation_mode, logits_in_boxes, measured_steps
 
 CASES = 4  # of a group; 4 + 4 predictions cost about as much as two training steps
 
@@ -91,27 +90,34 @@ class Memorisation(Callback):
         if self.steps_before + trainer.global_step not in self.due:
             return
         with evaluation_mode(trainer, pl_module):
-            values = self._measure("noisy_cases", self.cases.noisy, pl_module.device)
-            values |= self._measure("clean_cases", self.cases.clean, pl_module.device)
+            values = self._measure(pl_module.device)
         if values:
             for logger in trainer.loggers:
                 logger.log_metrics(values, trainer.global_step - 1)
 
-    def _measure(self, group: str, cases: Sequence[PreparedCase], device: torch.device) -> dict[str, float]:
-        scores = [self._dice_to_both(case, device) for case in cases]
-        if not scores:
-            return {}
-        to_noisy, to_reference = np.mean(scores, axis=0)
-        return {f"{group}_dice_to_noisy": float(to_noisy), f"{group}_dice_to_reference": float(to_reference)}
+    def _measure(self, device: torch.device) -> dict[str, float]:
+        groups = {"noisy_cases": self.cases.noisy, "clean_cases": self.cases.clean}
+        cases = [case for group in groups.values() for case in group]
+        boxes = [self._box(case) for case in cases]
+        logits = logits_in_boxes(self.predictor, cases, boxes, device)
+        scores = [_dice_to_both(*found) for found in zip(cases, boxes, logits, strict=True)]
+        values: dict[str, float] = {}
+        for name, group in groups.items():
+            of_group, scores = scores[: len(group)], scores[len(group) :]
+            if of_group:
+                to_noisy, to_reference = np.mean(of_group, axis=0)
+                values |= {f"{name}_dice_to_noisy": float(to_noisy), f"{name}_dice_to_reference": float(to_reference)}
+        return values
 
-    def _dice_to_both(self, case: PreparedCase, device: torch.device) -> tuple[float, float]:
+    def _box(self, case: PreparedCase) -> Box:
         if (name := case.case.case_id) not in self._boxes:  # the labels of a case do not change
             self._boxes[name] = box_around([case.noisy, case.reference], self.at_least)  # type: ignore[list-item]
-        corner, size = self._boxes[name]
-        image = self.predictor.window(crop(case.image, corner, size, AIR_HU))[None, None].to(device)
-        mask = self.predictor.logits(image)[0, 0].cpu() > 0
-        noisy, reference = (
-            torch.from_numpy(crop(label, corner, size, 0)) > 0  # type: ignore[arg-type]  # watched cases have both
-            for label in (case.noisy, case.reference)
-        )
-        return dice(mask, noisy), dice(mask, reference)
+        return self._boxes[name]
+
+
+def _dice_to_both(case: PreparedCase, box: Box, logits: torch.Tensor) -> tuple[float, float]:
+    noisy, reference = (
+        torch.from_numpy(crop(label, *box, 0)) > 0  # type: ignore[arg-type]  # watched cases have both
+        for label in (case.noisy, case.reference)
+    )
+    return dice(logits > 0, noisy), dice(logits > 0, reference)
