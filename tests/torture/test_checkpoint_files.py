@@ -87,3 +87,29 @@ def test_a_half_copied_checkpoint_is_not_called_foreign(sound, tmp_path):
         UserError, match=r"x\.ckpt: cannot be read as a checkpoint .*; is it a checkpoint of mandseg\?$"
     ):
         load_network(tmp_path / "x.ckpt", device="cpu")
+
+
+DAMAGE = {
+    "no directory": (b"PK\x01\x02", b"PK\x01\x09"),
+    "a version that nobody reads": (b"PK\x01\x02\x14\x03\x14", b"PK\x01\x02\x14\x03\xff"),
+    "an encrypted entry": (b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_an_archive_with_a_damaged_directory_is_one_line(tmp_path, damage):
+    archive("model/data.pkl")(tmp_path / "x.ckpt")
+    whole, (sound, damaged) = (tmp_path / "x.ckpt").read_bytes(), DAMAGE[damage]
+    assert sound in whole
+    (tmp_path / "x.ckpt").write_bytes(whole.replace(sound, damaged))
+    with pytest.raises(UserError, match=r"x\.ckpt: cannot be read as a checkpoint \(.*\); is it"):
+        load_network(tmp_path / "x.ckpt", device="cpu")
+
+
+def test_a_packed_entry_is_not_unpacked(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "x.ckpt", "w", zipfile.ZIP_DEFLATED) as content:
+        content.writestr("model/data.pkl", bytes(10**6))
+    for reader, name in ((zipfile.ZipFile, "read"), (torch, "load")):
+        monkeypatch.setattr(reader, name, lambda *_, **__: pytest.fail("unpacked"))
+    with pytest.raises(UserError, match=r"x\.ckpt: cannot be read as a checkpoint \(it is packed"):
+        load_network(tmp_path / "x.ckpt", device="cpu")

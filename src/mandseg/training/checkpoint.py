@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 from time import monotonic
 from types import MappingProxyType
 from typing import Any
-from zipfile import is_zipfile
+from zipfile import ZIP_STORED, ZipFile, is_zipfile
 
 import lightning as L
 import torch
@@ -187,6 +187,8 @@ def read_checkpoint(file: Path, advice: str = "remove it to train from the start
     Raises:
         UserError: It cannot be read.
     """
+    if _is_packed(file):
+        raise UserError(f"{file}: cannot be read as a checkpoint (it is packed, and torch packs nothing); {advice}")
     try:
         checkpoint: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds
@@ -194,6 +196,15 @@ def read_checkpoint(file: Path, advice: str = "remove it to train from the start
     if not isinstance(checkpoint, dict):
         raise UserError(f"{file}: holds a {type(checkpoint).__name__}, expected a checkpoint; {advice}")
     return checkpoint
+
+
+def _is_packed(file: Path) -> bool:
+    """Whether an entry of an archive is compressed: a file of a megabyte may unpack to any size."""
+    try:
+        with ZipFile(file) as archive:
+            return any(entry.compress_type != ZIP_STORED for entry in archive.infolist())
+    except Exception:  # zipfile raises many kinds for a file that is no sound archive; torch refuses it
+        return False
 
 
 def _fault(file: Path, error: Exception) -> str:

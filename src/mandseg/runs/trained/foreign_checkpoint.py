@@ -45,19 +45,21 @@ def kind_of_file(file: Path) -> str:
 
 
 def _kind_of_archive(file: Path) -> str:
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
-        if any(name.endswith("/constants.pkl") for name in names):
-            return "a TorchScript model"
-        pickles = [name for name in names if name.endswith("/data.pkl")]
-        if not pickles:
-            return "an archive without weights of torch"
-        try:
-            words = frozenset(
-                word for _, word, _ in pickletools.genops(archive.read(pickles[0])) if isinstance(word, str)
-            )
-        except (ValueError, OSError, zipfile.BadZipFile):
-            return ""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            if any(name.endswith("/constants.pkl") for name in names):
+                return "a TorchScript model"
+            pickles = [name for name in names if name.endswith("/data.pkl")]
+            if not pickles:
+                return "an archive without weights of torch"
+            entry = archive.getinfo(pickles[0])
+            if entry.compress_type != zipfile.ZIP_STORED:
+                return ""  # torch packs nothing, and a small entry may unpack to any size
+            pickled = archive.read(entry)
+        words = frozenset(word for _, word, _ in pickletools.genops(pickled) if isinstance(word, str))
+    except Exception:  # zipfile and pickletools raise many kinds for damaged content
+        return ""
     return _known(words)
 
 
