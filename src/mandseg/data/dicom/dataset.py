@@ -6,21 +6,31 @@ No message quotes the path of a file or free text, because both may contain the 
 import io
 import os
 import warnings
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from mandseg.system.errors import UserError
 from mandseg.system.wording import count as with_noun
 
 MAGIC = b"DICM"  # after a preamble of 128 bytes
+META_START = 144  # bytes: preamble, MAGIC and the element with the length of the file meta information
 FIRST_TAGS = (b"\x02\x00", b"\x08\x00")  # the first bytes of a file without preamble
 SUFFIXES = (".dcm", ".dicom", ".ima")
 DAMAGED = "cannot be read, the file is damaged or truncated"
+LARGEST_UNPACKED = 2**30  # bytes; a CT of 1,000 slices in one file has half of it
+CHUNK = 2**20  # bytes
 
 
 def walk(source: Path) -> list[Path]:
@@ -137,7 +147,10 @@ class _Watched(io.BytesIO):
 
 def _read(path: Path, file: Path | io.BytesIO, **options: object) -> Dataset:
     with reading():
-        dataset = pydicom.dcmread(file, force=_has_no_preamble(path), **options)  # type: ignore[arg-type]
+        is_bare = _has_no_preamble(path)
+        if not is_bare:
+            _refuse_bomb(path)
+        dataset = pydicom.dcmread(file, force=is_bare, **options)  # type: ignore[arg-type]
         if not dataset.get("SOPClassUID") and "DirectoryRecordSequence" not in dataset:
             raise UserError(DAMAGED)
         if not dataset.file_meta.get("TransferSyntaxUID"):
@@ -146,6 +159,20 @@ def _read(path: Path, file: Path | io.BytesIO, **options: object) -> Dataset:
                 ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian if little else ExplicitVRBigEndian
             )
         return dataset
+
+
+def _refuse_bomb(path: Path) -> None:
+    """Refuse a deflated file that unpacks to more than ``LARGEST_UNPACKED``; pydicom would unpack it whole."""
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    unpacked, stream = 0, zlib.decompressobj(-zlib.MAX_WBITS)
+    with path.open("rb") as file:
+        file.seek(META_START + int(meta.FileMetaInformationGroupLength))
+        while not stream.eof and (packed := stream.unconsumed_tail or file.read(CHUNK)):
+            unpacked += len(stream.decompress(packed, CHUNK))
+            if unpacked > LARGEST_UNPACKED:
+                raise UserError(f"unpacks to more than {LARGEST_UNPACKED / 2**30:g} GiB")
 
 
 def _has_no_preamble(path: Path) -> bool:
