@@ -50,7 +50,7 @@ def _place(rng: random.Random, size: int) -> int:
 
 
 def _flip(rng: random.Random, whole: bytes, _: Sequence[bytes]) -> bytes:
-    changed = bytearray(whole)
+    changed = bytearray(whole or b"\0")
     for _ in range(rng.choice((1, 1, 3))):
         at = _place(rng, len(changed))
         changed[at] ^= 1 << rng.randrange(8)
