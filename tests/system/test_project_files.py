@@ -90,3 +90,33 @@ def test_an_issue_template_requests_no_patient_data():
     for template in templates:
         assert {"name", "description", "body"} <= set(yaml.safe_load(template.read_text()))
         assert "Never attach" in template.read_text()
+
+
+def pinned(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    found = [re.match(r"([\w.-]+)==([^\s\\]+)", line) for line in lines]
+    return {re.sub("[_.]", "-", match[1]).lower(): match[2] for match in found if match}
+
+
+def test_the_versions_with_hashes_are_those_of_constraints_and_lack_torch_alone():
+    hashed, exact = pinned("requirements-hashed.txt"), pinned("constraints.txt")
+    assert hashed.pop("setuptools")  # pip freeze, which constraints.txt is made of, leaves it out
+    assert hashed.items() <= exact.items()
+    wanted = {re.match(r"[\w-]+", word)[0].lower() for word in PROJECT["project"]["dependencies"]}
+    assert wanted - hashed.keys() == {"torch"}
+    lines = (ROOT / "requirements-hashed.txt").read_text().splitlines()
+    packages = [line for line in lines if line[:1].isalnum()]
+    others = [line for line in lines if line not in packages and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.!+]+ (; .+ )?\\", line) for line in packages)
+    assert all(re.fullmatch(r"    --hash=sha256:[0-9a-f]{64}( \\)?", line) for line in others)
+
+
+def test_actions_are_named_by_the_hash_of_a_commit():
+    used = [
+        line.split("uses:")[1].strip()
+        for file in sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        for line in file.read_text().splitlines()
+        if "uses:" in line
+    ]
+    assert used
+    assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}  # v\d+\.\d+\.\d+", name) for name in used)
