@@ -1,5 +1,6 @@
 """A checkpoint that was changed after it was written is refused in one line."""
 
+import copy
 import zipfile
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_a_checkpoint_with_a_weight_that_is_not_finite_is_one_line(sound, tmp_pa
     name, weight = next((key, value) for key, value in sound["state_dict"].items() if value.is_floating_point())
     torch.save(sound | {"state_dict": sound["state_dict"] | {name: weight * float("nan")}}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"x\.ckpt: checkpoint x\.ckpt: the weights of .* are not finite"):
+        load_network(tmp_path / "x.ckpt", device="cpu")
+
+
+def test_settings_of_a_network_that_cannot_be_in_the_file_take_no_memory(sound, tmp_path):
+    changed = copy.deepcopy(sound)
+    changed["mandseg_network"]["settings"]["model"]["network"]["channels"] = [2048, 65536]
+    torch.save(changed, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"x\.ckpt: its settings describe a network of .* GiB, and the file has"):
         load_network(tmp_path / "x.ckpt", device="cpu")
 
 

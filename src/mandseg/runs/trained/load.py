@@ -27,6 +27,7 @@ from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
+MOST_SHARED = 10  # layers of a network may share weights, which a file holds once
 EXPECTED = "expected a checkpoint, a run folder or a study of mandseg"
 
 
@@ -98,9 +99,25 @@ def load_network(
 
 def load_method(cfg: DictConfig, file: Path) -> Method:
     """A run's method with the weights of one of its checkpoints."""
+    _refuse_claims(cfg, file)
     method = build_method(cfg, untrained=False)
     load_weights(method, file)
     return method
+
+
+def _refuse_claims(cfg: DictConfig, file: Path) -> None:
+    """Refuse settings of a network that cannot be the one in the file, before it takes memory."""
+    try:
+        with torch.device("meta"):
+            state = build_method(cfg, untrained=False).state_dict().values()
+        needed, stored = sum(tensor.nbytes for tensor in state), file.stat().st_size
+    except Exception:  # a network may need values to be made; what is wrong with settings or file is found next
+        return
+    if needed > MOST_SHARED * stored:
+        raise UserError(
+            f"{file}: its settings describe a network of {needed / 2**30:.3g} GiB, and the file has "
+            f"{stored / 2**20:.2g} MiB; it was damaged or changed"
+        )
 
 
 def last_stage(run_folder: Path, cfg: DictConfig) -> Path:
