@@ -118,6 +118,14 @@ def test_a_dashboard_of_an_older_version_is_written_again(study, server):
     assert len(server.views) == 1
 
 
+@pytest.mark.parametrize("content", ['{"title": "mine", "panels": []}', "my notes", "[]"])
+def test_a_dashboard_of_another_program_is_not_replaced(study, content):
+    (study / FILE).write_text(content)
+    with pytest.raises(UserError, match=r"dashboard\.json: mandseg dashboard would replace it, and did not write it"):
+        write_dashboard(study)
+    assert (study / FILE).read_text() == content
+
+
 def test_without_a_key_it_is_a_file_that_is_saved_later(study, capsys, monkeypatch, tmp_path):
     assert dashboard(study) == 0
     printed = capsys.readouterr().out

@@ -148,6 +148,21 @@ def test_a_second_call_keeps_what_holds_and_a_changed_dose_is_scored_again(
     assert after.dmean_gy_prediction["a"] == before.dmean_gy_prediction["a"]
 
 
+@pytest.mark.parametrize("content", ["my own list of doses\n", "patient,dose\n1,60\n", "run,dataset\n"])
+def test_a_dose_table_of_another_origin_is_not_replaced(
+    study: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = study / run_name(0.5, 1) / "dose.csv"
+    mine.write_text(content)
+    assert dose(study) == 2
+    assert "dose.csv: mandseg dose would replace it, and did not write it; move it away" in capsys.readouterr().err
+    assert mine.read_text() == content
+    assert len(list(study.rglob("dose.csv"))) == 1, "nothing is scored before the refusal"
+    mine.write_text("")
+    assert dose(study) == 0
+    assert len(list(study.rglob("dose.csv"))) == 4
+
+
 def test_scores_of_a_changed_dose_or_of_an_earlier_test_are_not_believed(study: Path) -> None:
     assert dose(study) == 0
     whole = open_study(study)

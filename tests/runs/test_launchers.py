@@ -212,7 +212,9 @@ def test_a_launch_that_cannot_be_is_refused_in_one_line(tmp_path, launch, words,
     assert not list(tmp_path.glob("outputs/*/*.csv")), "a refused launch lists nothing"
 
 
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"\xff\xfe\x00", b'run,seed\n"' + b"x" * 200_000])
+@pytest.mark.parametrize(
+    "content", [b"a,b\n1,2\n", b"my notes\n", b"a,b\n", b"\xff\xfe\x00", b'run,seed\n"' + b"x" * 200_000]
+)
 def test_a_grid_file_that_is_none_is_refused_before_a_run_starts(monkeypatch, capsys, tmp_path, content):
     file = tmp_path / "outputs" / "phantom" / "grid.csv"
     file.parent.mkdir(parents=True)

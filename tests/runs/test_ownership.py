@@ -222,6 +222,34 @@ def test_a_run_replaces_no_file_that_no_run_wrote(tmp_path, name):
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["run.json", "learning_curve.csv", "noise_plan.csv", "noise_applied.csv", "dynamics.csv", "overlays/a.png",
+     "predictions/a.nii.gz", "checkpoints/train/last.ckpt", "labels/train/a.npy"],
+)  # fmt: skip
+def test_a_folder_that_is_no_run_s_keeps_the_files_that_a_run_would_replace(tmp_path, name):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('{"mine": 1}\n')
+    line = f"{name}: a run would replace it, and no run wrote it; choose another folder"
+    with pytest.raises(UserError, match=line), own_run(tmp_path, "s", CONDITION):
+        pytest.fail("the folder was taken")
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()] == [name]
+
+
+def test_a_run_removes_its_own_unfinished_files_and_no_other_hidden_file(tmp_path):
+    foreign = [".env.backup", ".notes.docx", ".x.0123456789", "checkpoints/train/.mine.bak", "labels/.mine.dir/a"]
+    mark = "0123456789abcdef0123"
+    unfinished = [".run.json.0123456789ab", f"checkpoints/train/.last.ckpt.{mark}", f"labels/.train.{mark}/a.npy"]
+    unfinished.append(f"labels/.train.{mark}.old/a.npy")
+    for name in [*foreign, *unfinished]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "config.yaml").write_text("noise_ratio: 0.0\n")
+    with own_run(tmp_path, "s", CONDITION):
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {*foreign, "config.yaml", "run.lease"}
+
+
 @pytest.mark.parametrize("text", ["run,noise_ratio,seed\n", '\ufeff"run";"noise_ratio"\n', ""])
 def test_a_run_continues_beside_the_files_of_an_earlier_try(tmp_path, text):
     (tmp_path / "cases.csv").write_text(text, encoding="utf-8")

@@ -81,9 +81,16 @@ def refuse_no_study(path: Path) -> None:
 
 
 def read_grid(study: Path) -> list[dict[str, str]]:
-    """The rows of grid.csv; no rows without such a file."""
+    """The rows of grid.csv; no rows without such a file.
+
+    Raises:
+        ValueError: The file is something else.
+    """
     try:
         with (study / GRID).open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            if reader.fieldnames and "run" not in reader.fieldnames:
+                raise ValueError("no column run")
+            return list(reader)
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -11,16 +11,34 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mandseg.runs.folder import CASES, CHECKPOINTS, CONFIG, LABELS, RunFolder
+from mandseg.runs.folder import (
+    CASES,
+    CHECKPOINTS,
+    CONFIG,
+    CURVE,
+    DOSE,
+    DYNAMICS,
+    LABELS,
+    NOISE_APPLIED,
+    OVERLAYS,
+    PLAN,
+    PREDICTIONS,
+    RECORD,
+    RunFolder,
+)
 from mandseg.system.errors import RunFailedError, UserError
-from mandseg.system.files import write_text
+from mandseg.system.files import OF_THE_SYSTEM, write_text
+from mandseg.system.leftovers import is_part
 from mandseg.system.lock import NOBODY, HeldError, Owner, locked
 
 OWN_STARTS = {
     CONFIG: re.compile(r"^noise_ratio:", re.MULTILINE),
     CASES: re.compile(r"^\W*run\W+noise_ratio\b"),
+    DOSE: re.compile(r"^\W*run\W+dataset\W+case_id\W+outcome\W+dice\b"),
 }
 """A text that is in the file of a run and not in a foreign file of the same name."""
+LATER = (RECORD, CURVE, PLAN, NOISE_APPLIED, DYNAMICS, OVERLAYS, PREDICTIONS, CHECKPOINTS, LABELS)
+"""What a run writes later than its config.yaml. Where there is no config.yaml of a run, no run wrote them."""
 RELEASE_WAIT_S = 2.0  # for an owner that is about to release the lock
 
 
@@ -121,11 +139,39 @@ def refuse_foreign_run(folder: Path) -> None:
     Raises:
         UserError: One line that names the file.
     """
-    for name, start in OWN_STARTS.items():
-        file = folder / name
-        text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
-        if text.strip() and not start.search(text):
-            raise UserError(f"{file}: a run would replace it, and no run wrote it; choose another folder for the run")
+    later = () if _is_own(folder / CONFIG) or RunFolder(folder).facts() else LATER
+    foreign = [folder / name for name in (CONFIG, CASES) if not _is_own(folder / name, missing=True)]
+    foreign += [file for name in later if (file := _first_file(folder / name)) is not None]
+    if foreign:
+        raise UserError(f"{foreign[0]}: a run would replace it, and no run wrote it; choose another folder for the run")
+
+
+def refuse_foreign_dose(folder: Path) -> None:
+    """Refuse a run folder with a dose.csv that ``mandseg dose`` did not write.
+
+    Raises:
+        UserError: One line that names the file.
+    """
+    if not _is_own(folder / DOSE, missing=True):
+        raise UserError(f"{folder / DOSE}: mandseg dose would replace it, and did not write it; move it away")
+
+
+def _is_own(file: Path, missing: bool = False) -> bool:
+    """Whether a run wrote a file; ``missing`` if it is missing or empty."""
+    text = file.read_text(encoding="utf-8-sig", errors="replace") if file.is_file() else ""
+    return bool(OWN_STARTS[file.name].search(text)) if text.strip() else missing
+
+
+def _first_file(place: Path) -> Path | None:
+    """A file with content, or the first file below a folder; None if there is nothing to lose."""
+    if not place.is_dir():
+        return place if place.is_file() and place.stat().st_size else None
+    return next((file for file in sorted(place.rglob("*")) if file.is_file() and not _is_nothing(file, place)), None)
+
+
+def _is_nothing(file: Path, place: Path) -> bool:
+    """Whether a file is unfinished, or left by a file browser."""
+    return file.name in OF_THE_SYSTEM or any(is_part(Path(name)) for name in file.relative_to(place).parts)
 
 
 def _writable(value: Any) -> Any:
@@ -135,8 +181,9 @@ def _writable(value: Any) -> Any:
 
 def _remove_leftovers(folder: Path) -> None:
     """Remove the unfinished files of a killed owner."""
-    for part in [*folder.glob(".*.[0-9a-f]*"), *folder.glob(f"{CHECKPOINTS}/*/.*.[0-9a-f]*")]:
-        if part.is_file():
+    for part in [*folder.glob(".*"), *folder.glob(f"{CHECKPOINTS}/*/.*")]:
+        if is_part(part) and part.is_file():
             part.unlink(missing_ok=True)
-    for part in folder.glob(f"{LABELS}/.*.[0-9a-f]*"):
-        shutil.rmtree(part, ignore_errors=True)
+    for part in folder.glob(f"{LABELS}/.*"):
+        if is_part(part):
+            shutil.rmtree(part, ignore_errors=True)

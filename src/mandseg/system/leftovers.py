@@ -32,6 +32,12 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.{machine()}{os.getpid():06x}{secrets.token_hex(4)}")
 
 
+def is_part(path: Path) -> bool:
+    """Whether a name is that of a file or folder that is just being written, or was when its writer was killed."""
+    start, _, end = path.name.removesuffix(".old").rpartition(".")
+    return start.startswith(".") and len(start) > 1 and LEFTOVER.fullmatch(end) is not None
+
+
 def remove_leftovers(dest: Path) -> None:
     """Remove what killed writers of a folder left beside it; put back what one of them had just moved away."""
     start = f".{dest.name}."

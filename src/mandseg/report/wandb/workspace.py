@@ -100,7 +100,8 @@ def write_dashboard(study_folder: Path) -> Path:
     """Write the content of the workspace of a study; the address of an earlier one is kept.
 
     Raises:
-        UserError: No study, no done run that may be seen on W&B, or wandb-workspaces is not installed.
+        UserError: No study, no done run that may be seen on W&B, wandb-workspaces is not installed, or the file has
+            other content.
     """
     study = open_study(study_folder)
     settings = tracking_of(study)
@@ -110,6 +111,8 @@ def write_dashboard(study_folder: Path) -> Path:
         raise UserError(f"study {study_folder}: no dashboard, a run was made with tracking=none")
     _library()
     file = study_folder / FILE
+    if file.exists() and not _is_own(file):
+        raise UserError(f"{file}: mandseg dashboard would replace it, and did not write it; move it away")
     made = Dashboard(
         study=study.name,
         project=settings.project,
@@ -145,6 +148,15 @@ def read_dashboard(file: Path) -> Dashboard:
     if not all(_has_kind(value, kinds[key]) for key, value in content.items()):
         raise UserError(f"dashboard {file}: has no dashboard; mandseg dashboard STUDY writes one")
     return Dashboard(**content)
+
+
+def _is_own(file: Path) -> bool:
+    """Whether a file is a dashboard of this or of an earlier version."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"entity", "project"} <= set(content)
 
 
 def _has_kind(value: object, kind: Any) -> bool:

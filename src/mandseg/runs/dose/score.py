@@ -31,6 +31,7 @@ from mandseg.runs.dose.inputs import load_dosed, refuse_bad_doses, tested_sets
 from mandseg.runs.dose.table import columns, file_digest
 from mandseg.runs.folder import RECORD, RunFolder
 from mandseg.runs.grid_file import refuse_no_study
+from mandseg.runs.ownership import refuse_foreign_dose
 from mandseg.runs.tables import read_table
 from mandseg.runs.trained.load import checkpoint_of, load_network, read_settings
 from mandseg.system.errors import UserError
@@ -107,13 +108,16 @@ def score_study(
         device: Where the networks predict; ``auto``: a GPU if there is one.
 
     Raises:
-        UserError: No run is done, no test case has a dose, a dose is refused, or a prediction is not that of the test.
+        UserError: No run is done, no test case has a dose, a dose is refused, a prediction is not that of the test, or
+            a run folder has a dose.csv of another origin.
     """
     refuse_no_study(study)
     folders = [RunFolder(file.parent) for file in sorted(study.glob(f"*/{RECORD}"))]
     done = [folder for folder in folders if folder.is_done()]
     if not done:
         raise UserError(f"study {study}: no run is done ({len(folders)} are there)")
+    for files in done:
+        refuse_foreign_dose(files.path)
     runs = [_Run(files, cfg := read_settings(files), tested_sets(cfg, manifests), device) for files in done]
     found = measures(
         [
