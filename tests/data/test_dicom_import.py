@@ -1,27 +1,38 @@
 """An export becomes a cohort: the choice of structures, failures with one line, the import of other patients."""
 
 import csv
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
+from pydicom.encaps import encapsulate
+from pydicom.uid import MPEG4HP41, generate_uid
 
 from command import run
 from dicom_files import Ids, blank, dose, ids, save, square, structure_set, write_series, write_structure_set
 from mandseg.data.check import check_cohort
+from mandseg.data.dicom.archive import read_archive
 from mandseg.data.dicom.dataset import reading
 from mandseg.data.dicom.dose import read_dose as read_rtdose
+from mandseg.data.dicom.rasterisation import Rasterised, rasterise
 from mandseg.data.dicom.selection import Selection
+from mandseg.data.dicom.series import Series
+from mandseg.data.dicom.structures import Roi
 from mandseg.data.dicom.vocabulary import read_vocabulary
 from mandseg.data.dose.planned import read_dose
 from mandseg.data.dose.sampling import dose_at
+from mandseg.data.importers import dicom_case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.volume import read_volume
 
 Capture = pytest.CaptureFixture[str]
+MonkeyPatch = pytest.MonkeyPatch
 
 HU = np.full((48, 60, 6), -1000, np.int16)
 HU[20:28, 26:34, 1:5] = 900
@@ -341,6 +352,8 @@ def test_both_conventions_of_frame_offsets_put_the_frames_where_they_are(
             "GridFrameOffsetVector begins with 7, expected 0 (off",
         ),
         ({"PixelData": b"\0\0"}, "cannot be read, the file is damaged"),
+        ({"PixelSpacing": [0, 2]}, "PixelSpacing of the dose is 0, 2 mm, expected more than 0"),
+        ({"PixelSpacing": [2, -2]}, "PixelSpacing of the dose is 2, -2 mm, expected more than 0"),
         ({"DoseSummationType": "BEAM"}, "none of 1 is that of a whole plan (DoseSummationType BEAM)"),
         ({"DoseType": "ERROR"}, "DoseType ERROR is a difference of two doses"),
         ({"DoseGridScaling": 0.5}, "the dose has a maximum of 500, expected 1 to 200 Gy; is it in cGy? Divide by 100"),
@@ -366,10 +379,11 @@ def rewrite(folder: Path, slices: list[Dataset], rois: dict[str, list[np.ndarray
     write_structure_set(folder / "RS_1.dcm", slices, rois, ids(1), **options)
 
 
-def spoil_ct(keyword: str, value: object) -> Spoil:
+def spoil_ct(keyword: str, value: object, **further: object) -> Spoil:
     def spoil(folder: Path, slices: list[Dataset]) -> None:
         with reading():
-            setattr(slices[2], keyword, value)
+            for name, each in {keyword: value, **further}.items():
+                setattr(slices[2], name, each)
         save(slices, folder / "new")
         for path in folder.glob("CT_*"):
             path.unlink()
@@ -392,6 +406,50 @@ def cut(name: str, share: float) -> Spoil:
         path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
     return spoil
+
+
+def edit_set(edit: Callable[[Dataset], None]) -> Spoil:
+    def spoil(folder: Path, slices: list[Dataset]) -> None:
+        with reading():
+            dataset = structure_set(
+                slices, {"Mandible": BLOCK, "Body": BLOCK[:1]}, ids(1), StructureSetLabel="CORRECTED"
+            )
+            edit(dataset)
+            dataset.save_as(folder / "RS_1.dcm", enforce_file_format=True)
+
+    return spoil
+
+
+def of_no_ct(dataset: Dataset) -> None:
+    """It names no series, and a frame of reference without a CT. The other structure set is sound."""
+    frame = dataset.ReferencedFrameOfReferenceSequence[0]
+    frame.FrameOfReferenceUID, frame.RTReferencedStudySequence = generate_uid(), []
+    for roi in dataset.StructureSetROISequence:
+        roi.ReferencedFrameOfReferenceUID = frame.FrameOfReferenceUID
+
+
+def number_twice(dataset: Dataset) -> None:
+    dataset.StructureSetROISequence[1].ROINumber = 1
+
+
+def contours_twice(dataset: Dataset) -> None:
+    dataset.ROIContourSequence[1].ReferencedROINumber = 1
+
+
+def dead_link(folder: Path, slices: list[Dataset]) -> None:
+    path = next(folder.glob("RS_2*"))
+    path.unlink()
+    path.symlink_to(folder / "not-there.dcm")
+
+
+def other_syntax(folder: Path, slices: list[Dataset]) -> None:
+    path = next(folder.glob("CT_*"))
+    with reading():
+        dataset = dcmread(path)
+        dataset.file_meta.TransferSyntaxUID = MPEG4HP41
+        dataset.PixelData = encapsulate([b"mpeg"])
+        dataset["PixelData"].is_undefined_length = True
+        dataset.save_as(path, enforce_file_format=True)
 
 
 SPOILT: dict[str, tuple[Spoil, str]] = {
@@ -423,6 +481,18 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
         lambda f, s: rewrite(f, s, {"Mandible": [square(4, 45) * [np.nan, 1, 1]]}),
         "4 coordinates of a contour are NaN or infinite",
     ),
+    "frame of no CT": (edit_set(of_no_ct), "the structure set has 0 CT series in its frame of reference, expected 1"),
+    "number of an ROI twice": (edit_set(number_twice), "2 ROIs have the ROI number 1, expected 1"),
+    "contours of an ROI twice": (
+        edit_set(contours_twice),
+        "2 groups of contours refer to the ROI number 1, expected 1",
+    ),
+    "link that leads nowhere": (dead_link, "1 file beside the patient's cannot be opened: a link that leads nowhere"),
+    "more pixels than stated": (
+        spoil_ct("BitsAllocated", 8, BitsStored=8, HighBit=7),
+        "the pixels of a file make 2 images, its header has 1",
+    ),
+    "syntax nobody decodes": (other_syntax, "they are damaged, or MPEG-4 AVC/H.264 High Profile / Level 4.1 cannot"),
     "foreign frame": (
         lambda f, s: rewrite(f, s, {"Mandible": BLOCK}, StructureSetROISequence=[foreign_roi()]),
         "ROI Mandible lies in another frame of reference than the CT, expected the same",
@@ -462,6 +532,54 @@ def test_a_damaged_patient_is_one_line_and_the_others_are_imported(what: str, ex
     files = {path.name for path in cohort_of(export).root.rglob("*") if path.is_file()}
     assert files == {".mandseg.json", "manifest.csv", "import.txt", "dicom_import.csv", f"{case.case_id}.nii.gz"}
     assert lines[0].removeprefix("mandseg: ") in (cohort_of(export).root / "import.txt").read_text().splitlines()
+
+
+def test_a_patient_larger_than_the_memory_fails_alone(export: Path, monkeypatch: MonkeyPatch, capsys: Capture) -> None:
+    write_patient(export, 1)
+    write_patient(export, 2)
+    tried: list[Series] = []
+
+    def rasterised(roi: Roi, series: Series) -> Rasterised:
+        tried.append(series)
+        if len(tried) == 1:
+            raise MemoryError
+        return rasterise(roi, series)
+
+    monkeypatch.setattr(dicom_case, "rasterise", rasterised)
+    assert prepare(export, "--reference", "RS_1") == 2
+    assert "its voxels need more memory than this machine has" in capsys.readouterr().err
+    assert len(cohort_of(export).cases) == 1
+
+
+def test_a_pipe_is_listed_and_never_opened(export: Path) -> None:
+    """Opening it would wait for a writer."""
+    write_patient(export, 1)
+    os.mkfifo(export / "patient1" / "pipe.dcm")
+    assert prepare(export, "--reference", "RS_1") == 0
+    assert report_of(export)[-1] | {"files": "1", "outcome": "left out: not DICOM"} == report_of(export)[-1]
+
+
+def test_folders_and_links_that_cannot_be_opened_are_records_with_a_problem(
+    export: Path, monkeypatch: MonkeyPatch
+) -> None:
+    """The superuser may open every folder, so the error of the operating system is made here."""
+    write_patient(export, 1)
+    (export / "closed").mkdir()
+    (export / "loop.dcm").symlink_to(export / "loop.dcm")
+    (export / "again").symlink_to(export)
+    scan = os.scandir
+
+    def scandir(path: str) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    problems = {record.path.name: record.problem for record in read_archive(export).damaged}
+    assert problems == {
+        "closed": "cannot be opened: a closed folder",
+        "loop.dcm": "cannot be opened: a link that leads nowhere",
+    }
 
 
 def test_where_every_patient_fails_nothing_is_written(export: Path, capsys: Capture) -> None:

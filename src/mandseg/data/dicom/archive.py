@@ -49,6 +49,8 @@ class Scan:
     doses: tuple[Record, ...] = ()
     problem: str = ""
     """A problem in other files of the patient; this series may then be incomplete."""
+    orphans: tuple[tuple[StructureSet, str], ...] = ()
+    """The patient's structure sets that belong to no CT series, and the reason."""
 
     @property
     def uid(self) -> str:
@@ -138,7 +140,12 @@ def read_archive(source: Path) -> Archive:
         problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
         frame = group[0].frame_of_reference_uid
         doses = tuple(dose for dose in by_kind[DOSE] if frame and dose.frame_of_reference_uid == frame)
-        scans.append(Scan(tuple(group), tuple(sets[number]), doses, problem))
+        without_ct = tuple(
+            (record.structure_set, why)
+            for record, why in orphans
+            if record.structure_set is not None and record.patient == group[0].patient
+        )
+        scans.append(Scan(tuple(group), tuple(sets[number]), doses, problem, without_ct))
     used = {record.path for scan in scans for record in scan.doses}
     unused = tuple(record for record in by_kind[DOSE] if record.path not in used)
     others = tuple(by_kind[OTHER])
@@ -158,9 +165,13 @@ def read_series(source: Path) -> Series:
 
 
 def read_record(path: Path) -> Record:
-    """Read the header of a file; an unreadable file becomes a record with a problem."""
+    """Read the header of a file; an unreadable file, link or folder becomes a record with a problem."""
+    if path.is_dir():
+        return Record(path, DAMAGED, problem="cannot be opened: a closed folder")
+    if not path.exists():
+        return Record(path, DAMAGED, problem="cannot be opened: a link that leads nowhere")
     try:
-        if not looks_like_dicom(path):
+        if not path.is_file() or not looks_like_dicom(path):  # opening a pipe would wait for ever
             return Record(path, FOREIGN)
         return _record(path)
     except OSError:

@@ -8,7 +8,7 @@ import os
 import warnings
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pydicom
@@ -34,16 +34,23 @@ CHUNK = 2**20  # bytes
 
 
 def walk(source: Path) -> list[Path]:
-    """List all files below a folder, sorted; links to folders are followed, each folder once."""
+    """List everything below a folder that is no folder, sorted; links to folders are followed, each folder once.
+
+    Links that lead nowhere, pipes and folders that cannot be opened are listed, too: nothing is dropped in silence.
+    """
     found: list[Path] = []
     seen: set[str] = set()
-    for folder, folders, names in os.walk(source, followlinks=True):
+
+    def closed(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    for folder, folders, names in os.walk(source, followlinks=True, onerror=closed):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()
             continue
         seen.add(real)
-        found += [path for name in names if (path := Path(folder) / name).is_file()]
+        found += [Path(folder) / name for name in names]
     return sorted(found)
 
 
@@ -52,6 +59,15 @@ def looks_like_dicom(path: Path) -> bool:
     with path.open("rb") as file:
         start = file.read(132)
     return start[128:] == MAGIC or path.suffix.lower() in SUFFIXES or _starts_with_identification(start)
+
+
+def holds_dicom(folder: Path) -> bool:
+    """Whether a file below a folder is DICOM; files that cannot be opened do not count."""
+    for path in walk(folder):
+        with suppress(OSError):
+            if path.is_file() and looks_like_dicom(path):
+                return True
+    return False
 
 
 @contextmanager

@@ -63,6 +63,8 @@ def _affine(dataset: Dataset, n_frames: int) -> Affine:
     if abs(along_row @ along_column) > UNIT_TOLERANCE or np.abs(lengths - 1).max() > UNIT_TOLERANCE:
         raise UserError("ImageOrientationPatient of the dose is no pair of unit vectors at a right angle")
     between_rows, between_columns = numbers(dataset, "PixelSpacing", 2)
+    if min(between_rows, between_columns) <= 0:
+        raise UserError(f"PixelSpacing of the dose is {between_rows:g}, {between_columns:g} mm, expected more than 0")
     offsets = np.array(numbers(dataset, "GridFrameOffsetVector", n_frames))
     steps = np.diff(offsets)
     step = float(steps.mean()) if n_frames > 1 else 1.0

@@ -5,13 +5,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
 from mandseg.data.dicom.dataset import numbers, read_dataset, reading, text
 from mandseg.data.dicom.series import ENHANCED, Series, frame_group
 from mandseg.data.volume import AIR_HU, LOWEST_HU, Volume
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 RLE = "1.2.840.10008.1.2.5"
+NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
 def read_ct(series: Series) -> Volume:
@@ -48,6 +57,8 @@ def _stored(path: Path, dataset: Dataset, shape: tuple[int, int]) -> npt.NDArray
     stored = stored.reshape(-1, *stored.shape[-2:])
     if stored.shape[1:] != shape:
         raise UserError(f"the pixels of a slice have the shape {stored.shape[1:]}, its header has {shape}")
+    if (n := _n_frames(dataset)) != len(stored):
+        raise UserError(f"the pixels of a file make {count(len(stored), 'image')}, its header has {n}")
     return stored
 
 
@@ -60,8 +71,7 @@ def _decompressed(path: Path, dataset: Dataset) -> npt.NDArray[np.generic]:
     reader.SetFileName(str(path))
     values = sitk.GetArrayFromImage(reader.Execute())
     slope, intercept = _rescale(dataset, 0)
-    n_frames = len(dataset.PerFrameFunctionalGroupsSequence) if dataset.SOPClassUID in ENHANCED else 1
-    if any(_rescale(dataset, frame) != (slope, intercept) for frame in range(n_frames)):
+    if any(_rescale(dataset, frame) != (slope, intercept) for frame in range(_n_frames(dataset))):
         raise UserError("compressed frames differ in slope or intercept, expected the same for all")
     return np.asarray(np.rint((values - intercept) / slope))
 
@@ -85,9 +95,16 @@ def _rescale(dataset: Dataset, frame: int) -> tuple[float, float]:
     return slope, intercept
 
 
+def _n_frames(dataset: Dataset) -> int:
+    return len(dataset.PerFrameFunctionalGroupsSequence) if dataset.SOPClassUID in ENHANCED else 1
+
+
 def _reason(dataset: Dataset) -> str:
     if not dataset.get("PixelData"):
         return "there are none"
+    if (syntax := UID(text(dataset.file_meta, "TransferSyntaxUID"))) not in NATIVE:
+        name = syntax.name if syntax.type == "Transfer Syntax" else "an unknown transfer syntax"
+        return f"they are damaged, or {name} cannot be decoded here; export without compression"
     stored = len(dataset.PixelData)
     expected = int(dataset.Rows) * int(dataset.Columns) * (int(dataset.get("BitsAllocated") or 16) // 8)
     return f"{stored} bytes, {expected} where they are not compressed"

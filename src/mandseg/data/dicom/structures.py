@@ -1,6 +1,6 @@
 """Reads RTSTRUCT files: ROIs with contours in DICOM patient coordinates."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +68,8 @@ def read_structure_set(path: Path, only: Collection[int] | None = None) -> Struc
         only: Numbers of the ROIs whose contours are read; by default all.
 
     Raises:
-        UserError: The file is damaged or truncated, or a contour has points that are not finite.
+        UserError: The file is damaged or truncated, a contour has points that are not finite, or the number of an ROI
+            to be read is there twice.
     """
     with reading():
         return _structure_set(path, read_dataset(path), only)
@@ -85,8 +86,13 @@ def _structure_set(path: Path, dataset: Dataset, only: Collection[int] | None) -
         if text(item, "ReferencedROINumber")
     }
     rois = []
+    named = [int(item.ROINumber) for item in _items(dataset, "StructureSetROISequence")]
+    in_use = [int(item.ReferencedROINumber) for item in _items(dataset, "ROIContourSequence")]
     for item in _items(dataset, "StructureSetROISequence"):
         number = int(item.ROINumber)
+        if only is None or number in only:
+            _refuse_twice(number, named, "ROIs have")
+            _refuse_twice(number, in_use, "groups of contours refer to")
         wanted = number in drawn and (only is None or number in only)
         points = _contours(drawn[number]) if wanted else ()
         frame = text(item, "ReferencedFrameOfReferenceUID")
@@ -103,6 +109,11 @@ def _structure_set(path: Path, dataset: Dataset, only: Collection[int] | None) -
         image_uids={text(one, "SeriesInstanceUID"): _image_uids(one) for one in series},
         rois=tuple(rois),
     )
+
+
+def _refuse_twice(number: int, found: Sequence[int], what: str) -> None:
+    if (n := found.count(number)) > 1:
+        raise UserError(f"{n} {what} the ROI number {number}, expected 1")
 
 
 def _contours(drawn: Dataset) -> tuple[Contour, ...]:

@@ -1,6 +1,7 @@
 """Converts one CT series with its structure sets and doses to the files of a case, or reports why it cannot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from mandseg.data.dicom.archive import Scan
 from mandseg.data.dicom.dose import read_dose
 from mandseg.data.dicom.pixels import read_ct
 from mandseg.data.dicom.rasterisation import rasterise
-from mandseg.data.dicom.selection import Absent, Selection, file_names, fits
+from mandseg.data.dicom.selection import Absent, Selection, file_names, fits, matches
 from mandseg.data.dicom.series import Series
 from mandseg.data.dicom.structures import Roi, StructureSet, read_structure_set
 from mandseg.data.importers.dicom_report import Names, Row
@@ -66,7 +67,8 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
         scan.refuse_problem()
         if not scan.structure_sets:
             raise Absent("no structure set refers to this CT")
-        chosen = selection.reference_set(scan.structure_sets, source)
+        with _refusing_orphans(scan, selection.reference, selection.structures, selection, source):
+            chosen = selection.reference_set(scan.structure_sets, source)
         _refuse_missing_images(scan, chosen)
         series = scan.series()
         reference = _label(scan, series, chosen, selection.structures, selection)
@@ -77,6 +79,9 @@ def convert(scan: Scan, source: Path, dest: Path, selection: Selection, names: N
         return ConvertedSeries(skipped=f"case {name} skipped: {why}", rows=_rows(scan, names, f"left out: {why}"))
     except UserError as error:
         why = error.problems[0]
+        return ConvertedSeries(failed=(f"case {name}: {why}",), rows=_rows(scan, names, f"failed: {why}"))
+    except MemoryError:
+        why = "its voxels need more memory than this machine has"
         return ConvertedSeries(failed=(f"case {name}: {why}",), rows=_rows(scan, names, f"failed: {why}"))
     dose = _dose(scan, selection.dose, source)
     volumes = {
@@ -118,6 +123,24 @@ def _label(scan: Scan, series: Series, chosen: StructureSet, wanted: Sequence[st
     return _Label(mask, structure_set, frozenset(roi.number for roi in rois), tuple(notes))
 
 
+@contextmanager
+def _refusing_orphans(
+    scan: Scan, pattern: str, wanted: Sequence[str], selection: Selection, source: Path
+) -> Iterator[None]:
+    """Fail where the wanted structure set is absent among those of the CT, but there and without a CT.
+
+    Raises:
+        UserError: The reason why it has no CT.
+    """
+    try:
+        yield
+    except Absent:
+        for one, why in scan.orphans:
+            if (not pattern or matches(pattern, one, source)) and selection.candidates(one, wanted):
+                raise UserError(why) from None
+        raise
+
+
 def _refuse_missing_images(scan: Scan, structure_set: StructureSet, rois: Sequence[Roi] = ()) -> None:
     there = {record.sop_uid for record in scan.records}
     drawn_on = {uid for roi in rois for contour in roi.contours for uid in contour.image_uids}
@@ -138,12 +161,14 @@ def _noisy(
         UserError: It is broken, or the structure set is the reference's.
     """
     try:
-        chosen = selection.noisy_set(scan.structure_sets, source)
+        wanted = selection.noisy_structures or selection.structures
+        with _refusing_orphans(scan, selection.noisy, wanted, selection, source):
+            chosen = selection.noisy_set(scan.structure_sets, source)
         if chosen is None:
             return None, ""
         if chosen.path == reference.path and not selection.noisy_structures:
             raise UserError("--reference and --noisy choose the same structure set, expected two")
-        return _label(scan, series, chosen, selection.noisy_structures or selection.structures, selection), ""
+        return _label(scan, series, chosen, wanted, selection), ""
     except Absent as absent:
         return None, f"no noisy label: {absent.problems[0]}"
     except UserError as error:

@@ -24,6 +24,7 @@ from mandseg.data.importers.dicom_report import (
 )
 from mandseg.data.importers.import_cases import Importer, import_cases
 from mandseg.data.splits import Splitting, split_cases
+from mandseg.system.wording import count
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _failed_without_ct(archive: Archive, names: Names) -> list[str]:
     without = {record.patient: why for record, why in archive.orphans if record.patient not in with_ct}
     lines = [f"patient {names.patient(patient)}: {why}" for patient, why in without.items()]
     if unknown := [record for record in archive.damaged if record.patient not in with_ct | without.keys()]:
-        lines.append(f"{len(unknown)} DICOM files of no known patient: {unknown[0].problem}")
+        lines.append(f"{count(len(unknown), 'file')} of no known patient: the first {unknown[0].problem}")
     return lines
 
 

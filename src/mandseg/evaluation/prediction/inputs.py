@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from mandseg.data.dicom.archive import CT, DAMAGED, FOREIGN, OTHER, Archive, Record, Scan, read_archive, read_record
-from mandseg.data.dicom.dataset import looks_like_dicom, walk
+from mandseg.data.dicom.dataset import holds_dicom, looks_like_dicom
 from mandseg.data.dicom.pixels import read_ct
 from mandseg.data.dicom.pseudonyms import default_key_file, read_or_make_key
 from mandseg.data.dicom.series import Series
@@ -133,7 +133,7 @@ def _inputs_of(path: Path) -> Iterator[Input]:
 
 
 def _inputs_of_folder(folder: Path) -> Iterator[Input]:
-    if any(looks_like_dicom(file) for file in walk(folder)):
+    if holds_dicom(folder):
         yield from _inputs_of_archive(folder, read_archive(folder))
         return
     files = sorted(file for file in folder.iterdir() if file.is_file() and is_image_file(file))
