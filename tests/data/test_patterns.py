@@ -1,7 +1,10 @@
 """File name patterns as users write them: the folders that they may reach, and the names of their fields."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +46,21 @@ def test_a_field_called_as_a_column_of_the_manifest_is_refused(tmp_path: Path, m
     make_case("a")
     with pytest.raises(UserError, match=r"\{image\} is a column of the manifest itself; \{case\}, \{subject\}"):
         import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": "{case}_{image}.nii.gz"})
+
+
+def test_a_folder_that_cannot_be_listed_is_refused(
+    tmp_path: Path, make_case: Callable[..., Case], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its cases would be missing in silence. The superuser may list every folder, so the error is made here."""
+    make_case("a")
+    (tmp_path / "cohort" / "closed").mkdir()
+    scan = os.scandir
+
+    def scandir(path: str | int) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match="closed: cannot be opened"):
+        import_pair(tmp_path / "cohort", tmp_path / "out")

@@ -109,9 +109,14 @@ def to_regex(pattern: str) -> str:
 def _image_files(source: Path) -> list[str]:
     """List the image files below a folder as relative POSIX paths, sorted; links to folders are followed."""
     names = []
-    for folder, _, files in os.walk(source, followlinks=True):
+    for folder, _, files in os.walk(source, followlinks=True, onerror=_refuse_closed):
         names += [(Path(folder) / name).relative_to(source).as_posix() for name in files if is_image_file(Path(name))]
     return sorted(names)
+
+
+def _refuse_closed(error: OSError) -> None:
+    """Refuse a folder that cannot be listed, because its cases would be missing in silence."""
+    raise UserError(f"{error.filename}: cannot be opened ({error.strerror})") from error
 
 
 def _draft(case: str, found: Mapping[str, Found]) -> Case:
