@@ -176,6 +176,16 @@ def test_two_cts_decide_and_without_them_alike_labels_are_a_suspicion_only() -> 
     assert Likeness(0.9, 0.7).verdict == "different"
 
 
+def test_stored_values_that_are_not_hu_are_not_compared() -> None:
+    """HU + 1000 of two patients are alike: of 28 OpenKBP cases in stored values, 33 pairs were found."""
+    one = scan(0)
+    stored = Volume(one.image.array + 1000, one.image.affine)
+    assert (known := fingerprint(one.label, stored)) is not None
+    assert known.image is None
+    assert (in_hu := fingerprint(one.label, one.image)) is not None
+    assert in_hu.image is not None
+
+
 def test_blocks_and_empty_labels_have_no_fingerprint(bone: np.ndarray, ct: np.ndarray, affine: np.ndarray) -> None:
     assert bone[BONE].all()
     assert fingerprint(Volume(bone, affine), Volume(ct, affine)) is None

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from mandseg.data.importers.hounsfield import HU_IF_BELOW
 from mandseg.data.loaded_case import LoadedCase
 from mandseg.data.resampling import box_on, crop_to, resample_onto
 from mandseg.data.same_patient.tissue import MARGIN, Blocks, Floats, blocks_of
@@ -93,7 +94,8 @@ def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
 
     Args:
         label: Its reference, or its noisy label.
-        image: Its CT in HU, on the label's grid.
+        image: Its CT in HU, on the label's grid. Values that cannot be HU are not compared: stored values (HU + 1000)
+            of two patients are alike everywhere.
 
     Returns:
         The fingerprint; None if the label is empty, thinner than a step, or a block.
@@ -107,7 +109,7 @@ def fingerprint(label: Volume, image: Volume | None) -> Fingerprint | None:
     coarse = np.rint(_resampled(Volume(mask, volume.affine), grid, 0.0) * FULL).astype(np.uint8)
     if 2 * int(coarse.max()) < FULL:
         return None
-    if image is None:
+    if image is None or image.array.min() > HU_IF_BELOW:
         return Fingerprint(coarse, None, grid.affine[:3, 3])
     moved = grid.affine.copy()
     moved[:3, 3] -= MARGIN * STEP_MM
