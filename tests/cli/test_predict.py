@@ -280,7 +280,7 @@ def test_a_folder_of_studies_and_a_mistyped_column_are_answered_with_what_is_the
 ) -> None:
     words = (world / "images", "--out", tmp_path / "out")
     assert predict(world, *words) == 2
-    assert f"{world}: holds no run of a study; name a study in it: {world / 'study'}" in capsys.readouterr().err
+    assert f"; name a study in it: {world / 'study'}" in capsys.readouterr().err
     assert predict(world / "study", *words, "--choose", "noise_rate=0") == 2
     line = "--choose noise_rate=0: there is no such column; did you mean noise_ratio? Expected one of clean_budget, "
     assert line in capsys.readouterr().err

@@ -68,7 +68,7 @@ def summed_up(lines: Sequence[str]) -> list[str]:
         found = ABOUT_A_CASE.fullmatch(line)
         of = cases[found["what"]] if found else []
         listed = ", ".join(of[:LISTED])
-        sums[f"{len(of)} cases ({listed}, ...){found['what']}" if found and len(of) > LISTED else line] = None
+        sums[f"{count(len(of), 'case')} ({listed}, ...){found['what']}" if found and len(of) > LISTED else line] = None
     return list(sums)
 
 

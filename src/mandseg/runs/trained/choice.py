@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mandseg.runs.folder import CONFIG, RECORD, RunFolder
+from mandseg.runs.grid_file import no_run_in
 from mandseg.runs.record import RunRecord
 from mandseg.runs.trained.load import CHECKPOINT_SUFFIX
 from mandseg.statistics.columns import CONDITION
@@ -86,7 +87,7 @@ def _done_runs(study: Path) -> list[_Run]:
     if not done and states:
         raise UserError(f"{study}: none of {count(len(states), 'run')} is done; see mandseg status {typed(study)}")
     if not done:
-        raise UserError(f"{study}: holds no run of a study{_studies_in(study)}")
+        raise UserError(f"{study}: {no_run_in(study)}")
     return done
 
 
@@ -99,14 +100,8 @@ def _recorded_runs(study: Path) -> list[_Run]:
         if state.record is None:
             raise UserError(f"study {study}: run {folder.name} is {state.state} ({state.reason}), expected done")
     if not states:
-        raise UserError(f"{study}: holds no run of a study{_studies_in(study)}")
+        raise UserError(f"{study}: {no_run_in(study)}")
     return [_Run(folder, state.record) for folder, state in states if state.record]
-
-
-def _studies_in(folder: Path) -> str:
-    """The studies that a folder of studies holds, as advice."""
-    studies = sorted({str(file.parent.parent) for file in folder.glob(f"*/*/{RECORD}")})
-    return f"; name a study in it: {', '.join(studies[:6])}" if studies else ""
 
 
 def _matching(study: Path, runs: Sequence[_Run], choice: Mapping[str, str]) -> list[_Run]:
