@@ -19,6 +19,7 @@ from mandseg.data.dicom.rasterisation import rasterise
 from mandseg.data.dicom.structures import read_structure_set
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.prediction.picture import draw_prediction
+from mandseg.evaluation.prediction.predict import _because
 
 WHO = Ids()
 
@@ -242,7 +243,47 @@ def test_a_structure_set_of_an_image_file_is_refused(
     world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert predict(world / "bone.ckpt", world / "images", "--out", tmp_path / "out", "--rtstruct") == 2
+    line = (
+        f"--rtstruct: for DICOM series, and {world / 'images' / 'head.nii.gz'} is an image file; leave out --rtstruct"
+    )
+    assert line in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    both = (world / "images", world / "patient", "--out", tmp_path / "out", "--rtstruct")
+    assert predict(world / "bone.ckpt", *both) == 2
     assert "head: --rtstruct needs a DICOM series, this is an image file" in capsys.readouterr().err
+    assert (tmp_path / "out" / "CT.rtstruct.dcm").exists()
+
+
+def test_a_place_without_images_is_refused_before_anything_is_written(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cohort, empty = tmp_path / "cohort", tmp_path / "empty"
+    (cohort / "image").mkdir(parents=True)
+    (cohort / "image" / "a.nii.gz").write_bytes((world / "images" / "head.nii.gz").read_bytes())
+    empty.mkdir()
+    assert predict(world / "bone.ckpt", cohort, empty, "--out", tmp_path / "out") == 2
+    assert [line for line in capsys.readouterr().err.splitlines() if line] == [
+        f"mandseg: {cohort}: holds no DICOM file and no image file; there are some in {cohort / 'image'}",
+        f"mandseg: {empty}: holds no DICOM file and no image file",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_title_of_a_picture_has_two_reasons_and_counts_the_others() -> None:
+    assert _because([]) == ""
+    assert _because(["dim, expected 3", "thin"]) == ": dim, expected 3; thin"
+    assert _because(["dim", "thin", "cut", "far"]) == ": dim; thin; 2 more"
+
+
+def test_a_folder_of_studies_and_a_mistyped_column_are_answered_with_what_is_there(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (world / "images", "--out", tmp_path / "out")
+    assert predict(world, *words) == 2
+    assert f"; name a study in it: {world / 'study'}" in capsys.readouterr().err
+    assert predict(world / "study", *words, "--choose", "noise_rate=0") == 2
+    line = "--choose noise_rate=0: there is no such column; did you mean noise_ratio? Expected one of clean_budget, "
+    assert line in capsys.readouterr().err
 
 
 def test_images_with_one_name_are_distinguished_by_their_folders(world: Path, tmp_path: Path) -> None:

@@ -219,3 +219,11 @@ def test_a_name_that_is_no_file_name_is_one_short_line(tmp_path: Path) -> None:
         assert "cannot be a file name" in line
         assert line.isprintable()
         assert len(line) < 200
+
+
+def test_a_folder_of_cohorts_is_answered_with_the_cohorts_in_it(tmp_path: Path) -> None:
+    for name in ("clinic", "old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.csv").write_text("")
+    with pytest.raises(UserError, match=f"no such manifest; name a cohort: {tmp_path}/clinic, {tmp_path}/old$"):
+        read_cohort(tmp_path)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandseg.data.case import Case
-from mandseg.data.splits import folds
+from mandseg.data.splits import Splitting, folds, split_cases
 from mandseg.system.errors import UserError
 
 
@@ -55,3 +55,10 @@ def test_the_seed_decides_and_the_order_of_the_cases_does_not():
 def test_an_impossible_number_of_folds_is_refused(k):
     with pytest.raises(UserError, match=f"^{k} folds? of 3 subjects"):
         folds(scans([1, 2, 1]), k, 0)
+
+
+def test_wishes_for_a_split_that_the_source_already_has_are_said_to_be_without_effect():
+    note = "the source has splits, so --fractions and --split-seed are not applied"
+    assert split_cases(scans([1, 1]), Splitting((0.5, 0.25, 0.25)))[1] == note
+    assert split_cases(scans([1, 1]), Splitting(seed=3)) == (scans([1, 1]), note)
+    assert split_cases(scans([1, 1]), Splitting())[1] == ""

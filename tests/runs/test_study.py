@@ -371,3 +371,13 @@ def test_a_launch_ends_with_what_comes_next(study):
     assert next_step(study) == f"next: mandseg report {study}"
     (run_of(study) / "cases.csv").unlink()
     assert next_step(study) == (f"next: repeat the command, 1 run is not done; mandseg report {study} uses the others")
+
+
+def test_a_folder_of_studies_is_answered_with_the_studies_in_it(tmp_path):
+    (tmp_path / "b run" / "ratio0").mkdir(parents=True)
+    (tmp_path / "b run" / "ratio0" / "run.json").write_text("{}")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "grid.csv").write_text("")
+    for read in (open_study, status):
+        with pytest.raises(UserError, match=f"; name a study in it: {tmp_path / 'a'}, {tmp_path / 'b run'}$"):
+            read(tmp_path)

@@ -20,7 +20,7 @@ MISTYPED = [
     (["method=supervized"], "method=supervized: did you mean supervised? Expected one of bias_correction, "),
     (["-m", "noise=planning,foo"], "noise=foo: expected one of expert, gross, margin, "),
     (["model=unett"], "model=unett: did you mean unet? Expected one of attention_unet, "),
-    (["hydra/launcher=slurn"], "hydra/launcher=slurn: did you mean slurm? Expected one of basic, "),
+    (["-m", "hydra/launcher=slurn"], "hydra/launcher=slurn: did you mean slurm? Expected one of basic, "),
     (["--config-name", "demoo"], "--config-name demoo: did you mean demo? Expected one of bias, clean_budget, demo, "),
     (["stpes=4"], "stpes: there is no such setting; did you mean steps? Expected one of analysis, batch_size, "),
     (["-m", "nois_ratio=0,1"], "nois_ratio: there is no such setting; did you mean noise_ratio? Expected one of "),
@@ -34,6 +34,31 @@ MISTYPED = [
     (["~foo"], "~foo: there is no such setting"),
     (["data=folder"], "data.manifest: is missing, give data.manifest=VALUE"),
     (["-m", "--cfg", "job", "seed=0,1"], "--cfg prints the configuration of one run: leave out -m and give each"),
+    (["noise_ratio=0,1"], "noise_ratio=0,1: several values need -m, as in python -m mandseg.train -m noise_ratio=0,1"),
+    (
+        ["noise_ratio=0,25"],
+        "noise_ratio=0,25: several values need -m, as in python -m mandseg.train -m noise_ratio=0,25; ",
+    ),
+    (["seed=range(0,3)"], "seed=range(0,3): several values need -m, as in python -m mandseg.train -m seed=range(0,3)"),
+    (["model=unet,segresnet"], "model=unet,segresnet: several values need -m"),
+    (["data.manifest=a.csv"], "data.manifest: the chosen data has no such setting; data=fold|folder|openkbp have it"),
+    (
+        ["noise.target_dice=0.8", "noise=recorded"],
+        "noise.target_dice: the chosen noise has no such setting; noise=expert|",
+    ),
+    (["optimizer.name=adam"], "optimizer.name: there is no such setting; expected one of"),
+    (["+data=folder"], "+data: the setting is there already, leave out the +"),
+    (
+        ["++noise_ration=0.4"],
+        "noise_ration: there is no such setting; did you mean noise_ratio? Expected one of analysis",
+    ),
+    (["+note=night"], "note: there is no such setting; did you mean noise? Expected one of analysis"),
+    (["-m", "hydra.launcher=slurm"], "hydra.launcher=slurm: write hydra/launcher=slurm, with -m"),
+    (["-m", "launcher=local"], "launcher=local: write hydra/launcher=local, with -m"),
+    (
+        ["hydra/launcher=local"],
+        "hydra/launcher=local: a launcher needs -m, as in python -m mandseg.train -m hydra/launcher",
+    ),
     (["-m", "-c", "job"], "--cfg prints the configuration of one run: leave out -m and give each"),
 ]
 

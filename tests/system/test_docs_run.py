@@ -139,6 +139,6 @@ def test_a_tutorial_runs_from_its_first_command_to_the_last(name, tmp_path, monk
         elif line[0] == "python":
             runpy.run_path(line[1], run_name="__main__")
         elif line[1] == "plan-study":
-            assert run(*line[1:]) == 2  # one seed: the page says so
+            assert run(*line[1:]) == 2  # two steps: the networks have not learned
         elif line[1] != "estimate":  # two runs more, tested in tests/runs
             assert run(*shorter(line)[1:]) == 0, line

@@ -1,6 +1,7 @@
 """A number in a message stands before the right form of its noun: ``1 case``, ``2 cases``."""
 
 import ast
+import re
 from pathlib import Path
 
 import mandseg
@@ -78,3 +79,13 @@ def test_one_thing_has_the_singular():
     assert (verb(1, "have"), verb(1, "reach"), verb(2, "are")) == ("has", "reaches", "are")
     assert some_of(1, 4, "case", "are") == "1 of 4 cases is"
     assert some_of(2, 4, "case", "lie") == "2 of 4 cases lie"
+
+
+BEFORE_A_PLURAL = re.compile(r"\}\} (?:cases|runs|seeds|contours|trainings|subjects|annotators|labels|pictures)\b")
+NEVER_ONE = "{{ fewest }} cases"  # the fewest cases of a claim about a person
+
+
+def test_no_number_of_a_template_stands_before_a_fixed_plural():
+    for template in sorted(SOURCE.rglob("templates/*.html.j2")):
+        text = template.read_text(encoding="utf-8").replace(NEVER_ONE, "")
+        assert not BEFORE_A_PLURAL.findall(text), f"{template.name}: use count"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count
+from mandseg.system.wording import count, summed_up
 
 if TYPE_CHECKING:
     from mandseg.data.importers.cohort_folder import Imported
@@ -49,7 +49,7 @@ def show(result: "Imported") -> None:
     from mandseg.data.identities import identity_warnings
 
     warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
-    for line in [*result.notes, *result.skipped, *warnings]:
+    for line in summed_up([*result.notes, *result.skipped, *warnings]):
         print(line, file=sys.stderr)
     counts: dict[str, int] = {}
     for case in result.cohort.cases:

@@ -58,7 +58,7 @@ def predict(
 
     Example: [bold]mandseg predict network.ckpt export/patient1 --out predictions --rtstruct[/bold]
     """
-    from mandseg.evaluation.prediction.inputs import find_inputs, refuse_folder_of_inputs, with_pseudonyms
+    from mandseg.evaluation.prediction import inputs as found_in
     from mandseg.evaluation.prediction.network import refuse_different
     from mandseg.evaluation.prediction.predict import REFUSED, Wish, predict_images
     from mandseg.runs.trained.choice import choose_runs
@@ -67,12 +67,13 @@ def predict(
     if key is not None and not pseudonyms:
         raise UserError(f"--key {key}: for --pseudonyms only")
     places = choose_runs(run, columns(choose or ()), ensemble)
-    inputs = find_inputs(images)
-    refuse_folder_of_inputs(out, images, inputs)
+    inputs = found_in.find_inputs(images)
+    found_in.refuse_folder_of_inputs(out, images, inputs)
+    found_in.refuse_nothing_to_predict(out, inputs, rtstruct)
     networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
     refuse_different(networks)
     if pseudonyms:
-        inputs = with_pseudonyms(inputs, key)
+        inputs = found_in.with_pseudonyms(inputs, key)
     print(f"{networks[0].structure}: {' + '.join(network.name for network in networks)}", file=sys.stderr)
     n_refused = 0
     for row, is_new in predict_images(inputs, networks, out, Wish(rtstruct, roi_name, force)):

@@ -10,6 +10,7 @@ from mandseg.cli import public_sets
 from mandseg.cli.import_options import AllIn, Dest, Fractions, Overwrite, SplitSeed, Structure, numbers, show, words
 from mandseg.cli.wrong_words import Commands
 from mandseg.system.errors import WRONG_INPUT, UserError
+from mandseg.system.wording import summed_up
 
 prepare = typer.Typer(
     cls=Commands,
@@ -177,7 +178,7 @@ def dicom(
     result = import_dicom_rt(source, dest, selection, privacy, splitting, overwrite)
     if new_key:
         print(f"{privacy.key}: a new key for pseudonyms; keep it, and keep it secret", file=sys.stderr)
-    for line in result.failed:
+    for line in summed_up(result.failed):
         print(f"mandseg: {line}", file=sys.stderr)
     show(result)
     if (result.failed or result.skipped) and linking_table is None:

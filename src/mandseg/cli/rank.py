@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count, some_of
+from mandseg.system.wording import count, some_of, typed
 
 
 def rank(
@@ -111,5 +111,5 @@ def _take_in(cohort: Path, corrected: Path, out: Path | None) -> None:
         end="",
     )
     print(f", next: {', '.join(found.open[:3])}" if found.open else ", none is left")
-    print(f"original against corrected: mandseg audit {found.cohort.root} --figures")
+    print(f"original against corrected: mandseg audit {typed(found.cohort.root)} --figures")
     print(found.cohort.root / "manifest.csv")

@@ -81,7 +81,13 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
     """
     path = manifest_file(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such manifest; `mandseg prepare --help` shows how to make one")
+        cohorts = (
+            sorted(str(file.parent) for file in path.parent.glob(f"*/{MANIFEST}")) if path.name == MANIFEST else []
+        )
+        advice = (
+            f"name a cohort: {', '.join(cohorts[:6])}" if cohorts else "`mandseg prepare --help` shows how to make one"
+        )
+        raise UserError(f"{path}: no such manifest; {advice}")
     header, rows = read_table(path)
     columns = printable(", ".join(header))[:LONGEST_SHOWN] or "nothing"
     if missing := [name for name in COLUMNS[:5] if name not in header]:

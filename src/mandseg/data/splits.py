@@ -31,7 +31,7 @@ def split_cases(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case]
     """Give all cases a split, unless some have one already.
 
     Returns:
-        The cases, and a note if splits were drawn; otherwise the empty string.
+        The cases, and a note if splits were drawn or wishes for them are not applied; otherwise the empty string.
 
     Raises:
         UserError: ``all_in`` is not a split, or the fractions do not fit.
@@ -41,7 +41,9 @@ def split_cases(cases: Sequence[Case], splitting: Splitting) -> tuple[list[Case]
     if splitting.all_in:
         return [replace(case, split=splitting.all_in) for case in cases], ""
     if not cases or any(case.split for case in cases):
-        return list(cases), ""
+        is_asked = bool(cases) and (tuple(splitting.fractions) != FRACTIONS or splitting.seed != 0)
+        unused = "the source has splits, so --fractions and --split-seed are not applied" if is_asked else ""
+        return list(cases), unused
     shares = ", ".join(f"{share:g}" for share in splitting.fractions)
     note = f"no splits given: subjects drawn with seed {splitting.seed}, fractions {shares}"
     try:

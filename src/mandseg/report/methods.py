@@ -74,9 +74,11 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
         for ratio, rows in ledger.groupby("noise_ratio")
         if rows.n_noisy.notna().any()
     ]
-    cases = f" Each was trained on {_range(trained)} cases, with noisy labels in {listed(noisy)}." if trained else ""
+    n_cases = f"{_range(trained)} case{'' if trained == [1] else 's'}"
+    cases = f" Each was trained on {n_cases}, with noisy labels in {listed(noisy)}." if trained else ""
+    trainings = f"{count(len(runs), 'training')} in all"
     return (
-        f"{what}, with {count(len(seeds), 'seed')} each ({len(runs)} trainings in all; the seed sets initial weights, "
+        f"{what}, with {count(len(seeds), 'seed')} each ({trainings}; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
         f"{_budget(ledger)}{_test_sets(analysis)}"
     )

@@ -15,6 +15,7 @@ from mandseg.report.statistics_methods import has_one_seed
 from mandseg.report.tables.table import Table
 from mandseg.report.wording import number
 from mandseg.runs.study import Study
+from mandseg.system.wording import count, some_of, verb
 
 
 @cache
@@ -27,7 +28,7 @@ def environment(*packages: str) -> Environment:
     """
     loader = ChoiceLoader([PackageLoader(package) for package in (*packages, "mandseg.report")])
     made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.globals.update(number=number)
+    made.globals.update(number=number, count=count, some_of=some_of, verb=verb)
     made.filters["unbroken"] = _unbroken
     return made
 

@@ -11,6 +11,7 @@ from mandseg.system.files import write_csv
 from mandseg.system.lock import locked
 
 GRID = "grid.csv"
+LISTED = 6  # studies that an answer names
 
 COLUMNS = ("run", *CONDITION, "overrides")
 
@@ -77,7 +78,15 @@ def refuse_no_study(path: Path) -> None:
     if not path.is_dir():
         raise UserError(f"study {path}: no such folder")
     if not (path / GRID).exists() and not any(path.glob(f"*/{RECORD}")):
-        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
+        raise UserError(f"study {path}: {no_run_in(path)}")
+
+
+def no_run_in(folder: Path) -> str:
+    """What a folder without runs lacks, and the studies in it if it is a folder of studies."""
+    listed = {grid.parent for grid in folder.glob(f"*/{GRID}")}
+    studies = sorted(listed | {record.parents[1] for record in folder.glob(f"*/*/{RECORD}")})
+    advice = f"; name a study in it: {', '.join(map(str, studies[:LISTED]))}" if studies else ""
+    return f"holds no run (neither {GRID} nor a folder with {RECORD}){advice}"
 
 
 def read_grid(study: Path) -> list[dict[str, str]]:

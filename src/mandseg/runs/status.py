@@ -12,7 +12,7 @@ from mandseg.runs.launchers.slurm_queue import QueuedJob, queued_runs
 from mandseg.runs.progress import progress
 from mandseg.runs.study import count_states, find_variants, mixtures, read_expected_runs, rows_with_state, share_lines
 from mandseg.system.terminal import open_console
-from mandseg.system.wording import count
+from mandseg.system.wording import count, typed
 
 LISTED_RUNS = 200
 
@@ -54,10 +54,11 @@ def next_step(path: Path) -> str:
     """What to do after a launch: write the report, or correct what failed."""
     states = [RunFolder(path / str(run)).state().state for run in read_expected_runs(path, []).run]
     n_open = sum(state != "done" for state in states)
+    report = f"mandseg report {typed(path)}"
     if not n_open:
-        return f"next: mandseg report {path}"
+        return f"next: {report}"
     is_are = "is" if n_open == 1 else "are"
-    return f"next: repeat the command, {count(n_open, 'run')} {is_are} not done; mandseg report {path} uses the others"
+    return f"next: repeat the command, {count(n_open, 'run')} {is_are} not done; {report} uses the others"
 
 
 def _print_open_runs(runs: Mapping[str, RunState], queued: Mapping[str, QueuedJob], console: Console) -> None:

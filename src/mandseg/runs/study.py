@@ -11,7 +11,7 @@ from mandseg.metrics.catalogue import SCORES
 from mandseg.metrics.declaration import Declaration, read_declaration
 from mandseg.runs.dose.table import with_dose
 from mandseg.runs.folder import KEYS, RECORD, RunFolder, RunState, share_line
-from mandseg.runs.grid_file import GRID, refuse_no_study
+from mandseg.runs.grid_file import GRID, no_run_in, refuse_no_study
 from mandseg.runs.record import PHASES, RunRecord
 from mandseg.runs.tables import read_conditions
 from mandseg.runs.variants import Variants, describe, tell_apart
@@ -196,7 +196,7 @@ def read_expected_runs(path: Path, problems: list[str]) -> pd.DataFrame:
     listed = set(grid.run)
     strays = [run for run in found if run not in listed]
     if not len(grid) and not strays:
-        raise UserError(f"study {path}: holds no run (neither {GRID} nor a folder with {RECORD})")
+        raise UserError(f"study {path}: {no_run_in(path)}")
     if len(grid) and strays:
         problems.append(f"not listed in grid.csv, but included: {', '.join(strays)}")
     extra = [dict.fromkeys(columns, "") | {"run": run} for run in strays]

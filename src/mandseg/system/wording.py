@@ -1,7 +1,10 @@
 """Counts with their nouns, and the likely meaning of a mistyped word, for messages."""
 
-from collections.abc import Iterable
+import re
+import shlex
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 
 SINGULAR = {"are": "is", "were": "was", "have": "has"}
 
@@ -33,6 +36,40 @@ def some_of(n: int, total: int, noun: str, plural: str) -> str:
     ('1 of 4 cases has', '0 of 1 case have')
     """
     return f"{n} of {count(total, noun)} {verb(n, plural)}"
+
+
+def typed(path: Path) -> str:
+    """A path as it has to be typed in a command.
+
+    >>> typed(Path("outputs/my study"))
+    "'outputs/my study'"
+    """
+    return shlex.quote(str(path))
+
+
+ABOUT_A_CASE = re.compile(r"case (?P<case>.+?)(?P<what>(?: skipped)?: .+)", re.DOTALL)
+LISTED = 3  # cases that a summed line names
+
+
+def summed_up(lines: Sequence[str]) -> list[str]:
+    """Say once what many lines say about one case each, where the first of them stood.
+
+    >>> summed_up([f"case {n} skipped: no label" for n in range(9)])
+    ['9 cases (0, 1, 2, ...) skipped: no label']
+    >>> summed_up(["case a: odd", "case b: odd"])
+    ['case a: odd', 'case b: odd']
+    """
+    cases: dict[str, list[str]] = {}
+    for line in lines:
+        if found := ABOUT_A_CASE.fullmatch(line):
+            cases.setdefault(found["what"], []).append(found["case"])
+    sums: dict[str, None] = {}
+    for line in lines:
+        found = ABOUT_A_CASE.fullmatch(line)
+        of = cases[found["what"]] if found else []
+        listed = ", ".join(of[:LISTED])
+        sums[f"{count(len(of), 'case')} ({listed}, ...){found['what']}" if found and len(of) > LISTED else line] = None
+    return list(sums)
 
 
 def expected_one_of(word: str, known: Iterable[str]) -> str:

@@ -4,12 +4,12 @@ W&B is write-only: no result depends on it. A failure there costs a run seconds 
 docs/tracking.md lists what is sent.
 """
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mandseg.system.wording import typed
 from mandseg.tracking.recordings import recordings, waiting
 from mandseg.tracking.redaction import without_folders
 from mandseg.tracking.settings import TrackingSettings, resolve_mode
@@ -101,7 +101,7 @@ def sync_hint(study_folder: Path) -> str | None:
     """The shell command that sends the recordings of a study to W&B; None if there is nothing to send."""
     folders = {folder.parent for folder in study_folder.glob("*/wandb")}
     if any(waiting(recordings(folder)) for folder in folders):
-        return f"mandseg sync {shlex.quote(str(study_folder))}"
+        return f"mandseg sync {typed(study_folder)}"
     return None
 
 

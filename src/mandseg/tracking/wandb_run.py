@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from mandseg.system.errors import one_line
 from mandseg.system.files import write_text
+from mandseg.system.wording import typed
 from mandseg.tracking.client import (
     RATIO_AXIS,
     STEP_AXIS,
@@ -81,7 +82,7 @@ class WandbRun:
         if error is not None and not self.failed:
             self._give_up("finish the run", error)
         elif self.run.offline:
-            log.info("W&B: recorded offline; to send it: mandseg sync %s", self._study_folder)
+            log.info("W&B: recorded offline; to send it: mandseg sync %s", typed(self._study_folder))
 
     @property
     def _study_folder(self) -> Path:
@@ -91,7 +92,7 @@ class WandbRun:
         self.failed = True
         if self.recording.folder.is_dir() and not self.recording.is_offline:
             self.recording.mark(UNSENT)
-        kept = f"to send the recorded part: mandseg sync {self._study_folder}"
+        kept = f"to send the recorded part: mandseg sync {typed(self._study_folder)}"
         log.warning("W&B could not %s (%s); the run continues without it; %s", what, one_line(error), kept)
 
 

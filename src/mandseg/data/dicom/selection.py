@@ -9,7 +9,7 @@ from mandseg.data.dicom.structures import CLOSED, Roi, StructureSet
 from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, Vocabulary, plain
 from mandseg.data.structure import MANDIBLE
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count, verb
+from mandseg.system.wording import count, typed, verb
 
 REFUSE, MERGE, FIRST = "refuse", "merge", "first"
 SEVERAL = (REFUSE, MERGE, FIRST)
@@ -129,6 +129,37 @@ class Selection:
             return tuple(rois[:1])
         names = ", ".join(self.vocabulary.shown(roi.name, wanted) or f"number {roi.number}" for roi in rois)
         raise UserError(f"{len(rois)} ROIs mean {wanted[0]} ({names}), expected 1; choose with --several")
+
+
+def refuse_patterns_without_match(
+    selection: Selection, sets: Sequence[StructureSet], doses: Sequence[Path], source: Path
+) -> None:
+    """Refuse a choice that fits nothing in the whole export: it is mistyped, or of another export.
+
+    Args:
+        selection: The user's choice.
+        sets: All structure sets of the export.
+        doses: The files of all doses.
+        source: The export, which file names are relative to.
+
+    Raises:
+        UserError: A pattern fits no structure set or dose, or no ROI has a name of the noisy label's structure.
+    """
+    problems = []
+    if sets:
+        n, advice = len(sets), f"`mandseg prepare dicom {typed(source)} --show-names` lists their names"
+        for option, pattern in (("--reference", selection.reference), ("--noisy", selection.noisy)):
+            if pattern and not any(matches(pattern, one, source) for one in sets):
+                problems.append(f"{option} {pattern!r}: fits none of {count(n, 'structure set')}; {advice}")
+        names = selection.noisy_structures
+        if names and not any(selection.candidates(one, names) for one in sets):
+            wanted = ", ".join(names)
+            problems.append(f"--noisy-structure {wanted!r}: no ROI of {count(n, 'structure set')} has it; {advice}")
+    if selection.dose and not any(fits(selection.dose, file_names(path, source)) for path in doses):
+        none = f"fits none of {count(len(doses), 'RTDOSE file')}" if doses else "the export has no RTDOSE file"
+        problems.append(f"--dose {selection.dose!r}: {none}")
+    if problems:
+        raise UserError(problems)
 
 
 def matches(pattern: str, structure_set: StructureSet, source: Path) -> bool:

@@ -10,7 +10,7 @@ from mandseg.data.case import Case
 from mandseg.data.manifest import MANIFEST, Cohort, without_dots, write_cohort
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, replaced_folder
-from mandseg.system.wording import count
+from mandseg.system.wording import count, summed_up
 
 FOLDER = Kind(
     "an import",
@@ -91,7 +91,7 @@ def finish(
         UserError: There is no case, a case breaks a rule of the manifest, or its file lies in the replaced folder.
     """
     if not cases:
-        raise UserError([f"{dest}: nothing written, no case has {structure or 'a label'}", *skipped])
+        raise UserError([f"{dest}: nothing written, no case has {structure or 'a label'}", *summed_up(skipped)])
     for case in cases:
         for path in (case.image, case.reference, case.noisy, case.dose):
             if path is not None and lies_in(path, dest):

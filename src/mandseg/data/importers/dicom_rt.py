@@ -11,7 +11,8 @@ from pathlib import Path
 from mandseg.data.case import Case
 from mandseg.data.dicom.archive import Archive, Scan, read_archive
 from mandseg.data.dicom.pseudonyms import default_key_file, read_or_make_key
-from mandseg.data.dicom.selection import Selection, file_names
+from mandseg.data.dicom.selection import Selection, file_names, refuse_patterns_without_match
+from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.importers.cohort_folder import Imported
 from mandseg.data.importers.dicom_case import ConvertedSeries, convert
 from mandseg.data.importers.dicom_report import (
@@ -53,7 +54,11 @@ class DicomRt(Importer[Scan | ConvertedSeries, ConvertedSeries]):
 
     def find(self, source: Path) -> list[Scan | ConvertedSeries]:
         """List the CT series, and one last entry for all other files."""
-        archive, names = read_archive(source), self.names
+        archive = read_archive(source)
+        if not archive.damaged:  # a damaged file may be the one that is meant
+            doses = [dose.path for dose in (*archive.doses, *(dose for scan in archive.scans for dose in scan.doses))]
+            refuse_patterns_without_match(self.selection, _structure_sets(archive), doses, source)
+        names = self.names
         if self.privacy.linking_table is not None:
             write_linking_table(self.privacy.linking_table, archive, names, source)
         split_cases(_drafts(archive, names), self.splitting)  # refuses impossible splits before hours of reading
@@ -110,9 +115,8 @@ def import_dicom_rt(
 def list_names(source: Path) -> list[str]:
     """List the structure sets of an export and their ROIs by their real names, for the terminal only."""
     archive = read_archive(source)
-    orphans = [record.structure_set for record, _ in archive.orphans if record.structure_set]
     lines = []
-    for one in [*(one for scan in archive.scans for one in scan.structure_sets), *orphans]:
+    for one in _structure_sets(archive):
         descriptions = {
             "label": one.label,
             "name": one.name,
@@ -122,7 +126,13 @@ def list_names(source: Path) -> list[str]:
         words = ", ".join(f"{what} {text!r}" for what, text in descriptions.items() if text)
         rois = ", ".join(repr(roi.name) for roi in one.rois) or "none"
         lines.append(f"{file_names(one.path, source)[2]} ({words or 'no label'}): {rois}")
-    return lines
+    return lines or [f"{source}: {len(archive.scans)} CT series and no structure set"]
+
+
+def _structure_sets(archive: Archive) -> list[StructureSet]:
+    """All structure sets, those without a CT last."""
+    orphans = [record.structure_set for record, _ in archive.orphans if record.structure_set]
+    return [*(one for scan in archive.scans for one in scan.structure_sets), *orphans]
 
 
 def _failed_without_ct(archive: Archive, names: Names) -> list[str]:

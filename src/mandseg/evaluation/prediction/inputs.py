@@ -104,6 +104,24 @@ def refuse_folder_of_inputs(out: Path, paths: Sequence[Path], inputs: Sequence[I
         )
 
 
+def refuse_nothing_to_predict(out: Path, inputs: Sequence[Input], rtstruct: bool) -> None:
+    """Refuse a call that names no image, and structure sets where no image is DICOM, before anything is written.
+
+    Args:
+        out: The folder to write. If it exists, masks of earlier calls may have to go, and the rows say why.
+        inputs: What was found.
+        rtstruct: Whether structure sets are wanted.
+
+    Raises:
+        UserError: There is nothing to predict; one line for each input.
+    """
+    if not out.exists() and all(one.problem for one in inputs):
+        raise UserError([f"{one.path}: {one.problem}" for one in inputs])
+    readable = [one for one in inputs if not one.problem]
+    if rtstruct and readable and all(one.scan is None for one in readable):
+        raise UserError(f"--rtstruct: for DICOM series, and {readable[0].path} is an image file; leave out --rtstruct")
+
+
 def with_pseudonyms(inputs: Sequence[Input], key: Path | None) -> list[Input]:
     """Name each input by a pseudonym: of a DICOM series the case id that ``mandseg prepare dicom`` gives it.
 
@@ -139,7 +157,14 @@ def _inputs_of_folder(folder: Path) -> Iterator[Input]:
     files = sorted(file for file in folder.iterdir() if file.is_file() and is_image_file(file))
     yield from (Input(file, stem(file)) for file in files)
     if not files:
-        yield Input(folder, folder.resolve().name, problem="holds no DICOM file and no image file")
+        problem = f"holds no DICOM file and no image file{_further_down(folder)}"
+        yield Input(folder, folder.resolve().name, problem=problem)
+
+
+def _further_down(folder: Path) -> str:
+    """Where the images of a folder without images are, as the CTs of a cohort."""
+    below = sorted(one for one in folder.iterdir() if one.is_dir() and any(map(is_image_file, one.iterdir())))
+    return f"; there are some in {', '.join(map(str, below[:3]))}" if below else ""
 
 
 def _inputs_of_archive(folder: Path, archive: Archive) -> Iterator[Input]:

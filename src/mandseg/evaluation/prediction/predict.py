@@ -35,6 +35,7 @@ COLUMNS = (
 )
 NO_STRUCTURE_SET = "so no structure set was written"
 """The reason of an empty mask: an ROI needs a contour."""
+REASONS_IN_TITLE = 2
 PREDICTED, REFUSED = "predicted", "refused"
 SUFFIX = "_mandseg"
 """Of an ROI's name: a planning system shows that no person drew it."""
@@ -155,7 +156,7 @@ def _write(
         if wish.rtstruct and not is_empty and one.series is not None:
             about = f"mandseg {__version__} {first.name}"
             write_rtstruct(folder.path / rtstruct, found.mask, one.series, wish.roi_name, description=about)
-        title = f"{one.name}: {first.structure} {found.quality.volume_ml:.1f} ml, {': '.join([flag, *why[:2]])}"
+        title = f"{one.name}: {first.structure} {found.quality.volume_ml:.1f} ml, {flag}{_because(why)}"
         draw_prediction(image, found.mask, folder.path / picture, title)
     return {
         "case": one.name,
@@ -166,6 +167,12 @@ def _write(
         "networks": " ".join(network.name for network in networks),
         **_figures(found.quality),
     }
+
+
+def _because(why: Sequence[str]) -> str:
+    """The first reasons, for the title of a picture."""
+    more = len(why) - REASONS_IN_TITLE
+    return f": {'; '.join(why[:REASONS_IN_TITLE])}{f'; {more} more' if more > 0 else ''}" if why else ""
 
 
 def _figures(quality: Quality) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from mandseg.runs.study import Study
 from mandseg.statistics.columns import ARM, CONDITION, RATIO_COLUMN, USUAL
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_text
+from mandseg.system.wording import typed
 from mandseg.tracking.client import (
     RATIO_AXIS,
     client_settings,
@@ -90,12 +91,12 @@ def study_run(study: Study) -> StudyRun | str:
     if settings.mode == "disabled":
         return "a run was made with tracking=none"
     if not report.is_dir():
-        return f"no report yet: mandseg report {study.path}"
+        return f"no report yet: mandseg report {typed(study.path)}"
     if not (report / CURVES).exists():
-        return f"its report has no part that may be sent: mandseg report {study.path} without --by annotator"
+        return f"its report has no part that may be sent: mandseg report {typed(study.path)} without --by annotator"
     curves = _curves(report / CURVES)
     if curves is None:
-        return f"its report compares no noise ratios: mandseg report {study.path}"
+        return f"its report compares no noise ratios: mandseg report {typed(study.path)}"
     columns = ["run", *CONDITION, "variant", "dataset", "case_id", "outcome", *SCORES]
     cases = outside_study(study).cases[columns].head(MOST_ROWS) if settings.case_table else None
     shows_cases = settings.case_table and settings.overlays

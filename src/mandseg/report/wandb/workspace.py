@@ -19,6 +19,7 @@ from mandseg.report.wandb.upload import PANEL, tracking_of
 from mandseg.runs.study import open_study
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_text
+from mandseg.system.wording import typed
 from mandseg.tracking.client import (
     RATIO_AXIS,
     STEP_AXIS,
@@ -86,7 +87,7 @@ def dashboard(path: Path) -> int:
     read_dashboard(file)
     if os.environ.get("WANDB_MODE") in OFFLINE or not key_is_configured():
         why = "no key, or WANDB_MODE is offline"
-        print(f"{file}: not saved online ({why}); after `wandb login`: mandseg dashboard {path}")
+        print(f"{file}: not saved online ({why}); after `wandb login`: mandseg dashboard {typed(path)}")
         return 0
     try:
         print(save_dashboard(file, open_account()))

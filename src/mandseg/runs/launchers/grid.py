@@ -55,7 +55,7 @@ class Launch(Callback):
         for study in dict.fromkeys(cell.study for cell in self.cells) or [study_folder(config)]:
             codes.append(status(study))
             if hint := sync_hint(study):
-                print(hint)
+                print(f"recorded for W&B; to send it: {hint}")
             print(next_step(study))
         if code := exit_code(self.cells) if self.cells else max(codes):
             sys.exit(code)

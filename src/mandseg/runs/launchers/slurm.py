@@ -1,7 +1,6 @@
 """Submits a grid's cells as SLURM jobs: computes resources, submits arrays, and writes the job ids to the study."""
 
 import secrets
-import shlex
 import shutil
 import time
 from collections.abc import Container, Sequence
@@ -18,7 +17,7 @@ from mandseg.runs.launchers.slurm_job import Job
 from mandseg.runs.launchers.slurm_queue import JOBS, live_jobs, queued_runs
 from mandseg.system.errors import UserError
 from mandseg.system.files import write_csv
-from mandseg.system.wording import count
+from mandseg.system.wording import count, typed
 
 LARGEST_ARRAY = 1000  # SLURM's default for the largest array
 QUEUE_POLL_S = 5.0
@@ -184,7 +183,7 @@ def _print_submission(cells: Sequence[Cell], jobs: Sequence[str], queued: Contai
         f"{count(len(jobs), 'job')} submitted{ids}; queued already: {waiting}, done: {len(cells) - len(jobs) - waiting}"
     )
     for study in dict.fromkeys(cell.study for cell in cells):
-        print(f"mandseg status {shlex.quote(str(study))}")
+        print(f"next: mandseg status {typed(study)}")
 
 
 def _reason(error: Exception) -> str:

@@ -18,6 +18,7 @@ from mandseg.runs.settings.schema import HuWindow, Settings, SlidingWindow
 from mandseg.system.errors import UserError
 from mandseg.system.expectations import NAME, PATH, Expectation, shown, whole
 from mandseg.system.instantiation import misnamed, targets_in
+from mandseg.system.wording import expected_one_of
 
 Node = Mapping[str, Any]
 
@@ -42,9 +43,18 @@ def check_settings(cfg: DictConfig) -> None:
         UserError: One line for the first one: its name, its value and the expected values.
     """
     plain = {str(key): _plain(cfg, str(key)) for key in cfg if key != "hydra"}
-    for problem in chain(_problems(Settings, plain, ""), _contradictions(plain)):
+    for problem in chain(_without_effect(cfg), _problems(Settings, plain, ""), _contradictions(plain)):
         raise UserError(problem)
     declare(plain["analysis"])
+
+
+def _without_effect(cfg: DictConfig) -> Iterator[str]:
+    """Settings that a ``+`` or a config file added, and that no other setting refers to."""
+    known = {*(field.name for field in fields(Settings)), "eval", "analysis", "hydra"}
+    if added := [str(key) for key in cfg if key not in known]:
+        text = OmegaConf.to_yaml(cfg)
+        unused = [key for key in added if not re.search(rf"\$\{{{re.escape(key)}\b", text)]
+        yield from (f"{key}: there is no such setting; {expected_one_of(key, known - {'hydra'})}" for key in unused)
 
 
 def check_network_settings(cfg: DictConfig) -> None:

@@ -1,6 +1,7 @@
 """The options of the training's command line, which are Hydra's: what is refused before Hydra sees it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Container, Sequence
 
 from mandseg.system.errors import UserError
 from mandseg.system.names import printable
@@ -45,9 +46,9 @@ def refuse_options(words: Sequence[str]) -> None:
 
     Raises:
         UserError: An option is unknown, lacks its value or has a wrong one; ``--cfg`` or ``--info`` together with
-            ``-m``.
+            ``-m``; a launcher is chosen in a way that Hydra takes without a word and that has no effect.
     """
-    given = set()
+    given: set[str] = set()
     for number, word in enumerate(words):
         if word.startswith("="):
             raise UserError(f"{printable(word)}: expected SETTING=VALUE, e.g. noise_ratio=0.5")
@@ -55,6 +56,27 @@ def refuse_options(words: Sequence[str]) -> None:
             given.add(_checked(word, words[number + 1 : number + 2]))
     if (printing := sorted(given & set(PRINTS))) and "--multirun" in given:
         raise UserError(f"{printing[0]} {PRINTS[printing[0]]} of one run: leave out -m and give each setting one value")
+    _refuse_idle_launcher([word for word in words if is_setting(word)], given)
+
+
+def _refuse_idle_launcher(settings: Sequence[str], options: Container[str]) -> None:
+    """Refuse ``hydra.launcher=slurm``, and a launcher of one run: the run would train on this machine.
+
+    Args:
+        settings: The words ``SETTING=VALUE``.
+        options: The full names of the options that are given.
+    """
+    for word in settings:
+        if dotted := re.fullmatch(r"\+{0,2}(?:hydra\.)?(launcher|sweeper)=(.*)", word):
+            raise UserError(f"{printable(word)}: write hydra/{dotted[1]}={printable(dotted[2])}, with -m")
+        is_grid = any(option in options for option in ("--multirun", "--config-name", "--config-path"))
+        if is_grid or any(option in options for option in (*PRINTS, "--help", "--hydra-help")):
+            continue
+        is_choice = word.startswith("hydra/launcher=") and word != "hydra/launcher=basic"
+        if is_choice and not any(other.startswith("hydra.mode=") for other in settings):
+            raise UserError(
+                f"{printable(word)}: a launcher needs -m, as in python -m mandseg.train -m {printable(word)}"
+            )
 
 
 def _checked(word: str, behind: Sequence[str]) -> str:

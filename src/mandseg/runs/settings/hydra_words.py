@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -11,12 +12,15 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 from mandseg.system.config_paths import config_folder, sweeps_folder
 from mandseg.system.errors import UserError, one_line, user_error_behind
 from mandseg.system.expectations import shown
-from mandseg.system.wording import expected_one_of
+from mandseg.system.wording import expected_one_of, verb
 
 OVERRIDE = re.compile(r"(?:Could not override|Error merging override|Error parsing override) '(.*?)'", re.DOTALL)
+CHOSEN_TWICE = re.compile(r"Multiple values for (\S+)\. To override a value use")
 APPENDED = re.compile(r"An item is already at '(.*?)'")
 DELETED = re.compile(r"Could not delete from config\. '(.*?)' does not exist")
 NOT_SET = re.compile(r"Environment variable '(.*?)' not found")
+SEVERAL = re.compile(r"(?:Ambiguous value for argument|Sweep parameters) '(.*?)'(?: requires --multirun|\n)", re.DOTALL)
+DECIMAL_COMMA = re.compile(r"[0-9]+,[0-9]+")
 MISSING = re.compile(r"Missing mandatory value: (\S+)")
 
 
@@ -33,13 +37,15 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
         return UserError(_missing_file(str(error.missing_cfg_file), list(error.options or [])))
     if isinstance(error, OverrideParseException):
         return UserError(_unreadable(str(error.override)))
+    if match := SEVERAL.search(text):
+        return UserError(_several_values(match[1]))
     if match := MISSING.search(text):
         return UserError(f"{match[1]}: is missing, give {match[1]}=VALUE")
     if isinstance(error, MissingMandatoryValue | InterpolationToMissingValueError):
         return UserError(f"{error.full_key}: is missing, give {error.full_key}=VALUE")
     if match := NOT_SET.search(text):
         return UserError(f"the environment variable {match[1]}, which a setting names, is not set")
-    if match := APPENDED.search(text):
+    if match := CHOSEN_TWICE.search(text) or APPENDED.search(text):
         return UserError(f"+{match[1]}: the setting is there already, leave out the +")
     if match := DELETED.search(text):
         return UserError(f"~{match[1]}: there is no such setting")
@@ -75,7 +81,33 @@ def _unreadable(word: str) -> str:
     )
 
 
+def _several_values(word: str) -> str:
+    """The line of a word with several values, where there is one run."""
+    setting, _, value = word.partition("=")
+    is_number = DECIMAL_COMMA.fullmatch(value)
+    point = f"; one number has a point: {setting}={value.replace(',', '.')}" if is_number else ""
+    return f"{shown(word)}: several values need -m, as in python -m mandseg.train -m {shown(word)}{point}"
+
+
 def _unknown_key(setting: str, key: str, known: Sequence[str]) -> str:
-    """The line of a setting that its group does not have."""
+    """The line of a setting that its group, or the chosen one of it, does not have."""
     near = [name for name in known if name not in ("hydra", "_target_", "_partial_")]
+    group, *below = setting.lstrip("+").partition("=")[0].split(".")
+    choices = sorted((config_folder() / group).glob("*.yaml")) if below else []
+    if owners := [choice.stem for choice in choices if _has(choice, below)]:
+        have = f"{'|'.join(owners)} {verb(len(owners), 'have')} it"
+        return f"{setting}: the chosen {group} has no such setting; {group}={have}"
     return f"{setting}: there is no such setting; {expected_one_of(key, near)}"
+
+
+def _has(file: Path, keys: Sequence[str]) -> bool:
+    """Whether the config of a choice, or one that it builds on, has a setting."""
+    found: object = OmegaConf.to_container(OmegaConf.load(file))
+    below = found.get("defaults", []) if isinstance(found, dict) else []
+    if any((file.parent / f"{name}.yaml").is_file() and _has(file.parent / f"{name}.yaml", keys) for name in below):
+        return True
+    for key in keys:
+        if not isinstance(found, dict) or key not in found:
+            return False
+        found = found[key]
+    return True

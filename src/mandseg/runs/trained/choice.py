@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mandseg.runs.folder import CONFIG, RECORD, RunFolder
+from mandseg.runs.grid_file import no_run_in
 from mandseg.runs.record import RunRecord
 from mandseg.runs.trained.load import CHECKPOINT_SUFFIX
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count
+from mandseg.system.wording import count, expected_one_of, typed
 
 SHARED = tuple(column for column in CONDITION if column != "seed")
 """The columns of a condition that the networks of an ensemble share."""
@@ -83,8 +84,10 @@ def _done_runs(study: Path) -> list[_Run]:
         raise UserError(f"{study}: no such run, study or checkpoint")
     states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
     done = [_Run(folder, state.record) for folder, state in states if state.state == "done" and state.record]
+    if not done and states:
+        raise UserError(f"{study}: none of {count(len(states), 'run')} is done; see mandseg status {typed(study)}")
     if not done:
-        raise UserError(f"{study}: no run of a study, or none that is done ({count(len(states), 'run')} found)")
+        raise UserError(f"{study}: {no_run_in(study)}")
     return done
 
 
@@ -97,13 +100,14 @@ def _recorded_runs(study: Path) -> list[_Run]:
         if state.record is None:
             raise UserError(f"study {study}: run {folder.name} is {state.state} ({state.reason}), expected done")
     if not states:
-        raise UserError(f"{study}: no run of a study")
+        raise UserError(f"{study}: {no_run_in(study)}")
     return [_Run(folder, state.record) for folder, state in states if state.record]
 
 
 def _matching(study: Path, runs: Sequence[_Run], choice: Mapping[str, str]) -> list[_Run]:
     if unknown := sorted(set(choice) - set(CONDITION)):
-        raise UserError(f"--choose {unknown[0]}=: expected one of {', '.join(CONDITION)}")
+        word = f"{unknown[0]}={choice[unknown[0]]}"
+        raise UserError(f"--choose {word}: there is no such column; {expected_one_of(unknown[0], CONDITION)}")
     kept = list(runs)
     for column, wanted in choice.items():
         values = _values(kept, column)
