@@ -42,6 +42,16 @@ def test_a_pattern_that_leads_out_of_the_source_is_refused(
         import_pair(tmp_path / "cohort", tmp_path / "out", {"reference": start + PAIR["reference"]})
 
 
+def test_one_pattern_for_two_labels_is_refused(tmp_path: Path, make_case: Callable[..., Case]) -> None:
+    make_case("a")
+    patterns = PAIR | {"noisy": "./{case}_reference.nii.gz"}
+    with pytest.raises(
+        UserError, match=r"^--reference and --noisy have the same pattern '\{case\}_ref"
+    ):
+        import_pair(tmp_path / "cohort", tmp_path / "out", patterns)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_field_called_as_a_column_of_the_manifest_is_refused(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     make_case("a")
     with pytest.raises(UserError, match=r"\{image\} is a column of the manifest itself; \{case\}, \{subject\}"):

@@ -11,6 +11,7 @@ from mandseg.data.spreadsheet import Row, read_table
 from mandseg.system.errors import UserError
 from mandseg.system.files import is_file, write_csv
 from mandseg.system.names import LONGEST, name_problem, printable
+from mandseg.system.wording import similar_path
 
 MANIFEST = "manifest.csv"
 COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "annotator")
@@ -87,7 +88,7 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
         advice = (
             f"name a cohort: {', '.join(cohorts[:6])}" if cohorts else "`mandseg prepare --help` shows how to make one"
         )
-        raise UserError(f"{path}: no such manifest; {advice}")
+        raise UserError(f"{path}: no such manifest{similar_path(path) or f'; {advice}'}")
     header, rows = read_table(path)
     columns = printable(", ".join(header))[:LONGEST_SHOWN] or "nothing"
     if missing := [name for name in COLUMNS[:5] if name not in header]:

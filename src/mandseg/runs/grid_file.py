@@ -9,6 +9,7 @@ from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError, one_line
 from mandseg.system.files import write_csv
 from mandseg.system.lock import locked
+from mandseg.system.wording import similar_path
 
 GRID = "grid.csv"
 LISTED = 6  # studies that an answer names
@@ -76,7 +77,7 @@ def refuse_no_study(path: Path) -> None:
         UserError: The folder is missing, or has neither a grid.csv nor a run folder.
     """
     if not path.is_dir():
-        raise UserError(f"study {path}: no such folder")
+        raise UserError(f"study {path}: no such folder{similar_path(path)}")
     if not (path / GRID).exists() and not any(path.glob(f"*/{RECORD}")):
         raise UserError(f"study {path}: {no_run_in(path)}")
 

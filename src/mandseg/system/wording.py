@@ -1,4 +1,4 @@
-"""Counts with their nouns, and the likely meaning of a mistyped word, for messages."""
+"""Counts with their nouns, and the likely meaning of a mistyped word or path, for messages."""
 
 import re
 import shlex
@@ -36,6 +36,18 @@ def some_of(n: int, total: int, noun: str, plural: str) -> str:
     ('1 of 4 cases has', '0 of 1 case have')
     """
     return f"{n} of {count(total, noun)} {verb(n, plural)}"
+
+
+def similar_path(path: Path) -> str:
+    """What may be meant by a path that does not exist: ``; did you mean outputs/clinic?``, or nothing.
+
+    The first part that is missing is compared with the names beside it.
+    """
+    missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    near = get_close_matches(missing.name, [beside.name for beside in missing.parent.iterdir()], n=1)
+    return f"; did you mean {missing.with_name(near[0]) / path.relative_to(missing)}?" if near else ""
 
 
 def typed(path: Path) -> str:

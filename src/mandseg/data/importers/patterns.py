@@ -32,9 +32,14 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
         One case for each name that any pattern finds; ``split`` is empty if no pattern has ``{split}``.
 
     Raises:
-        UserError: A pattern has no ``{case}``, finds nothing, or finds two files for one case.
+        UserError: A pattern has no ``{case}``, finds nothing, or finds two files for one case; or two patterns are the
+            same.
     """
     patterns = {name: relative_pattern(source, pattern) for name, pattern in patterns.items()}
+    first: dict[str, str] = {}
+    for name, pattern in patterns.items():
+        if (other := first.setdefault(pattern, name)) != name:
+            raise UserError(f"--{other} and --{name} have the same pattern {pattern!r}, expected two")
     files = _image_files(source)
     found = {name: match_files(source, files, pattern) for name, pattern in patterns.items()}
     drawn = [matches for name, matches in found.items() if name != DOSE]  # a dose alone makes no case

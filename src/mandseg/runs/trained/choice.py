@@ -11,7 +11,7 @@ from mandseg.runs.record import RunRecord
 from mandseg.runs.trained.load import CHECKPOINT_SUFFIX
 from mandseg.statistics.columns import CONDITION
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count, expected_one_of, typed
+from mandseg.system.wording import count, expected_one_of, similar_path, typed
 
 SHARED = tuple(column for column in CONDITION if column != "seed")
 """The columns of a condition that the networks of an ensemble share."""
@@ -81,7 +81,7 @@ def all_runs(place: Path, choice: Mapping[str, str]) -> list[Path]:
 
 def _done_runs(study: Path) -> list[_Run]:
     if not study.is_dir():
-        raise UserError(f"{study}: no such run, study or checkpoint")
+        raise UserError(f"{study}: no such run, study or checkpoint{similar_path(study)}")
     states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
     done = [_Run(folder, state.record) for folder, state in states if state.state == "done" and state.record]
     if not done and states:
@@ -94,7 +94,7 @@ def _done_runs(study: Path) -> list[_Run]:
 def _recorded_runs(study: Path) -> list[_Run]:
     """All runs of a study that wrote a record, whatever their state."""
     if not study.is_dir():
-        raise UserError(f"{study}: no such run, study or checkpoint")
+        raise UserError(f"{study}: no such run, study or checkpoint{similar_path(study)}")
     states = [(file.parent, RunFolder(file.parent).state()) for file in sorted(study.glob(f"*/{RECORD}"))]
     for folder, state in states:
         if state.record is None:
