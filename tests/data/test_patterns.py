@@ -45,9 +45,7 @@ def test_a_pattern_that_leads_out_of_the_source_is_refused(
 def test_one_pattern_for_two_labels_is_refused(tmp_path: Path, make_case: Callable[..., Case]) -> None:
     make_case("a")
     patterns = PAIR | {"noisy": "./{case}_reference.nii.gz"}
-    with pytest.raises(
-        UserError, match=r"^--reference and --noisy have the same pattern '\{case\}_ref"
-    ):
+    with pytest.raises(UserError, match=r"^--reference and --noisy have the same pattern '\{case\}_ref"):
         import_pair(tmp_path / "cohort", tmp_path / "out", patterns)
     assert not (tmp_path / "out").exists()
 
