@@ -387,7 +387,7 @@ def test_an_audit_writes_tables_a_page_and_figures_and_prints_its_finding(cohort
     assert cases.bias_mm["a"] == pytest.approx(4.0, abs=0.2)
     assert cases.volume_bias_ml["a"] == pytest.approx((11**3 - 9**3) * 0.064, abs=1e-3)
     text = (cohort / "audit" / "index.html").read_text()
-    assert "1 of 3 cases have only one label" in text
+    assert "1 of 3 cases has only one label" in text
     assert "Correct first: b (nothing is drawn), a (outward by " in text
     assert not re.search(r"\b(nan|None)\b", re.sub(r"<(style|script)\b.*?</\1>", "", text, flags=re.S))
     assert not [
