@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mandseg.runs.folder import RECORD, RunFolder
-from mandseg.runs.grid_file import grid_rows, refuse_no_study, remove_from_grid
+from mandseg.runs.grid_file import read_grid, refuse_no_study, remove_from_grid
 from mandseg.runs.launchers.slurm_queue import queued_runs
 from mandseg.runs.replaced import REPLACED
 from mandseg.system.errors import UserError
@@ -22,7 +22,7 @@ def forget_runs(study: Path, runs: Sequence[str]) -> list[str]:
         UserError: No run was withdrawn: one is unknown, done, running or in the queue of SLURM.
     """
     refuse_no_study(study)
-    known = [row["run"] for row in grid_rows(study)] + [file.parent.name for file in study.glob(f"*/{RECORD}")]
+    known = [row["run"] for row in read_grid(study)] + [file.parent.name for file in study.glob(f"*/{RECORD}")]
     queued = queued_runs(study)
     problems = []
     for run in runs:

@@ -31,8 +31,6 @@ def add_to_grid(study: Path, rows: Sequence[Mapping[str, str]]) -> None:
             write_csv(study / GRID, COLUMNS, [*read_grid(study), *_unlisted(study, rows)])
     except OSError as error:
         raise UserError(f"output_dir={study.parent}: study {study} cannot be written ({error.strerror})") from error
-    except (csv.Error, ValueError, KeyError) as error:
-        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
 
 
 def remove_from_grid(study: Path, runs: Collection[str]) -> None:
@@ -47,27 +45,11 @@ def remove_from_grid(study: Path, runs: Collection[str]) -> None:
                 write_csv(study / GRID, COLUMNS, [row for row in read_grid(study) if row["run"] not in runs])
     except OSError as error:
         raise UserError(f"{study / GRID}: cannot be written ({error.strerror})") from error
-    except (csv.Error, ValueError, KeyError) as error:
-        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
 
 
 def _unlisted(study: Path, rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
     listed = {row["run"] for row in read_grid(study)}
     return list({row["run"]: row for row in rows if row["run"] not in listed}.values())
-
-
-def grid_rows(study: Path) -> list[dict[str, str]]:
-    """The rows of a study's grid.csv.
-
-    Raises:
-        UserError: The file is something else.
-    """
-    try:
-        rows = read_grid(study)
-        _ = [row["run"] for row in rows]
-    except (OSError, csv.Error, ValueError, KeyError) as error:
-        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error
-    return rows
 
 
 def refuse_no_study(path: Path) -> None:
@@ -94,7 +76,7 @@ def read_grid(study: Path) -> list[dict[str, str]]:
     """The rows of grid.csv; no rows without such a file.
 
     Raises:
-        ValueError: The file is something else.
+        UserError: The file is something else.
     """
     try:
         with (study / GRID).open(newline="", encoding="utf-8") as file:
@@ -104,3 +86,5 @@ def read_grid(study: Path) -> list[dict[str, str]]:
             return list(reader)
     except (FileNotFoundError, NotADirectoryError):
         return []
+    except (OSError, csv.Error, ValueError) as error:
+        raise UserError(f"{study / GRID}: cannot be read as a list of runs ({one_line(error)})") from error

@@ -11,7 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.grid_file import COLUMNS, add_to_grid, grid_rows
+from mandseg.runs.grid_file import COLUMNS, add_to_grid, read_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.launchers.manifests import refuse_manifests
 from mandseg.runs.launchers.objects import refuse_objects
@@ -102,7 +102,7 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> None:
             images or labels; nothing was listed.
     """
     refuse_changed(cells)
-    listed = {study: {row["run"] for row in grid_rows(study)} for study in {cell.study for cell in cells}}
+    listed = {study: {row["run"] for row in read_grid(study)} for study in {cell.study for cell in cells}}
     new = [cell.cfg for cell in cells if cell.run not in listed[cell.study]]
     refuse_targets(new)
     refuse_objects(new)

@@ -66,14 +66,14 @@ def _refuse_idle_launcher(settings: Sequence[str], options: Container[str]) -> N
         settings: The words ``SETTING=VALUE``.
         options: The full names of the options that are given.
     """
+    is_many = any(option in options for option in ("--multirun", "--config-name", "--config-path"))
+    is_shown = any(option in options for option in (*PRINTS, "--help", "--hydra-help"))
+    has_mode = any(word.startswith("hydra.mode=") for word in settings)
     for word in settings:
         if dotted := re.fullmatch(r"\+{0,2}(?:hydra\.)?(launcher|sweeper)=(.*)", word):
             raise UserError(f"{printable(word)}: write hydra/{dotted[1]}={printable(dotted[2])}, with -m")
-        is_grid = any(option in options for option in ("--multirun", "--config-name", "--config-path"))
-        if is_grid or any(option in options for option in (*PRINTS, "--help", "--hydra-help")):
-            continue
         is_choice = word.startswith("hydra/launcher=") and word != "hydra/launcher=basic"
-        if is_choice and not any(other.startswith("hydra.mode=") for other in settings):
+        if is_choice and not (is_many or is_shown or has_mode):
             raise UserError(
                 f"{printable(word)}: a launcher needs -m, as in python -m mandseg.train -m {printable(word)}"
             )
