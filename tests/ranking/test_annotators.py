@@ -84,6 +84,15 @@ def test_four_cases_make_no_claim_and_five_do():
     assert found.claims[0].startswith("wide, 5 cases: 3.0 mm outward (+2.")
 
 
+def test_a_claim_about_a_region_needs_five_cases_that_have_it():
+    for n, expected in ((4, False), (5, True)):
+        table = measured(["wide"] * 8 + ["other"] * 12, [0.1 * (-1) ** k for k in range(20)])
+        table["bias_condyle_mm"] = [3.0 + 0.01 * k if k < n else np.nan for k in range(8)] + [0.1] * 12
+        found = annotators_of(table, "x", False)
+        assert found.table.set_index("annotator").n_condyle["wide"] == n
+        assert any(line.startswith("wide") for line in found.claims) is expected
+
+
 def test_labels_without_an_annotator_are_nobodys():
     assert annotators_of(measured([UNNAMED] * 9, [3.0] * 9), "x", False) is None
     found = annotators_of(measured([UNNAMED] * 9 + ["a"] * 2, [3.0] * 11), "x", False)

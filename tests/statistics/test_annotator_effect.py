@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mandseg.statistics.annotator_effect import annotator_effects
+from mandseg.statistics.annotator_effect import annotator_effects, region_effects
 
 
 def test_many_values_of_different_annotators_keep_their_means():
@@ -50,3 +50,48 @@ def test_the_intervals_hold_the_true_means_about_as_often_as_they_claim():
 def test_one_value_has_no_interval():
     with pytest.raises(ValueError, match="1 value: expected two or more"):
         annotator_effects({"a": [1.0], "b": []}, ["a"])
+
+
+def test_regions_of_one_annotator_share_what_is_known():
+    rng = np.random.default_rng(2)
+    spread = np.array([0.4, 0.5, 0.7, 1.2, 1.2, 0.8])  # of a case, by region
+    errors, held = {"one model": [], "region by region": []}, []
+    for _ in range(40):
+        names = "abcdefgh"
+        true = 0.3 + 0.6 * rng.standard_normal((8, 1)) + 0.2 * spread * rng.standard_normal((8, 6))
+        values = {
+            name: mean + 0.3 * rng.standard_normal((3, 1)) + spread * rng.standard_normal((3, 6))
+            for name, mean in zip(names, true, strict=True)
+        }
+        found = region_effects(values, names)
+        alone = [annotator_effects({name: own[:, r] for name, own in values.items()}, names) for r in range(6)]
+        for k, name in enumerate(names):
+            for r in range(6):
+                errors["one model"].append(found[name][r].mean - true[k, r])
+                errors["region by region"].append(alone[r][name].mean - true[k, r])
+                held.append(found[name][r].low <= true[k, r] <= found[name][r].high)
+    of_one, by_region = (np.sqrt(np.mean(np.square(errors[way]))) for way in ("one model", "region by region"))
+    assert of_one < 0.95 * by_region
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_a_habit_in_one_region_stays_in_that_region():
+    rng = np.random.default_rng(3)
+    true = np.zeros((6, 6))
+    true[0, 3] = -3.0  # the first annotator leaves the condyles out
+    values = {name: true[k] + 0.3 * rng.standard_normal((6, 6)) for k, name in enumerate("abcdef")}
+    found = region_effects(values, "abcdef")
+    assert found["a"][3].high < -2
+    assert not any(effect.excludes_zero for r, effect in enumerate(found["a"]) if r != 3)
+
+
+def test_an_annotator_without_a_value_in_a_region_has_a_wide_interval_there():
+    rng = np.random.default_rng(4)
+    true = {"wide": 1.5, "b": 0.0, "c": -0.2, "d": 0.3, "e": 0.1}
+    values = {name: mean + 0.2 * rng.standard_normal((4, 2)) for name, mean in true.items()}
+    values["wide"][:, 1] = np.nan
+    found = region_effects(values, [*values, "new"])
+    assert [found[name][1].n for name in (*values, "new")] == [0, 4, 4, 4, 4, 0]
+    assert found["wide"][1].mean > found["new"][1].mean + 0.3  # large in the other region
+    assert not found["wide"][1].excludes_zero
+    assert found["wide"][0].excludes_zero

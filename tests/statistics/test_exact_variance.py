@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mandseg.statistics.annotator_effect import Effect, annotator_effects
+from mandseg.statistics.annotator_effect import (
+    CASE_SHARES,
+    LARGEST_SUM,
+    REGION_SHARES,
+    Effect,
+    annotator_effects,
+    region_effects,
+)
 from mandseg.statistics.variance import Components, MeanSquares, VarianceParts, by_subject, case_means, mean_squares
 
 NAN = np.nan
@@ -110,3 +117,50 @@ def test_equal_values_have_an_interval_of_no_width():
     found = annotator_effects({"a": [1.0, 1.0], "b": [1.0]}, ["a"])["a"]
     assert (found.mean, found.n) == (pytest.approx(1.0), 2)
     assert 0 < found.high - found.low < 1e-4
+
+
+def dense(y, of, annotators, shares):
+    """The model of all regions, from the full covariance of all values: log likelihood, means and variances."""
+    annotator, in_region, case = shares
+    cases, regions = np.nonzero(~np.isnan(y))
+    z, who = y[cases, regions], of[cases]
+    same, there = who[:, None] == who, regions[:, None] == regions
+    covariance = annotator * same + in_region * (same & there) + case * (cases[:, None] == cases)
+    np.fill_diagonal(covariance, 1.0)
+    inverse, design = np.linalg.inv(covariance), np.eye(y.shape[1])[regions]
+    of_mean = np.linalg.inv(design.T @ inverse @ design)
+    mean = of_mean @ design.T @ inverse @ z
+    residuals = z - design @ mean
+    freedom = len(z) - y.shape[1]
+    variance = residuals @ inverse @ residuals / freedom
+    log = -0.5 * (freedom * np.log(variance) + np.linalg.slogdet(covariance)[1] - np.linalg.slogdet(of_mean)[1])
+    means, variances = np.zeros((annotators, y.shape[1])), np.zeros((annotators, y.shape[1]))
+    for a, r in np.ndindex(means.shape):
+        own = (who == a) * (annotator + in_region * (regions == r))
+        rest = np.eye(y.shape[1])[r] - design.T @ inverse @ own
+        means[a, r] = mean[r] + own @ inverse @ residuals
+        variances[a, r] = variance * (annotator + in_region - own @ inverse @ own + rest @ of_mean @ rest)
+    return log, means, variances
+
+
+def test_the_effects_by_region_are_those_of_the_full_covariance_also_with_missing_regions():
+    rng = np.random.default_rng(5)
+    of = np.repeat([0, 1, 2], [3, 2, 4])
+    y = rng.standard_normal((9, 3)) * [0.5, 1.0, 2.0] + rng.standard_normal((3, 1))[of]
+    y[[0, 4, 7], [1, 2, 0]] = np.nan
+    centred = np.array([y[k] - np.nanmean(y[of == of[k]], 0) for k in range(9)])
+    scale = np.sqrt(np.nansum(centred**2, 0) / ((~np.isnan(y)).sum(0) - 3))
+    triples = [(a, r, c) for a in REGION_SHARES for r in REGION_SHARES for c in CASE_SHARES if a + r + c < LARGEST_SUM]
+    fits = [dense(y / scale, of, 4, triple) for triple in triples]
+    weights = np.exp(np.array([log for log, _, _ in fits]) - max(log for log, _, _ in fits))
+    weights /= weights.sum()
+    all_means = np.array([means for _, means, _ in fits])
+    mean = np.tensordot(weights, all_means, 1)
+    error = np.sqrt(np.tensordot(weights, np.array([v for _, _, v in fits]) + (all_means - mean) ** 2, 1))
+    reach = stats.t.ppf(0.975, 8)
+    found = region_effects({name: y[of == k] for k, name in enumerate("abc")}, "abcd")
+    for k, name in enumerate("abcd"):
+        for r in range(3):
+            ends = [mean[k, r], mean[k, r] - reach * error[k, r], mean[k, r] + reach * error[k, r]]
+            expected = Effect(*np.multiply(ends, scale[r]), n=int((~np.isnan(y[of == k, r])).sum()))
+            assert vars(found[name][r]) == pytest.approx(vars(expected))
