@@ -49,7 +49,7 @@ def machine() -> Machine:
     if torch.cuda.is_available():
         name = torch.cuda.get_device_name(0)
         return Machine(name, torch.cuda.device_count(), ("trainer=gpu",), short=50, long=250)
-    return Machine("the processor, no GPU", 2, SMALL, short=4, long=24)
+    return Machine("the processor, no GPU", 2, SMALL, short=4, long=204)
 
 
 class Trainings:
@@ -95,9 +95,15 @@ def train_seconds(record: dict[str, Any]) -> float:
 
 
 def step_seconds(of: Machine, trainings: Trainings, study: str, *words: str) -> float:
-    """Seconds of a step with its data: the difference of a long and a short training."""
+    """Seconds of a step with its data: the difference of a long and a short training.
+
+    Raises:
+        RuntimeError: The long training was not longer, so the steps take less time than two starts differ.
+    """
     short = train_seconds(trainings.run(f"{study}-short", f"steps={of.short}", *words))
     long = train_seconds(trainings.run(f"{study}-long", f"steps={of.long}", *words))
+    if long <= short:
+        raise RuntimeError(f"{of.long} steps took {long:.2f} s and {of.short} steps {short:.2f} s: run it again")
     return (long - short) / (of.long - of.short)
 
 
