@@ -219,6 +219,8 @@ def test_contours_outside_the_image_are_refused_with_the_distance(series: Series
     assert above == "a contour lies 3.75 mm beyond the image's upper or lower edge, expected it inside"
     beside = refusal(series, square(5, 45, (48, 0)))
     assert beside == "a contour lies 3.5 mm beyond the image's left or right edge, expected it inside"
+    both = refusal(series, square(5, 45), square(5, 69.5, (45.3, 0)))  # beside by 0.8 mm, which is little
+    assert both == "a contour lies 0.75 mm beyond the image's upper or lower edge, expected it inside"
 
 
 def test_a_contour_across_the_slices_is_refused(series: Series) -> None:

@@ -88,6 +88,19 @@ def test_slope_and_intercept_of_each_slice_are_applied_and_padding_is_air(hu: np
     np.testing.assert_array_equal(array[1:, :, 4], hu[1:, :, 4])
 
 
+def test_padding_that_is_written_with_the_other_sign_than_the_pixels_is_air(hu: np.ndarray, tmp_path: Path) -> None:
+    slices = ct_slices(hu)
+    for one in slices:
+        stored = np.frombuffer(one.PixelData, "<u2").copy()
+        stored[0] = 2**16 - 2000
+        one.PixelData = stored.tobytes()
+        one.add_new("PixelPaddingValue", "SS", -2000)
+    save(slices, tmp_path)
+    array = read_ct(read(tmp_path)).array
+    assert (array[0, 0] == -1000).all()
+    np.testing.assert_array_equal(array[1:], hu[1:])
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless, JPEGLSLossless])
 def test_other_encodings_give_the_same_hu(syntax: UID, hu: np.ndarray, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()

@@ -72,3 +72,19 @@ def test_a_folder_that_cannot_be_listed_is_refused(
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UserError, match="closed: cannot be opened"):
         import_pair(tmp_path / "cohort", tmp_path / "out")
+
+
+def test_files_of_one_name_from_two_folders_of_patients_are_refused(
+    tmp_path: Path, make_case: Callable[..., Case]
+) -> None:
+    """Each site counts its patients from 1; of this patient one site has the image and the other one the label."""
+    case = make_case("a")
+    assert case.image is not None
+    assert case.reference is not None
+    for site, file, name in (("north", case.image, "ct"), ("south", case.reference, "mandible")):
+        (tmp_path / "sites" / site / "1").mkdir(parents=True)
+        file.rename(tmp_path / "sites" / site / "1" / f"{name}.nii.gz")
+    patterns = {"image": "{site}/{case}/ct.nii.gz", "reference": "{site}/{case}/mandible.nii.gz"}
+    with pytest.raises(UserError, match=r"^case 1: \{site\} is north in --image and south in --reference, expected"):
+        import_pair(tmp_path / "sites", tmp_path / "out", patterns)
+    assert not (tmp_path / "out").exists()

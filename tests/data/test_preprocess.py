@@ -17,7 +17,7 @@ from mandseg.data.cache import prepare_case, prepare_cases
 from mandseg.data.case import Case
 from mandseg.data.loaded_case import load_case
 from mandseg.data.preprocessing import Preprocessing, body_window
-from mandseg.data.resampling import resample, resample_onto
+from mandseg.data.resampling import continued, resample, resample_onto
 from mandseg.data.volume import Geometry, Volume, to_canonical
 from mandseg.noise import Recorded, load_preset
 from mandseg.system.errors import RunFailedError, UserError
@@ -197,7 +197,7 @@ def test_a_label_is_resampled_in_its_box_only_and_equals_the_whole_volume(where,
     label = Volume(np.zeros((12, 12, 12), np.uint8), np.diag([1.7, 1.7, 2.1, 1.0]))
     label.array[where] = 1
     grid = resample(Volume(label.array, label.affine), spacing_mm).geometry
-    whole = resample_onto(Volume(label.array.astype(np.float32), label.affine), grid) >= 0.5
+    whole = resample_onto(continued(Volume(label.array.astype(np.float32), label.affine)), grid) >= 0.5
     np.testing.assert_array_equal(Preprocessing(spacing_mm).label(label, grid), whole)
 
 

@@ -51,6 +51,17 @@ def pddca(tmp_path: Path) -> Path:
     return root
 
 
+def test_a_label_that_was_resampled_without_a_threshold_is_refused(pddca: Path, tmp_path: Path) -> None:
+    """Every value but 0 would count as mandible, which is a voxel too wide."""
+    label = next(pddca.glob("*/0522c0328/structures/mandible.nrrd"))
+    soft = mask(LEFT, RIGHT).astype(np.float32)
+    soft[0, 0, 0] = 0.3
+    write(label, soft)
+    line = "case 0522c0328: reference .*mandible.nrrd: has the value 0.3, which is no whole number .*: was the label"
+    with pytest.raises(UserError, match=line):
+        import_pddca(pddca, tmp_path / "cohort")
+
+
 def test_pddca_has_its_official_split_and_lists_cases_without_a_mandible(pddca: Path, tmp_path: Path) -> None:
     result = import_pddca(pddca, tmp_path / "cohort")
     assert [(case.case_id, case.split, case.groups["official_split"]) for case in result.cohort.cases] == [

@@ -125,6 +125,24 @@ def test_the_mask_of_a_box_is_that_of_the_whole_volume(turn, offset):
     assert np.array_equal(mask_onto(soft, soft.geometry), soft.array >= 0.5)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_label_that_the_image_cuts_off_reaches_its_border_on_finer_voxels(axis):
+    mask = np.zeros((9, 9, 9), np.float32)
+    mask[3:6, 3:6, 3:6] = 1
+    mask[tuple(slice(6, None) if k == axis else slice(3, 6) for k in range(3))] = 1
+    edges_mm = [3.0 if k == axis else 1.0 for k in range(3)]
+    image = resample(Volume(mask, np.diag([*edges_mm, 1.0])), (1.0, 1.0, 1.0))
+    label = mask_onto(Volume(mask, np.diag([*edges_mm, 1.0])), image.geometry)
+    assert np.array_equal(label, image.array >= 0.5)
+    assert label.sum() == 3 * mask.sum()
+
+
+@pytest.mark.parametrize("n", [100, 101, 102, 103, 104])  # the grid of 2.5 mm leaves out up to 2 mm
+def test_a_structure_that_the_image_cuts_off_is_predicted_up_to_its_border(n):
+    image = Volume(np.ones((6, 6, n), np.float32), np.diag([1.0, 1.0, 1.0, 1.0]))
+    assert mask_on_original(resample(image, (1.0, 1.0, 2.5)), image.geometry).all()
+
+
 def test_opening_is_that_of_scipy():
     for share in (0.2, 0.6, 0.9, 1.0):
         mask = RNG.uniform(size=(9, 8, 7)) < share

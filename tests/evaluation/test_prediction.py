@@ -192,3 +192,13 @@ def test_a_ct_of_a_head_is_plausible_in_any_axis_order() -> None:
         image = reordered(anatomy(), order, signs)
         assert implausible(image) == ""
         assert tilt_deg(image) == pytest.approx(0, abs=1e-4)
+
+
+def test_the_slices_of_a_series_with_another_frame_of_reference_are_an_image_of_their_own(tmp_path: Path) -> None:
+    slices = ct_slices(np.zeros((8, 8, 9), np.int16))
+    for one in slices[5:]:
+        one.FrameOfReferenceUID = "1.2.3"
+    save(slices, tmp_path / "ct")
+    found = find_inputs([tmp_path / "ct"])
+    assert sorted(len(one.scan.records) for one in found if one.scan) == [4, 5]
+    assert len({one.name for one in found}) == 2

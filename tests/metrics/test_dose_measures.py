@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from mandseg.data.dose.sampling import dose_at
+from mandseg.data.volume import Geometry, Volume
 from mandseg.metrics.dose.catalogue import LEVELS_GY, columns_of, measures, measures_of, scores_of
 from mandseg.metrics.dose.histogram import Histogram
 from mandseg.metrics.dose.pair import DosePair, dose_scores
@@ -40,6 +42,15 @@ def test_the_share_of_a_level_counts_voxels_with_exactly_its_dose():
     assert FOUR.share_percent(30.0) == 50.0
     assert FOUR.share_percent(30.1) == 25.0
     assert FOUR.share_percent(41.0) == 0.0
+
+
+def test_an_even_dose_fills_its_level_wherever_the_grids_lie():
+    dose = Volume(np.full((20, 20, 20), 44.0, np.float32), np.diag([2.5, 2.5, 2.5, 1.0]))
+    grid = Geometry((30, 30, 10), np.diag([0.9766, 0.9766, 3.0, 1.0]))
+    gray = dose_at(dose, np.ones(grid.shape, bool), grid)
+    assert gray.min() < 44.0  # by 1e-14
+    assert Histogram(gray, 0.003).share_percent(44.0) == 100.0
+    assert Histogram(gray, 0.003).share_percent(44.001) == 0.0
 
 
 def test_finer_voxels_of_one_dose_give_the_same_measures_where_it_is_flat():

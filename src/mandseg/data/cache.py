@@ -42,7 +42,7 @@ GRID_FILE = "grid.json"
 DOUBT = "orientation_doubt"  # a key of the file, where there is one
 MEASURED = ".applied.json"
 """End of the file beside a noisy label that holds its measured noise (mandseg.noise.applied)."""
-FORMAT = 10  # part of every key; increase it when the content of an entry changes
+FORMAT = 11  # part of every key; increase it when the content of an entry changes
 
 
 def max_open_maps() -> int:

@@ -118,18 +118,25 @@ def resample_onto(volume: Volume, grid: Geometry) -> npt.NDArray[np.float32]:
 def mask_onto(values: Volume, grid: Geometry) -> Mask:
     """Where the interpolation of a volume on another grid with parallel axes is 0.5 or more.
 
-    Only the box around values of 0.5 and more is interpolated: elsewhere it is less.
+    Beyond the ends the outermost value continues for a voxel: the centres of smaller voxels at the border of one image
+    lie there. Only the box around values of 0.5 and more is interpolated: elsewhere it is less.
     """
     out = np.zeros(grid.shape, np.bool_)
     box = bounding_box(np.greater_equal(values.array, 0.5))
     if box is None:
         return out
-    part = crop_to(values, tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box))  # interpolation reaches 1 voxel
+    near = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)  # interpolation reaches 1 voxel
+    part = continued(crop_to(values, near))
     target = box_on(part.geometry, grid)
     if all(s.start < s.stop for s in target):
         there = Geometry(tuple(s.stop - s.start for s in target), moved_to(grid.affine, target))
         out[target] = resample_onto(part, there) >= 0.5
     return out
+
+
+def continued(volume: Volume) -> Volume:
+    """Add a voxel at each end of a volume, with the values of its border."""
+    return Volume(np.pad(volume.array, 1, mode="edge"), moved_to(volume.affine, (slice(-1, None),) * 3))
 
 
 def crop_to(volume: Volume, window: tuple[slice, ...]) -> Volume:

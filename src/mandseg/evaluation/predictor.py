@@ -76,7 +76,7 @@ class Predictor:
 
     def mask_of_case(self, case: PreparedCase, smallest_piece: float) -> Volume:
         """The same mask for a prepared case."""
-        return final_mask(Volume(self.on_grid(case.image), case.grid.affine), case.original, smallest_piece)
+        return final_mask(Volume(self.of_case(case), case.grid.affine), case.original, smallest_piece)
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class _OutOfFold(Predictor):
 
 
 def out_of_fold(predictors: Sequence[Predictor], fold_of: Mapping[str, int]) -> Predictor:
-    """Make a predictor whose ``of_case`` asks the one that was not trained on the case; otherwise it is the first one.
+    """Make a predictor that asks for a case the one that was not trained on it, and for an image the first one.
 
     Args:
         predictors: Those that were trained without the first, the second, ... fold.

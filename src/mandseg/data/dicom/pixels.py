@@ -20,6 +20,7 @@ from mandseg.system.errors import UserError
 from mandseg.system.wording import count
 
 RLE = "1.2.840.10008.1.2.5"
+SIGNS = 2**16  # some writers give the padding of unsigned pixels as a negative number, or the other way round
 NATIVE = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian)
 
 
@@ -78,10 +79,11 @@ def _decompressed(path: Path, dataset: Dataset) -> npt.NDArray[np.generic]:
 
 def _to_hu(stored: npt.NDArray[np.generic], dataset: Dataset, frame: int) -> npt.NDArray[np.int16]:
     slope, intercept = _rescale(dataset, frame)
-    hu = np.rint(stored.astype(np.float64) * slope + intercept)
+    values = stored.astype(np.float64)
+    hu = np.rint(values * slope + intercept)
     if text(dataset, "PixelPaddingValue"):
         (padding,) = numbers(dataset, "PixelPaddingValue", 1)
-        hu[stored == padding] = AIR_HU
+        hu[(values - padding) % SIGNS == 0] = AIR_HU
     return np.clip(hu, LOWEST_HU, np.iinfo(np.int16).max).astype(np.int16)
 
 

@@ -116,8 +116,9 @@ def _placed(contour: Contour, series: Series) -> Points:
         )
     last = np.array(series.geometry.shape) - 0.5
     beyond = np.maximum(-0.5 - points, points - last).max(axis=0)
-    if beyond.max() > (OUTSIDE_VOXELS if beyond.argmax() < 2 else SAME_PLANE):
-        axis = int(beyond.argmax())
+    too_far = beyond - (OUTSIDE_VOXELS, OUTSIDE_VOXELS, SAME_PLANE)
+    if too_far.max() > 0:
+        axis = int(too_far.argmax())
         off_mm = float(beyond[axis]) * series.geometry.spacing_mm[axis]
         what = ("left or right", "front or back", "upper or lower")[axis]
         raise UserError(f"a contour lies {off_mm:.4g} mm beyond the image's {what} edge, expected it inside")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from mandseg.data.case import Case
 from mandseg.data.importers.sides import exchange_note, is_exchanged
@@ -63,9 +64,8 @@ def read_label(
         raise UserError(f"case {case.case_id}: {name} has the values {text}")
     present = np.unique(label.array) if values else np.ones(1)  # sorting a binary label is not necessary
     present = present[present != 0]
-    if broken := [value for value in present.tolist() if value != round_or_nan(value)]:
-        text = f"which is no whole number (within {INTEGER_TOLERANCE:g}): was the label resampled?"
-        raise UserError(f"case {case.case_id}: {name} has the value {broken[0]:.7g}, {text}")
+    if fraction := fraction_among(present):
+        raise UserError(f"case {case.case_id}: {name} {fraction}")
     found = frozenset(present[:MOST_VALUES].tolist()) | (frozenset(values) & frozenset(present.tolist()))
     mask = Volume(np.isin(label.array, values), label.affine) if values else label
     there, lacking = ([value for value in values if (value in found) is is_there] for is_there in (True, False))
@@ -79,6 +79,13 @@ def read_label(
         what = f"value {_listed(values)}" if values else "voxel set"
         return Label(None, found, (f"case {case.case_id}: {name} has no {what}",))
     return Label(mask, found, tuple(notes))
+
+
+def fraction_among(values: npt.NDArray[np.generic]) -> str:
+    """Describe the first value of a label that is no whole number; empty if there is none."""
+    broken = [value for value in values.tolist() if not math.isfinite(value) or value != round(value)]
+    text = f"which is no whole number (within {INTEGER_TOLERANCE:g}): was the label resampled?"
+    return f"has the value {broken[0]:.7g}, {text}" if broken else ""
 
 
 def refuse_other_grid(case: Case, name: str, label: Volume) -> None:
@@ -111,11 +118,6 @@ def read_named(case: Case, name: str, path: Path) -> Volume:
         return read_volume(path)
     except UserError as error:
         raise UserError([f"case {case.case_id}: {name} {line}" for line in error.problems]) from error
-
-
-def round_or_nan(value: float) -> float:
-    """Round a finite number; NaN for others, which equals no value."""
-    return round(value) if math.isfinite(value) else math.nan
 
 
 def _listed(values: Sequence[int]) -> str:

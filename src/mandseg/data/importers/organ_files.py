@@ -8,6 +8,8 @@ import numpy as np
 
 from mandseg.data.dicom.vocabulary import LEFT, RIGHT, WHOLE, plain
 from mandseg.data.importers.cohort_folder import stem
+from mandseg.data.importers.labels import fraction_among
+from mandseg.data.loaded_case import with_integer_values
 from mandseg.data.structure import vocabulary
 from mandseg.data.volume import Geometry, Volume, is_image_file, read_geometry, read_volume, write_volume
 from mandseg.metrics.masks import Mask
@@ -78,7 +80,7 @@ def one_label(case_id: str, column: str, paths: Sequence[Path], image: Path | No
             first file.
     """
     try:
-        volumes = [read_volume(path) for path in paths]
+        volumes = [_read_whole_numbers(path) for path in paths]
         grid, whose = (read_geometry(image), "the image") if image else (volumes[0].geometry, paths[0].name)
         masks = [placed_on(volume, grid, whose) for volume in volumes]
     except UserError as error:
@@ -92,6 +94,13 @@ def one_label(case_id: str, column: str, paths: Sequence[Path], image: Path | No
         return paths[0]
     write_volume(dest, Volume(merged.astype(np.uint8), grid.affine))
     return dest
+
+
+def _read_whole_numbers(path: Path) -> Volume:
+    label, _ = with_integer_values(read_volume(path))
+    if label.array.dtype.kind == "f" and (fraction := fraction_among(np.unique(label.array))):
+        raise UserError(f"{path}: {fraction}")
+    return label
 
 
 def placed_on(label: Volume, grid: Geometry, whose: str = "the image") -> Mask:

@@ -32,8 +32,8 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
         One case for each name that any pattern finds; ``split`` is empty if no pattern has ``{split}``.
 
     Raises:
-        UserError: A pattern has no ``{case}``, finds nothing, or finds two files for one case; or two patterns are the
-            same.
+        UserError: A pattern has no ``{case}``, finds nothing, or finds two files for one case; two patterns are the
+            same, or fill a field of one case in two ways.
     """
     patterns = {name: relative_pattern(source, pattern) for name, pattern in patterns.items()}
     first: dict[str, str] = {}
@@ -44,6 +44,8 @@ def find_drafts(source: Path, patterns: Mapping[str, str]) -> list[Case]:
     found = {name: match_files(source, files, pattern) for name, pattern in patterns.items()}
     drawn = [matches for name, matches in found.items() if name != DOSE]  # a dose alone makes no case
     cases = sorted({case for matches in drawn for case in matches}, key=_natural)
+    if problems := [line for case in cases for line in _contradictions(case, found)]:
+        raise UserError(problems)
     return [_draft(case, found) for case in cases]
 
 
@@ -122,6 +124,18 @@ def _image_files(source: Path) -> list[str]:
 def _refuse_closed(error: OSError) -> None:
     """Refuse a folder that cannot be listed, because its cases would be missing in silence."""
     raise UserError(f"{error.filename}: cannot be opened ({error.strerror})") from error
+
+
+def _contradictions(case: str, found: Mapping[str, Found]) -> list[str]:
+    """Describe the fields of a case that two patterns fill differently: the files may be of two patients."""
+    first: dict[str, tuple[str, str]] = {}
+    texts = []
+    for name, matches in found.items():
+        for field, value in matches[case][1].items() if case in matches else ():
+            other, text = first.setdefault(field, (name, value))
+            if text.casefold() != value.casefold():
+                texts.append(f"case {case}: {{{field}}} is {text} in --{other} and {value} in --{name}, expected one")
+    return texts
 
 
 def _draft(case: str, found: Mapping[str, Found]) -> Case:

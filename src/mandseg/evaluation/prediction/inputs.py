@@ -44,8 +44,8 @@ class Input:
 
     @property
     def identity(self) -> str:
-        """What distinguishes it from other inputs: the series UID, or the file's place."""
-        return self.scan.uid if self.scan else str(self.path.resolve())
+        """What distinguishes it from other inputs: the UIDs of series and frame of reference, or the file's place."""
+        return f"{self.scan.uid}|{self.scan.frame_of_reference_uid}" if self.scan else str(self.path.resolve())
 
     @cached_property
     def series(self) -> Series | None:
@@ -82,7 +82,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     found: dict[tuple[Path, str], Input] = {}
     for path in paths:
         for one in _inputs_of(path):
-            found.setdefault((one.path.resolve(), one.scan.uid if one.scan else ""), one)
+            found.setdefault((one.path.resolve(), one.identity), one)
     return _with_names(list(found.values()))
 
 

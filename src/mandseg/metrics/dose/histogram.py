@@ -7,6 +7,8 @@ import numpy.typing as npt
 
 Gray = npt.NDArray[np.float64]
 
+TIE_GY = 1e-4  # interpolation makes 43.99999 Gy of an even dose of 44 Gy, which is 44 Gy or more
+
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
@@ -54,4 +56,4 @@ class Histogram:
 
     def share_percent(self, gray: float) -> float:
         """The share of the volume with a dose or more, in percent: V44 for 44 Gy; 0 for an empty structure."""
-        return 100.0 * float(np.count_nonzero(self.gray >= gray)) / len(self.gray) if len(self.gray) else 0.0
+        return 100.0 * float(np.count_nonzero(self.gray >= gray - TIE_GY)) / len(self.gray) if len(self.gray) else 0.0

@@ -39,7 +39,7 @@ from mandseg.system.files import csv_text, write_text
 from mandseg.system.progress import for_each
 from mandseg.system.wording import count
 
-FORMAT = 1  # part of every origin; increase it when a score changes its meaning
+FORMAT = 2  # part of every origin; increase it when a score changes its meaning
 SAME_DICE = 0.01  # other arithmetic (bf16 on a GPU, float32 here) changes single voxels
 
 Row = dict[str, Any]
