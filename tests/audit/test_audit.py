@@ -178,6 +178,24 @@ def test_the_headline_names_annotators_agreement_and_side():
     )
 
 
+def test_a_label_that_nobody_signed_is_no_further_annotator():
+    two = cases_like(bias_mm=[1.0, 1.2, 1.4], annotator=["ann", "bob", "not recorded"])
+    assert finding.headline(two).startswith("2 annotators (not recorded in 1 case), 3 cases: ")
+    one = cases_like(bias_mm=[1.0, 1.2, 1.4], annotator=["ann", "not recorded", "not recorded"])
+    assert finding.headline(one).startswith("One annotator (ann; not recorded in 2 cases), 3 cases: ")
+    names = ["ann"] * 5 + ["not recorded"] * 5
+    cases = cases_like(bias_mm=[1.0, 1.1, 1.2, 1.3, 1.4] + [-1.0] * 5, annotator=names)
+    ends = {"bias_low_mm": [0.5, -1.0], "bias_high_mm": [2.0, -1.0], "n_empty": [0, 0]}
+    table = pd.DataFrame({"annotator": ["ann", "not recorded"], "n_cases": [5, 5], "bias_mm": [1.2, -1.0]} | ends)
+    cases["nsd_2mm"] = 1.0
+    assert not any("ranges from" in line for line in finding.sentences(cases, table))
+
+
+def test_a_small_side_that_is_certain_is_not_rounded_to_nothing():
+    text = finding.headline(cases_like(bias_mm=[0.03, 0.031, 0.029]))
+    assert "contours are 0.03 mm outward on average" in text
+
+
 def test_a_side_that_the_interval_does_not_settle_is_not_claimed():
     text = finding.headline(cases_like(bias_mm=[-1.0, 0.0, 1.1], annotator=["not recorded"] * 3))
     assert text.startswith("Annotators not recorded, 3 cases")

@@ -1,5 +1,7 @@
 """Detection figures: values that follow by hand, and a random order that recovers nothing on average."""
 
+from itertools import permutations
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,6 +41,22 @@ def test_the_oracle_recovers_all_and_random_orders_nothing_on_average():
     assert recovered_area(-error, error) < -0.5
     assert abs(np.mean([recovered_area(rng.permutation(30).astype(float), error) for _ in range(500)])) < 0.05
     assert recovered_area(error, np.ones(30)) == 0  # nothing to choose between
+
+
+def test_labels_of_one_score_have_no_order_of_their_own():
+    """A score that is the same for all labels is a random order, in whichever order the manifest lists them."""
+    error = np.array([5.0, 4, 3, 2, 1, 0])
+    for listed in (error, error[::-1]):
+        assert recovered_area(np.zeros(6), listed) == pytest.approx(0)
+        both = [recovered_area(np.array(score, float), listed) for score in ([1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1])]
+        assert both[0] == pytest.approx(-both[1])
+    halves = recovered_area(np.array([1.0, 1, 0, 0]), np.array([4.0, 0, 2, 0]))
+    orders = [
+        recovered_area(np.array(p, float), np.array([4.0, 0, 2, 0]))
+        for p in permutations(range(4))
+        if min(p[:2]) > max(p[2:])
+    ]
+    assert halves == pytest.approx(np.mean(orders))
 
 
 def table(seed=0):

@@ -10,6 +10,7 @@ from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
 from mandseg.report.figures import LevelAxis
 from mandseg.report.figures.cases import DRAWN_CASES, evenly_spaced
+from mandseg.report.figures.learning import level_colours
 from mandseg.report.figures.style import BAND, BLUE, DOSE, INTERVAL, MARGIN, PAIRED, for_page
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison
 
@@ -77,6 +78,15 @@ def test_names_stand_side_by_side_with_the_baseline_first():
     ax = figures.plot_curve(table, differences(level=["gce", "t_loss"]), DICE, axis)
     assert [label.get_text() for label in ax.get_xticklabels()] == ["supervised", "gce", "t_loss"]
     assert axis.places(["gce", "t_loss"]).tolist() == [1, 2]
+
+
+def test_lines_go_from_left_to_right_also_if_the_baseline_is_not_ratio_0():
+    axis = LevelAxis(Comparison("noise_ratio", 0.5), (0.5, 0.0, 1.0))
+    scores = pd.DataFrame({"dataset": "test", "level": [0.5, 0.0, 1.0], "case_id": "a", "score": [0.8, 0.9, 0.7]})
+    seeds = scores.rename(columns={"score": "mean"}).assign(seed=0)
+    for figure in (figures.plot_cases(scores, DICE, axis), figures.plot_seeds(seeds, DICE, axis)):
+        assert all(line.get_xdata().tolist() == [0.0, 0.5, 1.0] for line in figure.axes[0].lines)
+    assert list(level_colours(axis)) == [0.0, 0.5, 1.0]
 
 
 def test_ratios_too_close_for_their_labels_lose_them():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -293,6 +294,71 @@ def write_methods(folder: Path) -> Path:
     return folder
 
 
+def test_the_methods_text_describes_every_compared_method(tmp_path, without_figures):
+    study = write_methods(tmp_path / "demo")
+    for run in study.glob("*-gce"):
+        settings = yaml.safe_load((run / "config.yaml").read_text())
+        settings["method"]["name"] = "gce"
+        (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    words = (write_report(study, compare="method").parent / "methods.md").read_text(encoding="utf-8")
+    blocks = words.partition("## noise ratio 0.5")[0].split("\n\n")
+    starts = [block.partition(": ")[0] for block in blocks if "Training: method " in block]
+    assert starts == ["With method supervised", "With method gce"]
+    assert sum(block.startswith("Noisy labels of data set") for block in blocks) == 1  # the same for both
+
+
+def test_the_methods_text_is_of_all_arms_and_of_the_seeds_of_each_ratio(tmp_path, without_figures):
+    study = write_methods(tmp_path / "demo")
+    shutil.rmtree(study / run_name(0.5, 2))
+    run = study / f"{run_name(0.5, 0)}-gce"
+    rows = list(csv.DictReader((run / "cases.csv").read_text().splitlines()))
+    rows[0] |= {"outcome": "missed", "dice": "0.0"}
+    write_csv(run / "cases.csv", rows, CASE_COLUMNS)
+    words = (write_report(study).parent / "methods.md").read_text(encoding="utf-8")
+    assert "with 2 to 3 seeds each (5 trainings in all" in words
+    assert "with 3 seeds each (6 trainings in all" in words
+    assert "1 prediction was missed or spurious." in words
+    assert "No prediction was missed" not in words
+    found = pd.read_csv(study / "report" / "differences.csv")
+    wanted = found[(found.metric == "dice") & found.group.isna()].detectable
+    assert f"finds with 80 % power: {wanted.min():.3f} to {wanted.max():.3f}." in words
+
+
+def test_a_long_seed_is_written_out(tmp_path, without_figures):
+    study = write_study(tmp_path / "demo", {0.0: 0.0, 0.5: 0.01}, (20261127, 20261128), {"test": 0.9}, n_cases=6)
+    run = study / run_name(0.5, 20261128)
+    assert run.is_dir()
+    rows = list(csv.DictReader((run / "cases.csv").read_text().splitlines()))
+    rows[0] |= {"outcome": "missed", "dice": "0.0"}
+    write_csv(run / "cases.csv", rows, CASE_COLUMNS)
+    report = write_report(study).parent
+    assert list(pd.read_csv(report / "tables" / "missed.csv").seed) == [20261128]
+    assert "e+07" not in text_of(report)
+
+
+def test_cases_of_one_name_in_two_cohorts_are_not_paired(tmp_path, without_figures):
+    study = write_study(tmp_path / "demo", {0.0: 0.0}, (0, 1, 2), {"test": 0.9, "external_a": 0.8}, n_cases=6)
+    for run in [path for path in study.iterdir() if path.is_dir()]:
+        other = study / f"{run.name}-other"
+        shutil.copytree(run, other)
+        common = {"external_a": {"images": "1a", "references": "2b"}}
+        change_record(run, content=common | {"test": {"images": "3c", "references": "4d"}})
+        condition = json.loads((run / "run.json").read_text())["condition"] | {"data": "other"}
+        content = common | {"test": {"images": "5e", "references": "6f"}}
+        change_record(other, condition=condition, content=content)
+        rows = list(csv.DictReader((other / "cases.csv").read_text().splitlines()))
+        write_csv(other / "cases.csv", [row | {"run": other.name, "data": "other"} for row in rows], CASE_COLUMNS)
+    report = write_report(study, compare="data").parent
+    assert set(pd.read_csv(report / "differences.csv").dataset) == {"external_a"}
+    assert "data set test is not the same with all data: it is left out of this comparison" in text_of(report)
+    for file in study.glob("ratio*/cases.csv"):
+        rows = list(csv.DictReader(file.read_text().splitlines()))
+        write_csv(file, [row for row in rows if row["dataset"] == "test"], CASE_COLUMNS)
+    line = r"^compare=data: no data set of the test is the same with all data \(test\)$"
+    with pytest.raises(UserError, match=line):
+        write_report(study, compare="data")
+
+
 def test_what_cannot_be_compared_is_refused_in_one_line(reported):
     with pytest.raises(UserError, match="compare=model"):
         write_report(reported.parent, compare="model")
@@ -317,6 +383,8 @@ def test_groups_of_cases_and_data_sets_are_distinguished(tmp_path):
         *(("external_a", 0.0), ("external_a", 0.5), ("test", 0.0), ("test", 0.5)),
     ]
     assert "generalisation gap" in text_of(report)
+    caption = "Dice: difference from noise ratio 0 on the data set minus that on the home data set (interaction)"
+    assert caption in text_of(report)  # below 0 where noise costs more on the data set
     assert_no_absent_number(report)
 
 

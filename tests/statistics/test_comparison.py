@@ -123,6 +123,19 @@ def test_methods_are_compared_by_the_code_that_compares_ratios(cases):
     assert list(table[table.metric == "dice"].method) == ["gce", "forgetful"]
 
 
+def test_against_another_ratio_than_0_no_ratio_is_called_tolerated(cases):
+    by_method = split_arms(cases, Comparison("method", "supervised"))[0].cases
+    as_ratio = by_method.assign(noise_ratio=by_method.method.map({"supervised": 0.5, "gce": 0.2, "forgetful": 1.0}))
+    analysis = analyse(as_ratio, resampling=QUICK, comparison=Comparison("noise_ratio", 0.5))
+    assert (analysis.tolerances, analysis.crossings) == ((), ())
+    assert headline(analysis) == (
+        "Against noise ratio 0.5, with a margin of 0.02 in mean Dice: noise ratio 0.2 is non-inferior on test; "
+        "noise ratio 1 is inferior on test."
+    )
+    assert " At 0.2 the change is " in sentences(analysis)[0]
+    assert "tolerated" not in state_methods([analysis])
+
+
 def test_ratio_and_method_give_the_same_numbers_for_the_same_scores(cases):
     by_method = split_arms(cases, Comparison("method", "supervised"))[0].cases
     as_ratio = by_method.assign(noise_ratio=by_method.method.map({"supervised": 0.0, "gce": 0.2, "forgetful": 1.0}))
@@ -147,12 +160,12 @@ def test_groups_stand_beside_the_whole_data_set_and_lose_no_case(cases):
 
 def test_methods_paragraph_states_what_was_compared_with_what(cases):
     arm = split_arms(cases, Comparison("method", "supervised"))[0]
-    text = state_methods(analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised")))
+    text = state_methods([analyse(arm.cases, resampling=QUICK, comparison=Comparison("method", "supervised"))])
     assert "compared with method supervised in pairs of equal seed and case" in text
     assert "400 resamples" in text
     assert "(Dice 0.02, HD95 1 mm, " in text
     assert "tolerated noise ratio" not in text
-    assert "tolerated noise ratio" in state_methods(analyse(split_arms(cases)[0].cases, resampling=QUICK))
+    assert "tolerated noise ratio" in state_methods([analyse(split_arms(cases)[0].cases, resampling=QUICK)])
 
 
 def test_unknown_group_is_refused(cases):

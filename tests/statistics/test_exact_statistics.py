@@ -69,6 +69,14 @@ def test_p_values_are_not_below_one_in_the_number_of_resamples():
     assert found.p_different(low) == pytest.approx(0.2, abs=0.004)
 
 
+@pytest.mark.parametrize("value", [0.0, 0.01, -0.01])
+def test_differences_that_do_not_vary_are_no_evidence_against_their_own_value(value):
+    found = distribution(np.full(4000, value), value)
+    assert found.p_different(value) == 1.0
+    assert found.p_above(value) == found.p_below(value) > 0.99
+    assert found.p_above(value - 0.1) == found.p_below(value + 0.1) == 1 / 4001
+
+
 def test_resamples_are_scaled_about_the_estimate_to_the_unbiased_variance():
     spread = VarianceParts(((4.0, 2), (3.0, 5)), (1.0,))  # variance 3 + 2 + 1, resampled 4 + 3 + 1
     found = calibrated(1.0, np.array([0.0, 1.0, 3.0]), spread, Resampling())

@@ -7,6 +7,7 @@ from scipy import stats
 
 from mandseg.metrics.catalogue import metric_named
 from mandseg.metrics.outcome import OUTCOMES
+from mandseg.statistics.analysis import analyse
 from mandseg.statistics.arm_notes import arm_notes
 from mandseg.statistics.bootstrap import Resampling
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison
@@ -139,9 +140,19 @@ def mean(low, high):
     [([mean(0.1, 0.4)], (-0.4, 0.9)), ([mean(None, None)], (-1.0, 1.0)), ([], (-1.0, 1.0))],
 )
 def test_a_difference_ends_at_what_the_baseline_leaves(baseline, cut):
-    wide, none = Difference("test", "dice", 0.5, low=-2.0, high=2.0), Difference("test", "dice", 1.0)
+    wide = Difference("test", "dice", 0.5, low=-2.0, high=2.0, n_cases=1, n_seeds=1)
+    none = Difference("test", "dice", 1.0)
     found = cut_to_possible([wide, none], DICE, baseline)
     assert [(row.low, row.high) for row in found] == [cut, (None, None)]
+
+
+def test_a_difference_of_some_cases_does_not_end_at_the_baseline_of_all():
+    rows = [{"noise_ratio": 0.0, "case_id": f"c{k}", "dice": 0.95 if k < 30 else 0.45} for k in range(34)]
+    rows += [{"noise_ratio": 0.5, "case_id": f"c{k}", "dice": 0.85 + 0.001 * k} for k in range(30, 34)]
+    cases = pd.DataFrame([row | {"seed": 0, "dataset": "test", "outcome": "scored"} for row in rows])
+    (found,) = analyse(cases.assign(subject_id=cases.case_id), resampling=QUICK).differences_of("test", "dice")
+    assert found.difference == pytest.approx(0.4315)
+    assert found.low < found.difference < found.high
 
 
 def test_a_crossing_in_words():
@@ -150,6 +161,13 @@ def test_a_crossing_in_words():
     assert found.words == "0.75 (0.60 to beyond 1)"
     assert Crossing("test", "dice", 0.02, None, None, None, 1.0, points).words == "beyond 1 (the whole interval)"
     assert Crossing("test", "dice", 0.02, 0.754, None, None, 1.0, points[:1]).words == "0.75 (no interval)"
+
+
+def test_an_estimate_is_absent_where_the_smallest_ratio_cannot_be_compared():
+    alone = Pairs(0.2, None, None, ("no seed was run at both ratios",))
+    found = tolerated_ratio([Difference("test", "dice", 0.2)], [alone], DICE, 0.02, 0.025)
+    assert (found.tolerated, found.estimate, found.low) == (None, None, None)
+    assert found.notes == ("the smallest ratio cannot be compared, so no estimate can be given",)
 
 
 def test_levels_are_ordered_with_the_baseline_first():

@@ -88,6 +88,29 @@ def test_pilot_is_found_in_a_study_and_in_its_pooled_cases(study, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": ""}, "pilot {file}: line 5: seed is no number"),
+        ({"noise_ratio": "half"}, "pilot {file}: line 5: noise_ratio is no number"),
+        ({"dice": None}, "pilot: the cases have no column dice"),
+    ],
+)
+def test_a_pilot_file_with_a_hole_is_refused_in_one_line(study, tmp_path, capsys, change, message):
+    cases, file = open_study(study).cases.astype(object), tmp_path / "cases.csv"
+    for column, value in change.items():
+        if value is None:
+            cases = cases.drop(columns=column)
+        else:
+            cases.loc[3, column] = value
+    cases.to_csv(file, index=False)
+    with pytest.raises(SystemExit) as stop:
+        main(["plan-study", str(file), "--margin", "0.02"])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"mandseg: {message.format(file=file)}\n"
+    assert not (tmp_path / "plan").exists()
+
+
+@pytest.mark.parametrize(
     ("change", "reason"),
     [
         ({"n_cases": 1}, "3 seeds and 1 case at both ratios, one seed and two cases are needed"),

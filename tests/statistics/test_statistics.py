@@ -371,7 +371,7 @@ def test_the_cell_of_a_verdict_states_that_a_curve_of_one_seed_is_not_monotone()
 def test_methods_describe_only_the_analyses_that_were_made():
     runs = {(r, s): [0.9, 0.88, 0.86, 0.84, 0.82, 0.8 - r / 10] for r in (0.0, 0.5) for s in (0, 1)}
     several, one = (
-        state_methods(analyse(table({key: runs[key] for key in runs if key[1] < n}, "home"), resampling=QUICK))
+        state_methods([analyse(table({key: runs[key] for key in runs if key[1] < n}, "home"), resampling=QUICK)])
         for n in (2, 1)
     )
     assert "crossed bootstrap" in several

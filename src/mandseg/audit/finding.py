@@ -66,10 +66,13 @@ def copies_left_out(cases: pd.DataFrame) -> str:
 
 
 def _who(cases: pd.DataFrame) -> str:
-    names = list(cases.annotator.drop_duplicates())
-    if len(names) > 1:
-        return count(len(names), "annotator")
-    return "Annotators not recorded" if names[0] == UNNAMED else f"One annotator ({names[0]})"
+    names = [name for name in cases.annotator.drop_duplicates() if name != UNNAMED]
+    if not names:
+        return "Annotators not recorded"
+    n_unnamed = int((cases.annotator == UNNAMED).sum())
+    unnamed = [f"not recorded in {count(n_unnamed, 'case')}"] if n_unnamed else []
+    some, inside = (count(len(names), "annotator"), unnamed) if len(names) > 1 else ("One annotator", names + unnamed)
+    return f"{some} ({'; '.join(inside)})" if inside else some
 
 
 def _side(cases: pd.DataFrame) -> str:
@@ -79,13 +82,15 @@ def _side(cases: pd.DataFrame) -> str:
     interval = "" if np.isnan(low) else f"95 % interval {number(low, 2, True)} to {number(high, 2, True)} mm"
     if low <= 0 <= high:
         return f"contours are neither clearly outward nor inward on average ({number(mean, 2, True)} mm, {interval})"
-    side = f"contours are {abs(mean):.1f} mm {'outward' if mean > 0 else 'inward'} on average"
+    size = f"{abs(mean):.{1 if abs(mean) >= 0.05 else 2}f} mm"
+    side = f"contours are {size} {'outward' if mean > 0 else 'inward'} on average"
     return f"{side} ({interval})" if interval else side
 
 
 def _range_of_annotators(annotators: pd.DataFrame) -> str:
     """The most inward and the most outward mean displacement of annotators, and whose they are if that is certain."""
-    known = annotators[(annotators.n_cases - annotators.n_empty >= FEWEST_CASES)].sort_values("bias_mm")
+    named = annotators[annotators.annotator != UNNAMED]
+    known = named[(named.n_cases - named.n_empty >= FEWEST_CASES)].sort_values("bias_mm")
     if len(known) < 2:
         return ""
     ends = []

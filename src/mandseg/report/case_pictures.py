@@ -81,7 +81,7 @@ def _words(row: Any) -> str:
         if pd.notna(row[metric.column])
     ]
     outcome = "" if row.outcome == "scored" else f"{row.outcome}; "
-    return f"seed {row.seed:g}: {row.case_id}. {outcome}{', '.join(scores)}"
+    return f"seed {int(row.seed)}: {row.case_id}. {outcome}{', '.join(scores)}"
 
 
 def embedded(file: Path) -> str | None:

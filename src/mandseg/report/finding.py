@@ -23,14 +23,15 @@ def headline(analysis: Analysis) -> str:
         none = "curve" if comparison.is_dose else "comparison"
         return f"Only {comparison.name(levels[0])} was run: there is no {none} yet."
     if comparison.baseline not in levels:
-        loss = "the loss against clean labels" if comparison.is_dose else "differences from it"
+        loss = "the loss against clean labels" if comparison.has_tolerance else "differences from it"
         return f"No run at {comparison.name(comparison.baseline)} is done: {loss} cannot be given."
     if analysis.margins.of(metric) is None:
         return f"No margin is stated for {metric.label}: {_wanted(comparison)} can be given."
     rows = [row for row in analysis.differences if row.metric == metric.column and not row.group]
     if rows and all(row.difference is None for row in rows):
         return f"Nothing can be paired: {_why_unpaired(analysis, rows)}."
-    sentence = _tolerance_sentence(analysis, metric) if comparison.is_dose else _comparison_sentence(analysis, metric)
+    in_words = _tolerance_sentence if comparison.has_tolerance else _comparison_sentence
+    sentence = in_words(analysis, metric)
     if analysis.unlearned:
         sets = listed(list(analysis.unlearned))
         sentence = f"No conclusion about {sets} is possible: {_unlearned(analysis)}. {sentence}"
@@ -56,7 +57,7 @@ def _why_unpaired(analysis: Analysis, rows: Sequence[Difference]) -> str:
 
 
 def _wanted(comparison: Comparison) -> str:
-    return "no tolerated noise ratio" if comparison.is_dose else "no verdict"
+    return "no tolerated noise ratio" if comparison.has_tolerance else "no verdict"
 
 
 def _tolerance_sentence(analysis: Analysis, metric: Metric) -> str:
@@ -131,7 +132,7 @@ def _mean_words(mean: Mean, metric: Metric, analysis: Analysis) -> str:
 
 def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[str]:
     rows = {row.level: row for row in analysis.differences_of(dataset, metric.column)}
-    if not analysis.comparison.is_dose:
+    if not analysis.comparison.has_tolerance:
         return [_one_difference(row, metric, analysis) for row in rows.values()]
     tolerance = next(iter(analysis.of(analysis.tolerances, dataset, metric.column)), None)
     if tolerance is None:
@@ -146,7 +147,7 @@ def _difference_words(analysis: Analysis, dataset: str, metric: Metric) -> list[
 
 def _estimate_words(tolerance: Tolerance) -> list[str]:
     """The estimate of the tolerated ratio with its interval; nothing without an interval."""
-    if tolerance.low is None:
+    if tolerance.estimate is None or tolerance.low is None:
         return []
     here = f"{tolerance.estimate:g} ({tolerance.low:g} to {tolerance.high:g})"
     return [f"The largest tested ratio with a mean loss below the margin is {here}."]

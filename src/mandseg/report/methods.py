@@ -1,6 +1,6 @@
 """methods.md: a text for the methods section of a paper, with the numbers of the study."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,7 +8,7 @@ import pandas as pd
 from mandseg.report.audience import Audience
 from mandseg.report.run_settings import MissingSettingError, Object, RunSettings, run_settings
 from mandseg.report.section import Section
-from mandseg.report.settings import StudySettings, versions
+from mandseg.report.settings import StudySettings, applied_noise, versions
 from mandseg.report.statistics_methods import statistics
 from mandseg.report.wording import level_name, listed, number
 from mandseg.runs.settings.granularity import takes_any_window
@@ -40,15 +40,36 @@ def methods(
     for part, own in zip(parts, runs, strict=True):
         blocks += [f"## {part.title}"] if len(parts) > 1 else []
         blocks.append(design(part.analysis, study, own))
-        try:
-            blocks += describe_run(run_settings(settings.of(own[0], audience)), part.applied)
-        except MissingSettingError as error:
-            blocks.append(f"The networks of run {own[0]} are not described: {error}.")
-        except ValueError as error:
-            blocks.append(f"The networks are not described: {error}.")
+        blocks += _networks(part, study, own, settings, audience)
         blocks += [part.dose.methods] if part.dose else []
-    blocks += [statistics(parts[0].analysis, study), software(study)]
+    blocks += [statistics([part.analysis for part in parts], study), software(study)]
     return "\n\n".join(filter(None, blocks)) + "\n"
+
+
+def _networks(
+    part: Section, study: Study, runs: Sequence[str], settings: StudySettings, audience: Audience
+) -> Iterator[str]:
+    """The paragraphs of :func:`describe_run`: of one run for all noise ratios, or of one with each name."""
+    compared = part.analysis.comparison
+    if compared.is_dose:
+        yield from _described(runs[0], settings, audience, part.applied)
+        return
+    found: dict[str, list[str]] = {}
+    levels = study.ledger[study.ledger.run.isin(set(runs))].groupby(compared.column, sort=False)
+    for level, own in levels:
+        for paragraph in _described(own.run.iloc[0], settings, audience, applied_noise(study, own.run)):
+            found.setdefault(paragraph, []).append(compared.name(str(level)))
+    for paragraph, names in found.items():
+        yield paragraph if len(names) == len(levels) else f"With {listed(names)}: {paragraph}"
+
+
+def _described(run: str, settings: StudySettings, audience: Audience, applied: pd.DataFrame) -> list[str]:
+    try:
+        return describe_run(run_settings(settings.of(run, audience)), applied)
+    except MissingSettingError as error:
+        return [f"The networks of run {run} are not described: {error}."]
+    except ValueError as error:
+        return [f"The networks are not described: {error}."]
 
 
 def describe_run(settings: RunSettings, applied: pd.DataFrame) -> list[str]:
@@ -62,7 +83,8 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     compared = analysis.comparison
     levels = ", ".join(level_name(level) for level in analysis.levels)
     ledger = study.ledger[study.ledger.run.isin(set(runs))]
-    seeds = sorted(ledger.seed.dropna().unique())
+    of_levels = sorted(set(ledger.groupby(compared.column).seed.nunique()))
+    seeds = f"{_range(of_levels)} seed{'' if of_levels == [1] else 's'}"
     what = (
         f"Networks were trained at noise ratios {levels} (the share of training cases with a noisy label)"
         if compared.is_dose
@@ -78,7 +100,7 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     cases = f" Each was trained on {n_cases}, with noisy labels in {listed(noisy)}." if trained else ""
     trainings = f"{count(len(runs), 'training')} in all"
     return (
-        f"{what}, with {count(len(seeds), 'seed')} each ({trainings}; the seed sets initial weights, "
+        f"{what}, with {seeds} each ({trainings}; the seed sets initial weights, "
         f"case order, patches, augmentation and the nested, annotator-stratified choice of noisy cases).{cases} "
         f"{_budget(ledger)}{_test_sets(analysis)}"
     )

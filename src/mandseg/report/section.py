@@ -88,6 +88,7 @@ def build_section(
     applied = applied_noise(study, runs)
     source = FigureSource(analysis, arm.cases, applied, curves, prefix)
     label = analysis.primary_metric.label
+    baseline = analysis.comparison.name(analysis.comparison.baseline)
     dose = build_dose(arm.cases, analysis.comparison, analysis.margins, folder, prefix, by, further)
     return Section(
         title=title,
@@ -108,7 +109,7 @@ def build_section(
             analysis.interactions,
             analysis,
             f"{prefix}interactions",
-            f"{label}: loss on the data set minus loss on the home data set (interaction)",
+            f"{label}: difference from {baseline} on the data set minus that on the home data set (interaction)",
         ),
         pictures=list(pictures(study.path, arm.cases, analysis.comparison, analysis.levels, MOST // n_arms)),
         missed=missed_table(arm.cases, analysis, f"{prefix}missed"),

@@ -10,8 +10,14 @@ from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.results import Difference
 
 
-def statistics(analysis: Analysis, study: Study) -> str:
-    """The statistical methods, the source of the primary metric and the margins, and the detectable difference."""
+def statistics(analyses: Sequence[Analysis], study: Study) -> str:
+    """The statistical methods, the source of the primary metric and the margins, and the detectable difference.
+
+    Args:
+        analyses: Those of all arms, which have the same comparison and margins.
+        study: The study.
+    """
+    analysis = analyses[0]
     metric = metric_named(analysis.primary)
     origin = "declared in the configuration before the runs" if _is_chosen(study.declaration) else "the defaults"
     sources = [
@@ -19,9 +25,9 @@ def statistics(analysis: Analysis, study: Study) -> str:
         for m in METRICS
         if (margin := analysis.margins.of(m)) is not None
     ]
-    compared = [row for row in analysis.differences if (row.metric, row.group) == (metric.column, "")]
+    compared = [row for each in analyses for row in each.differences if (row.metric, row.group) == (metric.column, "")]
     return (
-        f"Statistics: {state_methods(analysis)} The primary metric and the margins were {origin}; sources of the "
+        f"Statistics: {state_methods(analyses)} The primary metric and the margins were {origin}; sources of the "
         f"margins: {'; '.join(sources)}.{_detectable(compared, metric.decimals)}"
     )
 
@@ -46,13 +52,14 @@ def has_one_seed(analysis: Analysis) -> bool:
     return all(row.n_seeds <= 1 for row in analysis.means)
 
 
-def state_methods(analysis: Analysis) -> str:
-    """The statistical methods of one analysis in one paragraph of Markdown."""
+def state_methods(analyses: Sequence[Analysis]) -> str:
+    """The statistical methods of the analyses of all arms in one paragraph of Markdown."""
+    analysis = analyses[0]
     metric, comparison = metric_named(analysis.primary), analysis.comparison
     percent = f"{100 * analysis.resampling.confidence:g} %"
     one_sided = f"{100 * analysis.resampling.tail:g} %"
     baseline = comparison.name(comparison.baseline)
-    one_seed = has_one_seed(analysis)
+    one_seed = all(map(has_one_seed, analyses))
     averaged = f"averaged over seeds within each case and compared with {baseline} in pairs of equal seed and case."
     sentences = [
         "The unit of analysis was the test case. All trainings were tested on the same cases; scores were "
@@ -60,13 +67,13 @@ def state_methods(analysis: Analysis) -> str:
         f"The primary metric was the mean {metric.label}. All other metrics are secondary.",
         "Missed and spurious predictions entered with their worst-case scores (Dice and surface Dice 0, distances the "
         "diagonal of the image), and a second analysis left them out."
-        if analysis.without_missed
+        if any(each.without_missed for each in analyses)
         else "No prediction was missed or spurious.",
         _intervals(analysis, percent, one_seed),
         f"Non-inferiority was claimed where the interval lay within the margin ({analysis.margins.words}; one-sided "
         f"{one_sided}), equivalence where it lay within the margin on both sides (two one-sided tests of {one_sided}).",
     ]
-    if comparison.is_dose:
+    if comparison.has_tolerance:
         sentences.append(
             "The tolerated noise ratio is the largest tested ratio at which it and all smaller ones were non-inferior, "
             "tested in ascending order without further adjustment. Its interval and the interval of the ratio at which "
@@ -78,7 +85,7 @@ def state_methods(analysis: Analysis) -> str:
         f"Holm's method over the {levels} of each data set and metric. Effect sizes are matched-pairs rank-biserial "
         "correlations."
     )
-    if any(row.difference is not None for row in analysis.mixed):
+    if any(row.difference is not None for each in analyses for row in each.mixed):
         sentences.append(
             "A linear mixed model with crossed random effects of case and seed, fitted by the method of moments, "
             "served as a sensitivity analysis."

@@ -1,5 +1,6 @@
 """Write a report: read the run folders, analyse each arm, draw the figures, and write the whole folder or nothing."""
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from mandseg.report.tables.means import matrix_table
 from mandseg.report.tables.runs import study_tables
 from mandseg.report.wording import level_name, without_tags
 from mandseg.runs.folder import CASES
+from mandseg.runs.origin import recorded_name
 from mandseg.runs.study import Study, open_study
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.columns import RATIO_COLUMN, is_worth_stating
@@ -33,6 +35,7 @@ from mandseg.statistics.comparison import (
     split_arms,
 )
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
+from mandseg.system.errors import UserError
 from mandseg.system.files import replaced_folder
 
 
@@ -72,6 +75,7 @@ def write_report(
     opened = open_study(study)
     declaration = opened.declaration.with_primary(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO_COMPARISON
+    opened = _with_common_sets(opened) if comparison.column == "data" else opened
     settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:
@@ -85,6 +89,24 @@ def write_report(
         if pdf and (problem := print_page(new / "index.html", new / "report.pdf")):
             print(problem)
     return folder / "index.html"
+
+
+def _with_common_sets(study: Study) -> Study:
+    """Leave out the data sets that differ between data: a case 001 of one is not the case 001 of another.
+
+    Raises:
+        UserError: No data set is left.
+    """
+    found: dict[str, set[str]] = {}
+    for run, dataset in study.cases[["run", "dataset"]].drop_duplicates().itertuples(index=False):
+        if content := (study.records[run].content or {}).get(recorded_name(dataset)):
+            found.setdefault(dataset, set()).add(json.dumps(content, sort_keys=True))
+    others = [dataset for dataset, contents in found.items() if len(contents) > 1]
+    cases = study.cases[~study.cases.dataset.isin(others)]
+    if cases.empty:
+        raise UserError(f"compare=data: no data set of the test is the same with all data ({', '.join(others)})")
+    lines = [f"data set {name} is not the same with all data: it is left out of this comparison" for name in others]
+    return replace(study, cases=cases, problems=(*study.problems, *lines))
 
 
 def _analysed(

@@ -62,8 +62,13 @@ def content_of_sources(sources: Sources, cfg: DictConfig) -> Content:
     content = {TRAINING: cohort_digests(training, cache)}
     content[VALIDATION] = _tested(sources.training.split("val"), cache)
     for name, cases in sources.evaluation.items():
-        content[f"{name} (data set)" if name in TRAINED else name] = _tested(cases, cache)
+        content[recorded_name(name)] = _tested(cases, cache)
     return content
+
+
+def recorded_name(dataset: str) -> str:
+    """The name of a data set of the test in the content of a run."""
+    return f"{dataset} (data set)" if dataset in TRAINED else dataset
 
 
 def reads_noisy_labels(cfg: DictConfig) -> bool:

@@ -99,7 +99,7 @@ def read_pilot(path: Path) -> pd.DataFrame:
     """The cases of a study folder, or of a pooled cases.csv such as a report's.
 
     Raises:
-        UserError: There is neither, or no run is done.
+        UserError: There is neither, no run is done, or a row of the file has no noise ratio or seed.
     """
     if path.is_dir():
         cases = open_study(path).cases
@@ -107,6 +107,9 @@ def read_pilot(path: Path) -> pd.DataFrame:
         found = read_conditions(path, KEYS)
         if isinstance(found, str):
             raise UserError(f"pilot {path}: {found}")
+        for column in ("noise_ratio", "seed"):
+            if (wrong := found[found[column].isna()].index).size:
+                raise UserError(f"pilot {path}: line {wrong[0] + 2}: {column} is no number")
         cases = found if "variant" in found else found.assign(variant="")
         cases = cases if "subject_id" in cases else cases.assign(subject_id=cases.case_id)
     if cases.empty:

@@ -238,7 +238,7 @@ def _compare(
         note = f"at {comparison.name(comparison.baseline)} the network has not learned ({why})"
         kept = tuple(row.without_verdict(note) for row in found.differences)
         return replace(found, differences=kept, mixed=(), unlearned=why)
-    if margin is None or not comparison.is_dose:
+    if margin is None or not comparison.has_tolerance:
         return found
     return replace(
         found,

@@ -83,14 +83,15 @@ class Distribution:
         The smallest error at which a one-sided interval stays below ``value``; never below 1 / (resamples + 1).
         """
         tails, bounds = self._curve
-        p = 1 - float(np.interp(value, bounds, tails, left=0.0, right=1.0))
-        return min(max(p, 1 / (self.resampling.n_resamples + 1)), 1.0)
+        return self._floored(np.interp(-value, -bounds[::-1], 1 - tails[::-1], left=0.0, right=1.0))
 
     def p_above(self, value: float) -> float:
         """One-sided p of "the truth is ``value`` or less"."""
         tails, bounds = self._curve
-        p = float(np.interp(value, bounds, tails, left=0.0, right=1.0))
-        return min(max(p, 1 / (self.resampling.n_resamples + 1)), 1.0)
+        return self._floored(np.interp(value, bounds, tails, left=0.0, right=1.0))
+
+    def _floored(self, p: float) -> float:
+        return min(max(float(p), 1 / (self.resampling.n_resamples + 1)), 1.0)
 
     def p_different(self, value: float) -> float:
         """Two-sided p of "the truth is ``value``"."""
@@ -98,7 +99,10 @@ class Distribution:
 
     @cached_property
     def _curve(self) -> tuple[Floats, Floats]:
-        """Tail probabilities (with the two of the interval) and their bounds, both ascending."""
+        """Tail probabilities (with the two of the interval) and their bounds, both ascending.
+
+        Of equal bounds, np.interp gives the value at the last one: the largest p.
+        """
         end = special.ndtri(self.resampling.tail)
         tails = special.ndtr(np.sort(np.append(Z_GRID, [end, -end])))
         return tails, np.maximum.accumulate(self.bounds(tails))

@@ -25,8 +25,13 @@ class Comparison:
 
     @property
     def is_dose(self) -> bool:
-        """Whether the levels are ordered amounts, which can have a tolerated level and a curve."""
+        """Whether the levels are ordered amounts."""
         return self.column == RATIO_COLUMN
+
+    @property
+    def has_tolerance(self) -> bool:
+        """Whether a tolerated level and a curve can be given: both begin at ratio 0."""
+        return self.is_dose and self.baseline == 0
 
     def level(self, value: object) -> Level:
         """A cell of the column as a level: a number for the noise ratio, otherwise a name."""

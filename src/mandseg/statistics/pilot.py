@@ -50,6 +50,8 @@ def find_pilots(cases: pd.DataFrame, metric: Metric) -> list[Pilot]:
     Raises:
         UserError: There is none; one line gives the reason for each.
     """
+    if metric.column not in cases:
+        raise UserError(f"pilot: the cases have no column {metric.column}")
     found = list(_pilots(cases, metric))
     usable = [one for one in found if isinstance(one, Pilot)]
     if not usable:

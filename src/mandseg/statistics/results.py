@@ -93,7 +93,8 @@ class Tolerance:
 
     Attributes:
         tolerated: Largest tested ratio for which it and all smaller ones are non-inferior to ratio 0; None for none.
-        estimate: Largest tested ratio for which it and all smaller ones have a mean loss below the margin; 0 for none.
+        estimate: Largest tested ratio for which it and all smaller ones have a mean loss below the margin; 0 for none;
+            None if the smallest ratio cannot be compared.
         low, high: Interval of ``estimate`` over resamples of seeds and cases; None where it cannot be given.
         shares: For each tested ratio the share of resamples in which ``estimate`` reaches it.
     """
@@ -104,7 +105,7 @@ class Tolerance:
     tolerated: float | None
     stopped_at: float | None
     verdict_there: Verdict | None
-    estimate: float = 0.0
+    estimate: float | None = None
     low: float | None = None
     high: float | None = None
     shares: tuple[tuple[float, float], ...] = ()
@@ -225,16 +226,22 @@ def cut_to_possible(rows: Sequence[Difference], metric: Metric, baseline: Sequen
     Args:
         rows: Differences of one data set and metric from the baseline.
         metric: The metric.
-        baseline: The mean at the baseline, with its interval if there is one.
+        baseline: The mean at the baseline, with its interval if there is one. It says nothing of a difference of fewer
+            cases or seeds.
     """
-    low, high = metric.lowest, metric.highest
-    for mean in baseline:
-        low, high = (low if mean.low is None else mean.low), (high if mean.high is None else mean.high)
-    possible = (metric.lowest - high, metric.highest - low)
     cut = []
     for row in rows:
         if row.low is not None and row.high is not None:
-            ends = Interval(row.low, row.high).within(*possible)
+            low, high = metric.lowest, metric.highest
+            for mean in baseline:
+                if mean.low is not None and mean.high is not None and _of_the_same(mean, row):
+                    low, high = mean.low, mean.high
+            ends = Interval(row.low, row.high).within(metric.lowest - high, metric.highest - low)
             row = replace(row, low=ends.low, high=ends.high)
         cut.append(row)
     return tuple(cut)
+
+
+def _of_the_same(mean: Mean, row: Difference) -> bool:
+    """Whether a mean at the baseline is that of all the cases and seeds of a difference, and of no others."""
+    return (mean.n_cases, mean.n_seeds) == (row.n_cases, row.n_seeds)

@@ -237,7 +237,7 @@ def _refuse_repeated(cell: NDArray[np.intp], rows: pd.DataFrame, name: str) -> N
     unique, first = np.unique(cell, return_index=True)
     if len(unique) < len(cell):
         row = rows.iloc[np.setdiff1d(np.arange(len(cell)), first)[0]]
-        raise UserError(f"case {row.case_id} of data set {name}: scored twice at one level with seed {row.seed:g}")
+        raise UserError(f"case {row.case_id} of data set {name}: scored twice at one level with seed {int(row.seed)}")
 
 
 def _groups(score_table: ScoreTable, first: pd.DataFrame, by: Sequence[str]) -> Iterator[ScoreTable]:

@@ -43,6 +43,8 @@ def tolerated_ratio(
 
 def _with_interval(tested: Tolerance, pairs: Sequence[Pairs], metric: Metric, tail: float, cut: bool) -> Tolerance:
     """The tolerance with its estimate, and the interval of the estimate over resamples of seeds and cases."""
+    if not pairs:
+        return replace(tested, notes=("the smallest ratio cannot be compared, so no estimate can be given",))
     ratios = np.array([0.0, *(float(pair.level) for pair in pairs)])
     losses = np.array([[metric.worsening(pair.difference or 0.0) for pair in pairs]])
     estimated = replace(tested, estimate=float(ratios[cumulative_crossing(losses, tested.margin)[0]]))

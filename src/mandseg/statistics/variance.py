@@ -134,7 +134,9 @@ def by_subject(scores: Floats, subjects: NDArray[np.intp]) -> Floats:
 
 
 def mean_squares(scores: Floats, subjects: NDArray[np.intp]) -> MeanSquares:
-    """Analysis of variance of a table; a missing cell takes the value that its row and column predict.
+    """Analysis of variance of a table; a missing cell has no residual.
+
+    A seed that lacks cases has the mean of those that it has. So its variance is too large rather than too small.
 
     Args:
         scores: (S, C), NaN for missing cells; every row and column holds at least one score.

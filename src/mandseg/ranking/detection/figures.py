@@ -41,10 +41,11 @@ def recovered_area(score: Floats, error: Floats) -> Floats:
     """(area of random - area) / (area of random - area of the oracle); 1 for the best order, 0 on average for random.
 
     The area is that under the error that remains when the first k labels are corrected, over k. So a budget of
-    corrections is judged without any training. 0 if all errors are equal.
+    corrections is judged without any training. Labels with the same score are taken in a random order: the area is its
+    mean over these orders. 0 if all errors are equal.
     """
-    best, own = (np.take_along_axis(error, np.argsort(-key, axis=-1, kind="stable"), -1) for key in (error, score))
-    gained, most = (_area(error.mean(axis=-1, keepdims=True) + 0 * error) - _area(ordered) for ordered in (own, best))
+    of_random, own, best = (_area(order, error) for order in (np.zeros_like(error), score, error))
+    gained, most = of_random - own, of_random - best
     has_best = most > ROUNDING * error.sum(axis=-1)
     return np.where(has_best, gained / np.where(has_best, most, 1), 0.0)
 
@@ -87,10 +88,13 @@ def ends(values: Floats | list[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _area(ordered: Floats) -> Floats:
-    """Mean over k = 0 to n of the error that is left when the first k labels are corrected."""
-    corrected = np.cumsum(ordered, axis=-1).sum(axis=-1) / (ordered.shape[-1] + 1)
-    left: Floats = ordered.sum(axis=-1) - corrected
+def _area(score: Floats, error: Floats) -> Floats:
+    """Mean over k = 0 to n of the error that is left when the first k labels by a score are corrected.
+
+    The label at place p, from 1, is left for k below p. Equal scores share the mean of their places.
+    """
+    places = stats.rankdata(-score, axis=-1)
+    left: Floats = (error * places).sum(axis=-1) / (score.shape[-1] + 1)
     return left
 
 

@@ -40,6 +40,11 @@ class LevelAxis:
         return f"{self.label} (share of noisy training labels)" if self.comparison.is_dose else self.label
 
     @property
+    def in_order(self) -> list[Level]:
+        """The levels from left to right."""
+        return sorted(self.levels, key=self.place)
+
+    @property
     def top(self) -> float:
         """The largest position."""
         return max([self.place(level) for level in self.levels], default=0.0) or 1.0

@@ -38,7 +38,7 @@ def plot_cases(scores: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure:
 
 
 def _spaghetti(ax: Axes, wide: pd.DataFrame, axis: LevelAxis) -> None:
-    levels = [level for level in axis.levels if level in wide]
+    levels = [level for level in axis.in_order if level in wide]
     places = axis.places(levels)
     shown = wide.iloc[evenly_spaced(wide[levels[0]].to_numpy(), DRAWN_CASES)]
     falls = shown[levels[-1]] < shown[levels[0]]

@@ -75,7 +75,7 @@ def plot_memorisation(curves: pd.DataFrame, axis: LevelAxis) -> Figure:
 def level_colours(axis: LevelAxis) -> dict[Level, str]:
     """A colour for each level, from clean to noisy; at most five levels, evenly spaced."""
     chosen = np.unique(np.linspace(0, len(axis.levels) - 1, DRAWN_LEVELS).round().astype(int))
-    levels = [axis.levels[k] for k in chosen]
+    levels = [axis.in_order[k] for k in chosen]
     if not axis.comparison.is_dose:
         return dict(zip(levels, COLOURS, strict=False))
     return {level: to_hex(DOSE(k / max(len(levels) - 1, 1))) for k, level in enumerate(levels)}

@@ -25,14 +25,14 @@ def plot_seeds(by_seed: pd.DataFrame, metric: Metric, axis: LevelAxis) -> Figure
     figure, axes = panels(len(datasets))
     for dataset, ax in zip(datasets, axes, strict=True):
         wide = by_seed[by_seed.dataset == dataset].pivot(index="level", columns="seed", values="mean")
-        levels = [level for level in axis.levels if level in wide.index]
+        levels = [level for level in axis.in_order if level in wide.index]
         wide = wide.loc[levels]
         places = axis.places(levels)
         ax.plot(places, wide.to_numpy(), color=BLUE, lw=0.9, alpha=0.5, marker=".", ms=5)
         ax.plot(places, wide.mean(axis=1), color=INK, lw=1.6)
         if len(wide.columns) <= NAMED_SEEDS:
             for seed, value in wide.iloc[-1].dropna().items():
-                ax.annotate(f"{seed:g}", (places[-1], value), (5, 0), textcoords="offset points", va="center",
+                ax.annotate(str(int(seed)), (places[-1], value), (5, 0), textcoords="offset points", va="center",
                             fontsize=8, color=FAINT)  # fmt: skip
         ax.set_title(dataset, fontsize=10.5)
         axis.draw(ax, title=False)

@@ -47,7 +47,7 @@ def missed_table(cases: pd.DataFrame, analysis: Analysis, name: str) -> Table | 
     if rows.empty:
         return None
     grouped = rows.groupby(["dataset", column, "case_id", "outcome"], sort=False).seed
-    data = grouped.agg(lambda seeds: ", ".join(f"{seed:g}" for seed in sorted(seeds))).reset_index()
+    data = grouped.agg(lambda seeds: ", ".join(str(int(seed)) for seed in sorted(seeds))).reset_index()
     columns = [
         *(Column("Data set"), Column(level_column(analysis)), Column("Case", words=True)),
         *(Column("Outcome", words=True), Column("Seeds", words=True)),

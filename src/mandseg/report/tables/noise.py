@@ -22,7 +22,7 @@ def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
     columns = [
         *(Column("Annotator"), Column("Cases"), Column("Dice", "median, range"), Column("HD95, mm", "median, range")),
         Column("Volume, ml", "median difference"),
-        *(Column(f"Noisy at {ratio:g}", f"seed {seeds[ratio]:g}") for ratio in ratios),
+        *(Column(f"Noisy at {ratio:g}", f"seed {int(seeds[ratio])}") for ratio in ratios),
     ]
     rows, data = [], []
     for annotator, own in [("all", once), *once.groupby("annotator")]:

@@ -9,6 +9,7 @@ from mandseg.runs.study import Study
 from mandseg.system.wording import count
 
 LISTED_RUNS = 1000
+WHOLE_DIGITS = 10  # a seed or a number of steps is written out
 
 
 def study_tables(study: Study) -> list[Table]:
@@ -74,7 +75,7 @@ def _known(value: object) -> float | None:
 
 def _g(value: object) -> str:
     known = _known(value)
-    return ABSENT if known is None else f"{known:g}"
+    return ABSENT if known is None else f"{known:.{WHOLE_DIGITS}g}"
 
 
 def _word(value: object) -> str:

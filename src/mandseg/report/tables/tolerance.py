@@ -37,7 +37,7 @@ def tolerance_table(analysis: Analysis, name: str, primary: bool) -> Table | Non
                 Cell(amount(row.margin, metric)),
                 Cell("none" if row.tolerated is None else f"{row.tolerated:g}", order=row.tolerated or 0.0),
                 Cell("all tested" if row.stopped_at is None else f"{row.stopped_at:g}", row.verdict_there or ""),
-                Cell(f"{row.estimate:g}", ends),
+                Cell(ABSENT if row.estimate is None else f"{row.estimate:g}", ends),
                 Cell(ABSENT if crossing is None else crossing.words.replace("(no interval)", "")),
             ]
         )

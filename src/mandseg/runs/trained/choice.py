@@ -127,7 +127,7 @@ def _is(value: object, wanted: str) -> bool:
 def _values(runs: Sequence[_Run], column: str) -> list[str]:
     found = {run.record.condition.get(column) for run in runs}
     numbers = [value for value in found if isinstance(value, int | float)]
-    return [f"{value:g}" for value in sorted(numbers)] + sorted(str(value) for value in found - set(numbers))
+    return [f"{value:.10g}" for value in sorted(numbers)] + sorted(str(value) for value in found - set(numbers))
 
 
 def _conditions(runs: Sequence[_Run]) -> str:
