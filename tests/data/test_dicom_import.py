@@ -4,6 +4,7 @@ import csv
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -322,6 +323,16 @@ def test_a_dose_lies_in_the_patient_where_the_planning_system_has_it(export: Pat
     found = dose_at(read_dose(case.dose), line, grid)
     np.testing.assert_allclose(found, np.append(column, [np.nan] * 8), atol=1e-6)
     assert [row["outcome"] for row in report_of(export) if row["kind"] == "dose"].count("imported") == 1
+
+
+def test_a_dose_of_another_patient_in_the_same_frame_of_reference_is_not_taken(export: Path) -> None:
+    """Some anonymisers give all patients one frame of reference."""
+    for who in (ids(1), replace(ids(2), frame=ids(1).frame)):
+        slices = write_series(export / who.patient, HU, who)
+        write_structure_set(export / who.patient / "RS.dcm", slices, {"Mandible": BLOCK}, who)
+    save([dose(np.ones((20, 30, 6)), ids(1))], export, "RD")
+    assert prepare(export) == 0
+    assert sorted(case.dose is None for case in cohort_of(export).cases) == [False, True]
 
 
 @pytest.mark.parametrize(
