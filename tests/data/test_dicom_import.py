@@ -153,8 +153,11 @@ def test_the_names_of_a_selection_mean_one_structure(names: tuple[str, ...], str
     assert Selection(names, vocabulary=read_vocabulary(tmp_path / "own.yaml")).structure == structure
 
 
-def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:
-    write_patient(export, name="PRV_Mandible+3mm")
+@pytest.mark.parametrize("name", ["PRV_Mandible+3mm", "Bone_Mandible~"])  # ~: a partial contour, by TG-263
+def test_an_expanded_or_partial_mandible_is_not_the_structure_and_is_reported(
+    export: Path, capsys: Capture, name: str
+) -> None:
+    write_patient(export, name=name)
     assert prepare(export, "--reference", "RS_1") == 2
     line = "no ROI of 1 structure set means Mandible (1 ROI has it in the name: --show-names lists all)"
     assert line in capsys.readouterr().err
