@@ -302,6 +302,29 @@ def test_pseudonyms_are_those_of_an_import_and_hide_the_names(world: Path, tmp_p
     assert name in (tmp_path / "cohort" / "manifest.csv").read_text()
 
 
+def test_pseudonyms_hide_the_names_in_the_reasons_of_refused_images(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    head = nib.load(world / "images" / "head.nii.gz")
+    folder = tmp_path / "Muster_Erika"
+    (folder / "deeper").mkdir(parents=True)
+    nib.save(head, folder / "deeper" / "Muster_Erika.nii")
+    cut = folder / "Muster_Erika.nii"
+    nib.save(head, cut)
+    cut.write_bytes(cut.read_bytes()[:5000])
+    (folder / "more" / "Muster_Erika").mkdir(parents=True)
+    nib.save(head, folder / "more" / "Muster_Erika" / "ct.nii")
+    words = (world / "images", cut, folder / "more", "--out", tmp_path / "out", "--pseudonyms")
+    assert predict(world / "bone.ckpt", *words) == 2
+    assert "Muster_Erika.nii holds 4648 bytes of voxels" in capsys.readouterr().err  # on the terminal
+    assert "Muster" not in (tmp_path / "out" / "predictions.csv").read_text()
+    reasons = [row["reason"] for row in rows(tmp_path / "out").values() if row["status"] == "refused"]
+    assert sorted(reasons) == [
+        "cannot be read; the terminal has the reason, which names the file",
+        "holds no DICOM file and no image file",
+    ]
+
+
 # Networks -------------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ import csv
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +153,11 @@ def test_the_names_of_a_selection_mean_one_structure(names: tuple[str, ...], str
     assert Selection(names, vocabulary=read_vocabulary(tmp_path / "own.yaml")).structure == structure
 
 
-def test_an_expanded_mandible_is_not_the_structure_and_is_reported(export: Path, capsys: Capture) -> None:
-    write_patient(export, name="PRV_Mandible+3mm")
+@pytest.mark.parametrize("name", ["PRV_Mandible+3mm", "Bone_Mandible~"])  # ~: a partial contour, by TG-263
+def test_an_expanded_or_partial_mandible_is_not_the_structure_and_is_reported(
+    export: Path, capsys: Capture, name: str
+) -> None:
+    write_patient(export, name=name)
     assert prepare(export, "--reference", "RS_1") == 2
     line = "no ROI of 1 structure set means Mandible (1 ROI has it in the name: --show-names lists all)"
     assert line in capsys.readouterr().err
@@ -322,6 +326,16 @@ def test_a_dose_lies_in_the_patient_where_the_planning_system_has_it(export: Pat
     found = dose_at(read_dose(case.dose), line, grid)
     np.testing.assert_allclose(found, np.append(column, [np.nan] * 8), atol=1e-6)
     assert [row["outcome"] for row in report_of(export) if row["kind"] == "dose"].count("imported") == 1
+
+
+def test_a_dose_of_another_patient_in_the_same_frame_of_reference_is_not_taken(export: Path) -> None:
+    """Some anonymisers give all patients one frame of reference."""
+    for who in (ids(1), replace(ids(2), frame=ids(1).frame)):
+        slices = write_series(export / who.patient, HU, who)
+        write_structure_set(export / who.patient / "RS.dcm", slices, {"Mandible": BLOCK}, who)
+    save([dose(np.ones((20, 30, 6)), ids(1))], export, "RD")
+    assert prepare(export) == 0
+    assert sorted(case.dose is None for case in cohort_of(export).cases) == [False, True]
 
 
 @pytest.mark.parametrize(

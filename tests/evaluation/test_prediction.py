@@ -161,6 +161,9 @@ def changed(change: str) -> Volume:
         return Volume(np.where(hu == 900, np.nan, hu).astype(np.float32), image.affine)
     if change == "unsigned":
         return Volume(hu.astype(np.uint16).astype(np.int32), image.affine)
+    if change == "padded":
+        hu[:, :4], hu[:, -4:] = 3071, 3071
+        return Volume(hu, image.affine)
     if change == "scout":
         return Volume(hu[:, :, :2], image.affine)
     if change == "thin":
@@ -178,6 +181,7 @@ def changed(change: str) -> Volume:
         ("constant", "is empty: every voxel is -1000"),
         ("nan", r"has \d+ voxels that are NaN or infinite"),
         ("unsigned", "has values up to 64536: negative numbers that were stored as unsigned"),
+        ("padded", "holds 3071 outside the field of view, as bright as metal, expected air"),
         ("scout", "has 76 x 64 x 2 voxels, expected at least 4 along each axis: a scout"),
         ("thin", r"covers \(114, 64, 16\) mm, expected at least 20 mm"),
         ("turned", "is turned by 34 degrees to the patient's axes, expected at most 25"),

@@ -15,7 +15,7 @@ import numpy as np
 from mandseg.data.case import Case
 from mandseg.data.dose.planned import dose_warnings
 from mandseg.data.identities import identity_warnings
-from mandseg.data.importers.hounsfield import BRIGHT, not_hu, padding
+from mandseg.data.importers.hounsfield import bright_padding, not_hu
 from mandseg.data.loaded_case import examine, orientation_doubts
 from mandseg.data.manifest import Cohort, examine_manifest
 from mandseg.data.nifti_forms import position_doubts
@@ -242,8 +242,7 @@ def _position_warnings(case: Case) -> list[str]:
 
 def _image_warnings(image: Volume, label: Volume | None) -> list[str]:
     low, high = float(np.min(image.array)), float(np.max(image.array))
-    value, _ = padding(image.array) or (None, None)
-    texts = [f"image holds {value:g} outside the field of view, as bright as metal"] if (value or 0) >= BRIGHT else []
+    texts = [f"image {padded}"] if (padded := bright_padding(image.array)) else []
     if doubt := not_hu(image.array, None if label is None else label.array != 0):
         texts.append(doubt)
     elif high < LEAST_HU:

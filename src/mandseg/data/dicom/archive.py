@@ -107,7 +107,7 @@ def read_archive(source: Path) -> Archive:
     """Read the headers of all files of a tree and sort them.
 
     A structure set belongs to the CT series whose UID it names; if it names none, to the only series in its frame of
-    reference. A dose belongs to every series in its frame of reference.
+    reference. A dose belongs to every series of its patient or study in its frame of reference.
 
     Raises:
         UserError: There is no such folder, or no file of the tree is DICOM.
@@ -138,8 +138,7 @@ def read_archive(source: Path) -> Archive:
     scans = []
     for number, group in enumerate(groups):
         problem = _problem(group[0].patient, bool(sets[number]), orphans, damaged)
-        frame = group[0].frame_of_reference_uid
-        doses = tuple(dose for dose in by_kind[DOSE] if frame and dose.frame_of_reference_uid == frame)
+        doses = tuple(dose for dose in by_kind[DOSE] if _lies_in(dose, group[0]))
         without_ct = tuple(
             (record.structure_set, why)
             for record, why in orphans
@@ -239,6 +238,12 @@ def _series_of(record: Record, groups: Sequence[Sequence[Record]]) -> tuple[int 
         return candidates[0], ""
     what = "series that it refers to" if named else "series in its frame of reference"
     return None, f"the structure set has {len(candidates)} CT {what}, expected 1"
+
+
+def _lies_in(dose: Record, image: Record) -> bool:
+    """Whether a dose lies in a CT; the same frame is not enough, because some anonymisers give it to all patients."""
+    is_of_patient = dose.patient == image.patient or dose.study_uid == image.study_uid
+    return is_of_patient and dose.frame_of_reference_uid == image.frame_of_reference_uid != ""
 
 
 def _owners(records: Iterable[Record]) -> dict[Path, set[str]]:

@@ -13,6 +13,7 @@ import yaml
 
 from mandseg.system.errors import UserError, in_plain_words
 
+PARTIAL = "~"
 WHOLE, LEFT, RIGHT = "whole", "left", "right"
 SIDES = {
     LEFT: ("l", "lt", "left", "li", "lk", "links", "gauche", "g"),
@@ -75,13 +76,13 @@ class Vocabulary:
 
 
 def plain(name: str) -> str:
-    """Keep only letters and digits of a name, without case and accents.
+    """Keep only letters, digits and ``~`` of a name, without case and accents; in TG-263 ``~`` marks a partial contour.
 
-    >>> plain("Bone_Mandible"), plain(" mandíbula "), plain("Rückenmark")
-    ('bonemandible', 'mandibula', 'ruckenmark')
+    >>> plain("Bone_Mandible"), plain(" mandíbula "), plain("Mandible~")
+    ('bonemandible', 'mandibula', 'mandible~')
     """
     letters = unicodedata.normalize("NFKD", name.casefold())
-    return "".join(letter for letter in letters if letter.isalnum())
+    return "".join(letter for letter in letters if letter.isalnum() or letter == PARTIAL)
 
 
 def read_vocabulary(more: Path | None = None) -> Vocabulary:

@@ -78,6 +78,12 @@ def padding(array: Array) -> tuple[float, Mask] | None:
     return values[0], np.isin(pieces, outside[outside != 0])
 
 
+def bright_padding(array: Array) -> str:
+    """Say in words that an image is bright outside the field of view; empty if it is not."""
+    value, _ = padding(array) or (0.0, None)
+    return f"holds {value:g} outside the field of view, as bright as metal" if value >= BRIGHT else ""
+
+
 def tissue_around(array: Array, label: Mask, outside: Mask | None) -> float | None:
     """Compute the median around a label, in its box widened by a tenth on each side.
 

@@ -4,6 +4,7 @@ A folder with DICOM files below it stands for every CT series among them, howeve
 for the image files directly in it.
 """
 
+import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,6 +42,8 @@ class Input:
     problem: str = ""
     is_nameless: bool = False
     """Whether the name cannot be a file's name."""
+    hides_names: bool = False
+    """Whether the table may name no file, because it may be called as the patient."""
 
     @property
     def identity(self) -> str:
@@ -66,7 +69,13 @@ class Input:
             raise UserError(self.problem)
         if self.series is not None:
             return read_ct(self.series)
-        image = read_volume(self.path)
+        try:
+            image = read_volume(self.path)
+        except UserError as error:
+            if not self.hides_names:
+                raise
+            print(f"mandseg: {self.name}: {error}", file=sys.stderr)
+            raise UserError("cannot be read; the terminal has the reason, which names the file") from error
         wide = image.array.dtype.kind == "f" and image.array.dtype != np.float32
         return Volume(image.array.astype(np.float32), image.affine) if wide else image
 
@@ -136,7 +145,9 @@ def with_pseudonyms(inputs: Sequence[Input], key: Path | None) -> list[Input]:
             return f"i{names.pseudonyms.of('image', one.identity)}"
         return names.case(one.scan.patient, one.scan.uid, one.scan.frame_of_reference_uid)
 
-    return [replace(one, name=pseudonym(one)) for one in inputs]
+    return [  # a problem's first part names no folder
+        replace(one, name=pseudonym(one), hides_names=True, problem=one.problem.partition(";")[0]) for one in inputs
+    ]
 
 
 def _inputs_of(path: Path) -> Iterator[Input]:

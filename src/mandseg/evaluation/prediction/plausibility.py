@@ -9,6 +9,7 @@ from mandseg.data.importers.hounsfield import (
     HU_IF_BELOW,
     SIGNED_TOP,
     SOFT_TISSUE_OF_ONE_HU,
+    bright_padding,
     histogram,
     is_off,
     looks_like_hu,
@@ -49,6 +50,8 @@ def _problems(image: Volume) -> Iterator[str]:
         return
     if high >= SIGNED_TOP:
         yield f"has values up to {high:g}: negative numbers that were stored as unsigned? Expected HU"
+    if padded := bright_padding(array):
+        yield f"{padded}, expected air"
     if not looks_like_hu(array):
         yield f"is not in HU: the lowest value is {low:g}, expected air below {HU_IF_BELOW}"
     counts = histogram(array)
