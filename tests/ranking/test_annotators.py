@@ -119,3 +119,9 @@ def test_the_page_and_the_table_name_recorded_annotators(tmp_path):
     table = pd.read_csv(tmp_path / "cohort" / "ranking" / "annotators.csv").set_index("annotator")
     assert table.bias_condyle_mm_high["Ben"] < 0 < table.bias_condyle_mm_high["Anna"] + 1e-6
     assert len(read_cohort(tmp_path / "cohort").cases) == 12
+
+
+def test_a_claim_of_a_small_bias_is_not_one_of_0_mm():
+    row = {"annotator": "ann", "n_cases": 9, "bias_all_mm": 0.04, "bias_all_mm_low": 0.012, "bias_all_mm_high": 0.068}
+    ratio = {"distance_ratio": 1.0, "distance_ratio_low": 0.9, "distance_ratio_high": 1.1}
+    assert claims(pd.DataFrame([row | ratio | {"n_all": 9}])) == ["ann, 9 cases: 0.04 mm outward (+0.01 to +0.07)."]

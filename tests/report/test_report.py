@@ -201,8 +201,8 @@ def test_same_study_gives_the_same_files(reported, tmp_path):
 
 
 def test_what_may_leave_the_machine_names_no_annotator(reported):
-    assert "Noisy training labels against their references" in text_of(reported)
-    assert "Noisy training labels against their references" not in text_of(reported / "shared")
+    assert "Noisy training labels (planning) against their references" in text_of(reported)
+    assert "Noisy training labels (planning) against their references" not in text_of(reported / "shared")
     assert "Learning and memorisation" in text_of(reported / "shared")
     assert (reported / "shared" / "figures" / "curve-dice.svg").exists()
     assert not [file.name for file in (reported / "shared").rglob("*noise-*")]

@@ -14,7 +14,7 @@ import pandas as pd
 
 from mandseg.ranking.displacements import ALL, bias_column, regions_in
 from mandseg.ranking.label_table import UNNAMED
-from mandseg.report.wording import number
+from mandseg.report.wording import number, visible
 from mandseg.statistics.annotator_effect import Effect, annotator_effects, region_effects
 from mandseg.system.wording import count
 
@@ -133,6 +133,7 @@ def _excludes(row: dict[Any, Any], column: str, value: float) -> bool:
 
 def _bias(row: dict[Any, Any], part: str) -> str:
     mm = row[f"bias_{part}_mm"]
-    ends = " to ".join(number(row[f"bias_{part}_mm_{end}"], 1, True) for end in ("low", "high"))
+    decimals = visible(mm, 1)
+    ends = " to ".join(number(row[f"bias_{part}_mm_{end}"], decimals, True) for end in ("low", "high"))
     place = "" if part == ALL else f"{CLAIMED_PARTS.get(part, part)} "
-    return f"{place}{number(abs(mm), 1)} mm {'outward' if mm > 0 else 'inward'} ({ends})"
+    return f"{place}{number(abs(mm), decimals)} mm {'outward' if mm > 0 else 'inward'} ({ends})"
