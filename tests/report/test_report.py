@@ -432,6 +432,10 @@ def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     words = page(opened, [], study_tables(opened), "", {}, Audience.INSIDE)
     assert "And 999 more: see not-done.csv." in words
     assert "And 200 more: see runs.csv." in words
+    assert "All settings (where runs differ" in page(opened, [], study_tables(opened), "", {"a": "1"}, Audience.INSIDE)
+    done = replace(opened, ledger=many.assign(state="done"))
+    words = page(done, [], study_tables(opened), "", {"a": "1"}, Audience.INSIDE)
+    assert "All settings (of 200 of 1200 runs; where runs differ, every value is shown)" in words
 
 
 def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch, without_figures):
