@@ -70,6 +70,20 @@ def test_an_annotator_with_larger_errors_has_a_larger_ratio():
     assert ratio["far"] * ratio["near"] == pytest.approx(1.0, rel=0.05)
 
 
+def test_the_average_annotator_is_not_the_one_with_most_cases():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"annotator": name, "surface_mm": mm * np.exp(0.05 * rng.standard_normal()), "bias_mm": 0.0}
+        for name, mm, n in (("near", 1.0, 40), ("b", 2.0, 5), ("c", 2.0, 5), ("d", 2.0, 5))
+        for _ in range(n)
+    ]
+    table = annotator_table(pd.DataFrame(rows).assign(**{f"bias_{r}_mm": np.nan for r in REGIONS}))
+    ratio = table.set_index("annotator").distance_ratio
+    assert ratio.near == pytest.approx(2 ** (0 - 3 / 4), rel=0.05)
+    assert ratio[["b", "c", "d"]].to_numpy() == pytest.approx(2 ** (1 - 3 / 4), rel=0.05)
+    assert any(line.startswith("near, 40 cases: distances 0.") for line in claims(table))
+
+
 def measured(names, mm):
     rows = [{"annotator": n, "surface_mm": 1.0, "bias_mm": value} for n, value in zip(names, mm, strict=True)]
     return pd.DataFrame(rows).assign(**{f"bias_{region}_mm": np.nan for region in REGIONS})
