@@ -413,6 +413,15 @@ def test_an_audit_writes_tables_a_page_and_figures_and_prints_its_finding(cohort
     ]
 
 
+def test_copies_of_the_reference_are_in_no_row_of_the_regions(cohort):
+    """The width of boundary smoothing is a median over these rows; a copy has a spread of 0."""
+    cases = [replace(c, noisy=c.reference) if c.case_id == "b" else c for c in read_cohort(cohort).cases]
+    write_cohort(cohort, cases)
+    audit = audit_cohort(cohort, Recorded(), "recorded")
+    assert list(audit.cases.case_id[audit.cases.why == "a copy of the reference"]) == ["b"]
+    assert set(audit.regions.case_id) == {"a"}
+
+
 def test_pictures_are_in_the_page_and_in_files_and_beyond_its_size_in_files_alone(cohort, monkeypatch):
     assert run("audit", cohort, "--figures", "--out", cohort / "first") == 0
     text = (cohort / "first" / "index.html").read_text()

@@ -70,6 +70,20 @@ def test_an_annotator_with_larger_errors_has_a_larger_ratio():
     assert ratio["far"] * ratio["near"] == pytest.approx(1.0, rel=0.05)
 
 
+def test_the_average_annotator_is_not_the_one_with_most_cases():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"annotator": name, "surface_mm": mm * np.exp(0.05 * rng.standard_normal()), "bias_mm": 0.0}
+        for name, mm, n in (("near", 1.0, 40), ("b", 2.0, 5), ("c", 2.0, 5), ("d", 2.0, 5))
+        for _ in range(n)
+    ]
+    table = annotator_table(pd.DataFrame(rows).assign(**{f"bias_{r}_mm": np.nan for r in REGIONS}))
+    ratio = table.set_index("annotator").distance_ratio
+    assert ratio.near == pytest.approx(2 ** (0 - 3 / 4), rel=0.05)
+    assert ratio[["b", "c", "d"]].to_numpy() == pytest.approx(2 ** (1 - 3 / 4), rel=0.05)
+    assert any(line.startswith("near, 40 cases: distances 0.") for line in claims(table))
+
+
 def measured(names, mm):
     rows = [{"annotator": n, "surface_mm": 1.0, "bias_mm": value} for n, value in zip(names, mm, strict=True)]
     return pd.DataFrame(rows).assign(**{f"bias_{region}_mm": np.nan for region in REGIONS})
@@ -119,3 +133,9 @@ def test_the_page_and_the_table_name_recorded_annotators(tmp_path):
     table = pd.read_csv(tmp_path / "cohort" / "ranking" / "annotators.csv").set_index("annotator")
     assert table.bias_condyle_mm_high["Ben"] < 0 < table.bias_condyle_mm_high["Anna"] + 1e-6
     assert len(read_cohort(tmp_path / "cohort").cases) == 12
+
+
+def test_a_claim_of_a_small_bias_is_not_one_of_0_mm():
+    row = {"annotator": "ann", "n_cases": 9, "bias_all_mm": 0.04, "bias_all_mm_low": 0.012, "bias_all_mm_high": 0.068}
+    ratio = {"distance_ratio": 1.0, "distance_ratio_low": 0.9, "distance_ratio_high": 1.1}
+    assert claims(pd.DataFrame([row | ratio | {"n_all": 9}])) == ["ann, 9 cases: 0.04 mm outward (+0.01 to +0.07)."]

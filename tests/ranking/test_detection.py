@@ -142,3 +142,14 @@ def test_regions_that_are_wrong_are_found_by_their_displacement_from_the_predict
     assert found.average_precision["voxels"] == pytest.approx((2 * 2 / 8 + 1 * 3 / 40) / 3)
     assert found.auroc_low["all regions"] < found.auroc["all regions"] < found.auroc_high["all regions"]
     assert found.auroc_low["voxels"] < found.auroc["voxels"] < found.auroc_high["voxels"]
+
+
+def test_nothing_is_said_of_a_score_where_no_label_is_wrong():
+    scores, error = table()
+    right = wrong_labels(error * 0)
+    assert not right.any()
+    found = detection_table(scores, error * 0, right)
+    assert sentence(found, "dice_error", "the references of 60 cases") == (
+        "Against the references of 60 cases no label is more wrong than another, so the score dice_error could not be "
+        "measured."
+    )

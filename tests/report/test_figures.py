@@ -8,10 +8,13 @@ from matplotlib.figure import Figure
 
 from mandseg.metrics.catalogue import METRICS
 from mandseg.report import figures
-from mandseg.report.figures import LevelAxis
+from mandseg.report.figures import LevelAxis, noise
 from mandseg.report.figures.cases import DRAWN_CASES, evenly_spaced
 from mandseg.report.figures.learning import level_colours
+from mandseg.report.figures.noise import DRAWN_ANNOTATORS
+from mandseg.report.figures.source import FigureSource
 from mandseg.report.figures.style import BAND, BLUE, DOSE, INTERVAL, MARGIN, PAIRED, for_page
+from mandseg.statistics.analysis import Analysis
 from mandseg.statistics.comparison import RATIO_COMPARISON, Comparison
 
 DICE, HD95 = METRICS[:2]
@@ -175,3 +178,13 @@ def test_a_name_in_a_figure_is_no_formula(tmp_path):
         figure.legend(labels=["x $a_{$"])
         figure.savefig(tmp_path / "a.png")
     assert (tmp_path / "a.png").exists()
+
+
+def test_a_figure_of_many_annotators_states_which_are_drawn():
+    n = DRAWN_ANNOTATORS + 1
+    applied = pd.DataFrame({"case_id": range(n), "annotator": [f"a{k:02d}" for k in range(n)], "dice": 0.9})
+    analysis = Analysis((), (), ())
+    for rows, stated in ((applied, True), (applied.head(n - 1), False)):
+        source = FigureSource(analysis, pd.DataFrame(), rows.assign(hd95_mm=1.0), pd.DataFrame(), "")
+        for drawing in noise.noise(source):
+            assert (f"Of {n} annotators, the 30 with the lowest medians are drawn." in drawing.caption) is stated

@@ -65,6 +65,17 @@ def test_the_numbers_are_those_of_the_settings():
     assert "with probability 0.3 Gaussian noise with a standard deviation of up to 0.05 on the scale" in words
 
 
+def test_shares_are_not_rounded():
+    shares = ["patches.foreground_share=0.125", "segmenter.final_lr_share=0.001", "evaluation.smallest_piece=0.07"]
+    words = "\n".join(describe_run(run_settings(composed(*shares)), NOT_MEASURED))
+    for phrase in (
+        "12.5% of them centred",
+        "half a cosine to 0.1% of the learning rate",
+        "Pieces below 7% of the largest",
+    ):
+        assert phrase in words
+
+
 def test_torchio_s_transforms_are_described_in_their_order():
     config = copy.deepcopy(composed())
     flip = {"_target_": "torchio.RandomFlip", "axes": [0], "p": 0.5}

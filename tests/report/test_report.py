@@ -201,8 +201,8 @@ def test_same_study_gives_the_same_files(reported, tmp_path):
 
 
 def test_what_may_leave_the_machine_names_no_annotator(reported):
-    assert "Noisy training labels against their references" in text_of(reported)
-    assert "Noisy training labels against their references" not in text_of(reported / "shared")
+    assert "Noisy training labels (planning) against their references" in text_of(reported)
+    assert "Noisy training labels (planning) against their references" not in text_of(reported / "shared")
     assert "Learning and memorisation" in text_of(reported / "shared")
     assert (reported / "shared" / "figures" / "curve-dice.svg").exists()
     assert not [file.name for file in (reported / "shared").rglob("*noise-*")]
@@ -432,6 +432,10 @@ def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     words = page(opened, [], study_tables(opened), "", {}, Audience.INSIDE)
     assert "And 999 more: see not-done.csv." in words
     assert "And 200 more: see runs.csv." in words
+    assert "All settings (where runs differ" in page(opened, [], study_tables(opened), "", {"a": "1"}, Audience.INSIDE)
+    done = replace(opened, ledger=many.assign(state="done"))
+    words = page(done, [], study_tables(opened), "", {"a": "1"}, Audience.INSIDE)
+    assert "All settings (of 200 of 1200 runs; where runs differ, every value is shown)" in words
 
 
 def test_a_figure_that_is_listed_is_on_the_page_and_a_file(tmp_path, monkeypatch, without_figures):

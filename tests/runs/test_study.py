@@ -207,6 +207,14 @@ def test_same_condition_twice_is_used_once_and_reported(study):
     )
 
 
+def test_runs_in_other_arithmetic_are_reported(study):
+    """With precision=auto the machine decides, and two machines of a cluster may decide differently."""
+    edit_record(run_of(study), precision="bf16-mixed")
+    line = f"runs of different precisions, all included: 32-true (3 runs); bf16-mixed ({run_of(study).name})"
+    assert open_study(study).problems == (line,)
+    assert line in printed_status(study)[1]
+
+
 def test_runs_of_another_study_or_of_other_code_are_reported(study):
     versions = {"mandseg": "0.1.0", "torch": "2.13.0", "code": "def5678"}
     edit_record(run_of(study), study="elsewhere", versions=versions)

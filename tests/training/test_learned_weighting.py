@@ -80,3 +80,14 @@ def test_the_trial_step_changes_no_running_statistics():
     image, label, _, _ = patches()
     method.loss(method.logits(image), batch(image, label, [True, False]), 0.0)
     assert network[0].num_batches_tracked == 1
+
+
+def test_both_passes_drop_the_same_units():
+    """Otherwise the change of a voxel's loss would be that of the dropout, and not that of the step."""
+    network = nn.Sequential(nn.Conv3d(1, 8, 1), nn.Dropout(0.5), nn.Conv3d(8, 1, 1))
+    method = LearnedWeighting(lambda: network, nn.BCEWithLogitsLoss(), 1e-6, 0.9, 10.0, (1, 1, 1)).train()
+    image, label, _, _ = patches()
+    method.loss(method.logits(image), batch(image, label, [True, False]), 0.0)
+    assert method.gradient.any()
+    now, after = method.logits(image)
+    torch.testing.assert_close(after, now.detach(), atol=1e-4, rtol=0)

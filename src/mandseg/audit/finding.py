@@ -6,7 +6,7 @@ import pandas as pd
 from mandseg.audit.measurement import UNNAMED
 from mandseg.audit.tables import WORTH_SAYING_MM, bias_column, is_copy, mean_interval, regions_of
 from mandseg.data.check import COPY_DICE
-from mandseg.report.wording import number
+from mandseg.report.wording import number, visible
 from mandseg.system.wording import count
 
 N_NAMED = 3  # largest number of tendencies and cases named in the text
@@ -82,8 +82,7 @@ def _side(cases: pd.DataFrame) -> str:
     interval = "" if np.isnan(low) else f"95 % interval {number(low, 2, True)} to {number(high, 2, True)} mm"
     if low <= 0 <= high:
         return f"contours are neither clearly outward nor inward on average ({number(mean, 2, True)} mm, {interval})"
-    size = f"{abs(mean):.{1 if abs(mean) >= 0.05 else 2}f} mm"
-    side = f"contours are {size} {'outward' if mean > 0 else 'inward'} on average"
+    side = f"contours are {number(abs(mean), visible(mean, 1))} mm {'outward' if mean > 0 else 'inward'} on average"
     return f"{side} ({interval})" if interval else side
 
 
@@ -96,7 +95,8 @@ def _range_of_annotators(annotators: pd.DataFrame) -> str:
     ends = []
     for row in known.iloc[[0, -1]].to_dict("records"):
         whose = f" ({row['annotator']})" if row["bias_low_mm"] > 0 or row["bias_high_mm"] < 0 else ""
-        ends.append(f"{number(row['bias_mm'], 1, True)} mm{whose}")
+        bias = row["bias_mm"]
+        ends.append(f"{number(bias, visible(bias, 1), True)} mm{whose}")
     return f"The mean displacement of annotators with {FEWEST_CASES} or more cases ranges from {ends[0]} to {ends[1]}."
 
 

@@ -100,7 +100,9 @@ def audit_cohort(path: Path, noise: NoiseSource, noise_words: str, workers: int 
         raise UserError(problems)
     measured = [result for result in results if isinstance(result, Measurement)]
     table = cases_table(measured)
-    return Audit(cohort, noise_words, table, annotators_table(without_copies(table)), regions_table(measured))
+    drawings = without_copies(table)
+    drawn = regions_table([one for one in measured if one.case_id in set(drawings.case_id)])
+    return Audit(cohort, noise_words, table, annotators_table(drawings), drawn)
 
 
 def without_copies(cases: pd.DataFrame) -> pd.DataFrame:

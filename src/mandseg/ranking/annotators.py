@@ -14,7 +14,7 @@ import pandas as pd
 
 from mandseg.ranking.displacements import ALL, bias_column, regions_in
 from mandseg.ranking.label_table import UNNAMED
-from mandseg.report.wording import number
+from mandseg.report.wording import number, visible
 from mandseg.statistics.annotator_effect import Effect, annotator_effects, region_effects
 from mandseg.system.wording import count
 
@@ -57,14 +57,15 @@ def annotator_table(labels: pd.DataFrame) -> pd.DataFrame | None:
     if len(named) < 2:
         return None
     names = sorted(set(named.annotator))
-    logs = np.log(named.surface_mm.clip(lower=LEAST_MM))
     parts = {ALL: _effects(named, bias_column(ALL), names), **_by_region(named, names)}
     columns: dict[str, Any] = {}
     for part in (ALL, *regions_in(labels)):
         columns |= _columns(f"bias_{part}_mm", parts.get(part, {}), names)
         columns[f"n_{part}"] = [parts[part][name].n if parts.get(part) else 0 for name in names]
-    ratio = _columns("distance_ratio", _effects(named.assign(log=logs - logs.mean()), "log", names), names)
-    columns |= {name: np.exp(column) for name, column in ratio.items()}
+    distances = _effects(named.assign(log=np.log(named.surface_mm.clip(lower=LEAST_MM))), "log", names)
+    average = float(np.mean([effect.mean for effect in distances.values()])) if distances else 0.0
+    ratio = _columns("distance_ratio", distances, names)
+    columns |= {name: np.exp(column - average) for name, column in ratio.items()}
     n_cases = [int((named.annotator == name).sum()) for name in names]
     return pd.DataFrame({"annotator": names, "n_cases": n_cases, **columns})
 
@@ -133,6 +134,7 @@ def _excludes(row: dict[Any, Any], column: str, value: float) -> bool:
 
 def _bias(row: dict[Any, Any], part: str) -> str:
     mm = row[f"bias_{part}_mm"]
-    ends = " to ".join(number(row[f"bias_{part}_mm_{end}"], 1, True) for end in ("low", "high"))
+    decimals = visible(mm, 1)
+    ends = " to ".join(number(row[f"bias_{part}_mm_{end}"], decimals, True) for end in ("low", "high"))
     place = "" if part == ALL else f"{CLAIMED_PARTS.get(part, part)} "
-    return f"{place}{number(abs(mm), 1)} mm {'outward' if mm > 0 else 'inward'} ({ends})"
+    return f"{place}{number(abs(mm), decimals)} mm {'outward' if mm > 0 else 'inward'} ({ends})"

@@ -15,6 +15,7 @@ from mandseg.data.structure import is_same_structure, structure_name
 from mandseg.data.volume import Affine, to_canonical
 from mandseg.metrics.masks import Mask, Spacing, bounding_box
 from mandseg.system.errors import UserError
+from mandseg.system.wording import count
 
 Window = tuple[slice, slice, slice]
 MARGIN_MM = 40.0  # around the label; bone is not followed farther
@@ -59,7 +60,9 @@ def cases_to_rank(cohort: Cohort) -> Sequence[Case]:
     if len(cases) < FEWEST_CASES:
         n_trusted = len(cohort.cases) - len(cases)
         of_all = f"{len(cohort.cases)} in the manifest, {n_trusted} of them trusted"
-        raise UserError(f"cohort {cohort.root}: {len(cases)} case to rank ({of_all}), expected {FEWEST_CASES} or more")
+        raise UserError(
+            f"cohort {cohort.root}: {count(len(cases), 'case')} to rank ({of_all}), expected {FEWEST_CASES} or more"
+        )
     return cases
 
 

@@ -13,7 +13,7 @@ from mandseg.report.figures.dose import dose_drawing
 from mandseg.report.figures.source import ReportFigure, draw
 from mandseg.report.tables.dose import dose_difference_tables, dose_tables
 from mandseg.report.tables.table import Table
-from mandseg.report.wording import amount, listed, number, percent, span
+from mandseg.report.wording import amount, listed, number, percent, span, visible
 from mandseg.runs.dose.table import OUTSIDE_ML, VOXEL_ML
 from mandseg.statistics.analysis import Analysis, analyse
 from mandseg.statistics.comparison import Comparison, Level
@@ -112,7 +112,7 @@ def _mean_words(absolute: Mean, error: Mean, measure: Measure, analysis: Analysi
     interval = f"{percent(analysis)} interval {span(absolute, measure.absolute)}" if absolute.low is not None else ""
     sample = f"{count(absolute.n_cases, 'case')}, {count(absolute.n_seeds, 'seed')}"
     reference = number(cases.drop_duplicates("case_id")[measure.name + REFERENCE].mean(), 1)
-    size = number(abs(error.mean), 2)
+    size = number(abs(error.mean), visible(error.mean, 2))
     side = "too high" if error.mean > 0 else "too low"
     return (
         f"{where}, the mean absolute error of {measure.label} is {number(absolute.mean, 2)} Gy "

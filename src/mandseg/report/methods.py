@@ -171,10 +171,11 @@ def training(settings: RunSettings) -> str:
     clipped = "" if clip is None else f", gradients clipped to a norm of {clip:g}"
     return (
         f"Training: method {method}, loss {_object(settings.loss)}, {settings.steps} steps, batches of "
-        f"{settings.batch_size}, patches of {_product(settings.patch_size)} voxels, {settings.foreground_share:.0%} of "
-        f"them centred near the label (up to {settings.jitter_share:.0%} of the patch away) and the others anywhere in "
-        f"the body, {_object(settings.optimizer)}, {settings.warmup_steps} steps of warm-up, then half a cosine to "
-        f"{settings.final_lr_share:.0%} of the learning rate{clipped}."
+        f"{settings.batch_size}, patches of {_product(settings.patch_size)} voxels, "
+        f"{_percent(settings.foreground_share)} of them centred near the label (up to "
+        f"{_percent(settings.jitter_share)} of the patch away) and the others anywhere in the body, "
+        f"{_object(settings.optimizer)}, {settings.warmup_steps} steps of warm-up, then half a cosine to "
+        f"{_percent(settings.final_lr_share)} of the learning rate{clipped}."
     )
 
 
@@ -193,8 +194,9 @@ def _own_augmentation(drawn: Object) -> str:
     try:
         return (
             f"Augmentation of each patch: with probability {drawn['affine_probability']:g} a rotation of up to "
-            f"{drawn['degrees']:g} degrees about each axis and a change of size of up to {drawn['scale_share']:.0%} "
-            "along each, by one linear resampling of the CT (a label keeps its volume); with probability "
+            f"{drawn['degrees']:g} degrees about each axis and a change of size of up to "
+            f"{_percent(drawn['scale_share'])} along each, by one linear resampling of the CT (a label keeps "
+            "its volume); with probability "
             f"{drawn['flip_probability']:g} an exchange of left and right; with probability "
             f"{drawn['noise_probability']:g} Gaussian noise with a standard deviation of up to {drawn['noise_sd']:g} "
             "on the scale from -1 to 1."
@@ -207,9 +209,9 @@ def testing(settings: RunSettings) -> str:
     """The tested weights and the test procedure."""
     weights = WEIGHTS.get(settings.checkpoint, settings.checkpoint)
     return (
-        f"{weights[0].upper()}{weights[1:]} were tested, {_windows(settings)}, overlapping by {settings.overlap:.0%}. "
-        f"Pieces below {settings.smallest_piece:.0%} of the largest were dropped. Masks "
-        "were scored on the grid of the CT."
+        f"{weights[0].upper()}{weights[1:]} were tested, {_windows(settings)}, overlapping by "
+        f"{_percent(settings.overlap)}. Pieces below {_percent(settings.smallest_piece)} of the largest were dropped. "
+        "Masks were scored on the grid of the CT."
     )
 
 
@@ -249,6 +251,11 @@ def _value(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _percent(share: float) -> str:
+    """A share as it was set: 0.125 is 12.5%."""
+    return f"{100 * share:.6g}%"
 
 
 def _product(sizes: Sequence[float]) -> str:

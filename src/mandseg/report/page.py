@@ -10,6 +10,7 @@ from mandseg.report import finding
 from mandseg.report.audience import Audience
 from mandseg.report.figures.style import VERDICT_MARKS
 from mandseg.report.section import Section
+from mandseg.report.settings import READ_CONFIGS
 from mandseg.report.settings import versions as versions_of
 from mandseg.report.statistics_methods import has_one_seed
 from mandseg.report.tables.table import Table
@@ -68,6 +69,7 @@ def page(
         one_seed=all(has_one_seed(part.analysis) for part in parts),
         n_open=int((study.ledger.state != "done").sum()),
         settings=settings,
+        read_configs=READ_CONFIGS,
         versions=versions_of(study),
         methods=[line for line in methods.split("\n\n") if not line.startswith("# ")],
         shows_people=audience is Audience.INSIDE,

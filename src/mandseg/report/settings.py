@@ -80,7 +80,7 @@ def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
     """noise_applied.csv of one run at each noise ratio: the first run that has the file; empty if none has it.
 
     Returns:
-        ``noise_ratio, seed, case_id, annotator, label, dice, hd95_mm, ...``.
+        ``noise_ratio, seed, noise, case_id, annotator, label, dice, hd95_mm, ...``.
     """
     wanted = set(runs)
     done = study.ledger[study.ledger.run.isin(wanted) & (study.ledger.state == "done")]
@@ -89,7 +89,7 @@ def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
         for row in rows.sort_values("seed", kind="stable").to_dict("records"):
             table = _read_applied(RunFolder(study.path / str(row["run"])).applied_file)
             if table is not None:
-                tables.append(table.assign(noise_ratio=ratio, seed=row["seed"]))
+                tables.append(table.assign(noise_ratio=ratio, seed=row["seed"], noise=row["noise"]))
                 break
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

@@ -21,6 +21,15 @@ def number(value: float | None, decimals: int, signed: bool = False) -> str:
     return (text if float(text) else f"{0:.{decimals}f}").replace("-", MINUS)
 
 
+def visible(value: float, decimals: int) -> int:
+    """The decimals with which a small value is not shown as 0: as many as given, or up to two more.
+
+    >>> visible(0.26, 1), visible(0.03, 1), visible(0.0, 1)
+    (1, 2, 1)
+    """
+    return next((more for more in range(decimals, decimals + 3) if round(value, more)), decimals)
+
+
 def without_tags(text: str) -> str:
     """Markdown in which a name from a run folder is no HTML; ``p < 0.05`` stays."""
     return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)

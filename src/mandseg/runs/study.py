@@ -26,6 +26,7 @@ MIXED: dict[str, Callable[[RunRecord], str]] = {
     "studies": lambda record: record.study,
     "code versions": lambda record: (record.versions or {}).get("code", ""),
     "mandseg versions": lambda record: (record.versions or {}).get("mandseg", ""),
+    "precisions": lambda record: record.precision or "",
 }
 """Properties that should be the same in all done runs of a study."""
 

@@ -10,7 +10,7 @@ from mandseg.statistics.bootstrap import Distribution, Resampling
 from mandseg.statistics.comparison import Comparison, Level
 from mandseg.statistics.score_table import ScoreMatrix
 from mandseg.statistics.variance import Floats, case_means, mean_over_cases
-from mandseg.system.wording import count
+from mandseg.system.wording import count, verb
 
 MOST_SIGNS = 13  # up to this number of differences p is exact, over all choices of signs, as in scipy
 
@@ -87,8 +87,8 @@ def signed_rank(differences: Floats) -> tuple[float, float, tuple[str, ...]]:
     effect = float((ranks * np.sign(moved)).sum() / ranks.sum())
     p = _exact_p(moved, ranks) if len(moved) <= MOST_SIGNS else _scipy_p(moved)
     least = 2.0 ** (1 - len(moved))
-    few = (f"only {len(moved)} of the cases differ: p cannot fall below {least:.2g}",) if least > 0.05 else ()
-    return p, effect, few
+    few = f"only {len(moved)} of the cases {verb(len(moved), 'differ')}: p cannot fall below {least:.2g}"
+    return p, effect, (few,) if least > 0.05 else ()
 
 
 def _scipy_p(moved: Floats) -> float:

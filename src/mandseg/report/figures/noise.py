@@ -48,4 +48,6 @@ def noise(source: FigureSource) -> Iterator[Drawing]:
                 "Each point is the noisy label of one training case, compared with its reference. "
                 "Mark: median. Dashed line: median of all."
             )
+            if (n := once.annotator.nunique()) > DRAWN_ANNOTATORS:
+                caption += f" Of {n} annotators, the {DRAWN_ANNOTATORS} with the lowest medians are drawn."
             yield source.draw(f"noise-{column}", partial(plot_noise, once, column, label), caption)

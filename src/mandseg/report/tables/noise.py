@@ -11,7 +11,7 @@ def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
     """For each annotator: agreement of the labels with the references, and the number of labels used at each ratio.
 
     Args:
-        applied: ``noise_ratio, seed, case_id, annotator, label, dice, hd95_mm, volume_error_ml``.
+        applied: ``noise_ratio, seed, noise, case_id, annotator, label, dice, hd95_mm, volume_error_ml``.
         name: Name of the files.
     """
     if applied.empty or applied.dice.isna().all():
@@ -42,4 +42,5 @@ def noise_table(applied: pd.DataFrame, name: str) -> Table | None:
             | {f"{column}_median": middle(scored[column]) for column in ("dice", "hd95_mm", "volume_error_ml")}
             | {f"noisy_at_{ratio:g}": counts[ratio] for ratio in ratios}
         )
-    return Table(name, "Noisy training labels against their references", columns, rows, pd.DataFrame(data))
+    caption = f"Noisy training labels ({', '.join(applied.noise.unique())}) against their references"
+    return Table(name, caption, columns, rows, pd.DataFrame(data))

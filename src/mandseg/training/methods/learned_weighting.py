@@ -69,8 +69,10 @@ class LearnedWeighting(Supervised):
 
     def logits(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """The network's logits, now and after a step against the trusted gradient, (B, 1, X, Y, Z) each."""
+        with torch.random.fork_rng(devices=[image.device] if image.is_cuda else []):  # both passes drop the same units
+            after = self._after_trusted_step(image)
         now = self.networks[0](image)
-        return now, torch.where(self.gradient.any() & (self.step > 0), self._after_trusted_step(image), now.detach())
+        return now, torch.where(self.gradient.any() & (self.step > 0), after, now.detach())
 
     def loss(self, logits: tuple[torch.Tensor, ...], batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """The loss of the kept voxels; the share of the band that is left out is ``left_out``."""
