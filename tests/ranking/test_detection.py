@@ -76,7 +76,7 @@ def test_the_page_states_that_a_random_order_may_be_as_good():
     scores, error = table()
     found = detection_table(scores, error, wrong_labels(error))
     assert "This is not better than a random order" in sentence(found, "outlier", "the references of 60 cases")
-    assert "more than 97.5 % of random orders" in sentence(found, "dice_error", "the references of 60 cases")
+    assert "more than 97.5 % of random orders recover" in sentence(found, "dice_error", "the references of 60 cases")
     assert "could not be measured" in sentence(found, "learned", "x")
 
 

@@ -55,7 +55,7 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 
 def test_a_column_that_the_cases_do_not_have_is_refused(cases):
     for column in ("ranking", "dice"):
-        with pytest.raises(UserError, match=f"compare={column}: expected one of noise_ratio, "):
+        with pytest.raises(UserError, match=f"compare={column}: expected one of clean_budget, "):
             choose_comparison(cases.drop(columns="ranking", errors="ignore"), column)
 
 
@@ -81,13 +81,30 @@ def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranki
     assert [arm.fixed["ranking"] for arm in alone] == ["none", "none"]  # two noise ratios
 
 
+def test_rankings_are_compared_with_the_random_one_without_the_runs_that_use_none(cases):
+    parts = [
+        cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")
+        for method, budget, ranking in (
+            ("supervised", "0", "none"),
+            ("gce", "10", "list-4e77fa"),
+            ("forgetful", "10", "random"),
+        )
+    ]
+    pooled = pd.concat(parts, ignore_index=True)
+    comparison = choose_comparison(pooled, "ranking")
+    assert comparison.baseline == "random"
+    assert comparison.name("list-4e77fa") == "ranking file list-4e77fa"
+    arms = split_arms(pooled[pooled.noise_ratio == 0.2], comparison)
+    assert [sorted(arm.cases.ranking.unique()) for arm in arms] == [["list-4e77fa", "random"]]
+
+
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [
         (
             "colour",
             None,
-            "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, clean_budget, "
+            "compare=colour: expected one of clean_budget, data, loss, method, model, noise, noise_ratio, "
             "ranking, variant",
         ),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),

@@ -18,7 +18,7 @@ from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
-from mandseg.system.wording import count
+from mandseg.system.wording import count, similar_path
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
 STATES = ("done", "running", "failed", "missing")
@@ -101,12 +101,14 @@ def read_pilot(path: Path) -> pd.DataFrame:
     Raises:
         UserError: There is neither, or no run is done.
     """
+    if not path.exists():
+        raise UserError(f"pilot {path}: no such file or folder{similar_path(path)}")
     if path.is_dir():
         cases = open_study(path).cases
     else:
         found = read_conditions(path, KEYS)
         if isinstance(found, str):
-            raise UserError(f"pilot {path}: {found}")
+            raise UserError(f"pilot {path}: {found}; expected a study's folder, or the cases.csv of its report")
         cases = found if "variant" in found else found.assign(variant="")
         cases = cases if "subject_id" in cases else cases.assign(subject_id=cases.case_id)
     if cases.empty:

@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
 from mandseg.system.config_paths import config_folder, sweeps_folder
-from mandseg.system.errors import UserError, one_line, user_error_behind
+from mandseg.system.errors import UserError, disk_error_behind, one_line, user_error_behind
 from mandseg.system.expectations import shown
 from mandseg.system.wording import expected_one_of, verb
 
@@ -32,6 +32,8 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
     """
     if behind := user_error_behind(error):
         return behind
+    if closed := disk_error_behind(error):
+        return UserError(f"{closed.filename}: cannot be opened ({closed.strerror})")
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return UserError(_missing_file(str(error.missing_cfg_file), list(error.options or [])))
@@ -57,9 +59,14 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
 
 
 def _missing_file(file: str, options: Sequence[str]) -> str:
-    group, _, name = file.removesuffix(".yaml").rpartition("/")
-    if group:
-        return f"{group}={name}: {expected_one_of(name, options or _choices(group))}"
+    words = file.removesuffix(".yaml").split("/")
+    ends = [end for end in range(1, len(words)) if (config_folder() / "/".join(words[:end])).is_dir()]
+    if ends or (options and len(words) > 1):
+        end = ends[-1] if ends else len(words) - 1
+        group, name = "/".join(words[:end]), "/".join(words[end:])
+        own = "; a cohort is data=folder data.manifest=COHORT/manifest.csv" if group == "data" and "/" in name else ""
+        return f"{group}={name}: {expected_one_of(name, options or _choices(group))}{own}"
+    name = "/".join(words)
     known = {path.stem for folder in (config_folder(), sweeps_folder()) for path in folder.glob("*.yaml")}
     return f"--config-name {name}: {expected_one_of(name, known)}"
 
