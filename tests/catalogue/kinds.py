@@ -218,6 +218,8 @@ SETTINGS = {
     "a setting that is not there": "colour=red",
     "a word without a value": "noise_ratio",
     "no key": "=1",
+    "a setting without its group": "lr=0.01",
+    "a margin of 2 in Dice": "analysis.margins.dice=2",
     "a choice that is not there": "model=resnet",
     "no number": "optimizer.lr=fast",
     "a number of 400 digits": f"optimizer.lr={'9' * 400}",

@@ -173,7 +173,9 @@ def test_methods_paragraph_states_what_was_compared_with_what(cases):
 
 
 def test_unknown_group_is_refused(cases):
-    with pytest.raises(UserError, match="by=annotator: the cases have no such column; there are dataset, metal, prot"):
+    with pytest.raises(
+        UserError, match="by=annotator: the cases have no such column; expected one of dataset, metal, prot"
+    ):
         check_groups(cases, ["annotator"])
 
 
@@ -205,7 +207,7 @@ def test_declaration_is_read_from_the_config():
         ({"margins": {"volume_error_ml": 1}}, "neither sign of Volume error is better"),
         (
             {"margins": {"dmean": 1}},
-            "metric 'dmean': expected one of dice, .*; of the dose dmean_gy, d0_1cc_gy, d2cc_gy",
+            "metric 'dmean': expected one of assd_mm, .*; of the dose dmean_gy, d0_1cc_gy, d2cc_gy",
         ),
         ({"margins": {"dmean_gy": 0}}, "analysis.margins.dmean_gy=0: expected a positive number"),
         ({"margins": {"v300_percent": 5}}, "dose level 300 Gy: expected more than 0 and at most 200 Gy"),
@@ -277,5 +279,7 @@ def test_a_group_is_requested_by_its_column_even_with_commas_in_its_name():
     assert check_groups(cases, ["site", "scanner", "kV", "scanner"]) == ("site", "scanner, kV", "scanner")
     assert check_groups(cases, ["a", "b", "c", "scanner", "site"]) == ("a,b,c", "scanner", "site")
     assert check_groups(cases, ["site", "dataset", "group_site"]) == ("site",)
-    with pytest.raises(UserError, match="by=kV: the cases have no such column; there are dataset, scanner, kV"):
+    with pytest.raises(
+        UserError, match="by=kV: the cases have no such column; expected one of a,b,c, dataset, scanner, scanner, kV"
+    ):
         check_groups(cases, ["site", "kV"])

@@ -14,7 +14,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    "words", [("status", "closed/s"), ("rank", "closed/c"), ("plan-study", "closed/s", "--margin=1")]
+    "words", [("status", "closed/s"), ("rank", "closed/c"), ("predict", "closed/s", ".", "--out=p")]
 )
 def test_a_place_in_a_closed_folder_is_one_line(words, tmp_path, monkeypatch, capsys: Capture):
     monkeypatch.chdir(tmp_path)

@@ -11,7 +11,6 @@ from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from mandseg.system.errors import UserError
-from mandseg.system.names import printable
 from mandseg.system.wording import expected_one_of
 
 if TYPE_CHECKING:
@@ -168,4 +167,4 @@ def metric_named(column: str, metrics: Sequence[Metric] = METRICS) -> Metric:
     for metric in metrics:
         if metric.column == column:
             return metric
-    raise UserError(f"metric {printable(column)}: {expected_one_of(column, [metric.column for metric in metrics])}")
+    raise UserError(f"metric {column!r}: {expected_one_of(column, [metric.column for metric in metrics])}")

@@ -97,7 +97,7 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
         UserError: The column cannot be compared, has only one level, or never has the baseline.
     """
     if column not in COMPARABLE or column not in cases:
-        raise UserError(f"compare={column}: {expected_one_of(column, COMPARABLE)}")
+        raise UserError(f"compare={column}: {expected_one_of(column, [c for c in COMPARABLE if c in cases])}")
     if column == RATIO_COLUMN and baseline is None:
         return RATIO_COMPARISON
     comparison = Comparison(column, "")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -54,7 +55,9 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
     if isinstance(error, ConfigCompositionException) and (match := OVERRIDE.search(text)):
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and OmegaConf.is_config(cause.parent_node):
-            return UserError(_unknown_key(match[1], str(cause.key), [str(key) for key in cause.parent_node]))
+            known = [str(key) for key in cause.parent_node]
+            inner = [str(key) for key in known if cause.key in _keys(cause.parent_node, key)]
+            return UserError(_unknown_key(match[1], str(cause.key), known, inner))
     return UserError(one_line(error))
 
 
@@ -96,14 +99,29 @@ def _several_values(word: str) -> str:
     return f"{shown(word)}: several values need -m, as in python -m mandseg.train -m {shown(word)}{point}"
 
 
-def _unknown_key(setting: str, key: str, known: Sequence[str]) -> str:
-    """The line of a setting that its group, or the chosen one of it, does not have."""
+def _keys(group: Any, key: str) -> list[str]:
+    """The settings in a group of a group; none of a setting with a value."""
+    inner = group._get_node(key)
+    return [str(name) for name in inner] if OmegaConf.is_dict(inner) and not inner._is_missing() else []
+
+
+def _unknown_key(setting: str, key: str, known: Sequence[str], groups: Sequence[str] = ()) -> str:
+    """The line of a setting that its group, or the chosen one of it, does not have.
+
+    Args:
+        setting: The word of the command line.
+        key: The unknown part of it.
+        known: The settings beside it.
+        groups: Groups beside it that have such a setting.
+    """
     near = [name for name in known if name not in ("hydra", "_target_", "_partial_")]
     group, *below = setting.lstrip("+").partition("=")[0].split(".")
     choices = sorted((config_folder() / group).glob("*.yaml")) if below else []
     if owners := [choice.stem for choice in choices if _has(choice, below)]:
         have = f"{'|'.join(owners)} {verb(len(owners), 'have')} it"
         return f"{setting}: the chosen {group} has no such setting; {group}={have}"
+    if groups:
+        return f"{setting}: there is no such setting; did you mean {' or '.join(f'{name}.{key}' for name in groups)}?"
     return f"{setting}: there is no such setting; {expected_one_of(key, near)}"
 
 
