@@ -55,7 +55,7 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 
 def test_a_column_that_the_cases_do_not_have_is_refused(cases):
     for column in ("ranking", "dice"):
-        with pytest.raises(UserError, match=f"compare={column}: expected one of clean_budget, "):
+        with pytest.raises(UserError, match=f"compare={column}: expected one of data, method, "):
             choose_comparison(cases.drop(columns="ranking", errors="ignore"), column)
 
 
@@ -104,8 +104,7 @@ def test_rankings_are_compared_with_the_random_one_without_the_runs_that_use_non
         (
             "colour",
             None,
-            "compare=colour: expected one of clean_budget, data, loss, method, model, noise, noise_ratio, "
-            "ranking, variant",
+            "compare=colour: expected one of data, method, model, noise, noise_ratio, variant",
         ),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
         ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
