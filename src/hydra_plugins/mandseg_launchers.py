@@ -63,7 +63,7 @@ class CheckedGrid(Sweeper):
             UserError: One of the cells is wrong; none has run.
         """
         from mandseg.runs.launchers.cells import words_of_grid
-        from mandseg.runs.launchers.grid import check_grid
+        from mandseg.runs.launchers.grid import check_grid, withdrawn_if_refused
         from mandseg.system.errors import UserError
         from mandseg.system.expectations import optional, whole
 
@@ -71,13 +71,14 @@ class CheckedGrid(Sweeper):
             raise UserError(f"hydra.sweeper.max_batch_size={self.max_batch_size}: {expected}")
         if isinstance(self.starter, _CellLauncher):
             self.starter.check()
-        cells = check_grid(self.settings, self.context, words_of_grid(self.params, arguments))
+        cells, new = check_grid(self.settings, self.context, words_of_grid(self.params, arguments))
         if isinstance(self.starter, _CellLauncher):
             self.starter.cells = {cell.overrides: cell for cell in cells}
         folder = Path(self.settings.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.settings, folder / "multirun.yaml")
-        return list(self._launched([cell.overrides for cell in cells]))
+        with withdrawn_if_refused(new):
+            return list(self._launched([cell.overrides for cell in cells]))
 
     def _launched(self, cells: Sequence[Sequence[str]]) -> Iterator[Sequence[JobReturn]]:
         """Pass the cells to the launcher, in batches of ``max_batch_size``; an exception of a job is raised here."""

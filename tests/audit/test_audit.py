@@ -173,7 +173,7 @@ def cases_like(**columns):
 def test_the_headline_names_annotators_agreement_and_side():
     cases = cases_like(bias_mm=[1.0, 1.2, 1.4], annotator=["ann", "bob", "eve"])
     assert finding.headline(cases) == (
-        "3 annotators, 3 cases: median Dice 0.80 (5–95 % 0.80 to 0.80); "
+        "3 annotators, 3 cases: median Dice 0.80 (5th to 95th percentile: 0.80 to 0.80); "
         "contours are 1.2 mm outward on average (95 % interval +0.70 to +1.70 mm)."
     )
 

@@ -211,3 +211,26 @@ def foreign_folder() -> None:
 def checkpoint(content: object) -> Feed:
     """A checkpoint with some content."""
     return lambda: torch.save(content, "x.ckpt")
+
+
+def many_masks() -> None:
+    """A folder with masks of five cases that the cohort does not have."""
+    Path("own").mkdir()
+    for number in range(5):
+        write_volume(Path(f"own/p{number}.nii.gz"), Volume((hu() > 500).astype(np.uint8), AFFINE))
+
+
+def folder_of_study() -> None:
+    """The folder of a study's report."""
+    Path("s/report").mkdir()
+
+
+def study_further_down() -> None:
+    """A study in a folder of studies."""
+    Path("outputs/demo").mkdir(parents=True)
+
+
+def another_study() -> None:
+    """A second study."""
+    Path("t").mkdir()
+    Path("t/grid.csv").write_text("run\n")

@@ -205,7 +205,9 @@ def test_prepare_phantom_passes_sizes_seed_and_panel_on(
     assert seen == [tmp_path / "out", GERIATRIC, 3, 0, 2, 5, load_preset("planning", seed=5)]
     assert run("prepare", "phantom", tmp_path / "out", "--no-noisy") == 0
     assert seen[-1] is None
-    assert capsys.readouterr().out == f"{cohort}: 2 cases (1 train, 1 test), 0 skipped\n" * 2
+    assert capsys.readouterr().out == (
+        f"{cohort}: 2 cases (1 train, 1 test), 0 skipped\nnext: mandseg check {cohort}\n" * 2
+    )
 
 
 def replace_module(monkeypatch: pytest.MonkeyPatch, name: str, **members: object) -> None:
@@ -238,13 +240,14 @@ def test_status_returns_its_exit_code_and_report_prints_its_page(
     replace_module(monkeypatch, "report.write", write_report=write_report)
     (tmp_path / "grid.csv").touch()
     assert run("status", tmp_path) == 1
+    monkeypatch.setattr("mandseg.runs.status.next_step", lambda study: f"next:{study.name}")
     assert run("status", tmp_path / "done") == 0
     assert run("report", tmp_path) == 0
     words = ("--compare", "method", "--baseline", "gce", "--by", "dataset, metal", "--primary", "hd95_mm", "--no-pdf")
     words += ("--formats", "svg,png")
     assert run("report", tmp_path, "--out", tmp_path / "page", *words) == 0
     pages = [tmp_path / "report" / "index.html", tmp_path / "page" / "index.html"]
-    assert capsys.readouterr().out.split() == [str(page) for page in pages]
+    assert capsys.readouterr().out.split() == ["next:done", *map(str, pages)]
     nothing = {"compare": "noise_ratio", "baseline": None, "by": [], "primary": None}
     method = {"compare": "method", "baseline": "gce", "by": ["dataset", "metal"], "primary": "hd95_mm"}
     assert asked == [
@@ -259,7 +262,7 @@ def test_status_returns_its_exit_code_and_report_prints_its_page(
         (("none",), "study none: no such folder"),
         (("empty",), "study empty: holds no run (neither grid.csv nor a folder with run.json)"),
         (("study", "--formats", "gif"), "--formats gif: expected some of svg, png, pdf"),
-        (("study", "--compare", "seed"), "compare=seed: expected one of noise_ratio, data"),
+        (("study", "--compare", "seed"), "--compare seed: expected one of clean_budget, data"),
         (("study", "--out", "thesis"), "thesis: holds chapter1.tex, which a report did not write"),
     ],
 )

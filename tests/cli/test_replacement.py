@@ -144,5 +144,5 @@ def test_a_comparison_of_an_unknown_column_makes_no_folder(tmp_path: Path, capsy
     study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=2)
     before = files(tmp_path)
     assert run("report", study, "--no-pdf", "--compare", "../../../escaped") == 2
-    assert "compare=../../../escaped: expected one of noise_ratio, data" in capsys.readouterr().err
+    assert "--compare ../../../escaped: expected one of clean_budget, data" in capsys.readouterr().err
     assert files(tmp_path) == before

@@ -94,7 +94,7 @@ def test_the_page_states_that_a_random_order_may_be_as_good():
     scores, error = table()
     found = detection_table(scores, error, wrong_labels(error))
     assert "This is not better than a random order" in sentence(found, "outlier", "the references of 60 cases")
-    assert "more than 97.5 % of random orders" in sentence(found, "dice_error", "the references of 60 cases")
+    assert "more than 97.5 % of random orders recover" in sentence(found, "dice_error", "the references of 60 cases")
     assert "could not be measured" in sentence(found, "learned", "x")
 
 
@@ -150,6 +150,6 @@ def test_nothing_is_said_of_a_score_where_no_label_is_wrong():
     assert not right.any()
     found = detection_table(scores, error * 0, right)
     assert sentence(found, "dice_error", "the references of 60 cases") == (
-        "Against the references of 60 cases no label is more wrong than another, so the score dice_error could not be "
-        "measured."
+        "Compared with the references of 60 cases: no label is more wrong than another, so the score dice_error could "
+        "not be measured."
     )

@@ -85,7 +85,7 @@ def test_two_structures_in_one_cohort_are_refused(cohort, capsys):
 
 
 def test_an_unknown_score_is_refused(cohort, capsys):
-    assert "--by volume: expected one of outlier" in refused(capsys, cohort, "--by", "volume")
+    assert "--by volume: expected one of annotator_bias_mm" in refused(capsys, cohort, "--by", "volume")
 
 
 def test_a_wrong_trusted_column_is_refused(cohort, capsys):
@@ -112,6 +112,6 @@ def test_files_of_others_are_not_replaced(cohort, capsys):
 def test_one_split_is_ranked_and_an_unknown_one_is_refused(cohort, capsys):
     cases = read_cohort(cohort).cases
     write_cohort(cohort, [replace(case, split="test" if case.case_id in "abc" else "train") for case in cases])
-    assert "no case in split 'val', the manifest has: test, train" in refused(capsys, cohort, "--split", "val")
+    assert "no case in split 'val', the manifest has: train, test" in refused(capsys, cohort, "--split", "val")
     assert run("rank", cohort, "--split", "test", "--pictures", "0") == 0
     assert {row["case_id"] for row in rows(cohort / "ranking")} == {"a", "b", "c"}

@@ -146,7 +146,7 @@ def test_decoys_are_judged_by_the_networks_that_do_not_know_their_case(tmp_path,
         found = {row["score"]: row for row in csv.DictReader(file)}
     assert found["redrawn_share"]["n"] == "8"  # four cases and their decoys, without b
     assert float(found["redrawn_share"]["auroc"]) > 0.5
-    assert "Against 5 simulated labels (margin) the score mean_rank recovers" in capsys.readouterr().out
+    assert "Compared with 5 simulated labels (margin): the order by mean_rank recovers" in capsys.readouterr().out
 
 
 def write_dynamics(folder, cohort, doubted, steps=(5, 10)):

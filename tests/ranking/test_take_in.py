@@ -94,12 +94,12 @@ def test_wrong_masks_are_one_line_each_and_nothing_is_written(cohort, folder, bo
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 6
     for words in (
-        "x.nii.gz: no case of cohort cohort is called x",
-        "case a: corrected mask a.nii.gz shape (20, 24, 24) differs from (24, 24, 24) of the CT",
-        "case b: corrected mask b.nii.gz spacing (4, 4, 5) mm differs from (4, 4, 4) mm of the CT",
-        "case c: corrected mask c.nii.gz has the values 0, 2, expected 0 and 1 only",
-        "case d: corrected mask d.nii.gz is empty: 0 of 13824 voxels are set",
-        "case t: corrected mask t.nii.gz cannot be read",
+        "case x: cohort cohort has no such case; a mask has the name of a case, e.g. a.nii.gz",
+        "case a: the corrected mask shape (20, 24, 24) differs from (24, 24, 24) of the CT",
+        "case b: the corrected mask spacing (4, 4, 5) mm differs from (4, 4, 4) mm of the CT",
+        "case c: the corrected mask has the values 0, 2, expected 0 and 1 only",
+        "case d: the corrected mask is empty: 0 of 13824 voxels are set",
+        "case t: the corrected mask cannot be read",
     ):
         assert sum(words in line for line in lines) == 1, words
     assert not cohort.with_name("cohort-corrected").exists()

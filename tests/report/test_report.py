@@ -179,7 +179,7 @@ def test_methods_state_the_numbers_of_the_study(reported):
     words = (reported / "methods.md").read_text(encoding="utf-8")
     assert "noise ratios 0, 0.5, 1" in words
     assert "7 trainings in all" in words
-    assert "0 at 0, 5 at 0.5 and 10 at 1" in words
+    assert "0 at noise ratio 0, 5 at noise ratio 0.5 and 10 at noise ratio 1" in words
     assert "test (8 cases)" in words
     assert "1 prediction was missed or spurious" in words
     assert "median Dice 0.845 (0.800 to 0.890)" in words

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from chromium import MARKS, PHONE, answer, browse, console_lines
+from chromium import probe as probe_script
 from mandseg.report.pdf import print_page
 from mandseg.report.write import write_report
 from study_fixture import write_study
@@ -104,6 +105,18 @@ def test_everything_loads_sorts_and_nothing_sticks_out_or_is_cut_off(report, wid
     assert values == sorted(values)
     assert values[0] < 0 < values[-1]
     assert seen["small"] == [["812", "113", "–"], ["113", "812", "–"]]  # by 8 and 11; a missing number is last
+
+
+def test_no_table_of_the_first_screens_is_cut_on_a_laptop(report):
+    """A table may be wider than the text; at 1280 pixels its last column needs no scrolling."""
+    found = probe_script(
+        report,
+        1280,
+        """const found = {cut: [...page.querySelectorAll(".scroll:has(table)")].filter(box =>
+          !box.closest("details") && box.scrollWidth > box.clientWidth + 1).map(box => box.ariaLabel)};""",
+    )
+    assert found["cut"] == []
+    assert found["overflow"] == 0
 
 
 @pytest.mark.parametrize("width", [500, 1200])

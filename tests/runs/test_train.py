@@ -75,6 +75,25 @@ def test_a_cohort_of_another_structure_is_refused_before_it_is_prepared(tmp_path
     assert len(prepare(composed(*words, "structure=Left_Parotid", "noise=expert")).training) == 4
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["clean_budget=5"], "clean_budget=5: 5 cases, but 4 of 4 training cases have a reference; expected at most 4"),
+        (["clean_budget=2", "ranking=LIST"], "ranking=LIST: does not rank the training case t1 and 2 more"),
+    ],
+)
+def test_a_budget_that_the_manifest_forbids_is_refused_without_an_image(tmp_path, cohort, words, line):
+    listed = tmp_path / "list.csv"
+    listed.write_text("case_id\nt0\n")
+    words = [word.replace("LIST", str(listed)) for word in words]
+    from mandseg.runs.launchers.manifests import refuse_manifests
+
+    with pytest.raises(UserError) as caught:
+        refuse_manifests([composed(*command(tmp_path, cohort, *words))])
+    assert caught.value.problems == [line.replace("LIST", str(listed))]
+    refuse_manifests([composed(*command(tmp_path, cohort, "clean_budget=4"))])
+
+
 def run_folders(tmp_path, study="s"):
     return sorted(p for p in (tmp_path / "outputs" / study).iterdir() if p.is_dir())
 

@@ -152,4 +152,6 @@ def test_what_slurm_cannot_run_gives_one_line_and_exit_code_2(bench: Bench, word
     assert len(printed) == 1
     assert line in printed[0]
     assert "Traceback" not in done.stderr
-    assert not list(bench.folder.glob("outputs/bad/slurm/*"))
+    assert not (bench.folder / "outputs" / "bad" / "slurm").exists()
+    listed = bench.folder / "outputs" / "bad" / "grid.csv"
+    assert not listed.exists() or len(listed.read_text().splitlines()) == 1  # the line of the columns

@@ -55,7 +55,7 @@ def test_baseline_of_names_is_the_level_with_most_runs(cases):
 
 def test_a_column_that_the_cases_do_not_have_is_refused(cases):
     for column in ("ranking", "dice"):
-        with pytest.raises(UserError, match=f"compare={column}: expected one of noise_ratio, "):
+        with pytest.raises(UserError, match=f"compare={column}: expected one of data, method, "):
             choose_comparison(cases.drop(columns="ranking", errors="ignore"), column)
 
 
@@ -81,14 +81,30 @@ def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranki
     assert [arm.fixed["ranking"] for arm in alone] == ["none", "none"]  # two noise ratios
 
 
+def test_rankings_are_compared_with_the_random_one_without_the_runs_that_use_none(cases):
+    parts = [
+        cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")
+        for method, budget, ranking in (
+            ("supervised", "0", "none"),
+            ("gce", "10", "list-4e77fa"),
+            ("forgetful", "10", "random"),
+        )
+    ]
+    pooled = pd.concat(parts, ignore_index=True)
+    comparison = choose_comparison(pooled, "ranking")
+    assert comparison.baseline == "random"
+    assert comparison.name("list-4e77fa") == "ranking file list-4e77fa"
+    arms = split_arms(pooled[pooled.noise_ratio == 0.2], comparison)
+    assert [sorted(arm.cases.ranking.unique()) for arm in arms] == [["list-4e77fa", "random"]]
+
+
 @pytest.mark.parametrize(
     ("column", "baseline", "message"),
     [
         (
             "colour",
             None,
-            "compare=colour: expected one of noise_ratio, data, noise, model, method, loss, clean_budget, "
-            "ranking, variant",
+            "compare=colour: expected one of data, method, model, noise, noise_ratio, variant",
         ),
         ("model", None, "compare=model: all runs have model unet, there is nothing to compare"),
         ("method", "magic", "baseline=magic: no run has this method, they have supervised, gce, forgetful"),
@@ -169,7 +185,9 @@ def test_methods_paragraph_states_what_was_compared_with_what(cases):
 
 
 def test_unknown_group_is_refused(cases):
-    with pytest.raises(UserError, match="by=annotator: the cases have no such column; there are dataset, metal, prot"):
+    with pytest.raises(
+        UserError, match="by=annotator: the cases have no such column; expected one of dataset, metal, prot"
+    ):
         check_groups(cases, ["annotator"])
 
 
@@ -201,7 +219,7 @@ def test_declaration_is_read_from_the_config():
         ({"margins": {"volume_error_ml": 1}}, "neither sign of Volume error is better"),
         (
             {"margins": {"dmean": 1}},
-            "metric 'dmean': expected one of dice, .*; of the dose dmean_gy, d0_1cc_gy, d2cc_gy",
+            "metric 'dmean': expected one of assd_mm, .*; of the dose dmean_gy, d0_1cc_gy, d2cc_gy",
         ),
         ({"margins": {"dmean_gy": 0}}, "analysis.margins.dmean_gy=0: expected a positive number"),
         ({"margins": {"v300_percent": 5}}, "dose level 300 Gy: expected more than 0 and at most 200 Gy"),
@@ -273,5 +291,7 @@ def test_a_group_is_requested_by_its_column_even_with_commas_in_its_name():
     assert check_groups(cases, ["site", "scanner", "kV", "scanner"]) == ("site", "scanner, kV", "scanner")
     assert check_groups(cases, ["a", "b", "c", "scanner", "site"]) == ("a,b,c", "scanner", "site")
     assert check_groups(cases, ["site", "dataset", "group_site"]) == ("site",)
-    with pytest.raises(UserError, match="by=kV: the cases have no such column; there are dataset, scanner, kV"):
+    with pytest.raises(
+        UserError, match="by=kV: the cases have no such column; expected one of a,b,c, dataset, scanner, scanner, kV"
+    ):
         check_groups(cases, ["site", "kV"])

@@ -205,18 +205,18 @@ def test_a_planned_number_of_cases_is_the_fewest():
     n = cases_needed(question, PILOT, 20)
     assert design_power(question, PILOT, 20, n) >= 0.8 > design_power(question, PILOT, 20, n - 1)
     assert design_power(question, PILOT, 20, n) == power_of(0.015, PILOT.components.spread(20, n), 0.025)
-    assert cases_needed(Question(DICE, 10.0), PILOT, 2) == 6
+    assert cases_needed(Question(DICE, 0.9), PILOT, 2) == 6
     assert cases_needed(Question(DICE, 0.0001), PILOT, 2) is None
 
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"margin": 0.0}, "margin 0: expected a positive number"),
-        ({"margin": inf}, "margin inf: expected a positive number"),
-        ({"power": 0.0}, "power 0: expected a share between 0 and 1"),
-        ({"power": 1.0}, "power 1: expected a share between 0 and 1"),
-        ({"loss": 0.02}, "loss 0.02: a loss of the margin (0.02) or more cannot be shown to be less"),
+        ({"margin": 0.0}, "--margin 0: expected a number above 0 and below 1, the largest difference"),
+        ({"margin": inf}, "--margin inf: expected a number above 0 and below 1, the largest difference"),
+        ({"power": 0.0}, "--power 0: expected a share between 0 and 1, e.g. 0.8"),
+        ({"power": 1.0}, "--power 1: expected a share between 0 and 1, e.g. 0.8"),
+        ({"loss": 0.02}, "--loss 0.02: a loss of the margin (0.02) or more cannot be shown to be less"),
     ],
 )
 def test_a_question_without_an_answer_is_refused(wrong, words):

@@ -61,8 +61,8 @@ def test_design_without_seed_variance_has_the_power_of_its_spread():
 @pytest.mark.parametrize(
     ("question", "message"),
     [
-        ({"margin": 0.0}, "margin 0: expected a positive number"),
-        ({"margin": float("nan")}, "margin nan: expected a positive number"),
+        ({"margin": 0.0}, "margin 0: expected a number above 0 and below 1"),
+        ({"margin": float("nan")}, "margin nan: expected a number above 0 and below 1"),
         ({"margin": 0.02, "power": 1.0}, "power 1: expected a share between 0 and 1"),
         ({"margin": 0.02, "loss": 0.02}, "loss 0.02: a loss of the margin"),
     ],
@@ -130,7 +130,7 @@ def test_a_pilot_with_one_seed_gives_the_least_possible_numbers(tmp_path, capsys
     one = write_study(tmp_path / "one", {0.0: 0.0, 0.5: 0.01}, seeds=(0,), n_cases=15)
     plan_study(one, 0.02)
     printed = capsys.readouterr().out
-    assert "1 seed, 15 cases. Standard deviation of the differences: between seeds 0," in printed
+    assert "1 seed, 15 cases. Standard deviation of the differences: between seeds unknown," in printed
     assert "The pilot has only 1 seed, so the variation between seeds is not known and counts as 0" in printed
     (found,) = [p for p in find_pilots(read_pilot(one), DICE) if p.dataset == "test"]
     assert found.components.seed == found.components.rest == 0
@@ -156,7 +156,7 @@ def test_command_prints_the_table_and_writes_figure_and_csv(study, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--margin", "-1"], "margin -1: expected a positive number"),
+        (["--margin", "-1"], "margin -1: expected a number above 0 and below 1"),
         (["--margin", "0.02", "--metric", "iou"], "metric 'iou'"),
     ],
 )

@@ -39,7 +39,7 @@ TOO_MUCH = {
 def headline(cases: pd.DataFrame) -> str:
     """One sentence: number of annotators and cases, agreement with the reference, and mean direction of the errors."""
     low, middle, high = cases.dice.quantile([0.05, 0.5, 0.95])
-    agreement = f"median Dice {middle:.2f} (5–95 % {low:.2f} to {high:.2f})"
+    agreement = f"median Dice {middle:.2f} (5th to 95th percentile: {low:.2f} to {high:.2f})"
     return f"{_who(cases)}, {count(len(cases), 'case')}: {agreement}; {_side(cases)}."
 
 

@@ -24,7 +24,10 @@ WIDEST = 500  # columns, for the measurement of a table
 
 def print_audit(audit: Audit, console: Console) -> None:
     """Print medians over the cases of each annotator, mean bias and volume, and the result in words."""
-    title = f"Cohort {escape(audit.cohort.name)}: noisy labels against the reference; mm, medians (bias, volume: means)"
+    title = (
+        f"Cohort {escape(audit.cohort.name)}: noisy labels against the reference, lowest NSD 2 mm first; "
+        "mm, medians (bias, volume: means)"
+    )
     shown = list(COLUMNS)
     while (table := _table(audit, title, shown)).columns and Measurement.get(
         console, console.options.update(max_width=WIDEST), table

@@ -1,13 +1,14 @@
 """What the commands ``mandseg prepare ...`` share: their options, and how a result is printed."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count, summed_up
+from mandseg.system.wording import count, summed_up, typed
 
 if TYPE_CHECKING:
     from mandseg.data.importers.cohort_folder import Imported
@@ -47,12 +48,13 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
 def show(result: "Imported") -> None:
     """Print what was written, what was assumed and what was left out."""
     from mandseg.data.identities import identity_warnings
+    from mandseg.data.manifest import SPLITS
 
     warnings = [f"WARNING: {line}" for line in identity_warnings(result.cohort.cases)]
     for line in summed_up([*result.notes, *result.skipped, *warnings]):
         print(line, file=sys.stderr)
-    counts: dict[str, int] = {}
-    for case in result.cohort.cases:
-        counts[case.split] = counts.get(case.split, 0) + 1
-    splits = ", ".join(f"{n} {split}" for split, n in counts.items())
-    print(f"{result.cohort.root}: {count(len(result.cohort.cases), 'case')} ({splits}), {len(result.skipped)} skipped")
+    cases, root = result.cohort.cases, result.cohort.root
+    counts = Counter(case.split for case in cases)
+    splits = ", ".join(f"{counts[split]} {split}" for split in SPLITS if counts[split])
+    print(f"{root}: {count(len(cases), 'case')} ({splits}), {len(result.skipped)} skipped")
+    print(f"next: mandseg check {typed(root.relative_to(Path.cwd()) if root.is_relative_to(Path.cwd()) else root)}")

@@ -43,6 +43,7 @@ app = typer.Typer(
     cls=InOrderOfUse,
     help="How much annotation noise can a mandible segmentation network tolerate?",
     no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
@@ -59,12 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     debug = "--debug" in takewhile(lambda argument: argument.startswith("-"), arguments)
     try:
         raise SystemExit(run_words(app, arguments))
-    except UserError as error:
+    except (UserError, PermissionError) as error:
         if debug:
             raise
-        for line in str(error).splitlines():
+        for line in (str(error) if isinstance(error, UserError) else closed_place(error)).splitlines():
             print(f"mandseg: {line}", file=sys.stderr)
         raise SystemExit(WRONG_INPUT) from None
+
+
+def closed_place(error: PermissionError) -> str:
+    """The line about a file or folder that this user may not open."""
+    return f"{error.filename or 'a file'}: may not be opened; ask for the right to do so, or name another place"
 
 
 def _print_version(wanted: bool) -> None:
@@ -130,7 +136,7 @@ def audit(
     ] = None,
     target_dice: Annotated[float | None, typer.Option(help="With --noise: every label has this Dice.")] = None,
     severity: Annotated[float | None, typer.Option(help="With --noise: factor on the size of every error.")] = None,
-    seed: Annotated[int | None, typer.Option(help="With --noise: seed of the annotators' errors.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="With --noise: seed of the annotators' errors.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write; default: audit, or audit-PRESET, in the cohort.")
     ] = None,

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
+from mandseg.cli.wrong_words import refuse_options
 from mandseg.system.errors import WRONG_INPUT, UserError
 
 
 def predict(
+    context: typer.Context,
     run: Annotated[Path, typer.Argument(help="A run folder, a study or a checkpoint file (*.ckpt).")],
     images: Annotated[
         list[Path], typer.Argument(help="DICOM folders, or NIfTI, NRRD and MetaImage files, or folders of them.")
@@ -60,15 +62,21 @@ def predict(
     """
     from mandseg.evaluation.prediction import inputs as found_in
     from mandseg.evaluation.prediction.network import refuse_different
-    from mandseg.evaluation.prediction.predict import REFUSED, Wish, predict_images
+    from mandseg.evaluation.prediction.predict import KIND, REFUSED, Wish, predict_images
+    from mandseg.runs.grid_file import refuse_place_of_runs
     from mandseg.runs.trained.choice import choose_runs
     from mandseg.runs.trained.load import load_network
+    from mandseg.system.growing_folder import refuse_growing
 
     if key is not None and not pseudonyms:
         raise UserError(f"--key {key}: for --pseudonyms only")
+    if not rtstruct:
+        refuse_options(context, {"--roi-name"}, "for --rtstruct only")
     places = choose_runs(run, columns(choose or ()), ensemble)
     inputs = found_in.find_inputs(images)
     found_in.refuse_folder_of_inputs(out, images, inputs)
+    refuse_place_of_runs(out, KIND.noun)
+    refuse_growing(out, KIND)
     found_in.refuse_nothing_to_predict(out, inputs, rtstruct)
     networks = [load_network(place, checkpoint, device, trust or ()) for place in places]
     refuse_different(networks)

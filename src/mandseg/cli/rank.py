@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from mandseg.cli.wrong_words import refuse_options, typed_options
 from mandseg.system.errors import UserError
 from mandseg.system.wording import count, some_of, typed
 
 
 def rank(
+    context: typer.Context,
     cohort: Annotated[Path, typer.Argument(help="A cohort's folder, or its manifest.csv; no reference is needed.")],
     settings: Annotated[
         list[str] | None, typer.Argument(help="With --folds: settings of the training, e.g. steps=4000 trainer=gpu.")
@@ -47,8 +49,8 @@ def rank(
     manifest are not ranked. Writes a page with pictures, and ranking.csv, which is also a value of ranking= of a
     training. The page names cases and annotators; it is for readers inside.
 
-    Without --run and --folds no network is needed: seconds. --folds trains networks as a study in outputs/; if it is
-    stopped, the same command continues it.
+    Without --run and --folds no network is needed: about a second a case. --folds trains networks as a study in
+    outputs/; if it is stopped, the same command continues it.
 
     Example: [bold]mandseg rank cohorts/clinic[/bold]
 
@@ -72,17 +74,25 @@ def rank(
     from mandseg.system.terminal import open_console
 
     if corrected is not None:
-        if run is not None or folds is not None or settings:
-            raise UserError(f"--take-in {corrected}: ranks nothing, so it goes without --run, --folds and settings")
+        reason = "--take-in ranks nothing, leave out these options"
+        refuse_options(context, set(typed_options(context)) - {"--take-in", "--out"}, reason)
+        if settings:
+            raise UserError(f"--take-in {corrected}: ranks nothing, so it goes without settings of a training")
         _take_in(cohort, corrected, out)
         return
     if run is not None and folds is not None:
         raise UserError(f"--run {run} and --folds {folds}: give one of them")
     if settings and folds is None:
         raise UserError(f"{settings[0]}: settings of a training are for --folds only")
+    if folds is None:
+        refuse_options(context, {"--seeds"}, "for --folds only")
+    if run is None:
+        refuse_options(context, {"--choose"}, "for --run only")
+    if run is None and folds is None:
+        refuse_options(context, {"--device"}, "for the networks of --run and --folds only")
     folder = out or default_folder(cohort)
-    refuse_folder(folder)
     found = read_cohort(cohort)
+    refuse_folder(folder)
     cases = cases_of_split(found, split)
     records = run is not None or (folds is not None and "dynamics=0" not in (settings or ()))
     refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None, records)

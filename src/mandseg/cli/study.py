@@ -16,7 +16,10 @@ def status(study: Annotated[Path, typer.Argument(help="A study's folder, e.g. ou
     """
     import mandseg.runs.status
 
-    raise typer.Exit(mandseg.runs.status.status(study))
+    code = mandseg.runs.status.status(study)
+    if not code:
+        print(mandseg.runs.status.next_step(study))
+    raise typer.Exit(code)
 
 
 @of_a_study.command()
@@ -62,7 +65,7 @@ def report(
     """
     from mandseg.report.folder import checked_folder
 
-    kinds, groups = _names(formats), _names(by)
+    kinds, groups = _names(formats) or [formats], _names(by)
     checked_folder(study, out, compare, kinds)  # before the libraries are imported, which takes a second
 
     from mandseg.report.write import write_report

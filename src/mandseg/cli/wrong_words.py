@@ -1,7 +1,7 @@
 """Errors on the command line as one line with what was expected, instead of typer's box."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, get_args, get_type_hints
 
 import typer
@@ -69,6 +69,29 @@ def in_plain_words(error: Any, words: Sequence[str]) -> str:
     if more := re.search(r"unexpected extra arguments?(?:\(s\))? \((.*)\)", error.message, re.DOTALL):
         return f"{at}{printable(more[1])}: expected no further words"
     return f"{at}{printable(one_line(error))}"
+
+
+def typed_options(context: Any) -> list[str]:
+    """The options of a command that were typed, by their long names; an option with its default is not among them."""
+    at_commandline = [
+        one for one in context.command.params if context.get_parameter_source(one.name).name == "COMMANDLINE"
+    ]
+    return [max(one.opts, key=len) for one in at_commandline if one.opts[0].startswith("-")]
+
+
+def refuse_options(context: Any, unused: Collection[str], reason: str) -> None:
+    """Refuse options that were typed and would have no effect.
+
+    Args:
+        context: The command's context.
+        unused: Options without an effect.
+        reason: The end of the line, e.g. ``for --folds only``.
+
+    Raises:
+        UserError: One line that names them.
+    """
+    if found := [option for option in typed_options(context) if option in unused]:
+        raise UserError(f"{', '.join(found)}: {reason}")
 
 
 def _command(context: Any) -> str:

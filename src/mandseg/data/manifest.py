@@ -18,6 +18,8 @@ COLUMNS = ("case_id", "subject_id", "split", "image", "reference", "noisy", "ann
 DOSE = "dose"
 """A further column with a meaning; a manifest has it only if a case has a dose."""
 SPLITS = ("train", "val", "test")
+IMAGES = (".gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
+"""Suffixes of files that are taken for a manifest by mistake."""
 LONGEST_SHOWN = 300  # characters of a path in a message
 
 
@@ -41,7 +43,10 @@ class Cohort:
         """
         cases = tuple(case for case in self.cases if case.split == name)
         if not cases:
-            have = ", ".join(sorted({case.split for case in self.cases})) or "none"
+            have = (
+                ", ".join(sorted({case.split for case in self.cases}, key=lambda one: (*SPLITS, one).index(one)))
+                or "none"
+            )
             raise UserError(f"{self.root / MANIFEST}: no case in split {name!r}, the manifest has: {have}")
         return cases
 
@@ -81,6 +86,8 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
         UserError: The file is missing, is not a table, lacks a column or has no rows.
     """
     path = manifest_file(path)
+    if path.is_file() and path.suffix.lower() in IMAGES:
+        raise UserError(f"{path}: is an image, expected a cohort's folder, or its {MANIFEST}{_cohort_around(path)}")
     if not path.is_file():
         cohorts = (
             sorted(str(file.parent) for file in path.parent.glob(f"*/{MANIFEST}")) if path.name == MANIFEST else []
@@ -88,7 +95,7 @@ def examine_manifest(path: Path) -> tuple[Cohort, list[Violation]]:
         advice = (
             f"name a cohort: {', '.join(cohorts[:6])}" if cohorts else "`mandseg prepare --help` shows how to make one"
         )
-        raise UserError(f"{path}: no such manifest{similar_path(path) or f'; {advice}'}")
+        raise UserError(f"{path}: no such manifest{similar_path(path) or _cohort_around(path.parent) or f'; {advice}'}")
     header, rows = read_table(path)
     columns = printable(", ".join(header))[:LONGEST_SHOWN] or "nothing"
     if missing := [name for name in COLUMNS[:5] if name not in header]:
@@ -141,6 +148,12 @@ def refuse_shared_subjects(training: Iterable[Case], testing: Iterable[Case], al
 def manifest_file(path: Path) -> Path:
     """The manifest of a cohort, which is given by its folder or by the manifest itself."""
     return path / MANIFEST if path.is_dir() else path
+
+
+def _cohort_around(path: Path) -> str:
+    """The cohort that a file or folder is in: ``; did you mean cohorts/clinic?``; nothing if it is in none."""
+    cohort = next((folder for folder in path.parents if (folder / MANIFEST).is_file()), None)
+    return f"; did you mean {cohort}?" if cohort else ""
 
 
 def _violations(rows: list[Row], root: Path) -> list[Violation]:

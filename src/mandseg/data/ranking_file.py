@@ -4,6 +4,7 @@ import csv
 from pathlib import Path
 
 from mandseg.system.errors import UserError, one_line
+from mandseg.system.wording import expected_one_of, similar_path
 
 RANKINGS = ("random", "stratified", "oracle")
 
@@ -18,9 +19,9 @@ def read_ranking(file: Path) -> list[str]:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             rows = list(csv.DictReader(opened))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"ranking={file}: expected one of {', '.join(RANKINGS)}, or a CSV file that can be read ({one_line(error)})"
-        ) from error
+        why = similar_path(file) if not file.exists() else f"; it is {'a folder' if file.is_dir() else one_line(error)}"
+        known = expected_one_of(str(file), RANKINGS)
+        raise UserError(f"ranking={file}: {known}, or a CSV file that is there and can be read{why}") from error
     if not rows or "case_id" not in rows[0]:
         raise UserError(f"ranking={file}: expected a CSV file with the column case_id, and a row for each case")
     return [row["case_id"] or "" for row in rows]

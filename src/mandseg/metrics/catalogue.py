@@ -11,6 +11,7 @@ from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from mandseg.system.errors import UserError
+from mandseg.system.wording import expected_one_of
 
 if TYPE_CHECKING:
     from mandseg.metrics.mask_pair import MaskPair
@@ -166,4 +167,4 @@ def metric_named(column: str, metrics: Sequence[Metric] = METRICS) -> Metric:
     for metric in metrics:
         if metric.column == column:
             return metric
-    raise UserError(f"metric {column!r}: expected one of {', '.join(metric.column for metric in metrics)}")
+    raise UserError(f"metric {column!r}: {expected_one_of(column, [metric.column for metric in metrics])}")

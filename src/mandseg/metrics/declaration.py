@@ -63,8 +63,11 @@ def declare(settings: Mapping[str, Any]) -> Declaration:
         if margin is not None and metric.better is None:
             raise UserError(f"analysis.margins.{name}={margin}: neither sign of {metric.label} is better")
         is_number = isinstance(margin, int | float) and not isinstance(margin, bool)
-        if margin is not None and not (is_number and 0 < margin < inf):
-            raise UserError(f"analysis.margins.{name}={margin}: expected a positive number, or null for no margin")
+        most = metric.highest - metric.lowest
+        if margin is not None and not (is_number and 0 < margin < most):
+            below = f" below {most:g}" if most < inf else ""
+            expected = f"expected a positive number{below}, or null for no margin"
+            raise UserError(f"analysis.margins.{name}={margin}: {expected}")
         changed[metric.column] = margin
     chosen = MARGINS.changed(changed)
     if chosen.of(primary) is None:

@@ -4,14 +4,15 @@ In: a noise plan, the size of the budget, and a ranking that decides which cases
 budget are also those of every larger budget of the same seed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from mandseg.data.cache import PreparedCase
-from mandseg.data.ranking_file import read_ranking
+from mandseg.data.case import Case
+from mandseg.data.ranking_file import RANKINGS, read_ranking
 from mandseg.noise.applied import measure
 from mandseg.noise.label_plan import LabelPlan, noisy_order
 from mandseg.system.errors import UserError
@@ -39,15 +40,39 @@ def with_clean_budget(
     """
     if budget == 0:
         return plan
-    n = budget if isinstance(budget, int) else max(1, round(budget * len(training)))
+    n = size_of(budget, [prepared.case for prepared in training])
     candidates = [prepared for prepared in training if prepared.case.reference is not None]
-    if n > len(candidates):
-        of_all = f"{some_of(len(candidates), len(training), 'training case', 'have')} a reference"
-        raise UserError(f"clean_budget={budget}: {count(n, 'case')}, but {of_all}; expected at most {len(candidates)}")
-    chosen = order_of(ranking, plan, candidates, seed)[: int(n)]
+    chosen = order_of(ranking, plan, candidates, seed)[:n]
     clean = {case_id: replace(plan.labels[case_id], kind="reference", trusted=True, file=None) for case_id in chosen}
     labels = {case_id: clean.get(case_id, label) for case_id, label in plan.labels.items()}
     return replace(plan, labels=labels)
+
+
+def size_of(budget: float, training: Sequence[Case]) -> int:
+    """The number of cases in a budget.
+
+    Raises:
+        UserError: Fewer training cases have a reference.
+    """
+    n = int(budget) if isinstance(budget, int) else max(1, round(budget * len(training)))
+    most = sum(case.reference is not None for case in training)
+    if n > most:
+        of_all = f"{some_of(most, len(training), 'training case', 'have')} a reference"
+        raise UserError(f"clean_budget={budget}: {count(n, 'case')}, but {of_all}; expected at most {most}")
+    return n
+
+
+def refuse_budget(budget: float, ranking: str, training: Sequence[Case]) -> None:
+    """Refuse a budget that the manifest shows to be too large, or a file that does not rank a case; no image is read.
+
+    Raises:
+        UserError: As :func:`with_clean_budget`.
+    """
+    if budget == 0:
+        return
+    size_of(budget, training)
+    if ranking not in RANKINGS:
+        _order_in_file(Path(ranking), [case.case_id for case in training if case.reference is not None])
 
 
 def order_of(ranking: str, plan: LabelPlan, candidates: Sequence[PreparedCase], seed: int) -> Sequence[str]:
@@ -73,9 +98,9 @@ def _true_errors(plan: LabelPlan, candidates: Sequence[PreparedCase]) -> dict[st
     return errors
 
 
-def _order_in_file(file: Path, annotators: Mapping[str, str]) -> list[str]:
-    ranked = [case_id for case_id in read_ranking(file) if case_id in annotators]
-    if absent := sorted(set(annotators) - set(ranked)):
+def _order_in_file(file: Path, cases: Collection[str]) -> list[str]:
+    ranked = [case_id for case_id in read_ranking(file) if case_id in cases]
+    if absent := sorted(set(cases) - set(ranked)):
         more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
         raise UserError(f"ranking={file}: does not rank the training case {absent[0]}{more}")
     return list(dict.fromkeys(ranked))

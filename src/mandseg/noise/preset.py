@@ -5,6 +5,7 @@ from typing import Any, cast
 from mandseg.noise.panel import Panel
 from mandseg.system.config_paths import config_folder
 from mandseg.system.errors import UserError
+from mandseg.system.wording import expected_one_of
 
 COMMON = "panel"  # the defaults of every preset
 NO_PANEL = "recorded"  # the file of conf/noise without simulation
@@ -27,7 +28,7 @@ def load_preset(name: str, **parameters: Any) -> Panel:
     folder = config_folder() / "noise"
     known = sorted({file.stem for file in folder.glob("*.yaml")} - {NO_PANEL})
     if name not in known:
-        raise UserError(f"noise preset {name!r}: expected one of {', '.join(known)}")
+        raise UserError(f"noise preset {name!r}: {expected_one_of(name, known)}")
     own = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(folder / f"{name}.yaml")))
     own.pop("defaults", None)
     config = OmegaConf.create({"noise": OmegaConf.merge(OmegaConf.load(folder / f"{COMMON}.yaml"), own, parameters)})

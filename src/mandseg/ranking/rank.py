@@ -23,7 +23,7 @@ from mandseg.ranking.scores.mean_rank import mean_rank
 from mandseg.ranking.scores.outlier import distances
 from mandseg.ranking.truth import LEAST_CASES, measured_pairs, wrong_labels
 from mandseg.system.errors import UserError
-from mandseg.system.wording import count, some_of
+from mandseg.system.wording import count, expected_one_of, some_of
 
 LEAST_DICE = 0.7  # median of labels and predictions; below, a network has not learned the structure
 FLAGGED_FROM = 0.25  # quantile of the decoys' scores
@@ -106,7 +106,7 @@ def refuse_score(by: str | None, networks: int = 0, decoys: bool = False, record
     if by is None:
         return
     if by not in needs:
-        raise UserError(f"--by {by}: expected one of {', '.join(needs)}")
+        raise UserError(f"--by {by}: {expected_one_of(by, needs)}")
     if needs[by] == "decoys":
         if not decoys:
             raise UserError(f"--by {by}: needs decoys; give --decoys planning, or another noise of conf/noise")

@@ -20,8 +20,8 @@ from mandseg.data.ranking_file import read_ranking
 from mandseg.data.volume import Volume, is_image_file, read_geometry, read_volume, write_volume
 from mandseg.ranking.folder import TABLE, default_folder
 from mandseg.system.errors import UserError
-from mandseg.system.files import LIST, fingerprint, read_list, write_text
-from mandseg.system.wording import count
+from mandseg.system.files import LIST, fingerprint, read_list, refuse_file, write_text
+from mandseg.system.wording import count, similar_path, summed_up
 
 NOUN = "a corrected cohort"
 CORRECTED = "corrected"
@@ -87,7 +87,8 @@ def corrected_masks(cohort: Cohort, folder: Path) -> dict[str, Volume]:
         UserError: As :func:`take_in`, one line for each mask.
     """
     if not folder.is_dir():
-        raise UserError(f"--take-in {folder}: no such folder")
+        why = "is a file, expected a folder of masks" if folder.exists() else f"no such folder{similar_path(folder)}"
+        raise UserError(f"--take-in {folder}: {why}")
     files = sorted(file for file in folder.iterdir() if file.is_file() and is_image_file(file))
     if not files:
         raise UserError(f"--take-in {folder}: holds no mask, expected files such as {cohort.cases[0].case_id}.nii.gz")
@@ -97,17 +98,18 @@ def corrected_masks(cohort: Cohort, folder: Path) -> dict[str, Volume]:
     for file in files:
         name = stem(file.name)
         if name not in cases:
-            problems.append(f"{file}: no case of cohort {cohort.name} is called {name}")
+            named = f"a mask has the name of a case, e.g. {cohort.cases[0].case_id}.nii.gz"
+            problems.append(f"case {name}: cohort {cohort.name} has no such case; {named}")
         elif name in masks:
             problems.append(f"case {name}: two corrected masks in {folder}, {file.name} is the second")
         else:
             found = _mask_or_problem(cases[name], file)
             if isinstance(found, str):
-                problems.append(f"case {name}: corrected mask {file.name} {found}")
+                problems.append(f"case {name}: the corrected mask {found}")
             else:
                 masks[name] = found
     if problems:
-        raise UserError(problems)
+        raise UserError(summed_up(problems))
     return masks
 
 
@@ -149,8 +151,7 @@ def _open(path: Path, found: Cohort) -> list[str]:
 
 def _refuse_foreign(dest: Path, files: Sequence[Path]) -> dict[str, list[object]]:
     """Refuse to replace files that no such call wrote, or that were changed since; the files that it wrote."""
-    if dest.exists() and not dest.is_dir():
-        raise UserError(f"{dest}: is a file, expected a folder for {NOUN}; {ADVICE}")
+    refuse_file(dest, NOUN, ADVICE)
     writer, written = read_list(dest)
     if dest.is_dir() and writer != NOUN and any(dest.iterdir()):
         raise UserError(f"{dest}: is not empty and not {NOUN}; {ADVICE}")

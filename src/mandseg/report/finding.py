@@ -17,7 +17,7 @@ def headline(analysis: Analysis) -> str:
     if not levels:
         return "No run is done yet: there is nothing to report."
     if analysis.datasets and all(dataset in analysis.unlearned for dataset in analysis.datasets):
-        subject = "noise" if comparison.is_dose else f"the {comparison.column}"
+        subject = "noise" if comparison.is_dose else f"the {comparison.noun}"
         return f"No conclusion about {subject} is possible: {_unlearned(analysis)}."
     if len(levels) == 1:
         none = "curve" if comparison.is_dose else "comparison"
@@ -169,4 +169,12 @@ def _one_difference(row: Difference, metric: Metric, analysis: Analysis) -> str:
         return f"{where}: {'; '.join(row.notes)}."
     interval = span(row, metric) if row.low is not None else "no interval"
     size = number(row.difference, metric.decimals, signed=True)
-    return f"{where} the change is {size} ({interval}), which {PREDICATES[row.verdict]}."
+    better = f"; {_better(row, metric)}" if not analysis.comparison.is_dose and _better(row, metric) else ""
+    return f"{where} the change is {size} ({interval}), which {PREDICATES[row.verdict]}{better}."
+
+
+def _better(row: Difference, metric: Metric) -> str:
+    """Whether the whole interval shows an improvement or a loss; empty if it contains 0 or there is none."""
+    if row.low is None or row.high is None or metric.better is None or row.low <= 0 <= row.high:
+        return ""
+    return f"the whole interval is {'worse' if metric.worsening(row.low) > 0 else 'better'} than no change"

@@ -4,10 +4,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from mandseg.runs.grid_file import refuse_no_study
+from mandseg.runs.grid_file import GRID, refuse_no_study
 from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN
 from mandseg.system.errors import UserError
 from mandseg.system.files import Kind, refuse_foreign_files
+from mandseg.system.wording import expected_one_of
 
 SHARED = "shared"
 """The folder of a report that ``mandseg sync`` sends. It sends nothing else of a report."""
@@ -38,10 +39,12 @@ def checked_folder(study: Path, out: Path | None, compare: str, formats: Sequenc
             report wrote.
     """
     if compare not in COMPARABLE:
-        raise UserError(f"compare={compare}: expected one of {', '.join(COMPARABLE)}")
+        raise UserError(f"--compare {compare}: {expected_one_of(compare, COMPARABLE)}")
     if unknown := [name for name in formats if name not in FIGURE_TYPES]:
         raise UserError(f"--formats {unknown[0]}: expected some of {', '.join(FIGURE_TYPES)}")
     refuse_no_study(study)
+    if out is not None and (out.parent / GRID).is_file() and not out.parent.samefile(study):
+        raise UserError(f"{out}: is in another study, {out.parent}; {FOLDER.advice}")
     folder = out or study / ("report" if compare == RATIO_COLUMN else f"report-{compare}")
     refuse_foreign_files(folder, FOLDER)
     return folder

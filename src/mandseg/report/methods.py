@@ -88,11 +88,11 @@ def design(analysis: Analysis, study: Study, runs: Sequence[str]) -> str:
     what = (
         f"Networks were trained at noise ratios {levels} (the share of training cases with a noisy label)"
         if compared.is_dose
-        else f"Networks were trained with {compared.column} {levels}"
+        else f"Networks were trained with {compared.noun} {levels}"
     )
     trained = sorted({int(n) for n in ledger.n_training.dropna()}) if "n_training" in ledger else []
     noisy = [
-        f"{_range(rows.n_noisy.dropna())} at {ratio:g}"
+        f"{_range(rows.n_noisy.dropna())} at noise ratio {ratio:g}"
         for ratio, rows in ledger.groupby("noise_ratio")
         if rows.n_noisy.notna().any()
     ]
@@ -113,8 +113,8 @@ def _budget(ledger: pd.DataFrame) -> str:
     if not budgets:
         return ""
     return (
-        f"A clean budget of {listed(budgets)} (training cases, or a share of them below 1) carries the reference and "
-        f"is trusted; its cases are the first of the ranking {listed(rankings)}. "
+        f"With a clean budget of {listed(budgets)}, so many training cases (below 1: this share of them) carry the "
+        f"reference and are trusted; they are the first of the ranking {listed(rankings)}. "
     )
 
 

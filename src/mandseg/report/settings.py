@@ -77,19 +77,21 @@ def cost(study: Study) -> pd.DataFrame:
 
 
 def applied_noise(study: Study, runs: Iterable[str]) -> pd.DataFrame:
-    """noise_applied.csv of one run at each noise ratio: the first run that has the file; empty if none has it.
+    """noise_applied.csv of one run at each noise ratio and clean budget: the first run that has the file, if any.
 
     Returns:
-        ``noise_ratio, seed, noise, case_id, annotator, label, dice, hd95_mm, ...``.
+        ``noise_ratio, clean_budget, seed, noise, case_id, annotator, label, dice, hd95_mm, ...``.
     """
     wanted = set(runs)
     done = study.ledger[study.ledger.run.isin(wanted) & (study.ledger.state == "done")]
     tables = []
-    for ratio, rows in done.groupby("noise_ratio"):
+    for _, rows in done.groupby(["noise_ratio", "clean_budget"]):
         for row in rows.sort_values("seed", kind="stable").to_dict("records"):
             table = _read_applied(RunFolder(study.path / str(row["run"])).applied_file)
             if table is not None:
-                tables.append(table.assign(noise_ratio=ratio, seed=row["seed"], noise=row["noise"]))
+                tables.append(
+                    table.assign(**{name: row[name] for name in ("noise_ratio", "clean_budget", "seed", "noise")})
+                )
                 break
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 

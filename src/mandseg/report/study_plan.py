@@ -70,8 +70,8 @@ def print_plan(planned: Plan, console: Console) -> None:
         f"{amount(question.margin, question.metric)}, with {assumed}.",
         f"Pilot: {pilot.title}, {count(pilot.n_seeds, 'seed')}, {count(pilot.n_cases, 'case')}. "
         "Standard deviation of the differences: "
-        f"between seeds {parts.seed**0.5:.3g}, between cases {parts.case**0.5:.3g}, of single pairs "
-        f"{parts.rest**0.5:.3g}.",
+        f"between seeds {'unknown' if pilot.n_seeds == 1 else f'{parts.seed**0.5:.3g}'}, between cases "
+        f"{parts.case**0.5:.3g}, of single pairs {'unknown' if pilot.n_seeds == 1 else f'{parts.rest**0.5:.3g}'}.",
     )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -32,6 +32,7 @@ from mandseg.statistics.comparison import (
     Level,
     check_groups,
     choose_comparison,
+    in_words,
     split_arms,
 )
 from mandseg.statistics.results import Contrast, Crossing, Difference, Mean, MixedCheck, Tolerance, as_table
@@ -135,9 +136,7 @@ def _titles(fixed: Sequence[Mapping[str, Level]]) -> list[str]:
     keys = differ or list(fixed[0] if fixed else ())
     return [
         ", ".join(
-            f"{key.replace('_', ' ')} {level_name(arm[key])}"
-            for key in keys
-            if is_worth_stating(key, arm[key]) or key in differ
+            in_words(key, level_name(arm[key])) for key in keys if is_worth_stating(key, arm[key]) or key in differ
         )
         for arm in fixed
     ]

@@ -58,18 +58,37 @@ def refuse_no_study(path: Path) -> None:
     Raises:
         UserError: The folder is missing, or has neither a grid.csv nor a run folder.
     """
+    if path.is_file():
+        raise UserError(f"study {path}: is a file, expected a study's folder{_study_around(path)}")
     if not path.is_dir():
         raise UserError(f"study {path}: no such folder{similar_path(path)}")
     if not (path / GRID).exists() and not any(path.glob(f"*/{RECORD}")):
         raise UserError(f"study {path}: {no_run_in(path)}")
 
 
+def refuse_place_of_runs(folder: Path, noun: str) -> None:
+    """Refuse to write something else into a study or a run folder.
+
+    Raises:
+        UserError: The folder has a grid.csv or a run.json.
+    """
+    if (folder / GRID).is_file() or (folder / RECORD).is_file():
+        what = "a study" if (folder / GRID).is_file() else "a run folder"
+        raise UserError(f"{folder}: is {what}, expected a folder for {noun}; choose another folder with --out")
+
+
 def no_run_in(folder: Path) -> str:
-    """What a folder without runs lacks, and the studies in it if it is a folder of studies."""
+    """What a folder without runs lacks, and the studies in it or the one around it."""
     listed = {grid.parent for grid in folder.glob(f"*/{GRID}")}
     studies = sorted(listed | {record.parents[1] for record in folder.glob(f"*/*/{RECORD}")})
     advice = f"; name a study in it: {', '.join(map(str, studies[:LISTED]))}" if studies else ""
-    return f"holds no run (neither {GRID} nor a folder with {RECORD}){advice}"
+    return f"holds no run (neither {GRID} nor a folder with {RECORD}){advice or _study_around(folder)}"
+
+
+def _study_around(path: Path) -> str:
+    """The study that a file or folder is in: ``; did you mean outputs/clinic?``; nothing if it is in none."""
+    study = next((folder for folder in path.parents if (folder / GRID).is_file()), None)
+    return f"; did you mean {study}?" if study else ""
 
 
 def read_grid(study: Path) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from mandseg.runs.variants import Variants, describe, tell_apart
 from mandseg.statistics.columns import ARM, CONDITION, USUAL
 from mandseg.system.errors import UserError
 from mandseg.system.names import name_problem
-from mandseg.system.wording import count
+from mandseg.system.wording import count, similar_path
 
 NO_COST = ("steps", "device", "precision", "started", "ended", "host", *(f"{part}_s" for part in PHASES))
 STATES = ("done", "running", "failed", "missing")
@@ -102,12 +102,14 @@ def read_pilot(path: Path) -> pd.DataFrame:
     Raises:
         UserError: There is neither, no run is done, or a row of the file has no noise ratio or seed.
     """
+    if not path.exists():
+        raise UserError(f"pilot {path}: no such file or folder{similar_path(path)}")
     if path.is_dir():
         cases = open_study(path).cases
     else:
         found = read_conditions(path, KEYS)
         if isinstance(found, str):
-            raise UserError(f"pilot {path}: {found}")
+            raise UserError(f"pilot {path}: {found}; expected a study's folder, or the cases.csv of its report")
         for column in ("noise_ratio", "seed"):
             if (wrong := found[found[column].isna()].index).size:
                 raise UserError(f"pilot {path}: line {wrong[0] + 2}: {column} is no number")

@@ -31,7 +31,7 @@ def read_table(file: Path, required: Sequence[str]) -> "pd.DataFrame | str":
         return f"{file.name} cannot be read: it is not UTF-8 text"
     except (OSError, ValueError) as error:
         return f"{file.name} cannot be read: {one_line(error)}"
-    absent = [column for column in required if column not in table]
+    absent = [column for column in dict.fromkeys(required) if column not in table]
     if absent:
         return f"{file.name} lacks the column{'s' if len(absent) > 1 else ''} {', '.join(absent)}"
     for column in set(NUMBERS) & set(table.columns):

@@ -1,5 +1,6 @@
 """A comparison: a column of the cases and its baseline level; and the arms, in which all other columns are equal."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,8 +8,21 @@ import pandas as pd
 
 from mandseg.statistics.columns import COMPARABLE, RATIO_COLUMN, USUAL, is_worth_stating
 from mandseg.system.errors import UserError
+from mandseg.system.wording import expected_one_of
 
 Level = float | str
+OWN_RANKING = re.compile(r".+-[0-9a-f]{6}")
+"""A ranking from a file: its name and a hash."""
+
+
+def in_words(column: str, value: str) -> str:
+    """A value of a column in a sentence.
+
+    >>> in_words("clean_budget", "5"), in_words("ranking", "mine-4e77fa"), in_words("variant", "")
+    ('clean budget 5', 'ranking file mine-4e77fa', 'variant without changes')
+    """
+    is_file = column == "ranking" and OWN_RANKING.fullmatch(value)
+    return f"{column.replace('_', ' ')} {'file ' if is_file else ''}{value or 'without changes'}"
 
 
 @dataclass(frozen=True)
@@ -33,6 +47,16 @@ class Comparison:
         """Whether a tolerated level and a curve can be given: both begin at ratio 0."""
         return self.is_dose and self.baseline == 0
 
+    @property
+    def noun(self) -> str:
+        """The column in a sentence: ``noise ratio``, ``clean budget``, ``method``."""
+        return self.column.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """The column at an axis and in the head of a table."""
+        return self.noun.capitalize()
+
     def level(self, value: object) -> Level:
         """A cell of the column as a level: a number for the noise ratio, otherwise a name."""
         return float(str(value)) if self.is_dose else str(value)
@@ -45,7 +69,7 @@ class Comparison:
 
     def name(self, level: Level) -> str:
         """A level in a sentence: ``noise ratio 0.2``, ``method gce``."""
-        return f"noise ratio {level:g}" if self.is_dose else f"{self.column} {level or 'without changes'}"
+        return f"noise ratio {level:g}" if self.is_dose else in_words(self.column, str(level))
 
 
 RATIO_COMPARISON = Comparison(RATIO_COLUMN, 0.0)
@@ -62,7 +86,7 @@ class Arm:
     def title(self) -> str:
         """The shared condition in words."""
         stated = {column: value for column, value in self.fixed.items() if is_worth_stating(column, value)}
-        return ", ".join(f"{column.replace('_', ' ')} {value}" for column, value in stated.items())
+        return ", ".join(in_words(column, str(value)) for column, value in stated.items())
 
 
 def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline: Level | None = None) -> Comparison:
@@ -71,22 +95,22 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
     Args:
         cases: The pooled cases of a study.
         column: One of :data:`COMPARABLE`.
-        baseline: The level to compare with. By default 0 for the noise ratio and the clean budget, otherwise the level
-            with most runs (the first of several).
+        baseline: The level to compare with. By default 0 for the noise ratio and the clean budget, random for the
+            ranking, otherwise the level with most runs (the first of several).
 
     Raises:
         UserError: The column cannot be compared, has only one level, or never has the baseline.
     """
     if column not in COMPARABLE or column not in cases:
-        raise UserError(f"compare={column}: expected one of {', '.join(COMPARABLE)}")
+        raise UserError(f"compare={column}: {expected_one_of(column, [c for c in COMPARABLE if c in cases])}")
     if column == RATIO_COLUMN and baseline is None:
         return RATIO_COMPARISON
     comparison = Comparison(column, "")
-    runs = [comparison.level(value) for value in cases.drop_duplicates("run")[column]]
+    runs = [comparison.level(value) for value in _with_ranking(cases, column).drop_duplicates("run")[column]]
     levels = list(dict.fromkeys(runs))
     if len(levels) < 2:
         raise UserError(f"compare={column}: all runs have {column} {_level_list(levels)}, there is nothing to compare")
-    usual = USUAL["clean_budget"] if column == "clean_budget" else None
+    usual = {"clean_budget": USUAL["clean_budget"], "ranking": "random"}.get(column)
     most = usual if usual in levels else max(levels, key=runs.count)
     wanted = most if baseline is None else _parsed(comparison, baseline)
     if wanted not in levels:
@@ -97,8 +121,10 @@ def choose_comparison(cases: pd.DataFrame, column: str = RATIO_COLUMN, baseline:
 def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -> list[Arm]:
     """Split pooled cases into arms, in the order of the runs.
 
-    A run without trusted cases uses no ranking. Where clean budgets are compared, it is in the arm of every ranking.
+    A run without trusted cases uses no ranking. Where clean budgets are compared, it is in the arm of every ranking;
+    where rankings are compared, it is left out.
     """
+    cases = _with_ranking(cases, comparison.column)
     shared = [column for column in COMPARABLE if column != comparison.column and column in cases]
     if comparison.column == "clean_budget" and "ranking" in shared:
         cases = _in_every_ranking(cases, [column for column in shared if column != "ranking"])
@@ -106,6 +132,12 @@ def split_arms(cases: pd.DataFrame, comparison: Comparison = RATIO_COMPARISON) -
         Arm({c: float(str(v)) if c == RATIO_COLUMN else str(v) for c, v in zip(shared, values, strict=True)}, rows)
         for values, rows in cases.groupby(shared, sort=False)
     ]
+
+
+def _with_ranking(cases: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The cases without those of runs that use no ranking, where rankings are compared and some run uses one."""
+    ranked = cases[cases[column] != USUAL["ranking"]] if column == "ranking" else cases
+    return ranked if len(ranked) else cases
 
 
 def _in_every_ranking(cases: pd.DataFrame, others: list[str]) -> pd.DataFrame:
@@ -131,7 +163,7 @@ def check_groups(cases: pd.DataFrame, by: Sequence[str]) -> tuple[str, ...]:
     names = _columns_in([_plain(word) for word in by], known)
     if names is None:
         absent = next((word for word in by if _plain(word) not in known), ", ".join(by))
-        raise UserError(f"by={absent}: the cases have no such column; there are {', '.join(['dataset', *groups])}")
+        raise UserError(f"by={absent}: the cases have no such column; {expected_one_of(absent, ['dataset', *groups])}")
     return tuple(dict.fromkeys(name for name in names if name != "dataset"))
 
 
@@ -159,4 +191,4 @@ def _parsed(comparison: Comparison, baseline: Level) -> Level:
 
 
 def _level_list(levels: Sequence[Level]) -> str:
-    return ", ".join(str(level) or "(none)" for level in levels)
+    return ", ".join(f"{level:g}" if isinstance(level, float) else level or "(none)" for level in levels)

@@ -55,7 +55,9 @@ def find_pilots(cases: pd.DataFrame, metric: Metric) -> list[Pilot]:
     found = list(_pilots(cases, metric))
     usable = [one for one in found if isinstance(one, Pilot)]
     if not usable:
-        raise UserError([f"pilot: {one}" for one in found if isinstance(one, str)])
+        reasons = [one for one in found if isinstance(one, str)]
+        others = f", and {len(reasons) - 1} further reasons of this kind" if len(reasons) > 1 else ""
+        raise UserError(f"pilot: {reasons[0]}{others}" if reasons else "pilot: no case is scored")
     return usable
 
 

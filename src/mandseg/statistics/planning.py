@@ -44,13 +44,17 @@ class Question:
     loss: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.margin < float("inf"):
-            raise UserError(f"margin {self.margin:g}: expected a positive number")
+        most = self.metric.highest - self.metric.lowest
+        if not 0 < self.margin < most:
+            below = f" and below {most:g}, the largest difference" if most < float("inf") else ""
+            raise UserError(f"--margin {self.margin:g}: expected a number above 0{below}")
         if not 0 < self.power < 1:
-            raise UserError(f"power {self.power:g}: expected a share between 0 and 1")
+            raise UserError(f"--power {self.power:g}: expected a share between 0 and 1, e.g. 0.8")
+        if not -most < self.loss:
+            raise UserError(f"--loss {self.loss:g}: expected a number above {-most:g}; a gain is a negative loss")
         if not self.loss < self.margin:
             raise UserError(
-                f"loss {self.loss:g}: a loss of the margin ({self.margin:g}) or more cannot be shown to be less"
+                f"--loss {self.loss:g}: a loss of the margin ({self.margin:g}) or more cannot be shown to be less"
             )
 
 

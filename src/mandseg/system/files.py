@@ -23,6 +23,8 @@ from typing import IO, Any
 from mandseg.system.errors import UserError
 from mandseg.system.leftovers import part_of, remove_leftovers
 
+FILE_SUFFIXES = frozenset({".html", ".pdf", ".csv", ".png", ".svg", ".json", ".nii", ".gz", ".nrrd", ".mha", ".dcm"})
+"""Suffixes that no folder of a command's files has: the user means a file."""
 LIST = ".mandseg.json"
 """In a folder that a command may replace: who wrote it, and size and digest of each file."""
 OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -126,8 +128,7 @@ def refuse_foreign_files(folder: Path, kind: Kind) -> None:
         UserError: It is a file, holds a file that the same command did not write or that was changed since, or cannot
             be written.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: is a file, expected a folder for {kind.noun}; {kind.advice}")
+    refuse_file(folder, kind.noun, kind.advice)
     _refuse_unwritable(folder, kind.advice)
     writer, written = read_list(folder)
     if writer and writer != kind.noun:
@@ -138,6 +139,18 @@ def refuse_foreign_files(folder: Path, kind: Kind) -> None:
             raise UserError(f"{folder}: holds {name}, which {kind.noun} did not write; move it away or {kind.advice}")
         if name in written and written[name] != fingerprint(folder / name):
             raise UserError(f"{folder}: {name} was changed after it was written; move it away or {kind.advice}")
+
+
+def refuse_file(folder: Path, noun: str, advice: str) -> None:
+    """Refuse a path for a folder that is a file, or is named like one.
+
+    Raises:
+        UserError: One line.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder}: is a file, expected a folder for {noun}; {advice}")
+    if not folder.exists() and folder.suffix.lower() in FILE_SUFFIXES:
+        raise UserError(f"{folder}: is the name of a file, expected a folder for {noun}; {advice}")
 
 
 def refuse_foreign_file(path: Path, first_line: str, noun: str, advice: str) -> None:

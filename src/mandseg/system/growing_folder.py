@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mandseg.system.errors import UserError
-from mandseg.system.files import LIST, Kind, fingerprint, read_list, write_text
+from mandseg.system.files import LIST, Kind, fingerprint, read_list, refuse_file, write_text
 from mandseg.system.lock import HeldError, locked
 
 LOCK = ".mandseg.lease"
@@ -89,9 +89,7 @@ def growing_folder(path: Path, kind: Kind) -> Iterator[GrowingFolder]:
     Raises:
         UserError: It is a file, belongs to another command, cannot be written, or another process writes to it.
     """
-    if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: is a file, expected a folder for {kind.noun}; {kind.advice}")
-    _own_files(path, kind)  # before a lock is put into another command's folder
+    refuse_growing(path, kind)  # before a lock is put into another command's folder
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -103,6 +101,16 @@ def growing_folder(path: Path, kind: Kind) -> Iterator[GrowingFolder]:
         raise UserError(f"{path}: {error} writes to it; wait for its end or {kind.advice}") from error
     except PermissionError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror}); {kind.advice}") from error
+
+
+def refuse_growing(path: Path, kind: Kind) -> None:
+    """Refuse a path that cannot become or is not the folder of a command.
+
+    Raises:
+        UserError: It is a file, or belongs to another command.
+    """
+    refuse_file(path, kind.noun, kind.advice)
+    _own_files(path, kind)
 
 
 def _own_files(path: Path, kind: Kind) -> dict[str, list[object]]:

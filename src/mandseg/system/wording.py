@@ -4,6 +4,7 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from glob import escape
 from pathlib import Path
 
 SINGULAR = {"are": "is", "were": "was", "have": "has"}
@@ -41,13 +42,17 @@ def some_of(n: int, total: int, noun: str, plural: str) -> str:
 def similar_path(path: Path) -> str:
     """What may be meant by a path that does not exist: ``; did you mean outputs/clinic?``, or nothing.
 
-    The first part that is missing is compared with the names beside it.
+    The first part that is missing is compared with the names beside it. A bare name is also sought one folder deeper.
     """
     missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
     if missing is None or not missing.parent.is_dir():
         return ""
-    near = get_close_matches(missing.name, [beside.name for beside in missing.parent.iterdir()], n=1)
-    return f"; did you mean {missing.with_name(near[0]) / path.relative_to(missing)}?" if near else ""
+    beside = {beside.name.casefold(): beside.name for beside in sorted(missing.parent.iterdir())}
+    near = get_close_matches(missing.name.casefold(), beside, n=1)
+    meant = [missing.with_name(beside[word]) / path.relative_to(missing) for word in near]
+    if path == Path(path.name):
+        meant += sorted(Path().glob(f"[!.]*/{escape(path.name)}"))
+    return f"; did you mean {meant[0]}?" if meant else ""
 
 
 def typed(path: Path) -> str:

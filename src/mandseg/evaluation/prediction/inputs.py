@@ -4,6 +4,7 @@ A folder with DICOM files below it stands for every CT series among them, howeve
 for the image files directly in it.
 """
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -174,19 +175,30 @@ def _inputs_of_folder(folder: Path) -> Iterator[Input]:
 
 def _further_down(folder: Path) -> str:
     """Where the images of a folder without images are, as the CTs of a cohort."""
-    below = sorted(one for one in folder.iterdir() if one.is_dir() and any(map(is_image_file, one.iterdir())))
+    open_folders = (one for one in folder.iterdir() if one.is_dir() and os.access(one, os.R_OK | os.X_OK))
+    below = sorted(one for one in open_folders if any(map(is_image_file, one.iterdir())))
     return f"; there are some in {', '.join(map(str, below[:3]))}" if below else ""
 
 
 def _inputs_of_archive(folder: Path, archive: Archive) -> Iterator[Input]:
+    beside: set[Path] = set()
     for scan in archive.scans:
         places = {record.path.parent for record in scan.records}
         place = places.pop() if len(places) == 1 else folder
         damaged = [r for r in archive.damaged if r.patient == scan.patient or r.path.parent == place]
+        beside.update(record.path for record in damaged)
         problem = f"{count(len(damaged), 'file')} beside the series: {damaged[0].problem}" if damaged else ""
         yield Input(place, place.resolve().name, scan, problem)
     if not archive.scans:
         yield Input(folder, folder.resolve().name, problem=_no_series(archive))
+        return
+    of_no_series: dict[Path, list[Record]] = {}
+    for record in archive.damaged:
+        if record.path not in beside:
+            of_no_series.setdefault(record.path if record.path.is_dir() else record.path.parent, []).append(record)
+    for place, records in of_no_series.items():
+        more = f" ({count(len(records), 'file')}, the first is {records[0].path.name})" if len(records) > 1 else ""
+        yield Input(records[0].path, place.resolve().name, problem=f"{records[0].problem}{more}")
 
 
 def _no_series(archive: Archive) -> str:

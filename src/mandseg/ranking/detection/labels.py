@@ -72,13 +72,15 @@ def sentence(found: pd.DataFrame, by: str, what: str) -> str:
     """
     row = next((row for row in found.to_dict("records") if row["score"] == by), None)
     if row is None:
-        return f"Against {what} the score {by} could not be measured."
+        return f"Compared with {what}: the score {by} could not be measured."
     if not row["n_wrong"]:
-        return f"Against {what} no label is more wrong than another, so the score {by} could not be measured."
-    text = f"Against {what} the score {by} recovers {100 * row['recovered']:.0f} % of what the best order would"
+        return f"Compared with {what}: no label is more wrong than another, so the score {by} could not be measured."
+    text = (
+        f"Compared with {what}: the order by {by} recovers {100 * row['recovered']:.0f} % of what the best order would"
+    )
     if row["above_random"]:
-        return f"{text}, more than 97.5 % of random orders with equal shares of the annotators."
-    return f"{text}. This is not better than a random order with equal shares of the annotators, which costs nothing."
+        return f"{text}. This is more than 97.5 % of random orders recover."
+    return f"{text}. This is not better than a random order, which costs nothing."
 
 
 def _figures(score: Floats, error: Floats, wrong: Bools) -> dict[str, Floats]:

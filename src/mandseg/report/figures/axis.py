@@ -32,7 +32,7 @@ class LevelAxis:
     @property
     def label(self) -> str:
         """Short name of the axis."""
-        return "Noise ratio" if self.comparison.is_dose else self.comparison.column.capitalize()
+        return self.comparison.label
 
     @property
     def title(self) -> str:

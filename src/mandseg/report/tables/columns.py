@@ -16,7 +16,7 @@ LONGEST_NAME = 100  # bytes of a data set in a file name
 
 def level_column(analysis: Analysis) -> str:
     """Head of the column of levels."""
-    return "Noise ratio" if analysis.comparison.is_dose else analysis.comparison.column.capitalize()
+    return analysis.comparison.label
 
 
 def short(metric: Metric) -> str:

@@ -11,10 +11,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.grid_file import COLUMNS, add_to_grid, read_grid
+from mandseg.runs.grid_file import COLUMNS, add_to_grid, read_grid, remove_from_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.launchers.manifests import refuse_manifests
 from mandseg.runs.launchers.objects import refuse_objects
+from mandseg.runs.launchers.slurm_queue import queued_runs
 from mandseg.runs.launchers.targets import refuse_targets
 from mandseg.runs.replaced import changed_line
 from mandseg.runs.settings.hydra_words import in_plain_words
@@ -36,6 +37,17 @@ class Launch(Callback):
         with wrong_input_ends():
             self.cells = [cell_of(config, config.hydra.overrides.task)]
             list_cells(self.cells)
+
+    def on_run_end(self, config: DictConfig, **_: Any) -> None:
+        """Print where the result of a single run is, and what comes next if no run of its study is left."""
+        from mandseg.runs.ddp.devices import process_rank
+        from mandseg.runs.folder import RunFolder
+        from mandseg.runs.status import next_step
+
+        for cell in self.cells if process_rank().rank == 0 else []:
+            if RunFolder(cell.folder).state().state == "done":
+                print(f"done: {cell.folder}")
+                print(next_step(cell.study))
 
     def on_job_start(self, config: DictConfig, **_: Any) -> None:
         """List a run that another sweeper than CheckedGrid has chosen."""
@@ -71,7 +83,7 @@ def wrong_input_ends() -> Iterator[None]:
         sys.exit(WRONG_INPUT)
 
 
-def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> list[Cell]:
+def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) -> tuple[list[Cell], list[Cell]]:
     """Compose and check every cell of a grid, list them, and give them to the launch's callback.
 
     Args:
@@ -79,23 +91,41 @@ def check_grid(config: DictConfig, context: HydraContext, words: Sequence[str]) 
         context: Hydra's context of the launch.
         words: The overrides of the launch, including axes.
 
+    Returns:
+        All cells, and those that were not listed before.
+
     Raises:
         UserError: One of the cells is wrong; nothing was written.
     """
     cells = compose(config, expand(words))
-    list_cells(cells, is_on_cluster(config))
+    new = list_cells(cells, is_on_cluster(config))
     for callback in context.callbacks.callbacks:
         if isinstance(callback, Launch):
             callback.cells = cells
-    return cells
+    return cells, new
 
 
-def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> None:
+@contextlib.contextmanager
+def withdrawn_if_refused(cells: Sequence[Cell]) -> Iterator[None]:
+    """Take cells out of grid.csv again if the launcher refuses them: those without a run folder and without a job."""
+    try:
+        yield
+    except UserError:
+        for study in dict.fromkeys(cell.study for cell in cells):
+            own, queued = [cell for cell in cells if cell.study == study], queued_runs(study)
+            remove_from_grid(study, {cell.run for cell in own if cell.run not in queued and not cell.folder.exists()})
+        raise
+
+
+def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> list[Cell]:
     """Add cells to the grid.csv of their studies.
 
     Args:
         cells: The cells.
         is_elsewhere: Whether they run on machines that may see other files than this one.
+
+    Returns:
+        The cells that were not listed before.
 
     Raises:
         UserError: A new cell cannot start with its manifests, targets or objects, or a done run was made from other
@@ -103,12 +133,14 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> None:
     """
     refuse_changed(cells)
     listed = {study: {row["run"] for row in read_grid(study)} for study in {cell.study for cell in cells}}
-    new = [cell.cfg for cell in cells if cell.run not in listed[cell.study]]
-    refuse_targets(new)
-    refuse_objects(new)
-    refuse_manifests(new, is_elsewhere)
+    new = [cell for cell in cells if cell.run not in listed[cell.study]]
+    configs = [cell.cfg for cell in new]
+    refuse_targets(configs)
+    refuse_objects(configs)
+    refuse_manifests(configs, is_elsewhere)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
+    return new
 
 
 def grid_row(cell: Cell) -> dict[str, str]:

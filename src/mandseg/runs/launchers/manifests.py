@@ -16,7 +16,7 @@ RECORDED = ("mandseg.noise.Recorded", "mandseg.noise.recorded.Recorded")
 
 
 def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) -> None:
-    """Refuse runs whose manifest breaks a rule, shows another structure, or lacks the noisy labels of the training.
+    """Refuse runs whose manifest breaks a rule, shows another structure, or lacks the labels of the training.
 
     Only manifests of this package's data are read, each once. Phantoms and a source of the user's own are left to the
     run.
@@ -43,6 +43,10 @@ def refuse_manifests(configs: Sequence[DictConfig], is_elsewhere: bool = False) 
         refuse_other_structures([*known[source].training.cases, *tested], str(cfg.structure))
         _refuse_unrecorded(cfg, known[source])
         _refuse_annotators(cfg, known[source])
+        if cfg.clean_budget != 0:
+            from mandseg.noise.clean_budget import refuse_budget  # numpy, which other launches do not need
+
+            refuse_budget(cfg.clean_budget, str(cfg.ranking), known[source].training.split("train"))
 
 
 def _refuse_annotators(cfg: DictConfig, sources: Sources) -> None:

@@ -1,5 +1,7 @@
 """Submits a grid's cells as SLURM jobs: computes resources, submits arrays, and writes the job ids to the study."""
 
+import contextlib
+import io
 import secrets
 import shutil
 import time
@@ -21,6 +23,7 @@ from mandseg.system.wording import count, typed
 
 LARGEST_ARRAY = 1000  # SLURM's default for the largest array
 QUEUE_POLL_S = 5.0
+ADVICE = "correct the settings of the site (partition, account, GPUs, memory), and start the command again"
 GRIDS = ("BasicSweeper", "CheckedGrid")  # other sweepers choose the next cells from earlier results
 
 
@@ -135,13 +138,15 @@ def submit(cells: Sequence[Cell], needed: Resources, settings: SlurmSettings, co
     executor = SlurmExecutor(folder.resolve(), max_num_timeout=settings.requeues)
     executor.update_parameters(**parameters(needed, settings))
     try:
-        with executor.batch():
+        with contextlib.redirect_stderr(io.StringIO()), executor.batch():  # submitit repeats what sbatch prints
             jobs = [
                 executor.submit(Job(command(config, c), c.folder.resolve(), settings.signal_delay_s)) for c in cells
             ]
     except (FailedJobError, FailedSubmissionError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise UserError(f"SLURM refuses the jobs: {_reason(error)}") from error
+        with contextlib.suppress(OSError):  # it holds earlier submissions
+            folder.parent.rmdir()
+        raise UserError(f"SLURM refuses the jobs: {_reason(error)}; {ADVICE}") from error
     ids = [str(job.job_id) for job in jobs]
     write_csv(folder / JOBS, ("run", "job"), zip((cell.run for cell in cells), ids, strict=True))
     return ids

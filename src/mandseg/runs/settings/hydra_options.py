@@ -90,7 +90,9 @@ def _checked(word: str, behind: Sequence[str]) -> str:
     known = [*FLAGS, "--info", *WITH_VALUE]
     option = SHORT.get(name, name)
     if option not in known:
-        raise UserError(f"{printable(name)}: there is no such option; {expected_one_of(name, known)}")
+        expected = expected_one_of(name, known)
+        advice = "" if "did you mean" in expected else "; a setting has no dashes in front: noise_ratio=0.5"
+        raise UserError(f"{printable(name)}: there is no such option; {expected}{advice}")
     if option in FLAGS:
         if sign:
             raise UserError(f"{name}: expected no value")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -10,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue, OmegaConfBaseException
 
 from mandseg.system.config_paths import config_folder, sweeps_folder
-from mandseg.system.errors import UserError, one_line, user_error_behind
+from mandseg.system.errors import UserError, disk_error_behind, one_line, user_error_behind
 from mandseg.system.expectations import shown
 from mandseg.system.wording import expected_one_of, verb
 
@@ -32,6 +33,8 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
     """
     if behind := user_error_behind(error):
         return behind
+    if closed := disk_error_behind(error):
+        return UserError(f"{closed.filename}: cannot be opened ({closed.strerror})")
     text = str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return UserError(_missing_file(str(error.missing_cfg_file), list(error.options or [])))
@@ -52,14 +55,21 @@ def in_plain_words(error: HydraException | OmegaConfBaseException) -> UserError:
     if isinstance(error, ConfigCompositionException) and (match := OVERRIDE.search(text)):
         cause = error.__cause__
         if isinstance(cause, OmegaConfBaseException) and OmegaConf.is_config(cause.parent_node):
-            return UserError(_unknown_key(match[1], str(cause.key), [str(key) for key in cause.parent_node]))
+            known = [str(key) for key in cause.parent_node]
+            inner = [str(key) for key in known if cause.key in _keys(cause.parent_node, key)]
+            return UserError(_unknown_key(match[1], str(cause.key), known, inner))
     return UserError(one_line(error))
 
 
 def _missing_file(file: str, options: Sequence[str]) -> str:
-    group, _, name = file.removesuffix(".yaml").rpartition("/")
-    if group:
-        return f"{group}={name}: {expected_one_of(name, options or _choices(group))}"
+    words = file.removesuffix(".yaml").split("/")
+    ends = [end for end in range(1, len(words)) if (config_folder() / "/".join(words[:end])).is_dir()]
+    if ends or (options and len(words) > 1):
+        end = ends[-1] if ends else len(words) - 1
+        group, name = "/".join(words[:end]), "/".join(words[end:])
+        own = "; a cohort is data=folder data.manifest=COHORT/manifest.csv" if group == "data" and "/" in name else ""
+        return f"{group}={name}: {expected_one_of(name, options or _choices(group))}{own}"
+    name = "/".join(words)
     known = {path.stem for folder in (config_folder(), sweeps_folder()) for path in folder.glob("*.yaml")}
     return f"--config-name {name}: {expected_one_of(name, known)}"
 
@@ -89,14 +99,29 @@ def _several_values(word: str) -> str:
     return f"{shown(word)}: several values need -m, as in python -m mandseg.train -m {shown(word)}{point}"
 
 
-def _unknown_key(setting: str, key: str, known: Sequence[str]) -> str:
-    """The line of a setting that its group, or the chosen one of it, does not have."""
+def _keys(group: Any, key: str) -> list[str]:
+    """The settings in a group of a group; none of a setting with a value."""
+    inner = group._get_node(key)
+    return [str(name) for name in inner] if OmegaConf.is_dict(inner) and not inner._is_missing() else []
+
+
+def _unknown_key(setting: str, key: str, known: Sequence[str], groups: Sequence[str] = ()) -> str:
+    """The line of a setting that its group, or the chosen one of it, does not have.
+
+    Args:
+        setting: The word of the command line.
+        key: The unknown part of it.
+        known: The settings beside it.
+        groups: Groups beside it that have such a setting.
+    """
     near = [name for name in known if name not in ("hydra", "_target_", "_partial_")]
     group, *below = setting.lstrip("+").partition("=")[0].split(".")
     choices = sorted((config_folder() / group).glob("*.yaml")) if below else []
     if owners := [choice.stem for choice in choices if _has(choice, below)]:
         have = f"{'|'.join(owners)} {verb(len(owners), 'have')} it"
         return f"{setting}: the chosen {group} has no such setting; {group}={have}"
+    if groups:
+        return f"{setting}: there is no such setting; did you mean {' or '.join(f'{name}.{key}' for name in groups)}?"
     return f"{setting}: there is no such setting; {expected_one_of(key, near)}"
 
 

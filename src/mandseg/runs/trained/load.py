@@ -1,6 +1,7 @@
 """A trained network from a run folder, or from a checkpoint file that lies anywhere."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,7 @@ from mandseg.runs.settings.check import check_network_settings
 from mandseg.runs.trained.foreign_checkpoint import kind_of_content, kind_of_file
 from mandseg.runs.trained.network_record import NETWORK, config_of, is_plain, settings_of_record
 from mandseg.system.errors import RunFailedError, UserError, one_line
+from mandseg.system.names import printable
 from mandseg.training.checkpoint import BEST, LAST, MARK, read_checkpoint
 from mandseg.training.fit import load_weights
 from mandseg.training.methods.method import Method
@@ -27,6 +29,7 @@ from mandseg.training.precision import FP32, can_compute, device_kind
 
 CHECKPOINT_FILES = {"last": LAST, "best": BEST}
 CHECKPOINT_SUFFIX = ".ckpt"
+DEVICE = re.compile(r"(cpu|cuda)(:\d+)?")
 MOST_SHARED = 10  # layers of a network may share weights, which a file holds once
 EXPECTED = "expected a checkpoint, a run folder or a study of mandseg"
 
@@ -137,7 +140,9 @@ def device_named(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {name!r}: cannot be used ({one_line(error)})") from error
+        unknown = "there is no such device; expected auto, cpu, cuda or cuda:1"
+        why = f"cannot be used here ({one_line(error)}); take auto or cpu" if DEVICE.fullmatch(name) else unknown
+        raise UserError(f"device {printable(name)}: {why}") from error
     return device
 
 

@@ -1,0 +1,36 @@
+"""A launch that is refused lists no run, and a single run says where its result is."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from omegaconf import OmegaConf
+
+from mandseg.runs.grid_file import add_to_grid, read_grid
+from mandseg.runs.launchers.grid import Launch, withdrawn_if_refused
+from mandseg.system.errors import UserError
+from study_fixture import write_study
+
+
+def cell(study: Path, run: str) -> SimpleNamespace:
+    return SimpleNamespace(study=study, run=run, folder=study / run)
+
+
+def test_cells_that_a_launcher_refuses_leave_the_grid_unless_they_began(tmp_path):
+    study = tmp_path / "s"
+    add_to_grid(study, [dict.fromkeys(("run", "overrides"), name) for name in ("former", "new", "began")])
+    (study / "began").mkdir()
+    with (
+        pytest.raises(UserError, match="no partition"),
+        withdrawn_if_refused([cell(study, "new"), cell(study, "began")]),
+    ):
+        raise UserError("no partition")
+    assert [row["run"] for row in read_grid(study)] == ["former", "began"]
+
+
+def test_a_single_run_ends_with_its_folder_and_the_next_command(tmp_path, capsys):
+    study = write_study(tmp_path / "s", loss={0.0: 0.0}, seeds=(0,), n_cases=2)
+    launch = Launch()
+    launch.cells = [cell(study, "ratio0-seed0")]
+    launch.on_run_end(OmegaConf.create())
+    assert capsys.readouterr().out.splitlines() == [f"done: {study}/ratio0-seed0", f"next: mandseg report {study}"]
