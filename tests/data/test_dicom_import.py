@@ -468,7 +468,7 @@ def other_syntax(folder: Path, slices: list[Dataset]) -> None:
 
 SPOILT: dict[str, tuple[Spoil, str]] = {
     "zero slices": (without_slices, "the structure set refers to a CT series that is missing"),
-    "missing slice": (without_one_slice, "the structure set refers to 6 images, 1 of which not among the 5"),
+    "missing slice": (without_one_slice, "the structure set refers to 6 images, 1 of them not among the 5"),
     "NaN position": (spoil_ct("ImagePositionPatient", ["nan", 0, 45]), "ImagePositionPatient is nan, 0, 45, expected"),
     "no position": (spoil_ct("ImagePositionPatient", None), "ImagePositionPatient has 0 values, expected 3"),
     "tilt": (spoil_ct("GantryDetectorTilt", 20), "slices"),
@@ -601,7 +601,7 @@ def test_where_every_patient_fails_nothing_is_written(export: Path, capsys: Capt
     without_one_slice(export / "patient1", [])
     assert prepare(export, "--reference", "RS_1") == 2
     assert sorted(path.name for path in export.parent.iterdir()) == ["export", "settings"]
-    assert "1 of which not among the 5" in capsys.readouterr().err
+    assert "1 of them not among the 5" in capsys.readouterr().err
 
 
 def test_a_folder_without_dicom_is_refused(export: Path, capsys: Capture) -> None:

@@ -307,6 +307,18 @@ def test_pair_makes_a_cohort_of_the_shared_scans_on_the_first_ones_grid(tmp_path
     np.testing.assert_allclose(shift_mm, [-31, 8, -200], atol=0.8)
 
 
+def test_pair_names_two_subjects_that_are_one_patient_of_the_second_cohort(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one = [write(tmp_path / "one", k, name, "train", cropped) for k, name in ((2, "a"), (2, "copy"), (1, "c"))]
+    write_cohort(tmp_path / "one", one)
+    write_cohort(tmp_path / "two", [write(tmp_path / "two", k, f"b{k}", "test") for k in (1, 2)])
+    result = pair_cohorts(tmp_path / "one", tmp_path / "two", tmp_path / "pairs", workers=1)
+    assert [case.subject_id for case in result.cohort.cases] == ["a", "copy", "c"]
+    warning = "WARNING: subjects a, copy are paired with one patient, b2: one patient under several names?"
+    assert [note for note in result.notes if note.startswith("WARNING")] == [warning]
+
+
 def test_pair_aligns_two_shared_scans_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
 

@@ -96,8 +96,8 @@ def test_the_whole_folder_is_imported_and_the_broken_exports_are_refused(
     options = ("--structure", "GTV-1,ROI-1,Heart", "--several", "first", "--all-in", "test")
     assert run("prepare", "dicom", real_data / "dicom", tmp_path / "cohort", *options) == 2
     printed = capfd.readouterr().err
-    assert "the structure set refers to 98 images, 97 of which not among the 1 of the CT series" in printed
-    assert "the structure set refers to 5 images, 3 of which not among the 2 of the CT series" in printed
+    assert "the structure set refers to 98 images, 97 of them not among the 1 of the CT series" in printed
+    assert "the structure set refers to 5 images, 3 of them not among the 2 of the CT series" in printed
     assert "skipped: no structure set refers to this CT" in printed
     cases = read_cohort(tmp_path / "cohort").cases
     assert len(cases) == 4

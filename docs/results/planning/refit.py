@@ -66,6 +66,11 @@ def part(of: Table, rows: Sequence[int]) -> Mapping[str, np.ndarray]:
     return {name: values[list(rows)] for name, values in of.items()}
 
 
+def patient_of(pair: LabelPair) -> str:
+    """The specialist's scan, which two cases of one patient share; the subject if the cohort names no scan."""
+    return pair.case.groups.get("paired_with", pair.case.subject_id)
+
+
 def best(real: Table, drawn: Mapping[Values, Table]) -> Values:
     """The values with the lowest misfit among those whose median Dice is that of the planners, to within 0.02."""
     median = float(np.median(real["dice"]))
@@ -76,6 +81,7 @@ def best(real: Table, drawn: Mapping[Values, Table]) -> Values:
 def main(cohort: Path, out: Path) -> None:
     """Try the grid, choose on all pairs and on all but each patient, and write fit.csv and left_out.csv."""
     pairs, _ = read_pairs(cohort, 1)
+    out.mkdir(parents=True, exist_ok=True)
     real, everyone = real_table(pairs), range(len(pairs))
     print("real: missing at the top", [missing_mm(pair.noisy, pair) for pair in pairs], "mm")
     print("real: Dice", real["dice"].ravel().round(3), "volume", real["volume_difference"].ravel().round(3))
@@ -97,8 +103,8 @@ def main(cohort: Path, out: Path) -> None:
     print(pd.DataFrame(rows).sort_values("misfit").head(8).to_string(index=False))
     print("chosen on all pairs: margin, others, top", best(real, drawn))
     former, left_out = (0.8, 1.0, 0.0), []
-    for subject in dict.fromkeys(pair.case.subject_id for pair in pairs):
-        own = [k for k in everyone if pairs[k].case.subject_id == subject]
+    for patient in dict.fromkeys(patient_of(pair) for pair in pairs):
+        own = [k for k in everyone if patient_of(pairs[k]) == patient]
         others = [k for k in everyone if k not in own]
         chosen = best(part(real, others), {values: part(own_table, others) for values, own_table in drawn.items()})
         for name, values in (("refitted", chosen), ("former", former)):
@@ -106,7 +112,7 @@ def main(cohort: Path, out: Path) -> None:
                 quantity: round(float(np.abs(np.median(drawn[values][quantity][own]) - real[quantity][own].mean())), 3)
                 for quantity in ("dice", "hd95_mm", "nsd_2mm", "volume_difference")
             }
-            left_out.append({"subject": subject, "preset": name, "values": " ".join(map(str, values)), **distance})
+            left_out.append({"subject": patient, "preset": name, "values": " ".join(map(str, values)), **distance})
     pd.DataFrame(left_out).to_csv(out / "left_out.csv", index=False)
     print(pd.DataFrame(left_out).to_string(index=False))
 

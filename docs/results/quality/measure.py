@@ -66,6 +66,7 @@ CHANGES: dict[str, Callable[[np.ndarray, np.ndarray], Pair]] = {
 def predict(cohort: Path, out: Path, files: list[Path], change: str) -> None:
     """Append a row for each test case that OUT.csv does not have yet."""
     networks = [load_network(file, device="cpu") for file in files]
+    out.parent.mkdir(parents=True, exist_ok=True)
     name = "+".join(file.stem for file in files)
     done = set(pd.read_csv(out).query("networks == @name and change == @change").case) if out.exists() else set()
     for case in read_cohort(cohort).split("test"):

@@ -68,6 +68,7 @@ def main() -> None:
     orders = [(np.random.default_rng(k).permutation(len(cases)).astype(float), w) for k, w in enumerate(wrongs)]
     rows.append({"score": "random", "n": len(cases), "mixtures": len(mixed)} | figures(orders, error))
     found = pd.DataFrame(rows).sort_values("recovered", ascending=False)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
     found.round(4).to_csv(arguments.out, index=False)
     print(found.round(2).to_string(index=False))
 

@@ -147,7 +147,7 @@ def _refuse_missing_images(scan: Scan, structure_set: StructureSet, rois: Sequen
     expected = {*structure_set.image_uids.get(scan.uid, ()), *drawn_on}
     if missing := expected - there:
         raise UserError(
-            f"the structure set refers to {count(len(expected), 'image')}, {len(missing)} of which not among the "
+            f"the structure set refers to {count(len(expected), 'image')}, {len(missing)} of them not among the "
             f"{len(there)} of the CT series"
         )
 

@@ -74,6 +74,7 @@ def pair_cohorts(
             f"case {name}: {scan.second.case_id} of {cohorts[1].name}, {scan.words}"
             for scan, name in zip(shared, names, strict=True)
         ]
+        notes += _one_patient_notes(shared)
         finish(part, dest, pairs, notes=notes)
     return Imported(read_cohort(dest), notes=tuple(notes))
 
@@ -101,6 +102,18 @@ def _refuse_one_label(shared: Sequence[SharedScan]) -> None:
         names = f"case {same[0].first.case_id} of one and case {same[0].second.case_id} of the other cohort"
         text = f"{names} have one label file, {_label(same[0].first)}; expected two contours"
         raise UserError(text if len(same) == 1 else f"{text} (so in {count(len(same), 'pair')})")
+
+
+def _one_patient_notes(shared: Sequence[SharedScan]) -> list[str]:
+    """Name the subjects of the first cohort that are one patient of the second; they keep their ids."""
+    subjects: dict[str, dict[str, None]] = {}
+    for scan in shared:
+        subjects.setdefault(scan.second.subject_id, {})[scan.first.subject_id] = None
+    return [
+        f"WARNING: subjects {', '.join(own)} are paired with one patient, {patient}: one patient under several names?"
+        for patient, own in subjects.items()
+        if len(own) > 1
+    ]
 
 
 def _known(case: Case) -> Fingerprint | None:
