@@ -10,6 +10,7 @@ from scipy import stats
 
 from mandseg.audit.measurement import Displacement, Measurement
 from mandseg.data.check import COPY_DICE
+from mandseg.metrics.outcome import WORST_CASE
 
 WORTH_SAYING_MM = 2.0  # mean displacement of a region
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour
@@ -106,7 +107,7 @@ def _row(measurement: Measurement, regions: Sequence[str]) -> dict[str, object]:
     row = {name: value for name, value in asdict(measurement).items() if name not in ("displacements", "regions")}
     biases = {d.region: d.bias_mm for d in measurement.displacements}
     row |= {"bias_mm": biases.get(None)} | {bias_column(region): biases.get(region) for region in regions}
-    return row | {"why": "; ".join(_reasons(measurement)), "empty": measurement.outcome in ("missed", "spurious")}
+    return row | {"why": "; ".join(_reasons(measurement)), "empty": measurement.outcome in WORST_CASE}
 
 
 def _reasons(measurement: Measurement) -> list[str]:
