@@ -151,14 +151,23 @@ def test_every_region_that_a_reference_has_is_a_row(measurements):
 
 
 def test_an_interval_is_students_t():
-    mean, low, high = mean_interval(pd.Series([1.0, 2.0, 3.0, np.nan]))
+    cases = pd.DataFrame({"subject_id": list("abcd"), "bias_mm": [1.0, 2.0, 3.0, np.nan]})
+    mean, low, high = mean_interval(cases, "bias_mm")
     reach = 4.302653 / np.sqrt(3)  # the 97.5 % point of t with 2 degrees of freedom, standard deviation 1
     assert (mean, low, high) == (
         2.0,
         pytest.approx(2 - reach, abs=1e-6),
         pytest.approx(2 + reach, abs=1e-6),
     )
-    assert np.isnan(mean_interval(pd.Series([1.0]))[1])
+    assert np.isnan(mean_interval(cases.head(1), "bias_mm")[1])
+
+
+def test_scans_of_one_subject_do_not_count_as_subjects():
+    """Each scan ten times over: the same mean and the same interval as of one scan of each subject."""
+    once = pd.DataFrame({"subject_id": list("abc"), "bias_mm": [1.0, 2.0, 3.0]})
+    often = pd.concat([once] * 10, ignore_index=True)
+    assert mean_interval(often, "bias_mm") == pytest.approx(mean_interval(once, "bias_mm"))
+    assert np.isnan(mean_interval(often[often.subject_id == "a"], "bias_mm")[1])
 
 
 # Words ----------------------------------------------------------------------------------------------------------------
@@ -166,7 +175,13 @@ def test_an_interval_is_students_t():
 
 def cases_like(**columns):
     n = len(columns["bias_mm"])
-    given = {"dice": [0.8] * n, "annotator": ["ann"] * n, "outcome": ["scored"] * n, "noisy_pieces": [1] * n}
+    given = {
+        "subject_id": [f"s{k}" for k in range(n)],
+        "dice": [0.8] * n,
+        "annotator": ["ann"] * n,
+        "outcome": ["scored"] * n,
+        "noisy_pieces": [1] * n,
+    }
     return pd.DataFrame(given | {"reference_pieces": [1] * n} | columns)
 
 

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from command import run
+from mandseg.audit.measurement import UNNAMED
 from mandseg.data.case import Case
 from mandseg.data.manifest import read_cohort, write_cohort
 from mandseg.data.volume import Volume, write_volume
@@ -15,7 +16,6 @@ from mandseg.metrics.regions import REGIONS
 from mandseg.noise import Panel, Tendency, TipsCut
 from mandseg.ranking.annotators import annotator_table, annotators_of, claims, parts_in
 from mandseg.ranking.judges.evidence import displacements_mm
-from mandseg.ranking.label_table import UNNAMED
 from shapes import ISO, ball, horseshoe
 
 CASES = 6  # of an annotator

@@ -368,6 +368,14 @@ def test_the_cell_of_a_verdict_states_that_a_curve_of_one_seed_is_not_monotone()
     assert not any("not monotone" in cell for cell in cells[2])
 
 
+def test_the_finding_names_the_ratios_that_only_one_seed_reached():
+    dice = [0.9, 0.88, 0.86, 0.84, 0.82, 0.8]
+    runs = {(r, s): [d - 0.001 * s for d in dice] for r in (0.0, 0.2, 0.5) for s in range(3) if r < 0.5 or s == 0}
+    found = headline(analyse(table(runs), resampling=QUICK))
+    assert found.startswith("Mean Dice is shown to stay within 0.02")
+    assert found.endswith("(up to 0.5) on test. One seed only at noise ratio 0.5.")
+
+
 def test_methods_describe_only_the_analyses_that_were_made():
     runs = {(r, s): [0.9, 0.88, 0.86, 0.84, 0.82, 0.8 - r / 10] for r in (0.0, 0.5) for s in (0, 1)}
     several, one = (

@@ -76,7 +76,7 @@ def _who(cases: pd.DataFrame) -> str:
 
 
 def _side(cases: pd.DataFrame) -> str:
-    mean, low, high = mean_interval(cases.bias_mm)
+    mean, low, high = mean_interval(cases, "bias_mm")
     if np.isnan(mean):
         return "there is no contour, so there is no bias"
     interval = "" if np.isnan(low) else f"95 % interval {number(low, 2, True)} to {number(high, 2, True)} mm"
@@ -108,7 +108,7 @@ def _tendencies(cases: pd.DataFrame, annotators: pd.DataFrame) -> str:
         biases = [
             (mean, region)
             for region in regions_of(cases)
-            for mean, low, high in [mean_interval(own[bias_column(region)])]
+            for mean, low, high in [mean_interval(own, bias_column(region))]
             if own[bias_column(region)].count() >= FEWEST_CASES and (low > 0 or high < 0)
         ]
         bias, region = max(biases, key=lambda pair: abs(pair[0]), default=(0.0, "body"))

@@ -10,6 +10,7 @@ from scipy import stats
 
 from mandseg.audit.measurement import Displacement, Measurement
 from mandseg.data.check import COPY_DICE
+from mandseg.metrics.outcome import WORST_CASE
 
 WORTH_SAYING_MM = 2.0  # mean displacement of a region
 WORTH_SAYING_BIAS_MM = 1.0  # of the whole contour
@@ -37,7 +38,7 @@ def cases_table(measurements: Sequence[Measurement]) -> pd.DataFrame:
 def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
     """One row for each annotator, the lowest median surface Dice at 2 mm on top.
 
-    ``bias_low_mm`` and ``bias_high_mm`` are the 95 % interval (Student's t over cases) of the mean bias.
+    ``bias_low_mm`` and ``bias_high_mm`` are the 95 % interval of the mean bias (:func:`mean_interval`).
     """
     groups = cases.groupby("annotator", sort=True)
     medians = groups[["dice", "hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]].median().add_suffix("_median")
@@ -50,7 +51,8 @@ def annotators_table(cases: pd.DataFrame) -> pd.DataFrame:
             groups.dice.agg(dice_lowest="min", dice_highest="max"),
             medians,
             means,
-            groups.bias_mm.agg(bias_low_mm=_low, bias_high_mm=_high),
+            groups.apply(lambda own: mean_interval(own, "bias_mm")[1]).rename("bias_low_mm"),
+            groups.apply(lambda own: mean_interval(own, "bias_mm")[2]).rename("bias_high_mm"),
         ],
         axis=1,
     ).reset_index()
@@ -84,29 +86,35 @@ def is_copy(cases: pd.DataFrame) -> "pd.Series[bool]":
     return (cases.outcome == "scored") & (cases.dice >= COPY_DICE)
 
 
-def mean_interval(values: "pd.Series[float]") -> tuple[float, float, float]:
-    """Mean with its 95 % interval by Student's t; the mean is NaN without values, the interval with fewer than two."""
-    known = values.dropna().to_numpy(float)
-    if len(known) < 2:
-        return (float(known.mean()) if len(known) else np.nan), np.nan, np.nan
-    mean, error = float(known.mean()), float(known.std(ddof=1) / np.sqrt(len(known)))
-    reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, len(known) - 1))
+def mean_interval(cases: pd.DataFrame, column: str) -> tuple[float, float, float]:
+    """Mean of a column over cases with its 95 % interval by Student's t.
+
+    The cases of one subject are not independent: their deviations from the mean are added up before they are squared
+    (the standard error of clusters). With one case of each subject this is the usual interval.
+
+    Args:
+        cases: ``subject_id`` and the column; cases without a value do not count.
+        column: The column.
+
+    Returns:
+        Mean and ends; the mean is NaN without values, the interval with fewer than two subjects.
+    """
+    known = cases[cases[column].notna()]
+    values = known[column].astype(float)
+    mean, n_subjects = float(values.mean()), known.subject_id.nunique()
+    if n_subjects < 2:
+        return mean, np.nan, np.nan
+    sums = (values - mean).groupby(known.subject_id).sum()
+    error = np.sqrt(n_subjects / (n_subjects - 1) * float((sums**2).sum())) / len(values)
+    reach = error * float(stats.t.ppf((1 + CONFIDENCE) / 2, n_subjects - 1))
     return mean, mean - reach, mean + reach
-
-
-def _low(values: "pd.Series[float]") -> float:
-    return mean_interval(values)[1]
-
-
-def _high(values: "pd.Series[float]") -> float:
-    return mean_interval(values)[2]
 
 
 def _row(measurement: Measurement, regions: Sequence[str]) -> dict[str, object]:
     row = {name: value for name, value in asdict(measurement).items() if name not in ("displacements", "regions")}
     biases = {d.region: d.bias_mm for d in measurement.displacements}
     row |= {"bias_mm": biases.get(None)} | {bias_column(region): biases.get(region) for region in regions}
-    return row | {"why": "; ".join(_reasons(measurement)), "empty": measurement.outcome in ("missed", "spurious")}
+    return row | {"why": "; ".join(_reasons(measurement)), "empty": measurement.outcome in WORST_CASE}
 
 
 def _reasons(measurement: Measurement) -> list[str]:

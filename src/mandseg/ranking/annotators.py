@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mandseg.audit.measurement import UNNAMED
 from mandseg.ranking.displacements import ALL, bias_column, regions_in
-from mandseg.ranking.label_table import UNNAMED
 from mandseg.report.wording import number, visible
 from mandseg.statistics.annotator_effect import Effect, annotator_effects, region_effects
 from mandseg.system.wording import count

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from mandseg.audit.measurement import UNNAMED
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import is_trusted
 from mandseg.ranking.drawn_label import read_label
 from mandseg.ranking.scores.catalogue import measure_label
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
-
-UNNAMED = "not recorded"  # an annotator
 
 
 def label_table(cases: Sequence[Case], workers: int | None = None) -> pd.DataFrame:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from mandseg.audit.measurement import division_of
+from mandseg.audit.measurement import UNNAMED, division_of
 from mandseg.audit.pair import load_pair
 from mandseg.data.case import Case
 from mandseg.data.ranked.label import is_trusted
 from mandseg.metrics.agreement import score
 from mandseg.noise import Recorded
 from mandseg.ranking.displacements import bias_column, displacements_mm
-from mandseg.ranking.label_table import UNNAMED
 from mandseg.system.errors import UserError
 from mandseg.system.progress import for_each
 

@@ -37,8 +37,11 @@ def headline(analysis: Analysis) -> str:
         sentence = f"No conclusion about {sets} is possible: {_unlearned(analysis)}. {sentence}"
     if analysis.unpaired and any(row.difference is None for row in rows):
         sentence = f"{sentence} Not everything can be paired: {_why_unpaired(analysis, rows)}."
-    one_seed = bool(rows) and all(row.n_seeds == 1 for row in rows if row.difference is not None)
-    return f"One seed only. {sentence}" if one_seed else sentence
+    paired = [row for row in rows if row.difference is not None]
+    alone = dict.fromkeys(comparison.name(row.level) for row in paired if row.n_seeds == 1)
+    if alone and all(row.n_seeds == 1 for row in paired):
+        return f"One seed only. {sentence}"
+    return f"{sentence} One seed only at {listed(list(alone))}." if alone else sentence
 
 
 def _unlearned(analysis: Analysis) -> str:

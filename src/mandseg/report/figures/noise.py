@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 
 from mandseg.report.figures.source import Drawing, FigureSource
 from mandseg.report.figures.style import BLUE, FAINT, INK, one_axes
+from mandseg.system.wording import count
 
 DRAWN_ANNOTATORS = 30
 
@@ -49,5 +50,5 @@ def noise(source: FigureSource) -> Iterator[Drawing]:
                 "Mark: median. Dashed line: median of all."
             )
             if (n := once.annotator.nunique()) > DRAWN_ANNOTATORS:
-                caption += f" Of {n} annotators, the {DRAWN_ANNOTATORS} with the lowest medians are drawn."
+                caption += f" Of {count(n, 'annotator')}, the {DRAWN_ANNOTATORS} with the lowest medians are drawn."
             yield source.draw(f"noise-{column}", partial(plot_noise, once, column, label), caption)

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from mandseg.metrics.catalogue import metric_named
+from mandseg.metrics.outcome import WORST_CASE
 from mandseg.report.tables.columns import level_column
 from mandseg.report.tables.table import Cell, Column, Table
 from mandseg.report.wording import ABSENT, level_name, number, span
@@ -43,7 +44,7 @@ def without_missed_table(analysis: Analysis, name: str) -> Table | None:
 def missed_table(cases: pd.DataFrame, analysis: Analysis, name: str) -> Table | None:
     """Missed and spurious predictions: a row for each data set, case and level; None if there are none."""
     column = analysis.comparison.column
-    rows = cases[cases.outcome.isin(["missed", "spurious"])]
+    rows = cases[cases.outcome.isin(WORST_CASE)]
     if rows.empty:
         return None
     grouped = rows.groupby(["dataset", column, "case_id", "outcome"], sort=False).seed
