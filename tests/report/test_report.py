@@ -336,27 +336,29 @@ def test_a_long_seed_is_written_out(tmp_path, without_figures):
     assert "e+07" not in text_of(report)
 
 
-def test_cases_of_one_name_in_two_cohorts_are_not_paired(tmp_path, without_figures):
+@pytest.mark.parametrize("column", ["data", "variant"])
+def test_cases_of_one_name_with_other_content_are_not_paired(tmp_path, without_figures, column):
     study = write_study(tmp_path / "demo", {0.0: 0.0}, (0, 1, 2), {"test": 0.9, "external_a": 0.8}, n_cases=6)
     for run in [path for path in study.iterdir() if path.is_dir()]:
         other = study / f"{run.name}-other"
         shutil.copytree(run, other)
         common = {"external_a": {"images": "1a", "references": "2b"}}
         change_record(run, content=common | {"test": {"images": "3c", "references": "4d"}})
-        condition = json.loads((run / "run.json").read_text())["condition"] | {"data": "other"}
+        changed = {"data": "other"} if column == "data" else {}
+        condition = json.loads((run / "run.json").read_text())["condition"] | changed
         content = common | {"test": {"images": "5e", "references": "6f"}}
         change_record(other, condition=condition, content=content)
         rows = list(csv.DictReader((other / "cases.csv").read_text().splitlines()))
-        write_csv(other / "cases.csv", [row | {"run": other.name, "data": "other"} for row in rows], CASE_COLUMNS)
-    report = write_report(study, compare="data").parent
+        write_csv(other / "cases.csv", [row | {"run": other.name} | changed for row in rows], CASE_COLUMNS)
+    report = write_report(study, compare=column).parent
     assert set(pd.read_csv(report / "differences.csv").dataset) == {"external_a"}
-    assert "data set test is not the same with all data: it is left out of this comparison" in text_of(report)
+    assert "data set test is not the same at every level: it is left out of this comparison" in text_of(report)
     for file in study.glob("ratio*/cases.csv"):
         rows = list(csv.DictReader(file.read_text().splitlines()))
         write_csv(file, [row for row in rows if row["dataset"] == "test"], CASE_COLUMNS)
-    line = r"^compare=data: no data set of the test is the same with all data \(test\)$"
+    line = rf"^compare={column}: no data set of the test is the same at every level \(test\)$"
     with pytest.raises(UserError, match=line):
-        write_report(study, compare="data")
+        write_report(study, compare=column)
 
 
 def test_what_cannot_be_compared_is_refused_in_one_line(reported):

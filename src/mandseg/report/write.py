@@ -76,7 +76,7 @@ def write_report(
     opened = open_study(study)
     declaration = opened.declaration.with_primary(primary)
     comparison = choose_comparison(opened.cases, compare, baseline) if len(opened.cases) else RATIO_COMPARISON
-    opened = _with_common_sets(opened) if comparison.column == "data" else opened
+    opened = _with_common_sets(opened, comparison.column) if comparison.column in ("data", "variant") else opened
     settings = StudySettings(opened)
     groups = check_groups(opened.cases, by) if len(opened.cases) else ()
     with replaced_folder(folder, FOLDER) as new:
@@ -92,21 +92,23 @@ def write_report(
     return folder / "index.html"
 
 
-def _with_common_sets(study: Study) -> Study:
-    """Leave out the data sets that differ between data: a case 001 of one is not the case 001 of another.
+def _with_common_sets(study: Study, column: str) -> Study:
+    """Leave out the data sets whose content differs between the levels: a case 001 of one is not that of another.
 
     Raises:
         UserError: No data set is left.
     """
-    found: dict[str, set[str]] = {}
-    for run, dataset in study.cases[["run", "dataset"]].drop_duplicates().itertuples(index=False):
-        if content := (study.records[run].content or {}).get(recorded_name(dataset)):
-            found.setdefault(dataset, set()).add(json.dumps(content, sort_keys=True))
-    others = [dataset for dataset, contents in found.items() if len(contents) > 1]
-    cases = study.cases[~study.cases.dataset.isin(others)]
+    keys = ["dataset"] if column == "data" else ["data", "dataset"]
+    found: dict[tuple[str, ...], set[str]] = {}
+    for row in study.cases.drop_duplicates(["run", "dataset"]).to_dict("records"):
+        if content := (study.records[row["run"]].content or {}).get(recorded_name(row["dataset"])):
+            found.setdefault(tuple(str(row[key]) for key in keys), set()).add(json.dumps(content, sort_keys=True))
+    others = [key for key, contents in found.items() if len(contents) > 1]
+    cases = study.cases[[tuple(map(str, row)) not in others for row in study.cases[keys].to_numpy()]]
+    names = sorted({key[-1] for key in others})
     if cases.empty:
-        raise UserError(f"compare=data: no data set of the test is the same with all data ({', '.join(others)})")
-    lines = [f"data set {name} is not the same with all data: it is left out of this comparison" for name in others]
+        raise UserError(f"compare={column}: no data set of the test is the same at every level ({', '.join(names)})")
+    lines = [f"data set {name} is not the same at every level: it is left out of this comparison" for name in names]
     return replace(study, cases=cases, problems=(*study.problems, *lines))
 
 
