@@ -1,7 +1,7 @@
 """Draws train, validation and test splits and folds; all scans of a subject stay together."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -100,6 +100,27 @@ def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], li
         UserError: Fewer than two folds, or more than there are subjects.
     """
     n_cases = Counter(case.subject_id for case in cases)
+    fold_of = fold_of_subjects(n_cases, k, seed, lambda subject: -n_cases[subject])
+    return [
+        ([c for c in cases if fold_of[c.subject_id] != fold], [c for c in cases if fold_of[c.subject_id] == fold])
+        for fold in range(k)
+    ]
+
+
+def fold_of_subjects(
+    n_cases: Mapping[str, int], k: int, seed: int, first: Callable[[str], int | str]
+) -> dict[str, int]:
+    """Subject -> its fold, from 0: each in turn goes to the fold with the fewest cases so far.
+
+    Args:
+        n_cases: The number of cases of each subject.
+        k: The number of folds.
+        seed: Of the order among subjects with the same value of ``first``.
+        first: Subjects with lower values have their turn first.
+
+    Raises:
+        UserError: Fewer than two folds, or more than there are subjects.
+    """
     if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(n_cases):
         raise UserError(
             f"{count(k, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
@@ -107,10 +128,7 @@ def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], li
     drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
     size = [0] * k
     fold_of: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # a stable sort keeps the random order among equal numbers
+    for subject in sorted(drawn, key=first):  # a stable sort keeps the random order among equals
         fold_of[subject] = size.index(min(size))
         size[fold_of[subject]] += n_cases[subject]
-    return [
-        ([c for c in cases if fold_of[c.subject_id] != fold], [c for c in cases if fold_of[c.subject_id] == fold])
-        for fold in range(k)
-    ]
+    return fold_of

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.ranked.label import ranked_label
 from mandseg.data.sources import Sources
+from mandseg.data.splits import fold_of_subjects
 from mandseg.system.errors import UserError
 from mandseg.system.wording import count
 
@@ -66,16 +65,7 @@ def fold_of_cases(cases: Sequence[Case], folds: int, seed: int = 0) -> dict[str,
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
     """
-    n_cases = Counter(case.subject_id for case in cases)
-    if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= len(n_cases):
-        raise UserError(
-            f"{count(folds, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
-        )
     annotators = {case.subject_id: case.annotator for case in cases}
-    drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
-    size = [0] * folds
-    of_subject: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda name: annotators[name]):  # stable: the random order stays among equals
-        of_subject[subject] = size.index(min(size))
-        size[of_subject[subject]] += n_cases[subject]
+    n_cases = Counter(case.subject_id for case in cases)
+    of_subject = fold_of_subjects(n_cases, folds, seed, lambda subject: annotators[subject])
     return {case.case_id: of_subject[case.subject_id] for case in cases}
