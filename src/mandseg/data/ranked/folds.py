@@ -4,16 +4,15 @@ A training learns from the labels that are ranked, whatever they are worth. So a
 validation and a test, too: on left-out cases against those labels. Both only watch the training.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from mandseg.data import splits
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.ranked.label import ranked_label
 from mandseg.data.sources import Sources
-from mandseg.data.splits import fold_of_subjects
 from mandseg.system.errors import UserError
 from mandseg.system.wording import count
 
@@ -65,7 +64,4 @@ def fold_of_cases(cases: Sequence[Case], folds: int, seed: int = 0) -> dict[str,
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
     """
-    annotators = {case.subject_id: case.annotator for case in cases}
-    n_cases = Counter(case.subject_id for case in cases)
-    of_subject = fold_of_subjects(n_cases, folds, seed, lambda subject: annotators[subject])
-    return {case.case_id: of_subject[case.subject_id] for case in cases}
+    return splits.fold_of_cases(cases, folds, seed, lambda own: own[-1].annotator)
