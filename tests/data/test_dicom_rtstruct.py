@@ -132,6 +132,22 @@ def test_it_belongs_to_the_ct_s_study_and_is_a_series_of_its_own(series: Series,
         assert set(contour.ContourData[2::3]) == {plane.position_mm[2]}
 
 
+@pytest.mark.parametrize("letters", [None, "ISO_IR 100", "ISO_IR 192"])
+def test_a_name_with_any_letters_is_written_whatever_letters_the_ct_has(letters: str | None, tmp_path: Path) -> None:
+    slices = ct_slices(np.full(SHAPE, -1000, np.int16))
+    for one in slices:
+        if letters:
+            one.SpecificCharacterSet, one.PatientName = letters, "Müller^Jörg"
+    save(slices, tmp_path / "ct")
+    series = read_series(tmp_path / "ct")
+    mask = np.zeros(SHAPE, bool)
+    mask[4:9, 4:9, 3] = True
+    for name in ("Żuchwa", "Mandible"):
+        write_rtstruct(tmp_path / "rs.dcm", Volume(mask, series.geometry.affine), series, name)
+        assert read_structure_set(tmp_path / "rs.dcm").rois[0].name == name
+        assert str(pydicom.dcmread(tmp_path / "rs.dcm").PatientName) == str(slices[0].PatientName)
+
+
 def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(series: Series, tmp_path: Path) -> None:
     affine, path = series.geometry.affine, tmp_path / "RS.dcm"
     with pytest.raises(UserError, match="mask of Mandible is empty"):

@@ -276,6 +276,15 @@ def test_segrap_without_updated_labels_has_the_original_ones_as_references(segra
     )
 
 
+def test_two_files_that_mean_the_same_structure_are_not_chosen_from(segrap: Path, tmp_path: Path) -> None:
+    training = next(path for path in segrap.rglob("Mandible_R.nii.gz")).parent
+    write(training / "MandibleRight.nii.gz", mask(LEFT))
+    result = import_segrap(segrap, tmp_path / "cohort", splitting=ALL)
+    assert "segrap_0000" not in by_id(result.cohort.cases)
+    (line,) = [line for line in result.skipped if "segrap_0000" in line]
+    assert line.endswith("two files of Mandible, MandibleRight.nii.gz and Mandible_R.nii.gz: expected one")
+
+
 def test_segrap_has_original_labels_as_noisy_and_updated_ones_as_references(segrap: Path, tmp_path: Path) -> None:
     updated = segrap / "SegRap2023_Training_Set_120cases_Update_Labels"
     smaller = (slice(8, 12), slice(9, 17), slice(8, 17))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mandseg.data.case import Case
-from mandseg.data.splits import Splitting, folds, split_cases
+from mandseg.data.splits import Splitting, fold_of_cases, split_cases
 from mandseg.system.errors import UserError
 
 
@@ -16,6 +16,15 @@ def scans(cases_of_subjects):
 
 def ids(cases):
     return [case.case_id for case in cases]
+
+
+def folds(cases, k, seed):
+    """The cases for training and the held-out ones of each fold."""
+    own = fold_of_cases(cases, k, seed)
+    return [
+        ([case for case in cases if own[case.case_id] != fold], [case for case in cases if own[case.case_id] == fold])
+        for fold in range(k)
+    ]
 
 
 cohorts = st.lists(st.integers(1, 4), min_size=2, max_size=20)
@@ -54,7 +63,7 @@ def test_the_seed_decides_and_the_order_of_the_cases_does_not():
 @pytest.mark.parametrize("k", [1, 0, -2, 4, 2.0, True])
 def test_an_impossible_number_of_folds_is_refused(k):
     with pytest.raises(UserError, match=f"^{k} folds? of 3 subjects"):
-        folds(scans([1, 2, 1]), k, 0)
+        fold_of_cases(scans([1, 2, 1]), k, 0)
 
 
 def test_wishes_for_a_split_that_the_source_already_has_are_said_to_be_without_effect():

@@ -8,13 +8,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from mandseg.data.case import Case
+from mandseg.data.splits import fold_of_cases
 from mandseg.noise.label_plan import Label, LabelPlan, plan_noise
 from mandseg.system.errors import UserError
 from mandseg.training.stages import (
     Span,
     Stage,
     check_stages,
-    fold_of_cases,
     plan_of_stage,
     read_plan,
     relabel_stage,
@@ -101,7 +101,7 @@ def test_a_stage_of_trusted_cases_is_trained_on_them_alone():
 
 def test_every_case_is_held_out_by_one_fold_and_by_the_same_one_in_any_stage():
     stages = [Stage(f"fold-{k}", 0.5, "new", fold=[k, 3]) for k in (1, 2, 3)]
-    own = fold_of_cases(3, CASES, 0)
+    own = fold_of_cases(CASES, 3, 0)
     for number, stage in enumerate(stages):
         trained = plan_of_stage(stage, PLAN, CASES, 0)
         assert set(trained.labels) == {case for case in PLAN.labels if own[case] != number}

@@ -1,7 +1,6 @@
 """Draws train, validation and test splits and folds; all scans of a subject stay together."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -82,35 +81,37 @@ def split_by_subject(cases: Sequence[Case], fractions: Sequence[float], seed: in
     return [replace(case, split=split_of[case.subject_id]) for case in cases]
 
 
-def folds(cases: Sequence[Case], k: int, seed: int) -> list[tuple[list[Case], list[Case]]]:
-    """Divide cases into folds for out-of-fold predictions; all cases of a subject are in one fold.
+def fold_of_cases(
+    cases: Sequence[Case],
+    k: int,
+    seed: int = 0,
+    first: Callable[[Sequence[Case]], int | str] = lambda own: -len(own),
+) -> dict[str, int]:
+    """case_id -> its fold, from 0, for out-of-fold predictions; all cases of a subject are in one fold.
 
-    Subjects are drawn in random order and sorted by their number of cases, largest first. Each goes to the fold with
-    the fewest cases so far. If all subjects have one case, the folds differ by at most one case.
+    Subjects are drawn in random order and sorted. Each goes to the fold with the fewest cases so far. If all subjects
+    have one case, the folds differ by at most one case.
 
     Args:
         cases: The cases; their splits are ignored.
         k: The number of folds.
         seed: The same seed and the same subjects give the same folds in any order of the cases.
-
-    Returns:
-        For each fold the cases for training and the held-out cases, both in the given order.
+        first: A value of the cases of a subject by which subjects are sorted; by default those with most cases first.
 
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
     """
-    n_cases = Counter(case.subject_id for case in cases)
-    if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(n_cases):
+    cases_of: dict[str, list[Case]] = {}
+    for case in cases:
+        cases_of.setdefault(case.subject_id, []).append(case)
+    if isinstance(k, bool) or not isinstance(k, int) or not 2 <= k <= len(cases_of):
         raise UserError(
-            f"{count(k, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
+            f"{count(k, 'fold')} of {count(len(cases_of), 'subject')}: expected 2 or more, and a subject for each"
         )
-    drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
+    drawn: list[str] = np.random.default_rng(seed).permutation(sorted(cases_of)).tolist()
     size = [0] * k
     fold_of: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda s: -n_cases[s]):  # a stable sort keeps the random order among equal numbers
+    for subject in sorted(drawn, key=lambda name: first(cases_of[name])):  # stable: the random order stays among equals
         fold_of[subject] = size.index(min(size))
-        size[fold_of[subject]] += n_cases[subject]
-    return [
-        ([c for c in cases if fold_of[c.subject_id] != fold], [c for c in cases if fold_of[c.subject_id] == fold])
-        for fold in range(k)
-    ]
+        size[fold_of[subject]] += len(cases_of[subject])
+    return {case.case_id: fold_of[case.subject_id] for case in cases}

@@ -8,6 +8,7 @@ import torch
 from omegaconf import DictConfig
 
 from mandseg.data.cache import PreparedCase
+from mandseg.data.splits import fold_of_cases
 from mandseg.evaluation.predictor import Predictor, out_of_fold
 from mandseg.noise.clean_budget import with_clean_budget
 from mandseg.noise.label_plan import LabelPlan, plan_noise
@@ -16,7 +17,7 @@ from mandseg.runs.ownership import OwnedRun, ReadOnlyRun
 from mandseg.runs.trained.load import load_method
 from mandseg.system.distributed import gather_objects
 from mandseg.training.precision import device_kind, prediction_precision
-from mandseg.training.stages import Stage, fold_of_cases, needs_network, read_plan, relabel_stage
+from mandseg.training.stages import Stage, needs_network, read_plan, relabel_stage
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def predictor_of(
     ]
     if not fold:
         return members[0]
-    return out_of_fold(members, fold_of_cases(fold[1], [prepared.case for prepared in training], cfg.seed))
+    return out_of_fold(members, fold_of_cases([prepared.case for prepared in training], fold[1], cfg.seed))
 
 
 def evaluation_device(cfg: DictConfig) -> torch.device:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mandseg.data.cache import PreparedCase
 from mandseg.data.case import Case
-from mandseg.data.splits import folds
+from mandseg.data.splits import fold_of_cases
 from mandseg.evaluation.predictor import Predictor
 from mandseg.noise.label_plan import Label, LabelPlan
 from mandseg.system.errors import UserError
@@ -167,7 +167,7 @@ def plan_of_stage(stage: Stage, plan: LabelPlan, cases: Sequence[Case], seed: in
     """
     if stage.fold:
         try:
-            own = fold_of_cases(stage.fold[1], cases, seed)
+            own = fold_of_cases(cases, stage.fold[1], seed)
         except UserError as error:
             raise UserError(f"stage {stage.name}: {error.problems[0]}") from error
         return plan.only(case_id for case_id in plan.labels if own[case_id] != stage.fold[0] - 1)
@@ -178,16 +178,6 @@ def plan_of_stage(stage: Stage, plan: LabelPlan, cases: Sequence[Case], seed: in
             f"stage {stage.name}: trained on trusted cases only, and the label plan has none; clean_budget=10 makes ten"
         )
     return plan.only(plan.trusted)
-
-
-def fold_of_cases(n: int, cases: Sequence[Case], seed: int) -> dict[str, int]:
-    """case_id -> its fold, from 0; all cases of a subject are in one fold.
-
-    Raises:
-        UserError: More folds than there are subjects.
-    """
-    divided = enumerate(folds(cases, n, seed))
-    return {case.case_id: number for number, (_, held_out) in divided for case in held_out}
 
 
 def relabel_stage(

@@ -28,6 +28,7 @@ COPIED = (
     *("StudyDescription", "FrameOfReferenceUID", "PositionReferenceIndicator"),
 )
 """Type 1 and 2 attributes of patient, study and frame of reference; empty if the CT has none."""
+UTF_8 = "ISO_IR 192"
 LONGEST_NAME = 64  # characters of an LO value
 LONGEST_LABEL = 16  # of an SH value
 COLOUR = (255, 128, 0)
@@ -69,6 +70,8 @@ def structure_set_of(mask: npt.NDArray[np.bool_], series: Series, name: str, lab
         dataset = _head(read_header(series.planes[0].path), now)
     dataset.StructureSetLabel, dataset.StructureSetDate, dataset.StructureSetTime = label, *_date_and_time(now)
     dataset.SeriesDescription = description
+    if not f"{name}{label}{description}".isascii():
+        dataset.SpecificCharacterSet = UTF_8  # the CT's may not have these letters
     frame, roi, drawn, observation = Dataset(), Dataset(), Dataset(), Dataset()
     frame.FrameOfReferenceUID = dataset.FrameOfReferenceUID
     frame.RTReferencedStudySequence = [_study(series)]

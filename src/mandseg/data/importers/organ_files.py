@@ -37,7 +37,10 @@ def find_organ(files: Mapping[str, Path], structure: str) -> OrganFiles:
     parts: dict[str, Path] = {}
     for name in sorted(files):
         if part := vocabulary().part(structure, name):
-            parts.setdefault(part, files[name])
+            if part in parts:
+                both = f"{parts[part].name} and {files[name].name}"
+                return OrganFiles(missing=f"two files of {structure}, {both}: expected one")
+            parts[part] = files[name]
     if WHOLE in parts:
         return OrganFiles((parts[WHOLE],))
     if LEFT in parts and RIGHT in parts:

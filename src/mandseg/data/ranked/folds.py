@@ -4,13 +4,11 @@ A training learns from the labels that are ranked, whatever they are worth. So a
 validation and a test, too: on left-out cases against those labels. Both only watch the training.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
+from mandseg.data import splits
 from mandseg.data.case import Case
 from mandseg.data.manifest import Cohort, read_cohort
 from mandseg.data.ranked.label import ranked_label
@@ -66,16 +64,4 @@ def fold_of_cases(cases: Sequence[Case], folds: int, seed: int = 0) -> dict[str,
     Raises:
         UserError: Fewer than two folds, or more than there are subjects.
     """
-    n_cases = Counter(case.subject_id for case in cases)
-    if isinstance(folds, bool) or not isinstance(folds, int) or not 2 <= folds <= len(n_cases):
-        raise UserError(
-            f"{count(folds, 'fold')} of {count(len(n_cases), 'subject')}: expected 2 or more, and a subject for each"
-        )
-    annotators = {case.subject_id: case.annotator for case in cases}
-    drawn: list[str] = np.random.default_rng(seed).permutation(sorted(n_cases)).tolist()
-    size = [0] * folds
-    of_subject: dict[str, int] = {}
-    for subject in sorted(drawn, key=lambda name: annotators[name]):  # stable: the random order stays among equals
-        of_subject[subject] = size.index(min(size))
-        size[of_subject[subject]] += n_cases[subject]
-    return {case.case_id: of_subject[case.subject_id] for case in cases}
+    return splits.fold_of_cases(cases, folds, seed, lambda own: own[-1].annotator)

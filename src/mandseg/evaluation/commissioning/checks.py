@@ -5,6 +5,7 @@ A check has a known answer. What needs a program that is not installed is listed
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -147,20 +148,24 @@ def other_reader(folder: Path, series: Series, mask: Mask) -> Check:
 
 
 def own_scan(folder: Path) -> Iterator[Check]:
-    """A CT of the clinic is plausible, and its largest bone comes back from a structure set."""
-    name = f"{folder.name}: a plausible CT in HU"
+    """A CT of the clinic is plausible, and its largest bone comes back from a structure set.
+
+    No check names the folder or a file, because the table is kept and they may have a patient's name.
+    """
+    name = "the CT series: a plausible CT in HU"
     try:
         series = read_series(folder)
         image = read_ct(series)
     except UserError as error:
-        yield Check(name, error.problems[0], "readable", False)
+        print(f"mandseg: {error.problems[0]}", file=sys.stderr)
+        yield Check(name, "could not be read", "readable", False)
         return
     doubt = implausible(image)
     yield Check(name, doubt or "plausible", "plausible", not doubt)
     pieces, n_voxels = connected_pieces(np.asarray(image.array, dtype=np.float32) > BONE_FROM_HU)
     if n_voxels.size:
         bone = np.asarray(pieces == 1 + int(np.argmax(n_voxels)))
-        yield same_after_round_trip(f"{folder.name}: its largest bone, mask to RTSTRUCT to mask", bone, series)
+        yield same_after_round_trip("the CT series: its largest bone, mask to RTSTRUCT to mask", bone, series)
 
 
 def masks() -> dict[str, Mask]:
