@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import pytest
 from omegaconf import OmegaConf
 
+from composing import composed
 from mandseg.runs.grid_file import add_to_grid, read_grid
-from mandseg.runs.launchers.grid import Launch, withdrawn_if_refused
+from mandseg.runs.launchers.grid import Launch, list_cells, withdrawn_if_refused
 from mandseg.system.errors import UserError
 from study_fixture import write_study
 
@@ -34,3 +35,13 @@ def test_a_single_run_ends_with_its_folder_and_the_next_command(tmp_path, capsys
     launch.cells = [cell(study, "ratio0-seed0")]
     launch.on_run_end(OmegaConf.create())
     assert capsys.readouterr().out.splitlines() == [f"done: {study}/ratio0-seed0", f"next: mandseg report {study}"]
+
+
+def test_gpus_that_are_not_here_are_refused_before_the_run_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr("mandseg.runs.ddp.devices._gpus", lambda: 0)
+    words = ["trainer=gpu", f"output_dir={tmp_path}/outputs"]
+    cells = [SimpleNamespace(cfg=composed(*words), study=tmp_path / "s", run="r", folder=tmp_path / "s" / "r")]
+    monkeypatch.setattr("mandseg.runs.launchers.grid.refuse_changed", lambda cells: None)
+    with pytest.raises(UserError, match="0 GPUs found; trainer=auto takes what is there"):
+        list_cells(cells)
+    assert not (tmp_path / "s").exists()
