@@ -7,7 +7,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from composing import composed
-from mandseg.runs.grid_file import add_to_grid, read_grid
+from mandseg.runs.grid_file import add_to_grid, no_run_in, read_grid
 from mandseg.runs.launchers.grid import Launch, list_cells, withdrawn_if_refused
 from mandseg.system.errors import UserError
 from study_fixture import write_study
@@ -27,6 +27,13 @@ def test_cells_that_a_launcher_refuses_leave_the_grid_unless_they_began(tmp_path
     ):
         raise UserError("no partition")
     assert [row["run"] for row in read_grid(study)] == ["former", "began"]
+
+
+def test_a_study_whose_runs_were_all_refused_says_so(tmp_path):
+    add_to_grid(tmp_path / "s", [{"run": "new"}])
+    with pytest.raises(UserError, match="no partition"), withdrawn_if_refused([cell(tmp_path / "s", "new")]):
+        raise UserError("no partition")
+    assert no_run_in(tmp_path / "s") == "its grid.csv lists no run; start the trainings again"
 
 
 def test_a_single_run_ends_with_its_folder_and_the_next_command(tmp_path, capsys):
