@@ -96,6 +96,9 @@ def test_a_ranking_file_decides_by_the_order_of_its_rows(training, tmp_path):
     file.write_text("case\nc07\n")
     with pytest.raises(UserError, match=r"ranking.csv: expected a CSV file with the column case_id"):
         planned(training, 2, str(file))
+    file.write_text("case_id,subject_id,split,image,reference\nc07,c07,train,i,r\n")
+    with pytest.raises(UserError, match=r"ranking.csv: is a manifest, which has no order"):
+        planned(training, 2, str(file))
     with pytest.raises(
         UserError,
         match=r"ranking=rnadom: did you mean random\? Expected one of oracle, random, stratified, or a CSV file",

@@ -94,7 +94,7 @@ def test_what_cannot_be_loaded_is_one_line(run, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
     with pytest.raises(UserError, match="checkpoint 'newest': expected one of last, best"):
         load_predictor(copy, "newest")
-    with pytest.raises(UserError, match="device 'abacus': cannot be used"):
+    with pytest.raises(UserError, match="device abacus: there is no such device; expected auto, cpu, cuda or cuda:1"):
         load_predictor(copy, device="abacus")
     (copy / "checkpoints" / "train" / "best.ckpt").unlink()
     with pytest.raises(UserError, match=r"best.ckpt: no such checkpoint"):

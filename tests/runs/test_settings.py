@@ -104,7 +104,7 @@ WRONG = [
     ("noise.leave_out=[a]", "noise.leave_out=[a]: expected a text"),
     ("model.network.out_channels=2", "model.network.out_channels=2: expected 1"),
     ("model.network.spatial_dims=2", "model.network.spatial_dims=2: expected 3"),
-    ("analysis.primary=iou", "metric 'iou': expected one of dice"),
+    ("analysis.primary=iou", "metric 'iou': expected one of assd_mm, dice"),
     ("analysis.margins.dice=0", "analysis.margins.dice=0: expected a positive number"),
     ("trusted_packages=os", "trusted_packages=os: expected a list of packages"),
     ("loss._target_=os.system", "loss._target_=os.system: expected a path in mandseg, torch"),

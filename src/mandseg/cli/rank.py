@@ -84,6 +84,8 @@ def rank(
         raise UserError(f"--run {run} and --folds {folds}: give one of them")
     if settings and folds is None:
         raise UserError(f"{settings[0]}: settings of a training are for --folds only")
+    records = run is not None or (folds is not None and "dynamics=0" not in (settings or ()))
+    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None, records)
     if folds is None:
         refuse_options(context, {"--seeds"}, "for --folds only")
     if run is None:
@@ -94,8 +96,6 @@ def rank(
     found = read_cohort(cohort)
     refuse_folder(folder)
     cases = cases_of_split(found, split)
-    records = run is not None or (folds is not None and "dynamics=0" not in (settings or ()))
-    refuse_score(by, 2 if run is not None else 0 if folds is None else seeds, decoys is not None, records)
     wish = Wish(by, load_preset(decoys) if decoys else None, decoys or "", workers)
     if folds is not None:
         if code := train_folds(found, cases, folds, seeds, settings or (), split):

@@ -24,4 +24,8 @@ def read_ranking(file: Path) -> list[str]:
         raise UserError(f"ranking={file}: {known}, or a CSV file that is there and can be read{why}") from error
     if not rows or "case_id" not in rows[0]:
         raise UserError(f"ranking={file}: expected a CSV file with the column case_id, and a row for each case")
+    if {"case_id", "split", "image", "reference"} <= rows[0].keys():
+        raise UserError(
+            f"ranking={file}: is a manifest, which has no order; expected e.g. the ranking.csv of mandseg rank"
+        )
     return [row["case_id"] or "" for row in rows]

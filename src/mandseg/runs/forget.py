@@ -34,7 +34,7 @@ def forget_runs(study: Path, runs: Sequence[str]) -> list[str]:
     for run in runs:
         if run not in known:
             listed = f"mandseg status {typed(study)} lists the runs that are not done"
-            which = expected_one_of(run, set(known)) if len(set(known)) <= LISTED else listed
+            which = expected_one_of(run, set(known)) if 0 < len(set(known)) <= LISTED else listed
             problems.append(f"run {run}: not in study {study}; {which}")
         elif (state := RunFolder(study / run).state().state) in ("done", "running"):
             problems.append(f"run {run}: is {state}, {WAYS[state]}")

@@ -79,6 +79,8 @@ def refuse_place_of_runs(folder: Path, noun: str) -> None:
 
 def no_run_in(folder: Path) -> str:
     """What a folder without runs lacks, and the studies in it or the one around it."""
+    if (folder / GRID).is_file():
+        return f"its {GRID} lists no run; start the trainings again"
     listed = {grid.parent for grid in folder.glob(f"*/{GRID}")}
     studies = sorted(listed | {record.parents[1] for record in folder.glob(f"*/*/{RECORD}")})
     advice = f"; name a study in it: {', '.join(map(str, studies[:LISTED]))}" if studies else ""

@@ -11,6 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from mandseg.runs.ddp.devices import process_rank, processes_wanted, refuse_missing_gpus
 from mandseg.runs.grid_file import COLUMNS, add_to_grid, read_grid, remove_from_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.launchers.manifests import refuse_manifests
@@ -40,7 +41,6 @@ class Launch(Callback):
 
     def on_run_end(self, config: DictConfig, **_: Any) -> None:
         """Print where the result of a single run is, and what comes next if no run of its study is left."""
-        from mandseg.runs.ddp.devices import process_rank
         from mandseg.runs.folder import RunFolder
         from mandseg.runs.status import next_step
 
@@ -128,7 +128,7 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> list[Cell]:
         The cells that were not listed before.
 
     Raises:
-        UserError: A new cell cannot start with its manifests, targets or objects, or a done run was made from other
+        UserError: A new cell cannot start with its manifests, targets, objects or GPUs, or a done run was made of other
             images or labels; nothing was listed.
     """
     refuse_changed(cells)
@@ -138,6 +138,10 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> list[Cell]:
     refuse_targets(configs)
     refuse_objects(configs)
     refuse_manifests(configs, is_elsewhere)
+    if not is_elsewhere:
+        for cfg in configs:
+            if cfg.trainer.accelerator in ("gpu", "cuda"):
+                refuse_missing_gpus(cfg, processes_wanted(cfg.trainer))
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
     return new
