@@ -140,7 +140,7 @@ def test_no_identity_is_in_any_byte_of_the_cohort_or_of_what_is_printed_or_logge
         assert leaks(name) + leaks(data) == [], name
     printed = capfd.readouterr()
     own_words = printed.err.replace(str(planted), "").replace(str(tmp_path), "")
-    assert "a contour lies" in own_words
+    assert "a contour that lies" in own_words
     assert leaks(printed.out) + leaks(own_words) + leaks(caplog.text) == []
 
 
