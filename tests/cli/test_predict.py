@@ -295,6 +295,14 @@ def test_images_with_one_name_are_distinguished_by_their_folders(world: Path, tm
     assert sorted(rows(tmp_path / "out")) == ["a_ct", "b_ct"]
 
 
+def test_the_key_of_pseudonyms_is_not_made_beside_the_predictions(world: Path, tmp_path: Path, capsys) -> None:
+    out = tmp_path / "out"
+    options = ("--pseudonyms", "--key", out / "key")
+    assert predict(world / "bone.ckpt", world / "patient", "--out", out, *options) == 2
+    assert f"the key would lie in {out}, which may be shared" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_pseudonyms_are_those_of_an_import_and_hide_the_names(world: Path, tmp_path: Path) -> None:
     assert predict(world / "bone.ckpt", world / "patient", "--out", tmp_path / "out", "--pseudonyms") == 0
     (name,) = rows(tmp_path / "out")

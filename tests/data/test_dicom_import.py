@@ -485,11 +485,11 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     ),
     "outside above": (
         lambda f, s: rewrite(f, s, {"Mandible": [*BLOCK, square(4, 80)]}, image_uids=False),
-        "ROI Mandible a contour lies 26.25 mm beyond the image's upper or lower edge, expected it inside",
+        "ROI Mandible has a contour that lies 26.25 mm beyond the image's upper or lower edge, expected it inside",
     ),
     "outside beside": (
         lambda f, s: rewrite(f, s, {"Mandible": [square(4, 45, (90, 0))]}),
-        "ROI Mandible a contour lies 66.5 mm beyond the image's left or right edge, expected it inside",
+        "ROI Mandible has a contour that lies 66.5 mm beyond the image's left or right edge, expected it inside",
     ),
     "NaN contour": (
         lambda f, s: rewrite(f, s, {"Mandible": [square(4, 45) * [np.nan, 1, 1]]}),

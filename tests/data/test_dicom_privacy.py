@@ -140,7 +140,7 @@ def test_no_identity_is_in_any_byte_of_the_cohort_or_of_what_is_printed_or_logge
         assert leaks(name) + leaks(data) == [], name
     printed = capfd.readouterr()
     own_words = printed.err.replace(str(planted), "").replace(str(tmp_path), "")
-    assert "a contour lies" in own_words
+    assert "a contour that lies" in own_words
     assert leaks(printed.out) + leaks(own_words) + leaks(caplog.text) == []
 
 
@@ -201,8 +201,21 @@ def test_a_linking_table_keeps_earlier_links_and_no_other_file_is_overwritten(
 def test_no_secret_may_lie_in_the_cohort(option: str, what: str, planted: Path, tmp_path: Path, capfd: Capture) -> None:
     dest = tmp_path / "cohort"
     assert run("prepare", "dicom", planted, dest, option, dest / "x" / ".." / "secret") == 2
-    assert f"{what} would lie in the cohort" in capfd.readouterr().err
+    assert f"{what} would lie in {dest}, which may be shared" in capfd.readouterr().err
     assert not dest.exists()
+
+
+@pytest.mark.parametrize(("option", "what"), [("--key", "the key"), ("--linking-table", "the linking table")])
+def test_no_secret_may_lie_in_the_cohort_of_an_earlier_import(
+    option: str, what: str, planted: Path, tmp_path: Path, capfd: Capture
+) -> None:
+    options = ("--reference", f"{SECRET}1", "--all-in", "test")
+    run("prepare", "dicom", planted, tmp_path / "first", *options)
+    before = every_byte(tmp_path / "first")
+    assert run("prepare", "dicom", planted, tmp_path / "second", *options, option, tmp_path / "first/secret") == 2
+    assert f"{what} would lie in {tmp_path / 'first'}, which may be shared" in capfd.readouterr().err
+    assert every_byte(tmp_path / "first") == before
+    assert not (tmp_path / "second").exists()
 
 
 def test_a_key_that_others_may_read_or_that_is_too_short_is_refused(tmp_path: Path) -> None:

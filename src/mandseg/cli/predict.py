@@ -60,6 +60,7 @@ def predict(
 
     Example: [bold]mandseg predict network.ckpt export/patient1 --out predictions --rtstruct[/bold]
     """
+    from mandseg.data.importers.dicom_report import refuse_public_place
     from mandseg.evaluation.prediction import inputs as found_in
     from mandseg.evaluation.prediction.network import refuse_different
     from mandseg.evaluation.prediction.predict import KIND, REFUSED, Wish, predict_images
@@ -72,6 +73,8 @@ def predict(
         raise UserError(f"--key {key}: for --pseudonyms only")
     if not rtstruct:
         refuse_options(context, {"--roi-name"}, "for --rtstruct only")
+    if key is not None:
+        refuse_public_place(key, out, "the key")
     places = choose_runs(run, columns(choose or ()), ensemble)
     inputs = found_in.find_inputs(images)
     found_in.refuse_folder_of_inputs(out, images, inputs)

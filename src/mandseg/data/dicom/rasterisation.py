@@ -111,9 +111,8 @@ def _placed(contour: Contour, series: Series) -> Points:
     points = series.to_index(contour.points)
     thickness = float(np.ptp(points[:, 2]))
     if thickness > FLAT:
-        raise UserError(
-            f"a contour rises by {thickness * series.slice_mm:.4g} mm across the slices, expected it parallel to them"
-        )
+        rise_mm = thickness * series.slice_mm
+        raise UserError(f"has a contour that rises by {rise_mm:.4g} mm across the slices, expected it parallel to them")
     last = np.array(series.geometry.shape) - 0.5
     beyond = np.maximum(-0.5 - points, points - last).max(axis=0)
     too_far = beyond - (OUTSIDE_VOXELS, OUTSIDE_VOXELS, SAME_PLANE)
@@ -121,7 +120,7 @@ def _placed(contour: Contour, series: Series) -> Points:
         axis = int(too_far.argmax())
         off_mm = float(beyond[axis]) * series.geometry.spacing_mm[axis]
         what = ("left or right", "front or back", "upper or lower")[axis]
-        raise UserError(f"a contour lies {off_mm:.4g} mm beyond the image's {what} edge, expected it inside")
+        raise UserError(f"has a contour that lies {off_mm:.4g} mm beyond the image's {what} edge, expected it inside")
     return points
 
 

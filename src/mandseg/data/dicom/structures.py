@@ -124,10 +124,13 @@ def _contours(drawn: Dataset) -> tuple[Contour, ...]:
 
 
 def _points(item: Dataset) -> npt.NDArray[np.float64]:
-    stored = item.get("ContourData") or []
-    if isinstance(stored, bytes):  # more than 64 KiB, stored with the VR UN
-        stored = stored.decode("ascii").strip(" \0").split("\\")
-    values = np.array(stored, float).ravel()
+    try:
+        stored = item.get("ContourData") or []
+        if isinstance(stored, bytes):  # more than 64 KiB, stored with the VR UN
+            stored = stored.decode("ascii").strip(" \0").split("\\")
+        values = np.array(stored, float).ravel()
+    except ValueError as error:
+        raise UserError("a coordinate of a contour is no number") from error
     if values.size % 3:
         raise UserError(f"a contour has {count(values.size, 'coordinate')}, expected three a point")
     if not np.isfinite(values).all():

@@ -14,8 +14,9 @@ from mandseg.data.dicom.archive import Archive
 from mandseg.data.dicom.pseudonyms import OWNER_ONLY, Pseudonyms
 from mandseg.data.dicom.structures import StructureSet
 from mandseg.data.dicom.vocabulary import Vocabulary
+from mandseg.data.manifest import MANIFEST
 from mandseg.system.errors import UserError
-from mandseg.system.files import atomic_write, csv_text, write_csv
+from mandseg.system.files import LIST, atomic_write, csv_text, write_csv
 
 REPORT = "dicom_import.csv"
 COLUMNS = ("patient", "kind", "id", "name", "files", "outcome")
@@ -129,13 +130,16 @@ def write_linking_table(path: Path, archive: Archive, names: Names, source: Path
 
 
 def refuse_public_place(path: Path, dest: Path, what: str) -> None:
-    """Refuse to store a secret in the cohort, which may be shared.
+    """Refuse to store a secret in the folder that is written, or in one of an earlier import: they may be shared.
 
     Raises:
-        UserError: ``path`` lies in ``dest``.
+        UserError: ``path`` lies in ``dest``, or in a folder that an import wrote.
     """
-    if path.resolve().is_relative_to(dest.resolve()):
-        raise UserError(f"{path}: {what} would lie in the cohort {dest}, expected a folder outside it")
+    above = path.resolve().parents
+    written = [folder for folder in above if (folder / LIST).is_file() and (folder / MANIFEST).is_file()]
+    for cohort in (dest, *written):
+        if cohort.resolve() in above or path.resolve() == cohort.resolve():
+            raise UserError(f"{path}: {what} would lie in {cohort}, which may be shared; expected a folder outside it")
 
 
 def _read_links(path: Path) -> dict[tuple[str, ...], None]:
