@@ -127,7 +127,7 @@ def test_a_ranking_file_counts_by_its_order_and_not_by_its_place(tmp_path):
     assert names[0] == names[1] != run_name(composed("clean_budget=1"))
     (tmp_path / "there" / "worklist.csv").write_text("case_id\nc2\nc1\n")
     assert run_name(composed("clean_budget=1", f"ranking={tmp_path}/there/worklist.csv")) != names[0]
-    with pytest.raises(UserError, match="ranking=worklist: expected one of random, stratified, oracle, or a CSV file"):
+    with pytest.raises(UserError, match="ranking=worklist: expected one of oracle, random, stratified, or a CSV file"):
         run_name(composed("clean_budget=1", "ranking=worklist"))
     assert condition(composed("clean_budget=5", "ranking=stratified"))["clean_budget"] == "5"
     assert condition(composed("ranking=stratified"))["ranking"] == "none"
@@ -197,5 +197,5 @@ def test_a_long_list_of_annotators_still_gives_a_folder_name():
 
 
 def test_an_unknown_primary_metric_is_refused_before_the_run():
-    with pytest.raises(UserError, match="metric 'iou': expected one of dice, hd95_mm"):
+    with pytest.raises(UserError, match="metric 'iou': expected one of assd_mm, dice, hd95_mm"):
         run_name(composed("analysis.primary=iou"))
