@@ -431,6 +431,8 @@ def test_slices_are_on_the_page_as_the_run_saved_them_and_a_run_without_them_has
     assert worst.slices == median.slices == pictures.Slices(pictures._data_uri(saved.read_bytes()), 3)
     worst, median = pictures.pictures(study, cases, RATIO_COMPARISON, [0.0], most=2)
     assert (worst.slices is None, median.slices is None) == (False, True)  # many pictures: only those of worst cases
+    (one,) = pictures.pictures(study, cases, RATIO_COMPARISON, [0.0], most=1)  # a page of very many arms
+    assert one.slices is None
     broken, missing = (study / run_name(0.0, 0) / "overlays").glob("*.webp")
     broken.write_bytes(b"RIFF broken")
     missing.unlink()

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,13 @@ def pictures(
     """For each data set and level the drawn case with the lowest Dice, and the median case of the same run.
 
     If there are more data sets and levels than ``most`` allows, evenly spaced levels are shown, with the first and the
-    last. If more than half of ``most`` pictures are shown, only the worst cases have slices.
+    last. If more than half of ``most`` pictures are shown, only the worst cases have slices, half of ``most`` of them.
     """
-    shown = list(_pictures(study, cases, comparison, levels, most))
+    shown = list(islice(_pictures(study, cases, comparison, levels, most), most))
     if len(shown) <= most // 2:
         return shown
-    return [picture if picture.rank == WORST else replace(picture, slices=None) for picture in shown]
+    chosen = [picture for picture in shown if picture.rank == WORST][: most // 2]
+    return [picture if picture in chosen else replace(picture, slices=None) for picture in shown]
 
 
 def _pictures(
