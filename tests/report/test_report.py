@@ -421,6 +421,24 @@ def test_broken_picture_is_left_out(tmp_path):
     assert pictures.embedded(tmp_path / "none.png") is None
 
 
+def test_slices_are_on_the_page_as_the_run_saved_them_and_a_run_without_them_has_its_pictures(tmp_path):
+    from mandseg.statistics.comparison import RATIO_COMPARISON
+
+    study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=4, pictures=True)
+    cases = open_study(study).cases
+    worst, median = pictures.pictures(study, cases, RATIO_COMPARISON, [0.0])
+    (saved, *_) = sorted((study / run_name(0.0, 0) / "overlays").glob("*.webp"))
+    assert worst.slices == median.slices == pictures.Slices(pictures._data_uri(saved.read_bytes()), 3)
+    worst, median = pictures.pictures(study, cases, RATIO_COMPARISON, [0.0], most=2)
+    assert (worst.slices is None, median.slices is None) == (False, True)  # many pictures: only those of worst cases
+    (one,) = pictures.pictures(study, cases, RATIO_COMPARISON, [0.0], most=1)  # a page of very many arms
+    assert one.slices is None
+    broken, missing = (study / run_name(0.0, 0) / "overlays").glob("*.webp")
+    broken.write_bytes(b"RIFF broken")
+    missing.unlink()
+    assert [picture.slices for picture in pictures.pictures(study, cases, RATIO_COMPARISON, [0.0])] == [None, None]
+
+
 def test_page_of_many_runs_lists_a_part_and_states_it(tmp_path):
     study = write_study(tmp_path / "demo", {0.0: 0.0}, (0,), {"test": 0.9}, n_cases=2)
     opened = open_study(study)

@@ -94,7 +94,7 @@ def test_page_renders_its_finding_without_a_console_line_or_nan(report):
 def test_everything_loads_sorts_and_nothing_sticks_out_or_is_cut_off(report, width):
     seen = probe(report, width)
     assert seen["overflow"] == 0
-    assert (seen["images"], seen["broken"]) == (16, 0)  # two data sets, four ratios, worst and median
+    assert (seen["images"], seen["broken"]) == (32, 0)  # two data sets, four ratios, worst and median; slices
     assert seen["drawings"] > 12
     assert seen["beyond"] == []
     assert seen["cut"] == []
@@ -117,6 +117,34 @@ def test_no_table_of_the_first_screens_is_cut_on_a_laptop(report):
     )
     assert found["cut"] == []
     assert found["overflow"] == 0
+
+
+def test_the_slider_moves_to_another_slice_and_a_click_shows_the_picture_in_full_size(report):
+    found = probe_script(
+        report,
+        1200,
+        """const slices = page.querySelector(".slices"), slider = slices.querySelector("input");
+        const seen = () => {
+          const strip = slices.querySelector("img").getBoundingClientRect();
+          const frame = slices.querySelector(".window").getBoundingClientRect();
+          return [Math.round(3 * (frame.top - strip.top) / strip.height), slices.querySelector("output").textContent,
+            Math.round(frame.width - frame.height)];
+        };
+        const moved = value => { slider.value = value; slider.dispatchEvent(new Event("input")); return seen(); };
+        const first = seen(), full = page.getElementById("full-size"), button = page.querySelector("button.full");
+        const closed = full.open;
+        button.click();
+        const large = full.querySelector("img"), width = large.getBoundingClientRect().width;
+        const same = large.src === button.querySelector("img").src, opened = full.open;
+        full.querySelector("button").click();
+        const found = {first, lowest: moved(1), highest: moved(3), named: slider.ariaLabel, count:
+          page.querySelectorAll(".slices").length, closed, opened, same, width, shut: !full.open};""",
+    )
+    assert (found["count"], found["first"]) == (16, [1, "2 of 3", 0])  # the middle one of three
+    assert (found["lowest"], found["highest"]) == ([0, "1 of 3", 0], [2, "3 of 3", 0])
+    assert found["named"].startswith("Slice of: test, noise ratio 0, worst case")
+    assert (found["closed"], found["opened"], found["same"], found["shut"]) == (False, True, True, True)
+    assert found["width"] >= 900  # pixels of the picture
 
 
 @pytest.mark.parametrize("width", [500, 1200])

@@ -120,6 +120,8 @@ def test_a_grid_runs_end_to_end_is_found_done_and_tested_on_further_data(tmp_pat
     assert applied.dice.between(0.7, 0.99).all()
     pictures = {picture.name.split("--")[0] for picture in clean.glob("overlays/*.png")}
     assert pictures == {"validation", "test"}
+    slices = {picture.stem for picture in clean.glob("overlays/*.webp")}
+    assert slices == {picture.stem for picture in clean.glob("overlays/test--*.png")}
     assert not list(clean.glob(".predictions*"))
     made = (clean / "cases.csv").stat().st_mtime_ns
     assert train("-m", "noise_ratio=0.0,0.50", "noise=recorded") == 0, process.log.read_text()

@@ -16,6 +16,7 @@ from mandseg.data.sources import EvaluationSets
 from mandseg.data.volume import Volume, read_volume, to_canonical, write_volume
 from mandseg.evaluation.overlay import draw_overlay
 from mandseg.evaluation.predictor import Predictor
+from mandseg.evaluation.slice_strip import SUFFIX, draw_slices
 from mandseg.metrics.agreement import score
 from mandseg.metrics.masks import Mask
 from mandseg.system.distributed import gather_objects, rank_and_size
@@ -51,14 +52,14 @@ class Evaluator:
         return score(mask, reference_mask(loaded), grid.spacing_mm, grid.up) | {"seconds": round(seconds, 3)}
 
     def draw(self, prepared: PreparedCase, file: Path, title: str) -> None:
-        """Draw a scored case in three planes with the contours of reference and prediction."""
+        """Draw a scored case with both contours: three planes in ``file``, and the axial slices beside it."""
         loaded = load_case(prepared.case)
         image = to_canonical(loaded.image)
-        reference = to_canonical(Volume(reference_mask(loaded), loaded.image.affine)).array
-        prediction = to_canonical(read_volume(self.file(prepared))).array
-        draw_overlay(
-            image.array, reference.astype(np.bool_), prediction.astype(np.bool_), image.geometry.spacing_mm, file, title
-        )
+        reference = to_canonical(Volume(reference_mask(loaded), loaded.image.affine)).array.astype(np.bool_)
+        prediction = to_canonical(read_volume(self.file(prepared))).array.astype(np.bool_)
+        spacing_mm = image.geometry.spacing_mm
+        draw_overlay(image.array, reference, prediction, spacing_mm, file, title)
+        draw_slices(image.array, reference, prediction, spacing_mm, file.with_suffix(SUFFIX))
 
     def file(self, prepared: PreparedCase) -> Path:
         """The file of a prediction; its name has part of the cache key, because two cohorts may share case names."""
@@ -114,7 +115,10 @@ def describe(case: Case) -> dict[str, str]:
 def draw_examples(
     evaluator: Evaluator, table: pd.DataFrame, sets: EvaluationSets, prepared: PreparedCases, folder: Path
 ) -> list[Path]:
-    """Draw the worst and the median case of each data set by Dice: overlays/<dataset>--<case_id>.png."""
+    """Draw the worst and the median case of each data set by Dice: overlays/<dataset>--<case_id>.png.
+
+    The axial slices of the case are in a WebP file of the same name (see ``draw_slices``).
+    """
     files = []
     for name, cases in sets.items():
         ranked = table[table["dataset"] == name].sort_values(["dice", "case_id"])

@@ -108,10 +108,10 @@ def draw_plane(
     window = tuple(index if axis == plane.axis else view[axis] for axis in range(3))
     low, high = BONE_WINDOW_HU
     aspect = spacing_mm[up] / spacing_mm[across]
-    shown = _upright(np.asarray(image_hu[window], dtype=np.float32))
+    shown = upright(np.asarray(image_hu[window], dtype=np.float32))
     ax.imshow(shown, cmap="gray", vmin=low, vmax=high, aspect=aspect, interpolation="bilinear")
-    _draw_contour(ax, _upright(reference[window]), REFERENCE_COLOUR, "solid")
-    _draw_contour(ax, _upright(prediction[window]), PREDICTION_COLOUR, "dashed")
+    _draw_contour(ax, upright(reference[window]), REFERENCE_COLOUR, "solid")
+    _draw_contour(ax, upright(prediction[window]), PREDICTION_COLOUR, "dashed")
     ax.set(title=plane.name, xticks=[], yticks=[], xlim=(-0.5, shown.shape[1] - 0.5), ylim=(shown.shape[0] - 0.5, -0.5))
     ax.title.set_fontsize(8)
     places = ((0.02, 0.5, "left"), (0.98, 0.5, "right"), (0.5, 0.95, "center"), (0.5, 0.05, "center"))
@@ -151,7 +151,7 @@ def _widened(extent: slice, size: int, spacing_mm: float) -> slice:
     return slice(max(0, int(middle - half)), min(size, int(np.ceil(middle + half))))
 
 
-def _upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+def upright(plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
     """Convert a plane (across, up) of a RAS+ volume to picture rows and columns: R or A left, A or S on top."""
     return plane.T[::-1, ::-1]
 

@@ -111,7 +111,7 @@ def build_section(
             f"{prefix}interactions",
             f"{label}: difference from {baseline} on the data set minus that on the home data set (interaction)",
         ),
-        pictures=list(pictures(study.path, arm.cases, analysis.comparison, analysis.levels, MOST // n_arms)),
+        pictures=pictures(study.path, arm.cases, analysis.comparison, analysis.levels, MOST // n_arms),
         missed=missed_table(arm.cases, analysis, f"{prefix}missed"),
         without_missed=without_missed_table(analysis, f"{prefix}without-missed"),
         noise=noise_table(applied, f"{prefix}noise-applied"),

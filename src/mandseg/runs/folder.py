@@ -104,7 +104,7 @@ class RunFolder:
 
     @property
     def overlays(self) -> Path:
-        """The folder of pictures: ``<data set>--<case>.png``."""
+        """The folder of pictures: ``<data set>--<case>.png``, and the slices of the case in a ``.webp`` file."""
         return self.path / OVERLAYS
 
     @property
