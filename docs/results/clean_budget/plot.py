@@ -1,8 +1,8 @@
-"""The figure of docs/results/clean_budget: error that is left in the labels, and test Dice, against corrected cases.
+"""The figures of docs/results/clean_budget: error that is left in the labels, and test Dice, against corrected cases.
 
     python docs/results/clean_budget/plot.py
 
-Reads labels.csv and means.csv beside it, and writes curve.svg and curve.png.
+Reads labels.csv, means.csv and openkbp-means.csv beside it, and writes curve and openkbp-curve as SVG and PNG.
 """
 
 from pathlib import Path
@@ -21,7 +21,8 @@ ORDERS = {
     "networks": ("distance from predictions (--folds 3)", "#d55e00"),
     "random": ("random", "#555555"),
 }
-OFFSET = 0.25  # of a case, between orders
+REAL_ORDERS = ORDERS | {"networks": ("predictions and measures (--folds 3)", "#d55e00")}
+OFFSET = 0.00625  # of all cases, between orders
 
 
 def plot_error(ax: Axes, labels: pd.DataFrame) -> None:
@@ -42,32 +43,37 @@ def plot_error(ax: Axes, labels: pd.DataFrame) -> None:
     ax.set(xlabel="Corrected cases (of 40)", ylabel="Remaining error of the labels, mm", ylim=(0, None))
 
 
-def plot_dice(ax: Axes, means: pd.DataFrame) -> None:
+def plot_dice(ax: Axes, means: pd.DataFrame, orders: dict[str, tuple[str, str]], n_cases: int) -> None:
     """Test Dice with its 95 % interval against the budget; the line on top: all labels right."""
     rows = means[means.metric == "dice"]
     right = float(rows[rows.noise_ratio == 0]["mean"].iloc[0])
     ax.axhline(right, color="#999999", ls=":", label="all labels right")
     none = rows[(rows.noise_ratio == 1) & (rows.clean_budget == 0)].iloc[0]
-    for place, (name, (title, colour)) in enumerate(ORDERS.items()):
+    for place, (name, (title, colour)) in enumerate(orders.items()):
         own = rows[(rows.ranking == name) & (rows.clean_budget > 0)].sort_values("clean_budget")
         own = pd.concat([none.to_frame().T, own])
-        x = own.clean_budget.astype(float) + OFFSET * (place - 1.5)
+        x = own.clean_budget.astype(float) + OFFSET * n_cases * (place - 1.5)
         mean = own["mean"].astype(float)
         reach = [mean - own.low.astype(float), own.high.astype(float) - mean]
         ax.errorbar(x, mean, yerr=reach, color=colour, marker=MARKERS[place], capsize=2, label=title)
-    ax.set(xlabel="Corrected cases (of 40)", ylabel="Test Dice", xticks=[0, 4, 8, 16])
+    ax.set(xlabel=f"Corrected cases (of {n_cases})", ylabel="Test Dice", xticks=sorted(set(rows.clean_budget)))
 
 
 def main() -> None:
-    """Write the figure."""
+    """Write the figures."""
     with drawing_style("clean_budget"):
         figure = Figure(figsize=(8.4, 3.8))
         left, right = figure.subplots(1, 2)
         plot_error(left, pd.read_csv(HERE / "labels.csv"))
-        plot_dice(right, pd.read_csv(HERE / "means.csv"))
+        plot_dice(right, pd.read_csv(HERE / "means.csv"), ORDERS, 40)
         handles, titles = right.get_legend_handles_labels()
         figure.legend(handles, titles, loc="outside upper left", ncols=2, frameon=False)
         save(figure, HERE / "curve")
+        figure = Figure(figsize=(6.4, 4.6))
+        ax = figure.subplots()
+        plot_dice(ax, pd.read_csv(HERE / "openkbp-means.csv"), REAL_ORDERS, 95)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", frameon=False)
+        save(figure, HERE / "openkbp-curve")
 
 
 if __name__ == "__main__":
