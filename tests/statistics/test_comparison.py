@@ -59,16 +59,19 @@ def test_a_column_that_the_cases_do_not_have_is_refused(cases):
             choose_comparison(cases.drop(columns="ranking", errors="ignore"), column)
 
 
-def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranking(cases):
+def with_budgets(cases: pd.DataFrame, conditions: dict[str, tuple[str, str]]) -> pd.DataFrame:
+    """The runs of some methods as runs of one method with other budgets and rankings."""
     parts = [
-        cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")
-        for method, budget, ranking in (
-            ("supervised", "0", "none"),
-            ("gce", "10", "random"),
-            ("forgetful", "10", "stratified"),
-        )
+        cases[cases.method == run].assign(method="supervised", clean_budget=budget, ranking=ranking, run=run)
+        for run, (budget, ranking) in conditions.items()
     ]
-    pooled = pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranking(cases):
+    pooled = with_budgets(
+        cases, {"supervised": ("0", "none"), "gce": ("10", "random"), "forgetful": ("10", "stratified")}
+    )
     comparison = choose_comparison(pooled, "clean_budget")
     assert comparison.baseline == "0"
     arms = split_arms(pooled[pooled.noise_ratio == 0.2], comparison)
@@ -82,15 +85,9 @@ def test_runs_without_trusted_cases_are_compared_with_the_budgets_of_every_ranki
 
 
 def test_rankings_are_compared_with_the_random_one_without_the_runs_that_use_none(cases):
-    parts = [
-        cases[cases.method == method].assign(method="supervised", clean_budget=budget, ranking=ranking, run=f"{method}")
-        for method, budget, ranking in (
-            ("supervised", "0", "none"),
-            ("gce", "10", "list-4e77fa"),
-            ("forgetful", "10", "random"),
-        )
-    ]
-    pooled = pd.concat(parts, ignore_index=True)
+    pooled = with_budgets(
+        cases, {"supervised": ("0", "none"), "gce": ("10", "list-4e77fa"), "forgetful": ("10", "random")}
+    )
     comparison = choose_comparison(pooled, "ranking")
     assert comparison.baseline == "random"
     assert comparison.name("list-4e77fa") == "ranking file list-4e77fa"
