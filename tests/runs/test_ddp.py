@@ -195,7 +195,7 @@ def test_a_batch_that_cannot_be_shared_out_and_a_wrong_number_of_tasks_are_refus
         refuse_wrong_number(cfg, 2, ProcessRank(0, 1))
     with pytest.raises(UserError, match="needs 2 processes, 4 tasks were started"):
         refuse_wrong_number(cfg, 2, ProcessRank(0, 4))
-    cfg = OmegaConf.create({"batch_size": 2, "trainer": {"devices": 2, "accelerator": "gpu"}})
+    cfg = OmegaConf.create({"batch_size": 2, "trainer": trainer(devices=2, accelerator="gpu")})
     if torch.cuda.device_count() < 2:
         with pytest.raises(UserError, match="GPUs found"):
             refuse_wrong_number(cfg, 2, ProcessRank(0, 1))

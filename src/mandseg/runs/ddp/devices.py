@@ -76,19 +76,19 @@ def refuse_wrong_number(cfg: DictConfig, wanted: int, process: ProcessRank) -> N
         )
     if cfg.batch_size % wanted:
         raise UserError(f"batch_size={cfg.batch_size} cannot be divided evenly among {wanted} processes")
-    refuse_missing_gpus(cfg, wanted)
+    refuse_missing_gpus(cfg.trainer)
 
 
-def refuse_missing_gpus(cfg: DictConfig, wanted: int) -> None:
+def refuse_missing_gpus(trainer: DictConfig) -> None:
     """Refuse to train on more GPUs than this machine has.
 
     Raises:
         UserError: One line with both numbers.
     """
-    kind = cfg.trainer.accelerator
-    if kind in ("gpu", "cuda") and (wanted > 1 or not _gpus()) and _gpus() < wanted and "num_nodes" not in cfg.trainer:
+    kind = trainer.accelerator
+    if kind in ("gpu", "cuda") and "num_nodes" not in trainer and _gpus() < processes_wanted(trainer):
         raise UserError(
-            f"trainer.devices={cfg.trainer.devices} with trainer.accelerator={kind}: {count(_gpus(), 'GPU')} found; "
+            f"trainer.devices={trainer.devices} with trainer.accelerator={kind}: {count(_gpus(), 'GPU')} found; "
             "trainer=auto takes what is there"
         )
 

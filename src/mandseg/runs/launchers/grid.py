@@ -11,7 +11,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from mandseg.runs.ddp.devices import process_rank, processes_wanted, refuse_missing_gpus
+from mandseg.runs.ddp.devices import process_rank, refuse_missing_gpus
 from mandseg.runs.grid_file import COLUMNS, add_to_grid, read_grid, remove_from_grid
 from mandseg.runs.launchers.cells import Cell, cell_of, changed, compose, expand, study_folder
 from mandseg.runs.launchers.manifests import refuse_manifests
@@ -140,8 +140,7 @@ def list_cells(cells: Sequence[Cell], is_elsewhere: bool = False) -> list[Cell]:
     refuse_manifests(configs, is_elsewhere)
     if not is_elsewhere:
         for cfg in configs:
-            if cfg.trainer.accelerator in ("gpu", "cuda"):
-                refuse_missing_gpus(cfg, processes_wanted(cfg.trainer))
+            refuse_missing_gpus(cfg.trainer)
     for study in dict.fromkeys(cell.study for cell in cells):
         add_to_grid(study, [grid_row(cell) for cell in cells if cell.study == study])
     return new
